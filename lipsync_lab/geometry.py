@@ -1,0 +1,130 @@
+"""Boxes, and the track of one face through a clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lipsync_lab.errors import ParameterError
+
+#: Where a frame's box comes from. `missing` frames have none.
+PROVENANCES = ("detected", "interpolated", "held", "recorded", "missing")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels, half-open: columns x1 <= x < x2, rows y1 <= y < y2.
+
+    This class is the only place that converts from other orders.
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @classmethod
+    def from_yyxx(cls, values) -> Box:
+        """From (y1, y2, x1, x2), the order of the published `--box` and `--crop`."""
+        y1, y2, x1, x2 = values
+        return cls(x1, y1, x2, y2)
+
+    @classmethod
+    def from_xywh(cls, values) -> Box:
+        """From (x, y, width, height), the order of cascade classifiers."""
+        x, y, width, height = values
+        return cls(x, y, x + width, y + height)
+
+    def __iter__(self):
+        return iter((self.x1, self.y1, self.x2, self.y2))
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+    @property
+    def area(self) -> float:
+        """Square pixels; zero for a box that is turned inside out."""
+        return max(self.width, 0) * max(self.height, 0)
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(x, y) in pixels."""
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns for indexing a frame; coordinates are truncated to whole pixels."""
+        return slice(int(self.y1), int(self.y2)), slice(int(self.x1), int(self.x2))
+
+    def scaled(self, x: float, y: float) -> Box:
+        return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
+
+    def padded(self, top: float, bottom: float, left: float, right: float) -> Box:
+        """Grown outwards by that many pixels on each side; negative numbers shrink."""
+        return Box(self.x1 - left, self.y1 - top, self.x2 + right, self.y2 + bottom)
+
+    def clipped(self, width: int, height: int) -> Box:
+        """Cut to a frame of that many pixels; a box that lies outside comes out with no area."""
+        return Box(
+            min(max(self.x1, 0), width),
+            min(max(self.y1, 0), height),
+            min(max(self.x2, 0), width),
+            min(max(self.y2, 0), height),
+        )
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0 to 1."""
+        inner = Box(max(self.x1, other.x1), max(self.y1, other.y1), min(self.x2, other.x2), min(self.y2, other.y2)).area
+        union = self.area + other.area - inner
+        return inner / union if union else 0.0
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face through a clip: one row a source frame.
+
+    Attributes
+    ----------
+    boxes : ndarray, float64, (N, 4)
+        x1, y1, x2, y2 in pixels of the source frame; NaN where there is no face.
+    scores : ndarray, float64, (N,)
+        Score of the frame's best candidate, also where it was refused; NaN where there was none.
+    provenance : ndarray of str, (N,)
+        One of `PROVENANCES`.
+    shots : ndarray, int64, (N,)
+        Number of the shot that the frame belongs to, from 0.
+    candidates : ndarray, float64, (N, 4)
+        Box of the frame's best candidate, also where it was refused; NaN where there was none.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    provenance: np.ndarray
+    shots: np.ndarray
+    candidates: np.ndarray = field(repr=False)
+
+    def __post_init__(self):
+        frames = len(self.boxes)
+        if self.boxes.shape != (frames, 4) or self.candidates.shape != (frames, 4):
+            raise ParameterError(
+                f"a track needs N x 4 boxes and candidates, not {self.boxes.shape}, {self.candidates.shape}"
+            )
+        if not len(self.scores) == len(self.provenance) == len(self.shots) == frames:
+            raise ParameterError(f"a track of {frames} boxes needs as many scores, provenances and shots")
+        strangers = set(self.provenance.tolist()) - set(PROVENANCES)
+        if strangers:
+            raise ParameterError(f"unknown provenance {sorted(strangers)}; known: {', '.join(PROVENANCES)}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def box(self, frame: int) -> Box | None:
+        """The frame's box, or None where there is no face."""
+        row = self.boxes[frame]
+        return None if np.isnan(row[0]) else Box(*row.tolist())
