@@ -1,0 +1,67 @@
+"""Drawn faces back into their frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsync_lab.geometry import Box
+
+
+def paste(frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
+    """Put a drawn face where its crop was taken.
+
+    Parameters
+    ----------
+    frame : ndarray, uint8, (H, W, 3)
+        RGB; left as it is.
+    face : ndarray, uint8, (96, 96, 3)
+        RGB, of `generation.draw`.
+    box : Box
+        Whole pixels, inside the frame.
+    feather : float
+        0 pastes the whole square with hard edges, as published. Else only the lower half is taken, which is the
+        part that the generator was asked for, and blended in over this share of the box at each edge.
+
+    Returns
+    -------
+    ndarray, uint8, (H, W, 3)
+        RGB. Nothing outside the box is changed.
+    """
+    import cv2
+
+    rows, columns = box.slices
+    size = columns.stop - columns.start, rows.stop - rows.start
+    patch = cv2.resize(np.ascontiguousarray(face), size)
+    out = frame.copy()
+    if feather > 0:
+        weight = feather_mask(size[1], size[0], feather)[..., None]
+        patch = np.rint(patch * weight + frame[rows, columns] * (1 - weight)).astype(np.uint8)
+    out[rows, columns] = patch
+    return out
+
+
+def feather_mask(height: int, width: int, feather: float) -> np.ndarray:
+    """How much of the drawn face is taken at each pixel of the box.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of the box.
+    feather : float
+        Share of the box over which the weight rises, 0 to 0.5.
+
+    Returns
+    -------
+    ndarray, float32, (height, width)
+        0 in the upper half and at the edges, 1 well inside the lower half.
+    """
+
+    def rise(distance):
+        t = np.clip(distance / feather, 0, 1)
+        return t * t * (3 - 2 * t)
+
+    y = (np.arange(height) + 0.5) / height
+    x = (np.arange(width) + 0.5) / width
+    down = rise(np.minimum(y - 0.5, 1 - y))
+    across = rise(np.minimum(x, 1 - x))
+    return np.outer(down, across).astype(np.float32)

@@ -1,0 +1,78 @@
+"""S3FD at any width: published weights or small ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsync_lab.detection.base import Detection
+from lipsync_lab.geometry import Box
+
+#: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
+FLOOR = 0.05
+#: Of two boxes that overlap by more than this (IoU), the better one stays, as published.
+NMS_IOU = 0.3
+
+
+class S3FDDetector:
+    """S3FD with weights by name or path.
+
+    Parameters
+    ----------
+    weights : str or path
+        A detector's name in `checkpoints`, or a file.
+    device : str
+        Where it runs.
+    """
+
+    looks = True
+
+    def __init__(self, weights: str | Path = "s3fd", device: str = "cpu"):
+        from lipsync_lab import checkpoints
+
+        loaded = checkpoints.load(weights, "detector", device)
+        self.name = loaded.name
+        self.device = device
+        self.identity: dict[str, Any] = {"detector": "s3fd", "sha256": loaded.sha256, "floor": FLOOR, "nms": NMS_IOU}
+        self.provenance = loaded.provenance
+        self.model = loaded.model
+
+    def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
+        """Every candidate above `FLOOR` that no better one covers; see `Detector`."""
+        import torch
+
+        from lipsync_lab.networks.s3fd import MEANS, decode
+
+        # published habit: RGB is handed in, the BGR means are subtracted
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            boxes = decode(self.model(pixels - pixels.new_tensor(MEANS).view(1, 3, 1, 1))).cpu().numpy()
+        return [candidates(row) for row in boxes]
+
+
+def candidates(rows: np.ndarray, floor: float = FLOOR, iou: float = NMS_IOU) -> list[Detection]:
+    """One frame's decoded anchors to candidates, best first.
+
+    Parameters
+    ----------
+    rows : ndarray, float32, (anchors, 5)
+        x1, y1, x2, y2, score, of `networks.s3fd.decode`.
+    floor, iou : float
+        See `FLOOR`, `NMS_IOU`.
+    """
+    rows = rows[rows[:, 4] > floor]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    # non-maximum suppression with the published code's whole-pixel areas
+    areas = (rows[:, 2] - rows[:, 0] + 1) * (rows[:, 3] - rows[:, 1] + 1)
+    open_, kept = np.ones(len(rows), bool), []
+    for best in range(len(rows)):
+        if not open_[best]:
+            continue
+        kept.append(Detection(Box(*rows[best, :4].tolist()), float(rows[best, 4])))
+        corner = np.maximum(rows[best, :2], rows[:, :2])
+        size = np.minimum(rows[best, 2:4], rows[:, 2:4]) - corner + 1
+        inner = size.clip(0).prod(axis=1)
+        open_ &= inner <= iou * (areas[best] + areas - inner)
+    return kept

@@ -1,0 +1,314 @@
+"""From candidates to one face a frame: shots, choice, gaps, smoothing.
+
+Works on arrays alone. Nothing reaches across a cut, save in the published smoothing, which does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lipsync_lab.errors import DetectionError, ParameterError
+from lipsync_lab.geometry import Box, FaceTrack
+
+if TYPE_CHECKING:
+    from lipsync_lab.detection import Detection
+
+GAPS = ("pass", "hold", "interpolate", "abort")
+SMOOTHINGS = ("centered", "upstream", "none")
+CHOICES = ("largest", "central", "best")
+#: Frames that a box is averaged over, as published.
+SMOOTHING_WINDOW = 5
+#: Side, in pixels, that frames are shrunk to before two are compared for a cut.
+_SHOT_SIDE = 160
+
+
+class Shots:
+    """Finds cuts while frames go by, by PySceneDetect's change of hue, saturation and lightness.
+
+    Parameters
+    ----------
+    fps : float
+        Frames a second of the clip.
+    threshold : float
+        Mean change, 0 to 255, from which on a frame begins a new shot; 27 is PySceneDetect's own.
+    """
+
+    def __init__(self, fps: float, threshold: float = 27.0):
+        from scenedetect.detectors import ContentDetector
+
+        # a cut may follow the last one at once: drawn action has shots of a quarter of a second
+        self._detector = ContentDetector(threshold=threshold, min_scene_len=2)
+        self._fps = float(fps)
+        self._frames = 0
+        self.starts = [0]
+
+    def add(self, frame: np.ndarray) -> None:
+        """Look at the next frame, uint8 RGB (H, W, 3)."""
+        import cv2
+        from scenedetect import FrameTimecode
+
+        height, width = frame.shape[:2]
+        scale = min(1.0, _SHOT_SIDE / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+        cuts = self._detector.process_frame(FrameTimecode(self._frames, self._fps), small)
+        self.starts += [cut.frame_num for cut in cuts if cut.frame_num > self.starts[-1]]
+        self._frames += 1
+
+
+def shot_numbers(starts: list[int] | tuple[int, ...], frames: int) -> np.ndarray:
+    """Number of the shot of every frame, int64 (frames,), from the shots' first frames."""
+    return np.searchsorted(np.asarray(starts), np.arange(frames), side="right") - 1
+
+
+@dataclass
+class _Thread:
+    """A face followed through a shot: candidates by frame number."""
+
+    faces: dict[int, Detection]
+
+    @property
+    def last(self) -> int:
+        return max(self.faces)
+
+    @property
+    def area(self) -> float:
+        return sum(face.box.area for face in self.faces.values())
+
+    def center(self) -> np.ndarray:
+        return np.mean([face.box.center for face in self.faces.values()], axis=0)
+
+
+def choose(
+    candidates: list[list[Detection]] | tuple[list[Detection], ...],
+    shots: np.ndarray,
+    size: tuple[int, int],
+    *,
+    threshold: float = 0.5,
+    face: str | int = "largest",
+    longest_gap: int = 12,
+) -> list[Detection | None]:
+    """Choose one face a frame, the same one through a shot.
+
+    Candidates of following frames are linked where they are of like size and near each other. In each shot one
+    such thread is chosen; another one only speaks where it shares no frame with those chosen before it.
+
+    Parameters
+    ----------
+    candidates : list of list of Detection
+        One list a frame.
+    shots : ndarray, int64, (N,)
+        Number of each frame's shot.
+    size : (width, height)
+        Pixels of the frames.
+    threshold : float
+        Candidates must score more than this.
+    face : {"largest", "central", "best"} or int
+        Which thread: the one with most area over the shot; the one nearest the middle of the frame; or the n-th
+        from the left, from 0. "best" links nothing and takes each frame's best score, as published.
+    longest_gap : int
+        Frames for which a face may be missed and still be the same one.
+
+    Returns
+    -------
+    list of Detection or None
+        One a frame.
+
+    Raises
+    ------
+    ParameterError
+        `face` is none of these.
+    """
+    if not (face in CHOICES or (isinstance(face, int) and face >= 0)):
+        raise ParameterError(f"face {face!r} is no choice; take {', '.join(CHOICES)}, or 0, 1, ... from the left")
+    accepted = [[found for found in row if found.score > threshold] for row in candidates]
+    if face == "best":
+        return [row[0] if row else None for row in accepted]
+    chosen: list[Detection | None] = [None] * len(accepted)
+    for shot in np.unique(shots):
+        for thread in _preferred(_threads(accepted, np.flatnonzero(shots == shot), longest_gap), face, size):
+            if all(chosen[frame] is None for frame in thread.faces):
+                for frame, found in thread.faces.items():
+                    chosen[frame] = found
+    return chosen
+
+
+def _threads(accepted: list[list[Detection]], frames: np.ndarray, longest_gap: int) -> list[_Thread]:
+    threads: list[_Thread] = []
+    for frame in frames.tolist():
+        open_ = [thread for thread in threads if frame - thread.last <= longest_gap + 1]
+        pairs = [
+            (_distance(thread.faces[thread.last].box, found.box), t, c)
+            for t, thread in enumerate(open_)
+            for c, found in enumerate(accepted[frame])
+        ]
+        taken_threads, taken_faces = set(), set()
+        for distance, t, c in sorted(pairs):
+            if distance < 1 and t not in taken_threads and c not in taken_faces:
+                open_[t].faces[frame] = accepted[frame][c]
+                taken_threads.add(t)
+                taken_faces.add(c)
+        threads += [_Thread({frame: found}) for c, found in enumerate(accepted[frame]) if c not in taken_faces]
+    return threads
+
+
+def _distance(a: Box, b: Box) -> float:
+    """Below 1 where two boxes may be the same face: moved by less than half of its size, at most 1.6 times as big."""
+    size = (a.area * b.area) ** 0.25
+    moved = np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]) / (0.5 * size)
+    grown = abs(np.log(a.area / b.area)) / (2 * np.log(1.6))
+    return float(max(moved, grown))
+
+
+def _preferred(threads: list[_Thread], face: str | int, size: tuple[int, int]) -> list[_Thread]:
+    """Threads in the order in which they are to speak."""
+    by_area = sorted(threads, key=lambda thread: -thread.area)
+    if face == "largest":
+        return by_area
+    if face == "central":
+        middle = np.asarray(size) / 2
+        return sorted(by_area, key=lambda thread: float(np.linalg.norm(thread.center() - middle)))
+    # only faces seen for a good part of the shot are counted: a flicker on the wallpaper is not the second face
+    most = max((len(thread.faces) for thread in threads), default=0)
+    counted = sorted((t for t in threads if 2 * len(t.faces) >= most), key=lambda thread: thread.center()[0])
+    return counted[face : face + 1]
+
+
+def track(
+    candidates: list[list[Detection]] | tuple[list[Detection], ...],
+    chosen: list[Detection | None],
+    shots: np.ndarray,
+    size: tuple[int, int],
+    *,
+    gap: str = "pass",
+    longest_gap: int = 12,
+    smoothing: str = "centered",
+    pads: tuple[int, int, int, int] = (0, 10, 0, 0),
+    provenance: str = "detected",
+    fps: float = 25.0,
+) -> FaceTrack:
+    """Make the track that mouths are drawn on.
+
+    Parameters
+    ----------
+    candidates : list of list of Detection
+        All of them, for the ledger.
+    chosen : list of Detection or None
+        One a frame, of `choose`.
+    shots : ndarray, int64, (N,)
+        Number of each frame's shot.
+    size : (width, height)
+        Pixels of the frames.
+    gap : {"pass", "hold", "interpolate", "abort"}
+        What frames without a face get: nothing; the box before them; boxes between those on both sides. "abort"
+        raises, as published. Nothing is filled across a cut, nor where more than `longest_gap` frames are missing.
+    longest_gap : int
+    smoothing : {"centered", "upstream", "none"}
+        Mean over five frames within a shot; as published (forward, in place, across cuts, in whole pixels); none.
+    pads : (top, bottom, left, right)
+        Pixels added to each box; the published default adds ten below the chin.
+    provenance : str
+        What a chosen box is called: "detected" or "recorded".
+    fps : float
+        For the message of "abort".
+
+    Returns
+    -------
+    FaceTrack
+        Boxes padded, cut to the frame and smoothed, in whole pixels.
+
+    Raises
+    ------
+    DetectionError
+        A frame has no face and the policy is "abort".
+    ParameterError
+        A policy that does not exist.
+    """
+    if gap not in GAPS:
+        raise ParameterError(f"gap policy {gap!r} does not exist; take {', '.join(GAPS)}")
+    if smoothing not in SMOOTHINGS:
+        raise ParameterError(f"smoothing {smoothing!r} does not exist; take {', '.join(SMOOTHINGS)}")
+    boxes = np.full((len(chosen), 4), np.nan)
+    for frame, face in enumerate(chosen):
+        if face is not None:
+            boxes[frame] = tuple(face.box)
+    source = np.where(np.isnan(boxes[:, 0]), "missing", provenance).astype("<U12")
+    if gap == "abort" and (source == "missing").any():
+        first = int(np.argmax(source == "missing"))
+        raise DetectionError(
+            f"frame {first} ({first / fps:.2f} s): no face found, and the gap policy is abort; "
+            "choose pass, hold or interpolate, or lower the threshold"
+        )
+    if gap in ("hold", "interpolate"):
+        _fill(boxes, source, shots, gap, longest_gap)
+    # pads first and whole pixels from here on: the published order, which its smoothing depends on
+    boxes = _padded(np.trunc(boxes), pads, size)
+    boxes = {"centered": _centered, "upstream": _upstream, "none": lambda b, _: b}[smoothing](boxes, shots)
+    source[np.isnan(boxes[:, 0])] = "missing"
+    best = [row[0] if row else None for row in candidates]
+    return FaceTrack(
+        boxes=boxes,
+        scores=np.array([np.nan if found is None else found.score for found in best], float),
+        provenance=source,
+        shots=shots,
+        candidates=np.array([[np.nan] * 4 if found is None else tuple(found.box) for found in best], float).reshape(
+            -1, 4
+        ),
+    )
+
+
+def _runs(mask: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
+    """First and one-past-last frame of every stretch in which `mask` holds, cut at shots."""
+    key = np.where(mask, shots, -1)
+    edges = np.flatnonzero(np.diff(key)) + 1
+    starts, stops = np.r_[0, edges], np.r_[edges, len(key)]
+    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if a < b and mask[a]]
+
+
+def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
+    for start, stop in _runs(source == "missing", shots):
+        before = start > 0 and shots[start - 1] == shots[start]
+        after = stop < len(boxes) and shots[stop] == shots[start]
+        if stop - start > longest_gap or not before or (gap == "interpolate" and not after):
+            continue
+        if gap == "hold":
+            boxes[start:stop] = boxes[start - 1]
+            source[start:stop] = "held"
+        else:
+            share = np.arange(1, stop - start + 1)[:, None] / (stop - start + 1)
+            boxes[start:stop] = boxes[start - 1] * (1 - share) + boxes[stop] * share
+            source[start:stop] = "interpolated"
+
+
+def _padded(boxes: np.ndarray, pads: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    top, bottom, left, right = pads
+    out = boxes + (-left, -top, right, bottom)
+    out[:, 0::2] = out[:, 0::2].clip(0, size[0])
+    out[:, 1::2] = out[:, 1::2].clip(0, size[1])
+    # a box that lies outside the frame, or that negative pads turned inside out, is no face
+    out[(out[:, 2] - out[:, 0] < 1) | (out[:, 3] - out[:, 1] < 1)] = np.nan
+    return out
+
+
+def _centered(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import uniform_filter1d
+
+    out = boxes.copy()
+    for start, stop in _runs(~np.isnan(boxes[:, 0]), shots):
+        out[start:stop] = np.round(uniform_filter1d(boxes[start:stop], SMOOTHING_WINDOW, axis=0, mode="nearest"))
+    return out
+
+
+def _upstream(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
+    """The published habit: mean of this frame and the next four, written back before the next is averaged."""
+    out = boxes.copy()
+    present = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    kept = out[present]
+    for row in range(len(kept)):
+        start = min(row, max(0, len(kept) - SMOOTHING_WINDOW))
+        kept[row] = np.trunc(kept[start : start + SMOOTHING_WINDOW].mean(axis=0))
+    out[present] = kept
+    return out
