@@ -30,7 +30,8 @@ MELS_PER_SECOND = SAMPLE_RATE // HOP_LENGTH
 #: Columns of one generator window: 0.2 s.
 MEL_WINDOW = 16
 
-assert SAMPLE_RATE % HOP_LENGTH == 0 and N_FFT % 2 == 0
+assert SAMPLE_RATE % HOP_LENGTH == 0
+assert N_FFT % 2 == 0
 
 #: Samples transformed at a time, so that memory does not grow with the recording.
 _BLOCK = 1 << 17
@@ -256,7 +257,7 @@ def mel_windows(mel: np.ndarray, starts: Iterable[int]) -> np.ndarray:
 def _check_length(columns: int) -> None:
     if columns < MEL_WINDOW:
         raise ParameterError(
-            f"the sound is shorter than the {MEL_WINDOW / MELS_PER_SECOND} s that one mouth is drawn from; use a longer one"
+            f"the sound is shorter than the {MEL_WINDOW / MELS_PER_SECOND} s that a mouth is drawn from; use a longer one"
         )
 
 

@@ -69,10 +69,8 @@ class Record:
 
 def rounded(row: list[Detection]) -> list[Detection]:
     """Candidates as a file holds them, so that a run from the cache equals the run that filled it."""
-    return [
-        Detection(Box(*(round(float(value), 3) for value in found.box)), round(float(found.score), 5))
-        for found in row[:MOST]
-    ]
+    boxes = [Box(*(round(float(value), 3) for value in found.box)) for found in row[:MOST]]
+    return [Detection(box, round(float(found.score), 5)) for box, found in zip(boxes, row, strict=False) if box.area]
 
 
 def write(path: str | Path, record: Record, chosen: list[Detection | None] | None = None, **about: Any) -> None:

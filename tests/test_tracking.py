@@ -1,0 +1,192 @@
+"""Choice, gaps, smoothing and cuts, against brute force and by hand."""
+
+import numpy as np
+import pytest
+
+from lipsync_lab import tracking
+from lipsync_lab.detection import Detection
+from lipsync_lab.errors import DetectionError, ParameterError
+from lipsync_lab.geometry import Box
+
+SIZE = (200, 100)
+
+
+def at(x, y=20, side=20, score=0.9):
+    return Detection(Box(x, y, x + side, y + side), score)
+
+
+def shots(*lengths):
+    return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def made(chosen, numbers=None, **options):
+    numbers = shots(len(chosen)) if numbers is None else numbers
+    options = {"pads": (0, 0, 0, 0), "smoothing": "none", **options}
+    return tracking.track([[face] if face else [] for face in chosen], chosen, numbers, SIZE, **options)
+
+
+# -- choice ------------------------------------------------------------------------------------------------------
+
+
+def test_one_face_a_shot_is_followed_through_scores():
+    """Two faces, whose scores change places in every frame: the same one is followed."""
+    rows = [[at(20, score=0.9), at(100, side=30, score=0.8)], [at(100, side=30, score=0.95), at(21, score=0.7)]] * 5
+    assert {c.box.width for c in tracking.choose(rows, shots(10), SIZE)} == {30}
+    assert {c.box.width for c in tracking.choose(rows, shots(10), SIZE, face=0)} == {20}
+    assert {c.box.width for c in tracking.choose(rows, shots(10), SIZE, face=1)} == {30}
+    assert {c.box.width for c in tracking.choose(rows, shots(10), SIZE, face="best")} == {20, 30}
+    assert tracking.choose(rows, shots(10), SIZE, face=2) == [None] * 10
+
+
+def test_central_face():
+    rows = [[at(0, side=40), at(90, 40)]] * 4
+    assert tracking.choose(rows, shots(4), SIZE, face="central") == [at(90, 40)] * 4
+    assert tracking.choose(rows, shots(4), SIZE, face="largest") == [at(0, side=40)] * 4
+
+
+def test_another_face_is_no_stand_in():
+    """Where the followed face is missed, the other face in the picture does not take its place."""
+    rows = [[at(20, side=30), at(120)]] * 3 + [[at(120)]] * 2 + [[at(20, side=30), at(120)]] * 3
+    chosen = tracking.choose(rows, shots(8), SIZE)
+    assert [face and face.box.x1 for face in chosen] == [20] * 3 + [None] * 2 + [20] * 3
+
+
+def test_a_face_that_jumps_is_still_found():
+    """A drawn head that leaps between two drawings begins a new thread, which no other face contradicts."""
+    rows = [[at(20)]] * 4 + [[at(150)]] * 4
+    assert None not in tracking.choose(rows, shots(8), SIZE)
+
+
+def test_each_shot_chooses_for_itself():
+    rows = [[at(20, side=40), at(100)]] * 3 + [[at(20), at(100, side=40)]] * 3
+    assert [face.box.x1 for face in tracking.choose(rows, shots(3, 3), SIZE)] == [20] * 3 + [100] * 3
+
+
+def test_threshold_refuses():
+    assert tracking.choose([[at(5, score=0.5)], [at(5, score=0.51)]], shots(2), SIZE) == [None, at(5, score=0.51)]
+
+
+@pytest.mark.parametrize("face", ["loudest", -1, 0.5])
+def test_choices_that_are_none(face):
+    with pytest.raises(ParameterError):
+        tracking.choose([[]], shots(1), SIZE, face=face)
+
+
+# -- gaps --------------------------------------------------------------------------------------------------------
+
+
+def test_pass_leaves_the_frame_alone_and_keeps_the_refused_score():
+    track = tracking.track([[at(10)], [at(10, score=0.3)]], [at(10), None], shots(2), SIZE, pads=(0, 0, 0, 0))
+    assert track.provenance.tolist() == ["detected", "missing"]
+    assert track.box(1) is None
+    assert track.scores.tolist() == [0.9, 0.3]
+    assert track.candidates[1].tolist() == [10, 20, 30, 40]
+
+
+def test_interpolation_is_a_straight_line():
+    track = made([at(10), None, None, None, at(50)], gap="interpolate")
+    assert track.boxes[:, 0].tolist() == [10, 20, 30, 40, 50]
+    assert track.provenance.tolist() == ["detected", *["interpolated"] * 3, "detected"]
+
+
+def test_hold_keeps_the_last_box():
+    track = made([None, at(10), None, None, at(50)], gap="hold")
+    assert track.provenance.tolist() == ["missing", "detected", "held", "held", "detected"]
+    assert track.boxes[1:, 0].tolist() == [10, 10, 10, 50]
+
+
+@pytest.mark.parametrize("gap", ["hold", "interpolate"])
+def test_nothing_is_filled_across_a_cut_or_for_too_long(gap):
+    across = made([at(10), None, None, at(50)], shots(2, 2), gap=gap)
+    assert across.provenance[2] == "missing"
+    assert (across.provenance[1] == "held") == (gap == "hold")
+    long = made([at(10), *[None] * 5, at(50)], gap=gap, longest_gap=4)
+    assert (long.provenance[1:-1] == "missing").all()
+
+
+def test_abort_names_the_frame():
+    with pytest.raises(DetectionError, match=r"frame 2 \(0\.20 s\)"):
+        made([at(10), at(10), None], gap="abort", fps=10)
+    assert (made([at(10)] * 3, gap="abort").provenance == "detected").all()
+
+
+@pytest.mark.parametrize("options", [{"gap": "guess"}, {"smoothing": "kalman"}])
+def test_policies_that_do_not_exist(options):
+    with pytest.raises(ParameterError, match=next(iter(options.values()))):
+        made([at(1)], **options)
+
+
+# -- pads and smoothing ------------------------------------------------------------------------------------------
+
+
+def test_pads_are_cut_to_the_frame():
+    track = made([at(0, 70), at(150)], pads=(5, 15, 10, 40))
+    assert track.boxes.tolist() == [[0, 65, 60, 100], [140, 15, 200, 55]]
+
+
+def test_pads_that_eat_the_face_leave_none():
+    assert made([at(10)], pads=(-10, -10, 0, 0)).provenance.tolist() == ["missing"]
+
+
+def test_centered_smoothing_against_brute_force():
+    rng = np.random.default_rng(1)
+    xs, numbers = rng.integers(10, 120, 30), shots(11, 19)
+    track = made([at(float(x)) for x in xs], numbers, smoothing="centered")
+    for frame in range(30):
+        low, high = (0, 10) if frame < 11 else (11, 29)
+        window = [xs[min(max(i, low), high)] for i in range(frame - 2, frame + 3)]
+        assert abs(track.boxes[frame, 0] - np.mean(window)) <= 0.5
+
+
+def test_centered_smoothing_does_not_reach_over_a_missing_frame():
+    track = made([at(10), at(10), None, at(100), at(100)], smoothing="centered")
+    assert track.boxes[[0, 1, 3, 4], 0].tolist() == [10, 10, 100, 100]
+
+
+def test_upstream_smoothing_against_a_plain_twin():
+    """The published loop, written out: forward, in place, in whole numbers, across the cut."""
+    rng = np.random.default_rng(2)
+    xs = rng.integers(10, 120, 12)
+    boxes = np.array([[x, 20, x + 20, 40] for x in xs])
+    for i in range(12):
+        boxes[i] = np.mean(boxes[7:] if i + 5 > 12 else boxes[i : i + 5], axis=0)
+    track = made([at(float(x)) for x in xs], shots(6, 6), smoothing="upstream")
+    assert track.boxes.tolist() == boxes.tolist()
+
+
+def test_upstream_smoothing_of_fewer_frames_than_its_window():
+    track = made([at(10), at(20), at(31)], smoothing="upstream")
+    assert track.boxes[:, 0].tolist() == [20, 23, 24]
+
+
+# -- shots -------------------------------------------------------------------------------------------------------
+
+
+def painted(seed):
+    """A made picture with its own colours, 72 x 128."""
+    rng = np.random.default_rng(seed)
+    frame = np.full((72, 128, 3), rng.integers(0, 255, 3), np.uint8)
+    for _ in range(6):
+        x, y = rng.integers(0, 100), rng.integers(0, 50)
+        frame[y : y + 25, x : x + 30] = rng.integers(0, 255, 3)
+    return frame
+
+
+def test_cuts_between_pictures_and_nowhere_else():
+    finder = tracking.Shots(25)
+    for seed, length in ((1, 9), (2, 5), (3, 7)):
+        still = painted(seed)
+        for index in range(length):
+            moved = np.roll(still, index // 2 * 3, axis=1)  # a pan on twos is no cut
+            finder.add(moved)
+    assert finder.starts == [0, 9, 14]
+
+
+def test_shot_numbers():
+    assert tracking.shot_numbers([0, 3, 4], 6).tolist() == [0, 0, 0, 1, 2, 2]
+
+
+def test_one_frame_is_one_shot():
+    finder = tracking.Shots(25)
+    finder.add(np.zeros((1, 1, 3), np.uint8))
+    assert finder.starts == [0]
