@@ -12,13 +12,11 @@ import numpy as np
 
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
 
 if TYPE_CHECKING:
     from lipsync_lab.detection import Detection
 
-GAPS = ("pass", "hold", "interpolate", "abort")
-SMOOTHINGS = ("centered", "upstream", "none")
-CHOICES = ("largest", "central", "best")
 #: Frames that a box is averaged over, as published.
 SMOOTHING_WINDOW = 5
 #: Side, in pixels, that frames are shrunk to before two are compared for a cut.

@@ -1,0 +1,415 @@
+"""A clip and a voice in; a lip-synced clip, a ledger and all that is needed to ask why, out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import lipsync_lab
+from lipsync_lab import audio, checkpoints, compositing, detection, generation, runs, source, tracking, video
+from lipsync_lab.detection import record as records
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    pass
+
+#: Called as ``progress(stage, done, total)``: "detect" or "draw", frames so far, frames in all or None.
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass
+class Pipeline:
+    """Detector and generator, loaded once, for as many clips as you like.
+
+    Parameters
+    ----------
+    generator : str or path
+        A generator's name in `checkpoints` or a file of weights.
+    detector : str, path or None
+        See `detection.load`; None takes its default.
+    settings : Settings
+    box : Box, optional
+        The same box in every frame instead of a detector.
+    device : str, optional
+        "cuda" or "cpu"; None takes CUDA where there is one.
+    cache : path, optional
+        Folder in which detections are kept, by the content of clip, detector and settings.
+    """
+
+    generator: str | Path = "untrained"
+    detector: str | Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    box: Box | None = None
+    device: str | None = None
+    cache: Path | None = None
+
+    def __post_init__(self):
+        if self.device is None:
+            import torch
+
+            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.weights = checkpoints.load(self.generator, "generator", self.device)
+        self.finder = detection.load(self.detector, box=self.box, device=self.device)
+
+    @property
+    def models(self) -> str:
+        """One sentence on what draws and what detects, to stand beside every picture."""
+        return f"generator {self.weights.provenance}; detector {self.finder.name}"
+
+    def run(
+        self, face: str | Path, speech: str | Path, folder: str | Path, progress: Progress | None = None
+    ) -> runs.Run:
+        """Dub a clip.
+
+        Parameters
+        ----------
+        face : path
+            A clip or a still picture.
+        speech : path
+            Any file with sound.
+        folder : path
+            Of the run: made complete or not at all. An earlier run there is replaced.
+        progress : callable, optional
+            See `Progress`.
+
+        Returns
+        -------
+        runs.Run
+
+        Raises
+        ------
+        LipsyncError
+            With the file or setting that is wrong.
+        """
+        clock = _Clock()
+        settings = self.settings
+        with clock("voice"):
+            wave, voice = audio.load(speech), audio.open_sound(speech)
+        clip = source.from_file(face, settings)
+        if settings.keep_tail and not settings.static and video.probe(face).has_sound:
+            voice = audio.followed_by(voice, audio.open_sound(face), len(wave) / audio.SAMPLE_RATE)
+
+        with runs.new_folder(Path(folder)) as part:
+            output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
+            work = self._prepared(clip, wave, progress, clock)
+            writer = video.Writer(
+                output,
+                fps=clip.fps,
+                sound=voice,
+                codec=settings.codec,
+                crf=settings.crf,
+                full_range=clip.full_range,
+                tags={"comment": f"{self._tag()}", "title": f"{Path(face).stem}, dubbed"},
+            )
+            with writer:
+                for frame in self._frames(clip, work, progress, clock):
+                    with clock("encode"):
+                        writer.write(frame)
+            self._write_detections(part / "detections.json", work.record, work.chosen, clip.fps)
+            runs.ledger(work.track, work.drawn, clip.fps).to_csv(part / "ledger.csv", index=False, lineterminator="\n")
+            info = {
+                "output": output.name,
+                "settings": settings.as_dict(),
+                "face": {
+                    "file": str(face),
+                    "sha256": clip.identity["sha256"],
+                    "fps": str(clip.fps),
+                    "frames": len(work.track),
+                },
+                "speech": {
+                    "file": str(speech),
+                    "sha256": checkpoints.sha256(speech),
+                    "seconds": len(wave) / audio.SAMPLE_RATE,
+                },
+                "generator": _about(self.weights),
+                "detector": {"name": self.finder.name, **self.finder.identity},
+                "detections_from_cache": work.cached,
+                "frames_written": work.wanted,
+                "frames_by_provenance": {
+                    str(k): int(n) for k, n in zip(*np.unique(work.track.provenance, return_counts=True), strict=True)
+                },
+                "mouths_drawn_on_source_frames": int(work.drawn.sum()),
+                "device": self.device,
+                "versions": _versions(),
+                "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+            }
+            (part / "run.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        return runs.Run(Path(folder))
+
+    def dub(
+        self, frames: np.ndarray, wave: np.ndarray, fps: float | Fraction, progress: Progress | None = None
+    ) -> tuple[np.ndarray, FaceTrack]:
+        """Dub frames in memory.
+
+        Parameters
+        ----------
+        frames : ndarray, uint8, (N, H, W, 3)
+            RGB.
+        wave : ndarray, float32, (n,)
+            Mono at 16 kHz, in [-1, 1].
+        fps : float or Fraction
+            Frames a second.
+        progress : callable, optional
+            See `Progress`.
+
+        Returns
+        -------
+        frames : ndarray, uint8, (M, H, W, 3)
+            As long as the voice.
+        track : FaceTrack
+            One row a source frame that was used.
+        """
+        clip, clock = source.from_array(frames, fps, self.settings), _Clock()
+        work = self._prepared(clip, wave, progress, clock)
+        return np.stack(list(self._frames(clip, work, progress, clock))), work.track
+
+    def _prepared(self, clip: source.Source, wave: np.ndarray, progress: Progress | None, clock: _Clock) -> _Work:
+        settings = self.settings
+        with clock("voice"):
+            mel = audio.melspectrogram(wave)
+            starts = _starts(mel, len(wave), clip.fps, settings)
+        needed = None if settings.keep_tail else len(starts)
+        with clock("detect"):
+            record, cached = self._detected(clip, needed, progress)
+        with clock("track"):
+            chosen, shots = self._chosen(record)
+            given = not self.finder.looks
+            track = tracking.track(
+                record.candidates,
+                chosen,
+                shots,
+                record.size,
+                gap=settings.gap,
+                longest_gap=settings.longest_gap,
+                # the published --box is used as it is
+                smoothing="none" if self.finder.name == "fixed" else settings.smoothing,
+                pads=(0, 0, 0, 0) if self.finder.name == "fixed" else settings.pads,
+                provenance="recorded" if given else "detected",
+                fps=float(clip.fps),
+            )
+        wanted = max(len(starts), len(record)) if settings.keep_tail else len(starts)
+        return _Work(record, chosen, track, mel, starts, wanted, cached, np.zeros(len(track), bool))
+
+    def _detected(
+        self, clip: source.Source, needed: int | None, progress: Progress | None
+    ) -> tuple[records.Record, bool]:
+        """Candidates and cuts of the clip's first frames (None: of all), from the cache where it has them."""
+        place = self._cache_place(clip)
+        if place is not None and place.is_file():
+            record = records.read(place)
+            if record.complete or (needed is not None and len(record) >= needed):
+                return (record if needed is None else record.first(needed)), True
+
+        settings, rows, size = self.settings, [], None
+        shots = tracking.Shots(clip.fps)
+        expected = clip.expected if needed is None else min(needed, clip.expected or needed)
+        complete = True
+        # one frame more than is needed tells whether the clip ends there
+        for batch in _batches(clip.read(0, None if needed is None else needed + 1), settings.detection_batch):
+            if needed is not None and len(rows) + len(batch) > needed:
+                complete = False
+                batch = batch[: needed - len(rows)]
+                if not batch:
+                    break
+            size = batch[0].shape[1], batch[0].shape[0]
+            for frame in batch:
+                shots.add(frame)
+            found = detection.at_analysis_size(self.finder, np.stack(batch), len(rows), settings.analysis_size)
+            rows += [records.rounded(row) for row in found]
+            if progress:
+                progress("detect", len(rows), expected)
+        if not rows:
+            raise MediaError(f"{clip.name}: holds no picture; is it complete?")
+        starts = getattr(getattr(self.finder, "record", None), "shots", None) or shots.starts
+        record = records.Record(tuple(rows), tuple(s for s in starts if s < len(rows)), size, complete)
+        if place is not None:
+            runs.write_whole(place, lambda part: records.write(part, record))
+        return record, False
+
+    def _chosen(self, record: records.Record) -> tuple[list[detection.Detection | None], np.ndarray]:
+        """The face of each frame, and each frame's shot."""
+        settings, shots = self.settings, tracking.shot_numbers(record.shots, len(record))
+        chosen = tracking.choose(
+            record.candidates,
+            shots,
+            record.size,
+            threshold=settings.threshold,
+            face=settings.choose,
+            longest_gap=settings.longest_gap,
+        )
+        return chosen, shots
+
+    def _write_detections(self, path: Path, record: records.Record, chosen: list, fps: Fraction) -> None:
+        about = {"detector": self.finder.identity, "threshold": self.settings.threshold, "fps": str(fps)}
+        runs.write_whole(path, lambda part: records.write(part, record, chosen, **about))
+
+    def _cache_place(self, clip: source.Source) -> Path | None:
+        if self.cache is None or "sha256" not in clip.identity or not self.finder.looks:
+            return None
+        key = {**clip.identity, **self.finder.identity, "analysis_size": self.settings.analysis_size, "format": 1}
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return Path(self.cache) / f"{digest[:32]}.json"
+
+    def _frames(
+        self, clip: source.Source, work: _Work, progress: Progress | None, clock: _Clock
+    ) -> Iterator[np.ndarray]:
+        """The finished frames, one after the other."""
+        playing = source.played(clip, len(work.record), work.wanted, self.settings.fill)
+        done = 0
+        for batch in _batches(_timed(playing, clock, "decode"), self.settings.generator_batch):
+            with clock("generate"):
+                finished = self._finished(batch, done, work)
+            yield from finished
+            done += len(batch)
+            if progress:
+                progress("draw", done, work.wanted)
+        if done < work.wanted:
+            raise MediaError(f"{clip.name}: gave {done} frames the second time it was read; was it changed meanwhile?")
+
+    def _finished(self, batch: list[tuple[int, np.ndarray]], done: int, work: _Work) -> list[np.ndarray]:
+        # frames after the voice are the untouched tail
+        faces = [
+            (place, work.track.box(number))
+            for place, (number, _) in enumerate(batch)
+            if done + place < len(work.starts) and work.track.box(number) is not None
+        ]
+        finished = [frame for _, frame in batch]
+        if not faces:
+            return finished
+        mels = audio.mel_windows(work.mel, [work.starts[done + place] for place, _ in faces])
+        crops = np.stack([generation.crop(finished[place], box) for place, box in faces])
+        mouths = generation.draw(self.weights.model, crops, mels, self.device)
+        for (place, box), mouth in zip(faces, mouths, strict=True):
+            finished[place] = compositing.paste(finished[place], mouth, box, self.settings.feather)
+            work.drawn[batch[place][0]] = True
+        return finished
+
+    def _tag(self) -> str:
+        return (
+            f"Made with lipsync_lab {lipsync_lab.__version__}: the mouth in this video was generated and the person "
+            f"did not say this. {self.models}"
+        )
+
+
+def find(
+    face: str | Path,
+    out: str | Path,
+    *,
+    detector: str | Path | None = None,
+    box: Box | None = None,
+    settings: Settings | None = None,
+    device: str | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[detection.Detection | None]:
+    """Find the face in every frame of a clip and write a ``detections.json``.
+
+    Parameters are those of `Pipeline` and `Pipeline.run`; no generator is loaded.
+
+    Returns
+    -------
+    list of Detection or None
+        The chosen face of each frame, before gaps are filled.
+    """
+    seeker = Pipeline("identity", detector, settings or Settings(), box, device, cache)
+    clip = source.from_file(face, seeker.settings)
+    record, _ = seeker._detected(clip, None, progress)
+    chosen, _ = seeker._chosen(record)
+    seeker._write_detections(Path(out), record, chosen, clip.fps)
+    return chosen
+
+
+@dataclass
+class _Work:
+    """What is known before the first mouth is drawn; `drawn` is filled in while they are."""
+
+    record: records.Record
+    chosen: list
+    track: FaceTrack
+    mel: np.ndarray
+    starts: list[int]
+    wanted: int
+    cached: bool
+    drawn: np.ndarray
+
+
+class _Clock:
+    """Seconds spent in each stage."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str):
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _starts(mel: np.ndarray, samples: int, fps: Fraction, settings: Settings) -> list[int]:
+    """First mel column of each output frame's window."""
+    step = audio.MELS_PER_SECOND / float(fps)
+    if settings.published_length:
+        starts = audio.window_starts(mel.shape[1], float(fps))
+        last = starts.pop()
+        return [int(max(0, index - settings.mel_lead) * step) for index in range(len(starts))] + [last]
+    if mel.shape[1] < audio.MEL_WINDOW:
+        raise ParameterError(
+            f"the voice lasts {samples / audio.SAMPLE_RATE:.2f} s; a mouth is drawn from 0.2 s at least"
+        )
+    frames = max(1, math.floor(samples * fps / audio.SAMPLE_RATE + Fraction(1, 2)))
+    return [math.floor((index - settings.mel_lead) * step) for index in range(frames)]
+
+
+def _batches(items: Iterator, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _timed(items: Iterator, clock: _Clock, stage: str) -> Iterator:
+    while True:
+        with clock(stage):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _about(weights: checkpoints.Weights) -> dict[str, Any]:
+    return {"name": weights.name, "sha256": weights.sha256, "width": weights.width, "provenance": weights.provenance}
+
+
+def _versions() -> dict[str, str]:
+    names = (
+        "torch",
+        "numpy",
+        "opencv-python-headless",
+        "av",
+        "librosa",
+        "soxr",
+        "scikit-image",
+        "scenedetect-headless",
+    )
+    return {
+        "lipsync_lab": lipsync_lab.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }

@@ -1,0 +1,409 @@
+"""The whole way: parity with the published script, lengths, fills, provenance, the cache, and what is left behind."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from clips import boxes, clip, number, pictures, read, voice, wav
+from golden_weights import fill
+
+from lipsync_lab import audio, detection, video
+from lipsync_lab.detection import Detection
+from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.recorded import Recorded
+from lipsync_lab.errors import DetectionError, MediaError, ParameterError
+from lipsync_lab.geometry import Box
+from lipsync_lab.networks.wav2lip import Wav2Lip
+from lipsync_lab.pipeline import Pipeline, find
+from lipsync_lab.runs import LEDGER
+from lipsync_lab.settings import Settings
+
+FACE = [40, 20, 90, 70]
+
+
+# -- parity ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(golden):
+    with np.load(golden / "inference.npz") as stored:
+        return {key: stored[key] for key in stored}
+
+
+@pytest.fixture(scope="module")
+def published_weights(tmp_path_factory):
+    """The golden generator as a checkpoint like the released ones."""
+    path = tmp_path_factory.mktemp("weights") / "golden.pth"
+    state = {f"module.{name}": tensor for name, tensor in fill(Wav2Lip()).state_dict().items()}
+    torch.save({"state_dict": state, "optimizer": None, "global_step": 1}, path)
+    return path
+
+
+def expected(known: dict, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the frames that are known, and the frames, RGB."""
+    if name == "resize2":
+        return known["frames"], known["resize2"][..., ::-1]
+    changed = known[f"change_{name}"]
+    numbers = np.arange(len(changed)) if name == "smooth" else known["frames"]
+    return numbers, (known["frames_bgr"][numbers] + changed)[..., ::-1]
+
+
+VARIANTS = {
+    "smooth": ({}, None),
+    "nosmooth": ({"smoothing": "none"}, None),
+    "pads": ({"smoothing": "none", "pads": (5, 15, -4, 8)}, None),
+    "box": ({}, (20, 100, 40, 110)),
+    "resize2": ({"smoothing": "none", "resize_factor": 2}, (10, 50, 20, 55)),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_upstream_preset_is_the_published_script(name, published, published_weights, tmp_path):
+    """Through the files, lossless: two grey levels at most, which is what another OpenCV may differ by."""
+    options, box = VARIANTS[name]
+    with video.Writer(tmp_path / "in.mkv", fps=int(published["fps"]), codec="ffv1") as writer:
+        for frame in published["frames_bgr"]:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    import soundfile
+
+    soundfile.write(tmp_path / "in.wav", published["wav"], 16_000, subtype="FLOAT")
+    recorded = boxes(tmp_path / "boxes.json", published["rects"].tolist())
+    pipeline = Pipeline(
+        published_weights,
+        None if box else recorded,
+        Settings.of({**options, "codec": "ffv1"}, "upstream"),
+        box=Box.from_yyxx(box) if box else None,
+    )
+    out = read(pipeline.run(tmp_path / "in.mkv", tmp_path / "in.wav", tmp_path / "run").output)
+    numbers, theirs = expected(published, name)
+    assert len(out) == 17
+    assert out[numbers].shape == theirs.shape
+    assert np.abs(out[numbers].astype(int) - theirs).max() <= 2
+
+
+# -- small machinery ---------------------------------------------------------------------------------------------
+
+
+def plain(generator="identity", faces=None, **settings) -> Pipeline:
+    """A pipeline whose detector reads the list of boxes."""
+    pipeline = Pipeline(generator, "lbp", Settings.of(settings))
+    rows = [[] if box is None else [Detection(Box(*map(float, box)), 1.0)] for box in faces or [FACE] * 200]
+    pipeline.finder = Recorded(Record(tuple(rows)))
+    return pipeline
+
+
+def dubbed(pipeline, frames=20, seconds=1.0, fps=25):
+    return pipeline.dub(pictures(frames), voice(seconds), fps)
+
+
+def played(out) -> list[int]:
+    return [number(frame) for frame in out]
+
+
+# -- lengths and fills -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fps", [12, 24000 / 1001, 25, 29.97, 60])
+@pytest.mark.parametrize("seconds", [0.31, 1.0, 1.777])
+def test_output_is_as_long_as_the_voice(fps, seconds):
+    out, _ = dubbed(plain(), seconds=seconds, fps=fps)
+    assert abs(len(out) / fps - seconds) <= 1 / fps
+
+
+def test_a_short_clip_is_looped_held_or_played_to_and_fro():
+    assert played(dubbed(plain(), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0, 1, 2]
+    assert played(dubbed(plain(fill="hold"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5] + [5] * 9
+    assert played(dubbed(plain(fill="pingpong"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+    assert played(dubbed(plain(fill="pingpong"), 1, 0.4)[0]) == [0] * 10
+    assert played(dubbed(plain(fill="pingpong"), 2, 0.4)[0]) == [0, 1] * 5
+
+
+def test_to_and_fro_over_many_blocks(tmp_path):
+    """Backwards by seeking, from a file with far between key frames, is backwards."""
+    path = clip(tmp_path / "long.mp4", 60)
+    out = plain(fill="pingpong", codec="ffv1").run(path, wav(tmp_path / "v.wav", 4.72), tmp_path / "run").output
+    assert played(read(out)) == [*range(60), *range(58, 0, -1)]
+
+
+def test_a_long_clip_ends_with_the_voice_or_keeps_its_tail(tmp_path):
+    path, speech = clip(tmp_path / "in.mp4", 40), wav(tmp_path / "v.wav", 0.8)
+    short = plain("untrained", codec="ffv1").run(path, speech, tmp_path / "short")
+    long = plain("untrained", codec="ffv1", keep_tail=True).run(path, speech, tmp_path / "long")
+    whole, source = read(long.output), read(path)
+    assert len(read(short.output)) == 20
+    assert len(whole) == 40
+    assert (whole[20:] == source[20:]).all(), "the tail is untouched"
+    assert (whole[:20] != source[:20]).any()
+    assert long.ledger().mouth_drawn.tolist() == [True] * 20 + [False] * 20
+    sound = audio.load(long.output)
+    expected_tail = audio.load(path)[: len(sound)]
+    assert len(sound) == pytest.approx(1.6 * 16_000, abs=800)
+    assert np.abs(sound[13_500:25_000] - expected_tail[13_500:25_000]).max() < 0.02, "with its own sound"
+
+
+def test_published_length_is_the_published_one():
+    out, _ = dubbed(plain(published_length=True), seconds=1.0)
+    assert len(out) == len(audio.window_starts(81, 25)) < 25
+
+
+def test_static_uses_the_first_frame_alone():
+    assert played(dubbed(plain(static=True), 8, 0.4)[0]) == [0] * 10
+
+
+# -- the view of the clip ----------------------------------------------------------------------------------------
+
+
+def test_shrink_turn_crop():
+    out, _ = dubbed(plain(faces=[None] * 20, resize_factor=2, rotate=True, crop=(4, 60, 2, -1)), 5, 0.2)
+    assert out.shape == (5, 56, 46, 3)
+    import cv2
+
+    small = cv2.resize(pictures(1)[0], (64, 48))
+    assert (out[0] == np.rot90(small, -1)[4:60, 2:]).all()
+
+
+@pytest.mark.parametrize("settings", [{"crop": (200, 300, 0, -1)}, {"resize_factor": 1000}])
+def test_views_that_leave_nothing(settings):
+    with pytest.raises(ParameterError, match="nothing"):
+        dubbed(plain(**settings))
+
+
+# -- faces and gaps ----------------------------------------------------------------------------------------------
+
+
+def test_frames_without_a_face_go_through_untouched():
+    out, track = dubbed(plain("untrained", [FACE, None, FACE, None, FACE]), 5, 0.2)
+    same = (out == pictures(5)).all(axis=(1, 2, 3))
+    assert same.tolist() == [False, True, False, True, False]
+    assert track.provenance.tolist() == ["recorded", "missing", "recorded", "missing", "recorded"]
+
+
+def test_nothing_outside_the_box_is_touched():
+    out, track = dubbed(plain("untrained", pads=(0, 0, 0, 0)), 5, 0.2)
+    rows, columns = track.box(0).slices
+    assert (out != pictures(5))[:, rows, columns].any()
+    out[:, rows, columns] = pictures(5)[:, rows, columns]
+    assert (out == pictures(5)).all()
+
+
+def test_abort_is_an_error():
+    with pytest.raises(DetectionError, match="frame 1"):
+        dubbed(plain(faces=[FACE, None] * 10, gap="abort"))
+
+
+def test_mel_lead_starts_windows_earlier():
+    """Frame n with a lead of one hears what frame n - 1 hears without."""
+    still = np.repeat(pictures(1), 20, axis=0)
+    plainly, _ = plain("untrained").dub(still, voice(0.8), 25)
+    leading, _ = plain("untrained", mel_lead=1).dub(still, voice(0.8), 25)
+    assert (leading[2::5] == plainly[1:-1:5]).all() or np.abs(leading[2::5].astype(int) - plainly[1:-1:5]).max() <= 1
+    assert (leading[1:] != plainly[1:]).any()
+
+
+def test_silence_is_dubbed_too():
+    out, _ = plain("untrained").dub(pictures(10), np.zeros(6_400, np.float32), 25)
+    assert len(out) == 10
+
+
+def test_voice_shorter_than_a_window():
+    with pytest.raises(ParameterError, match=r"0\.2 s"):
+        dubbed(plain(), seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    "frames", [np.zeros((0, 4, 4, 3), np.uint8), np.zeros((2, 4, 4), np.uint8), np.zeros((1, 4, 4, 3))]
+)
+def test_arrays_that_are_no_clip(frames):
+    with pytest.raises(ParameterError):
+        plain().dub(frames, voice(1), 25)
+
+
+def test_batches_do_not_matter():
+    one, _ = dubbed(plain("untrained", generator_batch=1, detection_batch=1), 10, 0.4)
+    many, _ = dubbed(plain("untrained", generator_batch=7, detection_batch=3), 10, 0.4)
+    assert np.abs(one.astype(int) - many).max() <= 1
+
+
+# -- what a run leaves behind ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path):
+    rows = [FACE, FACE, None, None, FACE] * 4
+    boxes(tmp_path / "b.json", rows)
+    pipeline = Pipeline("untrained", tmp_path / "b.json")
+    path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8)
+    seen = []
+    made = pipeline.run(path, speech, tmp_path / "run", lambda *step: seen.append(step))
+    return made, seen
+
+
+def test_run_folder(run, tmp_path):
+    made, seen = run
+    assert sorted(p.name for p in made.folder.iterdir()) == ["detections.json", "ledger.csv", "output.mp4", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.json", "in.mp4", "run", "v.wav"]
+    ledger = made.ledger()
+    assert tuple(ledger.columns) == LEDGER
+    assert len(ledger) == 20
+    assert ledger.frame.tolist() == list(range(20))
+    assert ledger.time.tolist() == pytest.approx([n / 25 for n in range(20)])
+    assert (ledger.mouth_drawn == (ledger.provenance == "recorded")).all()
+    assert ledger.mouth_drawn.sum() == 12
+    assert seen[0][0] == "detect"
+    assert seen[-1] == ("draw", 20, 20)
+    info = made.info
+    assert info["generator"]["name"] == "untrained"
+    assert info["frames_written"] == 20
+    assert {"voice", "detect", "generate", "encode"} <= info["seconds"].keys()
+    assert len(info["face"]["sha256"]) == len(info["speech"]["sha256"]) == 64
+
+
+def test_output_carries_a_tag_that_names_the_tool(run):
+    comment = video.probe(run[0].output).tags["comment"]
+    assert "lipsync_lab" in comment
+    assert "generated" in comment
+    assert "untrained" in comment
+
+
+def test_a_run_again_is_the_same_byte_for_byte(run, tmp_path):
+    made, _ = run
+    before = {name: (made.folder / name).read_bytes() for name in ("ledger.csv", "detections.json", "output.mp4")}
+    again = Pipeline("untrained", tmp_path / "b.json").run(tmp_path / "in.mp4", tmp_path / "v.wav", tmp_path / "run")
+    assert {name: (again.folder / name).read_bytes() for name in before} == before
+
+
+def test_detections_of_a_run_lead_to_the_same_run(run, tmp_path):
+    made, _ = run
+    again = Pipeline("untrained", made.detections).run(tmp_path / "in.mp4", tmp_path / "v.wav", tmp_path / "again")
+    pd.testing.assert_frame_equal(again.ledger(), made.ledger())
+
+
+def test_interrupted_run_leaves_nothing(tmp_path):
+    path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav")
+
+    def stop(stage, done, total):
+        if stage == "draw":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plain().run(path, speech, tmp_path / "run", stop)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "v.wav"]
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ParameterError, match="mine"):
+        plain().run(clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav"), tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_boxes_for_too_few_frames(tmp_path):
+    boxes(tmp_path / "b.json", [FACE] * 3)
+    with pytest.raises(DetectionError, match="3 frames"):
+        Pipeline("identity", tmp_path / "b.json").run(
+            clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav"), tmp_path / "r"
+        )
+
+
+def test_truncated_clip_is_an_error_or_a_whole_output(tmp_path):
+    path = clip(tmp_path / "in.mp4", 40)
+    path.write_bytes(path.read_bytes()[:-2_000])
+    try:
+        made = plain().run(path, wav(tmp_path / "v.wav"), tmp_path / "run")
+    except MediaError as error:
+        assert "in.mp4" in str(error)
+        assert not (tmp_path / "run").exists()
+    else:
+        assert len(read(made.output)) == 25
+
+
+@pytest.mark.parametrize("name", ["still.png", "still.jpg", "still.webp"])
+def test_still_pictures_are_clips(tmp_path, name):
+    from PIL import Image
+
+    Image.fromarray(pictures(1)[0]).save(tmp_path / name)
+    made = plain("untrained", fps=12.5).run(tmp_path / name, wav(tmp_path / "v.wav"), tmp_path / "run")
+    assert video.probe(made.output).fps == 12.5
+    assert len(read(made.output)) in (12, 13)
+
+
+def test_frame_rate_and_range_are_the_clips(tmp_path):
+    path = clip(tmp_path / "in.mp4", 30, fps=video.Fraction(30000, 1001), full_range=True)
+    info = video.probe(plain().run(path, wav(tmp_path / "v.wav", 0.9), tmp_path / "run").output)
+    assert info.fps == video.Fraction(30000, 1001)
+    assert info.full_range
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A detector that counts how many frames it was shown."""
+
+    name, looks = "counting", True
+
+    def __init__(self, **identity):
+        self.identity, self.seen = {"detector": self.name, **identity}, 0
+
+    def detect(self, frames, first=0):
+        self.seen += len(frames)
+        return [[Detection(Box(*map(float, FACE)), 0.123456789 + 0.5)] for _ in frames]
+
+
+def with_cache(tmp_path, finder, **settings):
+    pipeline = Pipeline("identity", "lbp", Settings.of(settings), cache=tmp_path / "cache")
+    pipeline.finder = finder
+    return pipeline
+
+
+def test_a_second_run_detects_nothing(tmp_path):
+    path, speech, finder = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8), Counting()
+    first = with_cache(tmp_path, finder).run(path, speech, tmp_path / "a")
+    assert finder.seen == 20
+    second = with_cache(tmp_path, finder, threshold=0.6, pads=(1, 2, 3, 4)).run(path, speech, tmp_path / "b")
+    again = with_cache(tmp_path, finder).run(path, speech, tmp_path / "c")
+    assert finder.seen == 20
+    assert second.info["detections_from_cache"]
+    assert (again.folder / "ledger.csv").read_bytes() == (first.folder / "ledger.csv").read_bytes()
+
+
+def test_the_cache_knows_what_it_depends_on(tmp_path):
+    path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8)
+    with_cache(tmp_path, Counting()).run(path, speech, tmp_path / "a")
+    for changed in (Counting(floor=0.1), Counting()):
+        settings = {} if changed.identity.get("floor") else {"analysis_size": 64}
+        with_cache(tmp_path, changed, **settings).run(path, speech, tmp_path / "a")
+        assert changed.seen == 20
+    other = Counting()
+    with_cache(tmp_path, other).run(clip(tmp_path / "in.mp4", 20, crf=30), speech, tmp_path / "a")
+    assert other.seen == 20, "the same name with other content"
+
+
+def test_a_longer_voice_looks_further(tmp_path):
+    path, finder = clip(tmp_path / "in.mp4", 40), Counting()
+    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 0.8), tmp_path / "a")
+    assert finder.seen == 20
+    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 2.0), tmp_path / "a")
+    assert finder.seen == 60
+    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 1.2), tmp_path / "a")
+    assert finder.seen == 60
+
+
+def test_find_writes_every_frame(tmp_path):
+    path = clip(tmp_path / "in.mp4", 12)
+    chosen = find(path, tmp_path / "d.json", detector="lbp")
+    content = json.loads((tmp_path / "d.json").read_text())
+    assert content["frames"] == len(content["boxes"]) == len(chosen) == 12
+    assert detection.load(tmp_path / "d.json").name == "recorded"
+
+
+def test_weights_are_said_everywhere(tmp_path):
+    pipeline = plain("untrained")
+    assert "untrained" in pipeline.models
+    assert "no quality" in pipeline.models
+    pipeline.weights = replace(pipeline.weights, provenance="wav2lip_gan: the published weights")
+    assert "published" in pipeline.models
