@@ -24,21 +24,28 @@ _SHOT_SIDE = 160
 
 
 class Shots:
-    """Finds cuts while frames go by, by PySceneDetect's change of hue, saturation and lightness.
+    """Finds cuts while frames go by, by PySceneDetect's adaptive measure of lightness alone.
+
+    A cut changes much more than the frames about it do. Lightness alone, because black and white film has no hue
+    to change. On the study's ten clips, Popeye and Steamboat Willie (3,675 frames) it finds all 12 cuts and 5 that
+    are none; PySceneDetect's usual measure finds 9, none of Steamboat's, and 2 that are none. A cut too many only
+    ends a smoothing early; one too few draws a box across it.
 
     Parameters
     ----------
     fps : float
         Frames a second of the clip.
-    threshold : float
-        Mean change, 0 to 255, from which on a frame begins a new shot; 27 is PySceneDetect's own.
+    ratio : float
+        Times that a cut's change exceeds the mean change of the two frames on either side.
+    least : float
+        Mean change, 0 to 255, below which nothing is a cut.
     """
 
-    def __init__(self, fps: float, threshold: float = 27.0):
-        from scenedetect.detectors import ContentDetector
+    def __init__(self, fps: float, ratio: float = 3.0, least: float = 15.0):
+        from scenedetect.detectors import AdaptiveDetector
 
         # a cut may follow the last one at once: drawn action has shots of a quarter of a second
-        self._detector = ContentDetector(threshold=threshold, min_scene_len=2)
+        self._detector = AdaptiveDetector(ratio, min_scene_len=2, min_content_val=least, luma_only=True)
         self._fps = float(fps)
         self._frames = 0
         self.starts = [0]

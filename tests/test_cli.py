@@ -1,0 +1,281 @@
+"""The command line: the published flags, one line an error, exit codes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from clips import boxes, clip, read, wav
+
+from lipsync_lab import checkpoints, cli, video
+from lipsync_lab.pipeline import Pipeline
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of its own to work in, with a clip and a voice, and caches that are its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip(tmp_path / "in.mp4", 15)
+    wav(tmp_path / "v.wav", 0.6)
+    return tmp_path
+
+
+DUB = ["dub", "--face", "in.mp4", "--audio", "v.wav"]
+
+
+def test_a_command_line_of_the_published_script(place, monkeypatch):
+    """Every flag of inference.py under its name, with the settings that it means."""
+    seen = {}
+
+    class Spy(Pipeline):
+        def __post_init__(self):
+            seen.update(settings=self.settings, box=self.box, generator=self.generator)
+            super().__post_init__()
+
+    monkeypatch.setattr("lipsync_lab.pipeline.Pipeline", Spy)
+    torch.save(checkpoints.load("untrained", "generator").model.state_dict(), "mine.pth")
+    line = (
+        "dub --checkpoint_path mine.pth --face in.mp4 --audio v.wav --outfile out/result.mp4 --static False --fps 20 "
+        "--pads 1 2 3 4 --face_det_batch_size 5 --wav2lip_batch_size 7 --resize_factor 2 --crop 0 40 0 60 "
+        "--box 5 35 10 50 --rotate --nosmooth"
+    )
+    assert cli.main(line.split()) == 0
+    settings = seen["settings"]
+    assert not settings.static
+    assert (settings.fps, settings.pads, settings.resize_factor) == (20, (1, 2, 3, 4), 2)
+    assert (settings.detection_batch, settings.generator_batch) == (5, 7)
+    assert (settings.crop, settings.rotate, settings.smoothing) == ((0, 40, 0, 60), True, "none")
+    assert tuple(seen["box"]) == (10, 5, 50, 35)
+    assert seen["generator"] == "mine.pth"
+    assert video.probe("out/result.mp4").width == 48 - 0 if settings.rotate else 64
+
+
+@pytest.mark.parametrize(("words", "static"), [([], False), (["--static"], True), (["--static", "true"], True)])
+def test_static_is_a_flag_that_also_takes_a_word(place, words, static):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", *words]) == 0
+    frames = read(place / "o.mp4").astype(int)
+    moved = np.abs(frames[-1, 70:] - frames[0, 70:]).max() > 30
+    assert moved != static
+
+
+def test_defaults_say_what_made_the_picture(place, capsys):
+    assert cli.main(DUB) == 0
+    out = capsys.readouterr()
+    assert "untrained" in out.out
+    assert "lbpcascade" in out.out
+    assert (place / "results" / "result_voice.mp4").is_file()
+    assert (place / "results" / "result_voice" / "ledger.csv").is_file()
+    assert "frame" in out.err, "a progress bar"
+
+
+def test_quiet(place, capsys):
+    assert cli.main([*DUB, "--quiet"]) == 0
+    out = capsys.readouterr()
+    assert out.out == out.err == ""
+
+
+def test_recorded_boxes_and_our_flags(place):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    line = [*DUB, "--detector", "b.json", "--gap", "interpolate", "--feather", "0.1", "--mel-lead", "1", "--crf", "30"]
+    assert cli.main([*line, "--outfile", "o.mkv", "--codec", "ffv1", "--run-folder", "here", "--fill", "pingpong"]) == 0
+    ledger = (place / "here" / "ledger.csv").read_text()
+    assert "interpolated" in ledger
+    assert len(read(place / "o.mkv")) == 15
+
+
+def test_upstream_preset_stops_at_the_first_missed_frame(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None] * 8)
+    assert cli.main([*DUB, "--detector", "b.json", "--preset", "upstream"]) == 2
+    assert "frame 1" in capsys.readouterr().err
+    assert not (place / "results").exists() or not any((place / "results").iterdir())
+
+
+def test_path_with_spaces_and_quotes(place):
+    name = 'it\'s a "clip".v2; rm -rf $HOME.mp4'
+    clip(place / name, 10)
+    wav(place / "it's a voice.wav", 0.4)
+    assert cli.main(["dub", "--face", name, "--audio", "it's a voice.wav", "--outfile", f"out of {name}"]) == 0
+    assert len(read(place / f"out of {name}")) == 10
+
+
+def bad(place, name):
+    """Arguments, and words that the one line must hold."""
+    if name == "absent clip":
+        return ["dub", "--face", "none.mp4", "--audio", "v.wav"], "none.mp4"
+    if name == "absent voice":
+        return ["dub", "--face", "in.mp4", "--audio", "none.wav"], "none.wav"
+    if name == "text":
+        (place / "text.mp4").write_text("words, words, words\n" * 99)
+        return ["dub", "--face", "text.mp4", "--audio", "v.wav"], "text.mp4"
+    if name == "no sound":
+        clip(place / "mute.mp4", 5, sound=False)
+        return ["dub", "--face", "in.mp4", "--audio", "mute.mp4"], "mute.mp4"
+    if name == "no picture":
+        return ["dub", "--face", "v.wav", "--audio", "v.wav"], "v.wav"
+    if name == "short voice":
+        wav(place / "s.wav", 0.05)
+        return ["dub", "--face", "in.mp4", "--audio", "s.wav"], "0.2 s"
+    if name == "nan":
+        soundfile.write("nan.wav", np.full(9_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+        return ["dub", "--face", "in.mp4", "--audio", "nan.wav"], "nan.wav"
+    if name == "truncated":
+        (place / "cut.mp4").write_bytes((place / "in.mp4").read_bytes()[:700])
+        return ["dub", "--face", "cut.mp4", "--audio", "v.wav"], "cut.mp4"
+    if name == "output is a folder":
+        (place / "o.mp4").mkdir()
+        return [*DUB, "--outfile", "o.mp4"], "o.mp4"
+    if name == "output below a file":
+        return [*DUB, "--outfile", "v.wav/o.mp4"], "v.wav"
+    if name == "wrong ending":
+        return [*DUB, "--outfile", "o.avi"], "o.mp4"
+    if name == "no such model":
+        return [*DUB, "--checkpoint_path", "wav3lip"], "wav3lip"
+    if name == "weights not there":
+        return [*DUB, "--checkpoint_path", "wav2lip_gan"], "weights fetch wav2lip_gan"
+    if name == "web page":
+        (place / "weights").mkdir()
+        (place / "weights" / "wav2lip_gan.pth").write_text("<!doctype html><html>not found</html>")
+        return [*DUB, "--checkpoint_path", "wav2lip_gan"], "ca9ab7b7"
+    if name == "no such detector":
+        return [*DUB, "--detector", "b.json"], "b.json"
+    return {
+        "no such device": ([*DUB, "--device", "abacus"], "abacus"),
+        "bad crop": ([*DUB, "--crop", "500", "600", "0", "-1"], "crop"),
+        "box outside": ([*DUB, "--box", "500", "600", "500", "600"], "outside"),
+        "no such face": ([*DUB, "--face-index", "loudest"], "loudest"),
+        "which weights": (["weights", "fetch"], "wav2lip"),
+        "which sample": (["samples", "path"], "which sample"),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("absent clip", "absent voice", "text", "no sound", "no picture", "short voice", "nan", "truncated"),
+        *("output is a folder", "output below a file", "wrong ending", "no such model", "weights not there"),
+        *("web page", "no such detector", "no such device", "bad crop", "box outside", "no such face"),
+        *("which weights", "which sample"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(name, place, capsys):
+    line, word = bad(place, name)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert cli.main(line) == cli.BAD_INPUT
+    err = capsys.readouterr().err.splitlines()
+    said = [row for row in err if row.startswith("lipsync_lab: ")]
+    assert len(said) == 1, err
+    assert word in said[0]
+    assert "Traceback" not in "".join(err)
+    after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and "cache" not in path.parts}
+    assert after == before
+
+
+def test_unwritable_output(place, capsys):
+    """A folder that refuses: /proc takes no new folder, from root either."""
+    assert cli.main([*DUB, "--outfile", "/proc/here/o.mp4"]) == cli.BAD_INPUT
+    assert "/proc" in capsys.readouterr().err
+
+
+def test_debug_shows_where(place):
+    from lipsync_lab.errors import MediaError
+
+    with pytest.raises(MediaError):
+        cli.main(["dub", "--face", "none.mp4", "--audio", "v.wav", "--debug"])
+
+
+def test_interrupted(place, monkeypatch, capsys):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lipsync_lab.generation.draw", stop)
+    boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
+    assert cli.main([*DUB, "--detector", "b.json", "--outfile", "out/o.mp4"]) == cli.INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
+    assert list((place / "out").iterdir()) == []
+
+
+def test_a_pickle_that_would_run_code(place, capsys):
+    class Payload:
+        def __reduce__(self):
+            return open, (str(place / "pwned"), "w")
+
+    torch.save({"state_dict": Payload()}, place / "evil.pth")
+    assert cli.main([*DUB, "--checkpoint_path", "evil.pth"]) == cli.BAD_INPUT
+    assert "evil.pth" in capsys.readouterr().err
+    assert not (place / "pwned").exists()
+
+
+def test_detect(place, capsys):
+    assert cli.main(["detect", "--face", "in.mp4", "--out", "d.json", "--quiet"]) == 0
+    assert cli.main([*DUB, "--detector", "d.json", "--quiet"]) == 0
+
+
+def test_weights_list_and_verify(place, capsys):
+    assert cli.main(["weights", "list"]) == 0
+    assert "wav2lip_gan" in capsys.readouterr().out
+    assert cli.main(["weights", "verify"]) == 0
+    (place / "weights").mkdir()
+    (place / "weights" / "wav2lip.pth").write_bytes(b"something else")
+    assert cli.main(["weights", "verify"]) == cli.BAD_INPUT
+    out = capsys.readouterr().out
+    assert "b78b681b" in out, "expected"
+    assert checkpoints.sha256(place / "weights" / "wav2lip.pth") in out, "found"
+
+
+def test_samples_list_and_path(place, capsys):
+    assert cli.main(["samples", "list"]) == 0
+    assert "grid_s2_pwij3p" in capsys.readouterr().out
+
+
+def test_help_of_every_command(capsys):
+    for command in ("dub", "detect", "weights", "samples", "report"):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, "--help"])
+        assert stopped.value.code == 0
+        assert "usage" in capsys.readouterr().out
+
+
+def test_as_a_module_two_at_once_in_one_folder(place):
+    """Two runs at the same moment in the same folder do not meet."""
+    wav(place / "w.wav", 0.4)
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "lipsync_lab", *DUB[:-1], speech, "--outfile", f"o/{speech}.mp4", "--quiet"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for speech in ("v.wav", "w.wav")
+    ]
+    for process in runs:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert out == err == ""
+    assert len(read(place / "o" / "v.wav.mp4")) == 15
+    assert len(read(place / "o" / "w.wav.mp4")) == 10
+    assert sorted(path.name for path in (place / "o").iterdir()) == ["v.wav", "v.wav.mp4", "w.wav", "w.wav.mp4"]
+
+
+def test_voice_from_a_video(place):
+    clip(place / "speaks.mp4", 10)
+    assert cli.main(["dub", "--face", "in.mp4", "--audio", "speaks.mp4", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert abs(len(read(place / "o.mp4")) - 10) <= 1
+
+
+def test_silent_voice(place):
+    soundfile.write("silence.wav", np.zeros(8_000, np.float32), 16_000)
+    assert cli.main(["dub", "--face", "in.mp4", "--audio", "silence.wav", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert len(read(place / "o.mp4")) in (12, 13)
+
+
+def test_one_pixel(place):
+    with video.Writer("tiny.mkv", fps=25, codec="ffv1") as writer:
+        for _ in range(5):
+            writer.write(np.full((1, 1, 3), 200, np.uint8))
+    line = ["dub", "--face", "tiny.mkv", "--audio", "v.wav", "--outfile", "o.mkv", "--codec", "ffv1", "--quiet"]
+    assert cli.main(line) == 0
+    assert read(place / "o.mkv").shape == (15, 1, 1, 3)
