@@ -1,0 +1,54 @@
+# Everything needs only Python 3.11 or later: .venv is made from requirements.lock by the first target that wants it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off
+
+# torch's CUDA build names these by itself and in its own versions; its CPU builds name none of them
+CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
+
+.PHONY: help .venv test lint report lab lock clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z.]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.venv: .venv/complete ## the locked environment; made again when the lock or pyproject.toml changes
+
+# The stamp is written last, so that an environment left half-made is taken for what it is and begun anew.
+.venv/complete: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): no such program; install Python 3.11 or later, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: 3.11 or later is needed; name one: make PYTHON=/path/to/python" % sys.version_info[:2])'
+	@echo "making .venv from requirements.lock: some minutes and 2 GB, or 6 GB where torch brings CUDA"
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) --constraint requirements.lock "$$(grep '^torch==' requirements.lock)"
+	@$(PIP) --no-deps --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
+	@touch $@
+
+test: .venv ## the tests, then every notebook from top to bottom
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax notebooks
+
+lint: .venv ## ruff over the package, the tests and the notebooks
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+report: .venv ## run the samples and print the notebooks into reports/
+	$(BIN)/python -m lipsync_lab report
+
+lab: .venv ## the notebooks in JupyterLab
+	$(BIN)/python -m jupyterlab notebooks
+
+# uv has an environment of its own: a dependency that pyproject.toml names and the lock does not must not stand in its way
+lock: ## renew requirements.lock; pins that still fit stay (newer ones: make lock UPGRADE=--upgrade)
+	$(PYTHON) -m venv --clear build/uv
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	printf '%s\n' $(CUDA) | build/uv/bin/uv pip compile pyproject.toml --output-file requirements.lock $(UPGRADE) \
+		--all-extras --universal --python-version 3.11 --fork-strategy fewest --excludes - \
+		--no-annotate --custom-compile-command "make lock" --quiet
+
+clean: ## remove .venv and every cache; reports/ and fetched weights stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find lipsync_lab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
