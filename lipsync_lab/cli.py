@@ -142,6 +142,34 @@ def _samples(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cartoon(options: argparse.Namespace) -> int:
+    from lipsync_lab.cartoon import film, scene
+    from lipsync_lab.cartoon.speech import speak
+
+    speech = speak(options.text, voice=options.voice, variant=options.variant, rate=options.rate, pitch=options.pitch)
+    size = tuple(options.size)
+    with _bars(options.quiet) as progress:
+        if options.photograph:
+            table = film.photographed(
+                options.out, speech, seed=options.seed, fps=options.fps, size=size, progress=progress
+            )
+        else:
+            setting = scene.Scene(
+                seed=options.seed,
+                style=options.style,
+                on=options.on,
+                mouth_on=options.mouth_on or options.on,
+                fps=options.fps,
+                size=size,
+                view=options.view,
+                framing=options.framing,
+                text=options.subtitle,
+            )
+            table = film.drawn(options.out, speech, setting, progress)
+    _say(options, f"{options.out}: {speech.duration:.2f} s; its truth: {table}")
+    return 0
+
+
 def _report(options: argparse.Namespace) -> int:
     from lipsync_lab import reporting
 
@@ -287,6 +315,9 @@ def _parser() -> argparse.ArgumentParser:
     samples.add_argument("what", choices=("list", "fetch", "path"))
     samples.add_argument("name", nargs="?", help="of the sample")
 
+    cartoon = command("cartoon", _cartoon, "Draw a character, or move a photograph, that says a sentence.")
+    _cartoon_flags(cartoon)
+
     report = command("report", _report, "Run pipeline and notebooks on chosen samples, and print it all as HTML.")
     report.add_argument("--out", default="reports/latest", help="folder of the report")
     report.add_argument("--clips", nargs="+", metavar="CLIP", help="samples or files; all bundled clips if not given")
@@ -295,6 +326,26 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--detector", metavar="MODEL", help="see `dub --help`")
     report.add_argument("--force", action="store_true", help="do again what is done already")
     return parser
+
+
+def _cartoon_flags(cartoon: argparse.ArgumentParser) -> None:
+    add = cartoon.add_argument
+    add("--text", required=True, help="what is said")
+    add("--out", required=True, metavar="CLIP.mp4", help="the truth of every frame is written beside it as .truth.csv")
+    add("--voice", default="en-us", help="espeak-ng's language code (en-us)")
+    add("--variant", help="espeak-ng's voice variant, such as f2 or m3")
+    add("--rate", type=int, default=160, help="words a minute (160)")
+    add("--pitch", type=int, default=50, help="0 to 99 (50)")
+    add("--photograph", action="store_true", help="scikit-image's portrait speaks, instead of a drawn character")
+    add("--seed", type=int, default=0, help="of character, acting and background (0)")
+    add("--style", help="anime, western, rubberhose or flat; by the seed if not given")
+    add("--on", type=int, default=2, metavar="FRAMES", help="frames that a drawing is held (2)")
+    add("--mouth-on", type=int, metavar="FRAMES", help="frames that a mouth is held; as --on if not given")
+    add("--fps", type=float, default=25.0, help="frames a second (25)")
+    add("--size", nargs=2, type=int, default=(384, 384), metavar=("WIDTH", "HEIGHT"), help="pixels (384 384)")
+    add("--view", default="front", help="front, three-quarter, profile, turn or mixed (front)")
+    add("--framing", default="close", help="portrait, close, medium, wide or far (close)")
+    add("--subtitle", default="", metavar="TEXT", help="text in the picture")
 
 
 def _published_flags(dub: argparse.ArgumentParser) -> None:

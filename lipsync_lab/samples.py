@@ -1,0 +1,187 @@
+"""Clips and voices by name: bundled ones, and ones that are fetched when they are asked for.
+
+``data/samples/manifest.csv`` has one row a file. A bundled file lies beside the manifest and was made by this project;
+any other is fetched from its public address into a cache, under the same relative path, and compared with its SHA-256
+each time that it is asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from lipsync_lab.download import download
+from lipsync_lab.errors import MediaError, ParameterError
+
+#: Where the manifest and the bundled files lie.
+HOME = Path(__file__).resolve().parents[1] / "data" / "samples"
+#: A clip is drawn or photographic; a voice has no picture.
+DOMAINS = ("drawn", "photographic", "voice")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of the manifest.
+
+    Attributes
+    ----------
+    name : str
+    domain : str
+        One of `DOMAINS`.
+    file : str
+        Path of the file, with ``/``: from the manifest's folder if bundled, else from the cache's.
+    licence, attribution : str
+        Under which terms the file may be used, and whom to name.
+    sha256 : str
+        Of the file, in hexadecimal.
+    url : str or None
+        Address of the very bytes; None where there is none.
+    fps : Fraction or None
+        Frames a second; None for a voice.
+    frames : int or None
+        Number of frames; None for a voice.
+    size : tuple of int or None
+        Width and height in pixels; None for a voice.
+    has_sound : bool
+    bundled : bool
+        Whether the file came with the repository.
+    note : str
+        What it is good for, and what to mind.
+    """
+
+    name: str
+    domain: str
+    file: str
+    licence: str
+    attribution: str
+    sha256: str
+    url: str | None
+    fps: Fraction | None
+    frames: int | None
+    size: tuple[int, int] | None
+    has_sound: bool
+    bundled: bool
+    note: str
+
+
+def _sample(row: dict[str, str]) -> Sample:
+    size = row["size"].split("x")
+    return Sample(
+        **row
+        | {
+            "url": row["url"] or None,
+            "fps": Fraction(row["fps"]) if row["fps"] else None,
+            "frames": int(row["frames"]) if row["frames"] else None,
+            "size": (int(size[0]), int(size[1])) if row["size"] else None,
+            "has_sound": row["has_sound"] == "yes",
+            "bundled": row["bundled"] == "yes",
+        }
+    )
+
+
+def _samples() -> dict[str, Sample]:
+    with (HOME / "manifest.csv").open(newline="", encoding="utf-8") as lines:
+        return {row["name"]: _sample(row) for row in csv.DictReader(lines)}
+
+
+#: Every sample by name, in the manifest's order.
+SAMPLES: dict[str, Sample] = _samples()
+
+
+def cache() -> Path:
+    """Where fetched samples lie: ``LIPSYNC_LAB_CACHE``, or the folder that the system has for such things."""
+    if folder := os.environ.get("LIPSYNC_LAB_CACHE"):
+        return Path(folder)
+    import pooch
+
+    return Path(pooch.os_cache("lipsync_lab"))
+
+
+def names(domain: str | None = None, bundled: bool | None = None) -> list[str]:
+    """Names of samples, in the manifest's order.
+
+    Parameters
+    ----------
+    domain : str, optional
+        Only those of this one of `DOMAINS`.
+    bundled : bool, optional
+        Only those that came with the repository, or only those that did not.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such domain.
+    """
+    if domain not in (None, *DOMAINS):
+        raise ParameterError(f"no samples are of domain {domain!r}; there are {', '.join(DOMAINS)}")
+    return [
+        name
+        for name, sample in SAMPLES.items()
+        if domain in (None, sample.domain) and bundled in (None, sample.bundled)
+    ]
+
+
+def get(name: str) -> Sample:
+    """What the manifest says of a sample.
+
+    Raises
+    ------
+    ParameterError
+        If there is no sample of that name.
+    """
+    if name not in SAMPLES:
+        raise ParameterError(f"no sample is named {name}; there are {', '.join(SAMPLES)}")
+    return SAMPLES[name]
+
+
+def path(name: str, progress: bool = False) -> Path:
+    """The file of a sample, fetched first where it has to be.
+
+    Parameters
+    ----------
+    name : str
+    progress : bool
+        Draw a progress bar on stderr while fetching.
+
+    Returns
+    -------
+    Path
+        To a file whose SHA-256 is the manifest's.
+
+    Raises
+    ------
+    MediaError
+        If the file is another than the manifest says, or is absent and cannot be fetched.
+    ParameterError
+        If there is no sample of that name.
+    """
+    sample = get(name)
+    file = (HOME if sample.bundled else cache()) / sample.file
+    if not file.is_file():
+        if sample.bundled:
+            raise MediaError(f"{name}: {file} came with the repository and is gone: bring it back from there")
+        if sample.url is None:
+            raise MediaError(
+                f"{name} cannot be fetched, it has no public address ({sample.note or sample.attribution}): put the "
+                f"file with SHA-256 {sample.sha256} at {file}"
+            )
+        if failure := download(sample.url, file, lambda part: _objection(sample, part), progress):
+            raise MediaError(f"{name} {failure}")
+    if objection := _objection(sample, file):
+        cure = "bring it back from the repository" if sample.bundled else "delete it to have it fetched again"
+        raise MediaError(f"{file} {objection}: {cure}")
+    return file
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _objection(sample: Sample, file: Path) -> str:
+    found = _sha256(file)
+    return "" if found == sample.sha256 else f"is not {sample.name}: expected SHA-256 {sample.sha256}, found {found}"

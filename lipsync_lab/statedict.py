@@ -1,0 +1,157 @@
+"""From a file to a network: reading state dicts, safely, and fitting them to the network that they are for."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lipsync_lab.errors import CheckpointError, ParameterError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: What a network is for, and what it is called in a sentence.
+KINDS = {
+    "detector": "face detector",
+    "generator": "generator of mouths",
+    "expert": "sync expert",
+    "quality": "visual quality discriminator",
+    "lse": "network of the LSE metric",
+}
+
+
+def skeleton(kind: str, width: float) -> nn.Module:
+    """The network without memory for its parameters: quick to build, and only names and shapes to look at."""
+    import torch
+
+    from lipsync_lab.networks import s3fd, syncnet, wav2lip
+
+    networks = {
+        "detector": s3fd.S3FD,
+        "generator": wav2lip.Wav2Lip,
+        "expert": syncnet.SyncNetColor,
+        "quality": wav2lip.QualityDiscriminator,
+        "lse": syncnet.SyncNetV2,
+    }
+    with torch.device("meta"):
+        return networks[kind](width)
+
+
+def fit(path: Path, kind: str) -> tuple[nn.Module, float]:
+    """The network with the file's weights, and its width."""
+    import torch
+
+    state, metadata = _read(path)
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    try:
+        width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
+        network = skeleton(kind, width)
+    except (ValueError, ParameterError) as error:
+        raise CheckpointError(f"{path}: the width in its metadata is of no use ({error}): write it again") from error
+    wanted = network.state_dict()
+    for other in KINDS:
+        if set(state) != set(wanted) and set(state) == set(skeleton(other, 1.0).state_dict()):
+            raise CheckpointError(f"{path} is a {KINDS[other]}, and a {KINDS[kind]} is wanted: give one of those")
+    for name in wanted:
+        if name.endswith("num_batches_tracked"):  # only training counts; torch before 0.4.1, as for SyncNet, did not
+            state.setdefault(name, torch.tensor(0))
+    faults = {
+        "missing": [name for name in wanted if name not in state],
+        "unknown": [ascii(name)[1:-1] for name in state if name not in wanted],  # what a stranger's file says
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+            for name, tensor in wanted.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    if any(faults.values()):
+        told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in faults.items() if names]
+        raise CheckpointError(
+            f"{path} does not fit the {KINDS[kind]} at width {width:g}, first three names of each fault: "
+            f"{'; '.join(told)}: give weights that were trained for this network"
+        )
+    network.load_state_dict(state, assign=True)
+    return network.float(), width
+
+
+def _infer_width(state: dict[str, Tensor], kind: str) -> float:
+    """The width at which most layers have the shape that they have in the file."""
+    published = skeleton(kind, 1.0).state_dict()
+    common = [name for name in published if name in state and published[name].ndim and state[name].ndim]
+    if not common:
+        return 1.0
+    widest = max(common, key=lambda name: len(published[name]))
+    ratio = len(state[widest]) / len(published[widest])
+
+    def fitting(width: float) -> int:
+        wanted = skeleton(kind, width).state_dict()
+        return sum(wanted[name].shape == state[name].shape for name in common)
+
+    # channels are whole numbers, so the ratio lies a little off the width that was asked for
+    return max((width for width in (round(ratio, 2), ratio, 1.0) if 0 < width <= 4), key=fitting)
+
+
+#: What torch.load raises, as it happens, on files that are cut short or are no checkpoint.
+_GARBAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
+            AssertionError, OSError, struct.error)  # fmt: skip
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file by name, and what a safetensors file says of itself."""
+    import safetensors
+
+    if other := what_else(path):
+        raise CheckpointError(f"{path} is {other}: give a .pth state dict or a .safetensors file")
+    with path.open("rb") as stream:
+        is_safetensors = stream.read(9)[8:] == b"{"  # eight bytes of length, then JSON
+    if not is_safetensors:
+        return _read_pickle(path), {}
+    try:
+        with safetensors.safe_open(path, framework="pt") as archive:
+            state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            return state, archive.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is a damaged safetensors file ({error}): get it again") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on a foreign pickle protocol; what follows says it better
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except _GARBAGE as error:
+        if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"{path} holds more than weights: to open it would run {asked[1]}; nothing of it was run: "
+                "save its state_dict() alone"
+            ) from error
+        raise CheckpointError(f"{path} holds no weights that torch can read, or is cut short: get it again") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise CheckpointError(f'{path} holds no state dict: save model.state_dict(), bare or under "state_dict"')
+    return state
+
+
+def what_else(path: Path) -> str:
+    """What a file is that holds no weights, if that shows before it is opened as weights; else nothing."""
+    with path.open("rb") as stream:
+        start = stream.read(512).lstrip().lower()
+    if not start:
+        return "an empty file"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "a web page and no weights (an address with /blob/ gives the page, with /resolve/ the file)"
+    if start.startswith(b"pk"):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return "a TorchScript archive, which carries a program and not bare weights"
+    return ""
