@@ -257,7 +257,8 @@ def mel_windows(mel: np.ndarray, starts: Iterable[int]) -> np.ndarray:
 def _check_length(columns: int) -> None:
     if columns < MEL_WINDOW:
         raise ParameterError(
-            f"the sound is shorter than the {MEL_WINDOW / MELS_PER_SECOND} s that a mouth is drawn from; use a longer one"
+            f"the sound is shorter than the {MEL_WINDOW / MELS_PER_SECOND} s that a mouth is drawn from; "
+            "use a longer one"
         )
 
 

@@ -33,7 +33,7 @@ def opened(path: str | Path):
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:
         # `file:` keeps FFmpeg from reading a colon or a percent sign in the name as a protocol or a pattern
-        with av.open(f"file:{path}") as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             yield container
     except PermissionError:
         raise MediaError(f"{path}: may not be read; check its permissions") from None

@@ -39,7 +39,9 @@ def download(url: str, target: Path, check: Callable[[Path], str], progress: boo
             part = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=target.parent, prefix="."))) / target.name
             bring(url, str(part), None)
             if objection := check(part):
-                return f"did not come: {url} sent another file, which {objection}; put the right one at {target} by hand"
+                return (
+                    f"did not come: {url} sent another file, which {objection}; put the right one at {target} by hand"
+                )
             part.replace(target)
         except OSError as error:  # requests' own errors are among these
             response = getattr(error, "response", None)

@@ -38,7 +38,8 @@ class Settings:
     threshold : float
         Score that a candidate must exceed to be a face.
     choose : str or int
-        Which face: "largest", "central", "best" (each frame for itself, as published), or the n-th from the left, from 0.
+        Which face: "largest", "central", "best" (each frame for itself, as published), or the n-th from the left,
+        from 0.
     gap : str
         Frames without a face: "pass", "hold", "interpolate", "abort".
     longest_gap : int

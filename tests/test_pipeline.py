@@ -309,16 +309,14 @@ def test_boxes_for_too_few_frames(tmp_path):
         )
 
 
-def test_truncated_clip_is_an_error_or_a_whole_output(tmp_path):
+def test_truncated_clip_is_an_error(tmp_path):
     path = clip(tmp_path / "in.mp4", 40)
-    path.write_bytes(path.read_bytes()[:-2_000])
-    try:
-        made = plain().run(path, wav(tmp_path / "v.wav"), tmp_path / "run")
-    except MediaError as error:
-        assert "in.mp4" in str(error)
+    whole = path.read_bytes()
+    for length in (len(whole) - 2_000, len(whole) // 2, 700):
+        path.write_bytes(whole[:length])
+        with pytest.raises(MediaError, match=r"in\.mp4"):
+            plain().run(path, wav(tmp_path / "v.wav"), tmp_path / "run")
         assert not (tmp_path / "run").exists()
-    else:
-        assert len(read(made.output)) == 25
 
 
 @pytest.mark.parametrize("name", ["still.png", "still.jpg", "still.webp"])

@@ -230,6 +230,8 @@ class _Espeak:
             raise MediaError(
                 f"{data}: espeak-ng cannot read its data; the folder must exist and its path be shorter than 140 bytes"
             )
+        # it has seeded its noise and flutter with the second of the day
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         return library, sample_rate
 
 
