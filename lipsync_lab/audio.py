@@ -5,6 +5,7 @@ The numbers are those that the published Wav2Lip was trained with (its `hparams.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -102,6 +103,10 @@ class _Blocks:
             start = zero(container)
             # only the sample format is converted: same rate, same channels
             convert = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=self.rate)
+            # AAC comes in blocks of 1024 samples, and only the index of an MP4 says where in the last one the sound ends
+            end = sys.maxsize
+            if container.format.name.startswith("mov") and stream.duration is not None:
+                end = round((((stream.start_time or 0) + stream.duration) * stream.time_base - start) * self.rate)
             for frame in container.decode(stream):
                 if frame.pts is not None:
                     hole = round((frame.pts * frame.time_base - start) * self.rate) - done
@@ -110,7 +115,7 @@ class _Blocks:
                         done += hole
                         yield np.zeros((hole, self.channels), np.float32)
                 for piece in convert.resample(frame):
-                    block = piece.to_ndarray().reshape(-1, self.channels)
+                    block = piece.to_ndarray().reshape(-1, self.channels)[: max(0, end - done)]
                     done += len(block)
                     if not np.isfinite(block).all():
                         raise MediaError(f"{self.path}: its sound holds NaN or infinity; export the recording again")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lipsync_lab import audio
+from lipsync_lab import audio, video
 from lipsync_lab.errors import MediaError, ParameterError
 
 
@@ -93,6 +93,16 @@ def test_streaming_is_the_whole(tmp_path):
     twice = [np.concatenate(list(sound.blocks)) for _ in range(2)]
     assert (twice[0] == twice[1]).all()
     assert (twice[0] == soundfile.read(tmp_path / "a.wav", dtype="float32")[0]).all()
+
+
+@pytest.mark.parametrize("samples", [16_000, 16_001, 16_383, 20_480])
+def test_aac_ends_where_the_sound_ends(tmp_path, samples):
+    """AAC decodes in whole blocks of 1024 samples; the index of an MP4 says how many count."""
+    wave = tone(2, 16_000)[:samples]
+    pictures = [np.zeros((32, 32, 3), np.uint8)] * 40
+    video.write_clip(tmp_path / "a.mp4", pictures, 25, sound=audio.Sound.from_wave(wave))
+    # to the millisecond, in which an MP4 counts it
+    assert len(audio.load(tmp_path / "a.mp4")) == pytest.approx(samples, abs=16)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

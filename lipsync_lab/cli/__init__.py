@@ -20,8 +20,8 @@ import lipsync_lab
 from lipsync_lab.cli import flags
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 
-#: Exit codes: what was asked for cannot be had, or has failed on the way; or was interrupted, as a shell counts it.
-BAD_INPUT, INTERRUPTED = 2, 130
+#: Exit codes: part of a report failed; what was asked for cannot be had; interrupted, as a shell counts it.
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 #: Flags of the published script whose settings have other names here.
 _SETTING_OF = {
@@ -184,8 +184,10 @@ def _report(options: argparse.Namespace) -> int:
             force=options.force,
             progress=progress,
         )
+    for outcome in report.failed:
+        print(f"lipsync_lab: {outcome.kind} {outcome.name} failed: {outcome.error}", file=sys.stderr)
     print(report.index)
-    return 0 if report.ok else 1
+    return 0 if report.ok else FAILED
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def _bars(quiet: bool) -> Iterator[Callable[[str, int, int | None], None] | None
 
     def progress(stage: str, done: int, total: int | None) -> None:
         if stage not in bars:
-            bars[stage] = tqdm(total=total, desc=stage, unit="frame", leave=False, file=sys.stderr)
+            bars[stage] = tqdm(total=total, desc=stage, leave=False, file=sys.stderr)
         bars[stage].update(done - bars[stage].n)
 
     try:

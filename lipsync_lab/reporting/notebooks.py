@@ -1,0 +1,275 @@
+"""Notebooks: found, checked, executed by papermill, printed, and renewed for the repository."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsync_lab.errors import LipsyncError, ParameterError
+from lipsync_lab.reporting.outcomes import Outcome, first_line, save
+
+if TYPE_CHECKING:
+    from lipsync_lab.pipeline import Progress
+
+_quiet = logging.getLogger(__name__)
+_quiet.setLevel(logging.ERROR)
+
+#: The notebooks of the repository.
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+#: Outputs above this many bytes are not committed, except those that tests compare.
+LARGE_OUTPUT = 20_000
+
+#: The tag of cells whose outputs nbval compares.
+CHECKED = "nbval-check-output"
+
+
+def find(folder: str | Path = NOTEBOOKS) -> list[Path]:
+    """The notebooks of a folder, in order.
+
+    Raises
+    ------
+    ParameterError
+        There is none: a report or a test of nothing must not pass for a success.
+    """
+    found = sorted(Path(folder).glob("*.ipynb"))
+    if not found:
+        raise ParameterError(f"{folder}: holds no notebook; name another folder, or bring back the repository's own")
+    return found
+
+
+def parameters_of(notebook: str | Path, given: Iterable[str] = ()) -> set[str]:
+    """Names of a notebook's parameters, after a look at whether those given are among them.
+
+    papermill itself only logs a warning on a name that the notebook does not have.
+
+    Raises
+    ------
+    ParameterError
+        There is no such notebook, it is none, or it has no such parameter.
+    """
+    import nbformat
+    from papermill import inspect_notebook
+
+    path = Path(notebook)
+    if not path.is_file():
+        raise ParameterError(f"{path}: no such notebook; check the path")
+    try:
+        known = set(inspect_notebook(_unbraced(path)))
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError) as error:
+        raise ParameterError(f"{path}: not a notebook that can be run ({str(error).splitlines()[0]})") from error
+    if strangers := sorted(set(given) - known):
+        names = ", ".join(sorted(known)) or "none"
+        raise ParameterError(f"{path.name}: has no parameter {', '.join(strangers)}; its parameters: {names}")
+    return known
+
+
+def execute(
+    notebook: str | Path,
+    target: str | Path,
+    parameters: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Execute a notebook, and write it down as it came out, as a notebook and as HTML beside it.
+
+    The kernel is this interpreter's, in the notebook's own folder, whatever kernels are installed.
+
+    Parameters
+    ----------
+    notebook : path
+    target : path
+        ``.ipynb``; the page gets the same name with ``.html``.
+    parameters : mapping
+        Must exist in the notebook.
+    key : str, optional
+        What the result depends on; a target that was made with the same key is used again.
+    progress : callable, optional
+        Called with the notebook's name, cells so far and cells in all.
+
+    Returns
+    -------
+    Outcome
+        With an error where a cell failed, was interrupted or was never reached; what was executed until then is kept.
+    """
+    import nbformat
+    from nbclient.exceptions import CellTimeoutError
+    from papermill import PapermillExecutionError, execute_notebook
+
+    parameters_of(notebook, parameters)
+    notebook, target = Path(notebook).resolve(), Path(target).resolve()
+    page = target.with_suffix(".html")
+    if key and target.is_file() and page.is_file():
+        done = nbformat.read(target, as_version=4)
+        if done.metadata.get("lipsync_lab", {}).get("key") == key:
+            return Outcome("notebook", target.stem, page, None, 0.0, True)
+
+    start, error = time.perf_counter(), None
+    cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)
+    try:
+        execute_notebook(
+            _unbraced(notebook),
+            _unbraced(target),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            kernel_manager_class=_kernel_manager(),
+            cwd=notebook.parent,
+            progress_bar=False,
+            on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
+        )
+    except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
+        error = first_line(failure)
+    result = nbformat.read(target, as_version=4)
+    # papermill notes where on this machine it read and wrote, which is no business of a report's reader
+    result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
+    error = _raised(result) or error or _unreached(result)
+    if error:
+        result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {error}.**"))
+    if key and not error:
+        result.metadata["lipsync_lab"] = {"key": key}
+    nbformat.write(result, target)
+    to_html(target, page)
+    return Outcome("notebook", target.stem, page, error, round(time.perf_counter() - start, 3), False)
+
+
+def _raised(notebook) -> str | None:
+    """The error that an executed notebook shows; to papermill, `exit()` is none."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                return f"cell [{cell.execution_count}] {output.ename}: {first_line(output.evalue)}"
+    return None
+
+
+def _unreached(notebook) -> str | None:
+    """The first cell that was not executed."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            return f"stopped before the cell that begins with {first_line(cell.source)[:60]!r}"
+    return None
+
+
+def _unbraced(path: Path) -> str:
+    """papermill takes braces in a path for places to fill in."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+@lru_cache(maxsize=1)
+def _kernel_manager() -> type:
+    import zmq
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class ThisInterpreter(AsyncKernelManager):
+        """Starts kernels of the running Python: an installed `python3` kernel may well be another one's."""
+
+        @default("kernel_spec_manager")
+        def _no_installed_kernels(self):
+            return KernelSpecManager(parent=self, kernel_dirs=[])
+
+        @default("transport_encryption")
+        def _quiet_where_it_can_be(self):
+            return "auto" if zmq.has("curve") else "disabled"
+
+        def start_kernel(self, **options):
+            root = str(Path(__file__).resolve().parents[2])
+            environment = {
+                **os.environ,
+                # the package that is running, installed or not
+                "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+                # figures have to land in the notebook, whatever the caller draws with
+                "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+                # a bar is of no use on paper, and its widget would want scripts from the network
+                "TQDM_DISABLE": "1",
+            }
+            return super().start_kernel(env=environment, **options)
+
+    return ThisInterpreter
+
+
+def to_html(notebook: str | Path, page: str | Path) -> None:
+    """Print an executed notebook as HTML in one file that needs no network.
+
+    nbconvert's page asks four servers for scripts (module loader, formulas, diagrams, widgets); they are left out,
+    and widgets are shown as the picture or text that they carry.
+    """
+    import jinja2
+    import nbformat
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    blocks = ("html_head_js", "jupyter_widgets", "html_head_js_mathjax", "html_head_js_mermaidjs")
+    template = "{% extends 'lab/index.html.j2' %}" + "".join(f"{{% block {name} %}}{{% endblock %}}" for name in blocks)
+    kinds = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
+    exporter = HTMLExporter(
+        template_file="offline.html.j2",
+        extra_loaders=[jinja2.DictLoader({"offline.html.j2": template})],
+        embed_images=True,
+        config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
+        log=_quiet,  # it would complain that figures have no alternative text
+    )
+    path = Path(notebook)
+    content = nbformat.read(path, as_version=4)
+    content.metadata.pop("widgets", None)
+    about = {"metadata": {"name": path.stem, "path": str(path.parent)}}
+    text, _ = exporter.from_notebook_node(content, resources=about)
+    save(Path(page), text)
+
+
+def renew(notebooks: Iterable[str | Path] | None = None) -> None:
+    """Execute notebooks on their default parameters and write them back as they are committed.
+
+    Kept are execution counts, small outputs and those that nbval compares; large ones, which are figures, are not.
+
+    Raises
+    ------
+    LipsyncError
+        A notebook failed; it is left as it was.
+    """
+    import nbformat
+
+    for path in map(Path, notebooks or find()):
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / path.name
+            outcome = execute(path, target, {})
+            if outcome.error:
+                raise LipsyncError(f"{path}: {outcome.error}; mend the notebook, it was left as it was")
+            result = nbformat.read(target, as_version=4)
+        for cell in result.cells:
+            tags = cell.metadata.get("tags", [])
+            cell.metadata = {"tags": tags} if tags else {}
+            if cell.cell_type == "code" and CHECKED not in tags:
+                cell.outputs = [output for output in cell.outputs if len(json.dumps(output)) <= LARGE_OUTPUT]
+        names = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        result.metadata = {"kernelspec": names, "language_info": {"name": "python"}}
+        nbformat.write(result, path)
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """A progress callback that draws a bar a stage: on stderr, or as a widget where it is called from a notebook."""
+    from tqdm.auto import tqdm
+
+    drawn: dict[str, tqdm] = {}
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage not in drawn:
+            # tqdm's own notebook bars do not heed this variable
+            drawn[stage] = tqdm(total=total, desc=stage, leave=False, disable=os.environ.get("TQDM_DISABLE") == "1")
+        drawn[stage].update(done - drawn[stage].n)
+
+    try:
+        yield progress
+    finally:
+        for bar in drawn.values():
+            bar.close()

@@ -1,0 +1,77 @@
+"""What became of each part of a report, and what it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import lipsync_lab
+from lipsync_lab import runs, samples
+
+_PACKAGES = (
+    *("torch", "numpy", "opencv-python-headless", "av", "librosa", "soxr", "scikit-image", "scenedetect-headless"),
+    *("pandas", "matplotlib", "papermill", "nbconvert"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one clip or one notebook.
+
+    Attributes
+    ----------
+    kind : {"clip", "notebook"}
+    name : str
+    path : Path
+        Folder of the run, or page of the notebook.
+    error : str or None
+        What went wrong, in one line.
+    seconds : float
+        What it took; near zero where it was `reused`.
+    reused : bool
+        It was there already, made from the same inputs by the same code.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    error: str | None
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """A clip with its voice, under the name that it has in the report."""
+
+    name: str
+    face: str
+    speech: str
+    sample: samples.Sample | None
+
+
+def first_line(error: object) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip("- ")), type(error).__name__)
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """SHA-256 of the package's own files: a version number does not change while one is working on them."""
+    digest, home = hashlib.sha256(), Path(lipsync_lab.__file__).parent
+    for path in sorted(path for path in home.rglob("*") if path.suffix in (".py", ".mplstyle", ".j2")):
+        digest.update(f"{path.relative_to(home).as_posix()} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    names = {"lipsync_lab": lipsync_lab.__version__, "python": platform.python_version()}
+    return names | {name: version(name) for name in _PACKAGES}
+
+
+def save(path: Path, text: str) -> None:
+    """A text file that is there wholly or not at all, the same on every system."""
+    runs.write_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))

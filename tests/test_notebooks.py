@@ -1,0 +1,151 @@
+"""Notebooks as they are committed: what nbval and papermill need of them, and that nbval notices what is wrong.
+
+`make test` runs them all from top to bottom; here they are only looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from lipsync_lab import reporting
+from lipsync_lab.reporting.notebooks import CHECKED, LARGE_OUTPUT
+
+#: Finding none raises, and so fails the whole file.
+NOTEBOOKS = reporting.find()
+
+KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+
+
+def tagged(notebook, tag: str) -> list:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def tree(cell) -> ast.Module:
+    """The code of a cell, without lines that IPython alone understands."""
+    return ast.parse("\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!"))))
+
+
+def literal(value: ast.expr) -> bool:
+    try:
+        ast.literal_eval(value)
+    except ValueError:
+        return False
+    return True
+
+
+def faults(notebook) -> list[str]:
+    """What nbval, papermill or a reader would stumble over."""
+    found = []
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    parameters = tagged(notebook, "parameters")
+    if len(parameters) != 1 or code[0] is not parameters[0]:
+        found.append("the first code cell must be the one tagged parameters")
+    for cell in parameters:
+        for node in tree(cell).body:
+            if not (isinstance(node, ast.Assign) and literal(node.value)):
+                found.append(f"parameters: {ast.unparse(node)} is not a name and a literal")
+    if any(
+        isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda) for cell in code for node in ast.walk(tree(cell))
+    ):
+        found.append("what needs def belongs in the package")
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        found.append("not executed from top to bottom: run reporting.renew()")
+    outputs = [(cell, output) for cell in code for output in cell.outputs]
+    if any(output.output_type == "error" for _, output in outputs):
+        found.append("holds an error")
+    if any(output.get("name") == "stderr" for _, output in outputs):
+        found.append("holds warnings or progress bars")
+    if not any(cell.outputs for cell in tagged(notebook, CHECKED)):
+        found.append("nothing that nbval could compare")
+    large = [cell for cell, output in outputs if len(str(output)) > 1.5 * LARGE_OUTPUT]
+    if any(CHECKED not in cell.metadata.get("tags", []) for cell in large):
+        found.append("a figure was not stripped: run reporting.renew()")
+    if any(cell.cell_type == "markdown" and "](http" in cell.source and "![" in cell.source for cell in notebook.cells):
+        found.append("a picture from the network")
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_in_order(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert faults(notebook) == []
+    assert notebook.metadata.kernelspec == KERNEL["kernelspec"]
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_sees_every_parameter(path: Path):
+    cell = tagged(nbformat.read(path, as_version=4), "parameters")[0]
+    names = {target.id for node in tree(cell).body for target in node.targets}
+    assert reporting.parameters_of(path) == names
+    assert names
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_draws_mouths_says_with_which_weights(path: Path):
+    code = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells[:4] if cell.cell_type == "code")
+    assert ("Pipeline(" not in code) or ("reporting.banner(pipeline)" in code)
+
+
+def tiny(*, count: int | None = 2, parameters: str = "number = 3", code: str = "print(number)", said: str = "3\n"):
+    """A notebook in good order, unless told otherwise."""
+    first = new_code_cell(parameters, metadata={"tags": ["parameters"]}, execution_count=1)
+    second = new_code_cell(code, metadata={"tags": [CHECKED]}, execution_count=count)
+    second.outputs = [new_output("stream", name="stdout", text=said)] if said else []
+    return new_notebook(cells=[first, second], metadata=KERNEL)
+
+
+def test_a_notebook_in_good_order_has_no_faults():
+    assert faults(tiny()) == []
+
+
+@pytest.mark.parametrize(
+    ("notebook", "fault"),
+    [
+        (tiny(parameters="number = 1 + len('ab')"), "not a name and a literal"),
+        (tiny(parameters="import os\nnumber = 3"), "not a name and a literal"),
+        (tiny(code="def f(): return 3\nprint(f())"), "def"),
+        (tiny(code="print((lambda: 3)())"), "def"),
+        (tiny(count=None), "not executed"),
+        (tiny(count=7), "not executed"),
+        (tiny(said=""), "nothing that nbval could compare"),
+        (new_notebook(cells=[tiny().cells[1]], metadata=KERNEL), "tagged parameters"),
+    ],
+)
+def test_a_planted_fault_is_found(notebook, fault: str):
+    assert [one for one in faults(notebook) if fault in one]
+
+
+def test_more_planted_faults():
+    notebook = tiny()
+    notebook.cells[0].outputs = [
+        new_output("error", ename="E", evalue="", traceback=[]),
+        new_output("stream", name="stderr", text="50%"),
+        new_output("display_data", {"image/png": "x" * 2 * LARGE_OUTPUT}),
+    ]
+    assert faults(notebook) == [
+        "holds an error",
+        "holds warnings or progress bars",
+        "a figure was not stripped: run reporting.renew()",
+    ]
+
+
+def test_nbval_notices_a_wrong_output(tmp_path: Path):
+    nbformat.write(tiny(), tmp_path / "right.ipynb")
+    nbformat.write(tiny(said="4\n"), tmp_path / "wrong.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=120)
+    failed = {line.split("::")[0].removeprefix("FAILED ") for line in done.stdout.splitlines() if "FAILED" in line}
+    assert failed == {"wrong.ipynb"}, done.stdout
+    assert "1 failed, 3 passed" in done.stdout
+    assert done.returncode == 1
