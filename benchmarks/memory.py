@@ -50,7 +50,7 @@ def one_run(folder: Path, minutes: str) -> None:
 def child(folder: Path, minutes: str) -> None:
     """In a process of its own, so that the peak is this run's alone."""
     out = folder / f"{minutes}.mp4"
-    box = ["--box", "200", "520", "480", "800"]
+    box = ["--box", "200", "328", "480", "608"]
     line = ["dub", "--face", str(folder / "clip.mp4"), "--audio", str(folder / f"{minutes}.wav"), "--outfile", str(out)]
     if cli.main([*line, *box, "--no-cache", "--quiet"]) != 0:
         sys.exit("the run failed")
