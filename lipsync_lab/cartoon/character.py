@@ -262,7 +262,7 @@ def _rubberhose(rng, age, sex) -> dict:
         cheek=u(0.7, 1.0),
         jaw=u(0.3, 0.6),
         chin=u(0.15, 0.3),
-        ear_kind=_pick(rng, mouse=2, cat=1, dog=1.2) if beast else "round",
+        ear_kind=_pick(rng, bear=1.2, cat=1, dog=1.2) if beast else "round",
         eye_kind="pie",
         eye_x=eye_w * u(1.15, 1.5),
         eye_y=u(-0.12, 0.0),

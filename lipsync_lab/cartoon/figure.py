@@ -83,7 +83,7 @@ def face_box(character: Character, look: Look, camera: np.ndarray) -> Box:
 
 
 def _beast(character: Character) -> bool:
-    return character.ear_kind in ("mouse", "cat", "dog")
+    return character.ear_kind in ("bear", "cat", "dog")
 
 
 def _behind(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:

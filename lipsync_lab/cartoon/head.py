@@ -171,12 +171,14 @@ def ear(cel: Cel, character: Character, x: float, side: int) -> None:
 
 
 def beast_ears(cel: Cel, character: Character, look: Look) -> None:
-    """The ears of a mouse, cat or dog of the thirties."""
+    """The ears of a bear, cat or dog of the thirties."""
     skin, w = character.palette, character.width
     shift = -0.25 * np.sin(np.radians(abs(look.yaw)))
     for side in (-1, 1):
-        if character.ear_kind == "mouse":
-            cel.shape(oval(shift + side * w * 0.86, -0.95, 0.42, 0.42), skin.hair, skin.ink, character.line)
+        if character.ear_kind == "bear":
+            x = shift + side * w * 0.72
+            cel.shape(oval(x, -0.86, 0.27, 0.27), skin.hair, skin.ink, character.line)
+            cel.fill(oval(x + side * 0.01, -0.88, 0.14, 0.15), skin.skin_shade)
         elif character.ear_kind == "cat":
             tip = (shift + side * w * 0.95, -1.42)
             shape = np.concatenate(

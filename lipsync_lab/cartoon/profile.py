@@ -114,7 +114,7 @@ def face(cel: Cel, character: Character, look: Look, pose: MouthPose) -> tuple[M
     if gap > CLOSED:
         _inside(cel, c, pose, top, bottom)
     cel.fill(edge, skin.skin)
-    beast = c.style == "rubberhose" and c.ear_kind in ("mouse", "cat", "dog")
+    beast = c.style == "rubberhose" and c.ear_kind in ("bear", "cat", "dog")
     with cel.inside(edge):
         if beast:
             cel.fill(edge, skin.hair)
