@@ -103,7 +103,7 @@ class _Blocks:
             start = zero(container)
             # only the sample format is converted: same rate, same channels
             convert = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=self.rate)
-            # AAC comes in blocks of 1024 samples, and only the index of an MP4 says where in the last one the sound ends
+            # AAC comes in blocks of 1024 samples; where in the last one the sound ends, the index of an MP4 says
             end = sys.maxsize
             if container.format.name.startswith("mov") and stream.duration is not None:
                 end = round((((stream.start_time or 0) + stream.duration) * stream.time_base - start) * self.rate)
