@@ -190,7 +190,7 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
     wave = np.asarray(wave, np.float32)
     if wave.ndim != 1 or not len(wave):
         raise ParameterError(f"a waveform has one dimension and at least one sample, not the shape {wave.shape}")
-    if not np.isfinite(wave).all():
+    if not np.isfinite(wave.sum(dtype=np.float64)):  # one number, where a mask would be as long as the recording
         raise ParameterError("the waveform holds values that are no numbers (NaN or infinity); decode it again")
     columns = 1 + len(wave) // HOP_LENGTH
     mel = np.empty((N_MELS, columns), np.float32)
@@ -201,8 +201,8 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
         block = _emphasised(wave, start, start + (count - 1) * HOP_LENGTH + N_FFT)
         magnitude = np.abs(librosa.stft(block, n_fft=N_FFT, hop_length=HOP_LENGTH, center=False))
         level = 20 * np.log10(np.maximum(10 ** (MIN_DB / 20), _mel_basis() @ magnitude)) - REF_DB
-        mel[:, first : first + count] = level
-    return np.clip(2 * MAX_ABS * (mel - MIN_DB) / -MIN_DB - MAX_ABS, -MAX_ABS, MAX_ABS)
+        mel[:, first : first + count] = np.clip(2 * MAX_ABS * (level - MIN_DB) / -MIN_DB - MAX_ABS, -MAX_ABS, MAX_ABS)
+    return mel
 
 
 def _emphasised(wave: np.ndarray, start: int, stop: int) -> np.ndarray:

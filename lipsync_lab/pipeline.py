@@ -98,15 +98,18 @@ class Pipeline:
         """
         clock = _Clock()
         settings = self.settings
+        clip = source.from_file(face, settings)
         with clock("voice"):
             wave, voice = audio.load(speech), audio.open_sound(speech)
-        clip = source.from_file(face, settings)
+            # ten minutes of it are 38 MB, which nobody needs any more
+            mel, samples = audio.melspectrogram(wave), len(wave)
+            del wave
         if settings.keep_tail and not settings.static and video.probe(face).has_sound:
-            voice = audio.followed_by(voice, audio.open_sound(face), len(wave) / audio.SAMPLE_RATE)
+            voice = audio.followed_by(voice, audio.open_sound(face), samples / audio.SAMPLE_RATE)
 
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
-            work = self._prepared(clip, wave, progress, clock)
+            work = self._prepared(clip, mel, samples, progress, clock)
             writer = video.Writer(
                 output,
                 fps=clip.fps,
@@ -134,7 +137,7 @@ class Pipeline:
                 "speech": {
                     "file": str(speech),
                     "sha256": checkpoints.sha256(speech),
-                    "seconds": len(wave) / audio.SAMPLE_RATE,
+                    "seconds": samples / audio.SAMPLE_RATE,
                 },
                 "generator": _about(self.weights),
                 "detector": {"name": self.finder.name, **self.finder.identity},
@@ -175,14 +178,14 @@ class Pipeline:
             One row a source frame that was used.
         """
         clip, clock = source.from_array(frames, fps, self.settings), _Clock()
-        work = self._prepared(clip, wave, progress, clock)
+        work = self._prepared(clip, audio.melspectrogram(wave), len(wave), progress, clock)
         return np.stack(list(self._frames(clip, work, progress, clock))), work.track
 
-    def _prepared(self, clip: source.Source, wave: np.ndarray, progress: Progress | None, clock: _Clock) -> _Work:
+    def _prepared(
+        self, clip: source.Source, mel: np.ndarray, samples: int, progress: Progress | None, clock: _Clock
+    ) -> _Work:
         settings = self.settings
-        with clock("voice"):
-            mel = audio.melspectrogram(wave)
-            starts = _starts(mel, len(wave), clip.fps, settings)
+        starts = _starts(mel, samples, clip.fps, settings)
         needed = None if settings.keep_tail else len(starts)
         with clock("detect"):
             record, cached = self._detected(clip, needed, progress)
