@@ -13,12 +13,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lipsync_lab
 from lipsync_lab.cli import flags
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
+from lipsync_lab.training import command as training
 
 #: Exit codes: part of a report failed; what was asked for cannot be had; interrupted, as a shell counts it.
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -190,6 +192,11 @@ def _report(options: argparse.Namespace) -> int:
     return 0 if report.ok else FAILED
 
 
+def _training(trade: training.Command, options: argparse.Namespace) -> int:
+    with _bars(options.quiet) as progress:
+        return trade.run(options, progress)
+
+
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import fields
 
@@ -304,6 +311,10 @@ def _parser() -> argparse.ArgumentParser:
 
     cartoon = command("cartoon", _cartoon, "Draw a character, or move a photograph, that says a sentence.")
     flags.cartoon(cartoon)
+
+    for name, trade in training.COMMANDS.items():
+        one = command(name, partial(_training, trade), trade.summary)
+        trade.add_arguments(one)
 
     report = command("report", _report, "Run pipeline and notebooks on chosen samples, and print it all as HTML.")
     report.add_argument("--out", default="reports/latest", help="folder of the report")

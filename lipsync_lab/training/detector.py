@@ -1,0 +1,325 @@
+"""S3FD: which anchors are which faces, and what is learnt from them (Zhang et al. 2017, arXiv 1708.05237)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lipsync_lab.detection.s3fd import candidates
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.geometry import Box
+from lipsync_lab.networks.s3fd import MEANS, S3FD, STRIDES, VARIANCES, anchors, decode
+from lipsync_lab.training.drawn import Picture
+from lipsync_lab.training.loop import device_of, seeded, tensor
+from lipsync_lab.training.recipes import DetectorRecipe
+from lipsync_lab.training.windows import tones
+
+#: An anchor is a face's from this overlap on; a face with few such anchors also gets some from the second on.
+MATCH, COMPENSATE = 0.35, 0.1
+#: Background anchors that count, for each anchor that is a face: the worst ones.
+NEGATIVES = 3
+FACE, BACKGROUND, IGNORED = 1, 0, -1
+#: A face of which less than this is left in the square is neither face nor background.
+_VISIBLE = 0.5
+#: How much larger than needed to fill the square a frame is shown, at most.
+_NEARER = 3.0
+_CHECKED = 96
+
+
+def open_frames(root: str | Path) -> list[Picture]:
+    """Every frame of every shard of frames under a folder; pixels are mapped, not read.
+
+    Raises
+    ------
+    MediaError
+        There is no such shard.
+    """
+    paths = sorted(Path(root).rglob("boxes.npz"))
+    if not paths:
+        raise MediaError(f"{root}: holds no shard of frames; render some first")
+    found = []
+    for path in paths:
+        pixels = np.load(path.parent / "frames.npy", mmap_mode="r")
+        with np.load(path) as archive:
+            rows = np.split(archive["boxes"], np.cumsum(archive["count"])[:-1])
+        found += [
+            Picture(image, tuple(Box(*box) for box in boxes.tolist()))
+            for image, boxes in zip(pixels, rows, strict=True)
+        ]
+    return found
+
+
+@cache
+def all_anchors(height: int, width: int) -> Tensor:
+    """Every anchor of a picture of that many pixels, in the order of `decode`: (A, 4) as cx, cy, w, h."""
+    # the coarse maps are larger than the picture (fc6 is padded by three): ask the network, without its weights
+    with torch.device("meta"):
+        heads = S3FD(0.05)(torch.empty(1, 3, height, width))
+    sizes = [head.shape[2:] for head in heads[::2]]
+    return torch.cat([anchors(*size, stride) for size, stride in zip(sizes, STRIDES, strict=True)])
+
+
+def overlap(faces: Tensor, prior: Tensor) -> Tensor:
+    """Intersection over union of faces (F, 4) as corners and anchors (A, 4) as centres: (F, A)."""
+    low, high = prior[:, :2] - prior[:, 2:] / 2, prior[:, :2] + prior[:, 2:] / 2
+    size = torch.minimum(faces[:, None, 2:], high) - torch.maximum(faces[:, None, :2], low)
+    inner = size.clamp(min=0).prod(dim=2)
+    areas = (faces[:, 2:] - faces[:, :2]).prod(dim=1)
+    return inner / (areas[:, None] + prior[:, 2:].prod(dim=1) - inner)
+
+
+def match(faces: Tensor, prior: Tensor) -> Tensor:
+    """Which face each anchor is.
+
+    First, anchors take the face that they overlap most, if by more than `MATCH`. Faces between two anchor sizes get
+    few that way; so each face with fewer than the mean number also takes its best free anchors with more than
+    `COMPENSATE`, up to that number. The one best anchor of every face is its own in any case.
+
+    Parameters
+    ----------
+    faces : Tensor, float32, (F, 4)
+        Corners in pixels.
+    prior : Tensor, float32, (A, 4)
+        Of `all_anchors`.
+
+    Returns
+    -------
+    Tensor, int64, (A,)
+        Row of the face, or -1.
+    """
+    owner = torch.full((len(prior),), -1)
+    if not len(faces):
+        return owner
+    iou = overlap(faces, prior)
+    best, face = iou.max(dim=0)
+    owner[best > MATCH] = face[best > MATCH]
+    counts = torch.bincount(owner[owner >= 0], minlength=len(faces))
+    wanted = max(round(float(counts.sum()) / len(faces)), 1)
+    for row in (counts < wanted).nonzero()[:, 0].tolist():
+        free = torch.where(owner < 0, iou[row], torch.zeros(()))
+        values, index = free.topk(min(wanted - int(counts[row]), len(prior)))
+        owner[index[values > COMPENSATE]] = row
+    # last, so that no neighbour takes it away
+    for row, index in enumerate(iou.argmax(dim=1).tolist()):
+        if iou[row, index] > 0:
+            owner[index] = row
+    return owner
+
+
+def encode(faces: Tensor, prior: Tensor) -> Tensor:
+    """Offsets from anchors to faces, both (N, 4), which `networks.s3fd.decode` turns back."""
+    center, size = (faces[:, :2] + faces[:, 2:]) / 2, faces[:, 2:] - faces[:, :2]
+    moved = (center - prior[:, :2]) / prior[:, 2:] / VARIANCES[0]
+    return torch.cat((moved, torch.log(size / prior[:, 2:]) / VARIANCES[1]), dim=1)
+
+
+def targets(faces: np.ndarray, counted: np.ndarray, prior: Tensor) -> tuple[Tensor, Tensor]:
+    """What every anchor should say of one picture.
+
+    Parameters
+    ----------
+    faces : ndarray, float32, (F, 4)
+    counted : ndarray of bool, (F,)
+        False for faces that are neither to be found nor to be taken for background.
+    prior : Tensor
+
+    Returns
+    -------
+    labels : Tensor, int64, (A,)
+        `FACE`, `BACKGROUND`, or `IGNORED`.
+    offsets : Tensor, float32, (A, 4)
+        Zero where there is no face.
+    """
+    real, passed = torch.from_numpy(faces[counted]), torch.from_numpy(faces[~counted])
+    owner = match(real, prior)
+    labels = (owner >= 0).long() * FACE
+    if len(passed):
+        centers = prior[:, None, :2]
+        inside = ((centers > passed[:, :2]) & (centers < passed[:, 2:])).all(dim=2).any(dim=1)
+        near = overlap(passed, prior).amax(dim=0) > COMPENSATE
+        labels[(labels == BACKGROUND) & (inside | near)] = IGNORED
+    offsets = torch.zeros(len(prior), 4)
+    found = labels == FACE
+    offsets[found] = encode(real[owner[found]], prior[found])
+    return labels, offsets
+
+
+def multibox_loss(heads: Sequence[Tensor], labels: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of faces and the hardest background, and smooth L1 of the faces' offsets.
+
+    Parameters
+    ----------
+    heads : sequence of 12 Tensor
+        What `S3FD` returns.
+    labels : Tensor, int64, (N, A)
+    offsets : Tensor, float32, (N, A, 4)
+
+    Returns
+    -------
+    (classification, localisation) : Tensor
+        Both over the number of faces' anchors. A batch without any face still learns from as many backgrounds as it
+        has pictures.
+    """
+    logits = torch.cat([head.flatten(2) for head in heads[::2]], dim=2).float()
+    moved = torch.cat([head.flatten(2) for head in heads[1::2]], dim=2).transpose(1, 2).float()
+    each = nn.functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
+    faces = labels == FACE
+    count = max(int(faces.sum()), len(labels))
+    background = each[labels == BACKGROUND]
+    hardest = background.topk(min(NEGATIVES * count, len(background))).values
+    local = nn.functional.smooth_l1_loss(moved[faces], offsets[faces], reduction="sum")
+    return (each[faces].sum() + hardest.sum()) / count, local / count
+
+
+def prepared(images: Tensor) -> Tensor:
+    """uint8 RGB (N, H, W, 3) to what S3FD is handed in use: RGB less the published means, (N, 3, H, W)."""
+    return (images.float() - images.new_tensor(MEANS, dtype=torch.float32)).permute(0, 3, 1, 2)
+
+
+def square(
+    pictures: Sequence[Picture], rng: np.random.Generator, side: int, tiled: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A square to learn from: a part of a picture, or four smaller squares, so that small faces are seen often.
+
+    Returns
+    -------
+    pixels : ndarray, uint8, (side, side, 3)
+    faces : ndarray, float32, (F, 4)
+        In pixels of the square, cut to it.
+    visible : ndarray, float32, (F,)
+        Share of each face that is in the square.
+    """
+    if side >= 96 and rng.random() < tiled:
+        half = side // 2
+        parts = [square(pictures, rng, half, tiled / 2) for _ in range(4)]
+        places = [(0, 0), (half, 0), (0, half), (half, half)]
+        pixels = np.zeros((side, side, 3), np.uint8)
+        for (x, y), (part, _, _) in zip(places, parts, strict=True):
+            pixels[y : y + half, x : x + half] = part
+        faces = [faces + np.float32([x, y, x, y]) for (x, y), (_, faces, _) in zip(places, parts, strict=True)]
+        return pixels, np.concatenate(faces), np.concatenate([visible for *_, visible in parts])
+    return _part(pictures[rng.integers(len(pictures))], rng, side)
+
+
+def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import cv2
+
+    height, width = picture.pixels.shape[:2]
+    piece = min(height, width) / np.exp(rng.uniform(0, np.log(_NEARER)))
+    if picture.faces and rng.random() < 0.85:
+        face = picture.faces[rng.integers(len(picture.faces))]
+        # whole in most cases, and not larger than the piece
+        piece = min(max(piece, 1.1 * max(face.width, face.height)), min(height, width))
+        x, y = (middle - piece * rng.uniform(0.25, 0.75) for middle in face.center)
+    else:
+        x, y = rng.random() * (width - piece), rng.random() * (height - piece)
+    x, y = min(max(x, 0), width - piece), min(max(y, 0), height - piece)
+    scale, flipped = side / piece, rng.random() < 0.5
+    rows, columns = slice(int(y), int(np.ceil(y + piece))), slice(int(x), int(np.ceil(x + piece)))
+    cut = np.ascontiguousarray(picture.pixels[rows, columns])
+    pixels = cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    whole = np.array([tuple(face) for face in picture.faces], np.float32).reshape(-1, 4)
+    shown = np.float32([side / cut.shape[1], side / cut.shape[0]])
+    whole = (whole - np.float32([columns.start, rows.start] * 2)) * np.tile(shown, 2)
+    if flipped:
+        pixels, whole = pixels[:, ::-1], np.stack([side - whole[:, 2], whole[:, 1], side - whole[:, 0], whole[:, 3]], 1)
+    faces = whole.clip(0, side)
+    areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (faces, whole)]
+    visible = areas[0] / np.maximum(areas[1], 1e-6)
+    return _worn(np.ascontiguousarray(pixels), rng), faces[visible > 0.02], visible[visible > 0.02]
+
+
+def _worn(pixels: np.ndarray, rng) -> np.ndarray:
+    """Other colours, no colours, out of focus, compressed: as clips come."""
+    import cv2
+
+    if rng.random() < 0.6:
+        pixels = cv2.LUT(pixels, tones(rng))
+    if rng.random() < 0.12:
+        pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    if rng.random() < 0.15:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.6))
+    if rng.random() < 0.2:
+        _, packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
+        pixels = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return pixels
+
+
+class DetectorTask:
+    """See `loop.Task`."""
+
+    kind = "detector"
+
+    def __init__(self, recipe: DetectorRecipe, pictures: Sequence[Picture], held_out: Sequence[Picture] = ()):
+        if not any(picture.faces for picture in pictures):
+            raise ParameterError("there is no picture with a face to learn from")
+        self.recipe, self.pictures, self.held_out = recipe, pictures, held_out[:_CHECKED]
+        self.prior = all_anchors(recipe.side, recipe.side)
+        self.networks = {"detector": seeded(lambda: S3FD(recipe.width), recipe.schedule.seed)}
+
+    def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
+        images, labels, offsets = [], [], []
+        for _ in range(self.recipe.batch):
+            pixels, faces, visible = square(self.pictures, rng, self.recipe.side, self.recipe.tiled)
+            sides = (faces[:, 2:] - faces[:, :2]).min(axis=1, initial=np.inf)
+            label, offset = targets(faces, (visible >= _VISIBLE) & (sides >= self.recipe.smallest), self.prior)
+            images.append(pixels)
+            labels.append(label.numpy())
+            offsets.append(offset.numpy())
+        return {"images": np.stack(images), "labels": np.stack(labels), "offsets": np.stack(offsets)}
+
+    def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
+        heads = self.networks["detector"](prepared(batch["images"]))
+        what, where = multibox_loss(heads, batch["labels"], batch["offsets"])
+        yield "detector", what + where, {"what": what, "where": where}
+
+    def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        return found_faces(networks["detector"], self.held_out) if self.held_out else {}
+
+
+def found_faces(
+    network: nn.Module, pictures: Sequence[Picture], threshold: float = 0.5, smallest: float = 16.0
+) -> dict[str, float]:
+    """Recall and precision at an overlap of one half.
+
+    Parameters
+    ----------
+    network : S3FD
+        In evaluation mode.
+    pictures : sequence of Picture
+    threshold : float
+        Score from which a candidate is a find.
+    smallest : float
+        Pixels of a face's shorter side; smaller faces are neither wanted nor wrong.
+
+    Returns
+    -------
+    dict
+        ``recall``, ``precision``, and ``faces``, the number of faces that were wanted.
+    """
+    hits = wanted = right = given = 0
+    device = device_of(network)
+    for picture in pictures:
+        image = tensor(picture.pixels, device)[None]
+        with torch.inference_mode():
+            rows = decode(network(prepared(image)))[0].float().cpu().numpy()
+        finds = [find.box for find in candidates(rows, floor=threshold)]
+        big = [face for face in picture.faces if min(face.width, face.height) >= smallest]
+        small = [face for face in picture.faces if min(face.width, face.height) < smallest]
+        hit = [max((face.iou(find) for find in finds), default=0) >= 0.5 for face in big]
+        true = [max((find.iou(face) for face in big), default=0) >= 0.5 for find in finds]
+        # whoever finds a tiny face has not erred
+        excused = [max((find.iou(face) for face in small), default=0) >= 0.3 for find in finds]
+        hits, wanted = hits + sum(hit), wanted + len(big)
+        right += sum(true)
+        given += sum(t or not e for t, e in zip(true, excused, strict=True))
+    return {
+        "recall": hits / wanted if wanted else np.nan,
+        "precision": right / given if given else np.nan,
+        "faces": wanted,
+    }
