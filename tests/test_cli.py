@@ -69,7 +69,7 @@ def test_defaults_say_what_made_the_picture(place, capsys):
     assert "lbpcascade" in out.out
     assert (place / "results" / "result_voice.mp4").is_file()
     assert (place / "results" / "result_voice" / "ledger.csv").is_file()
-    assert "frame" in out.err, "a progress bar"
+    assert "draw:" in out.err, "a progress bar"
 
 
 def test_quiet(place, capsys):
