@@ -264,7 +264,12 @@ class Pipeline:
     def _cache_place(self, clip: source.Source) -> Path | None:
         if self.cache is None or "sha256" not in clip.identity or not self.finder.looks:
             return None
-        key = {**clip.identity, **self.finder.identity, "analysis_size": self.settings.analysis_size, "format": 1}
+        key = {
+            "clip": clip.identity,
+            "detector": self.finder.identity,
+            "analysis_size": self.settings.analysis_size,
+            "format": 2,
+        }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return Path(self.cache) / f"{digest[:32]}.json"
 

@@ -345,7 +345,7 @@ class Counting:
     name, looks = "counting", True
 
     def __init__(self, **identity):
-        self.identity, self.seen = {"detector": self.name, **identity}, 0
+        self.identity, self.seen = {"detector": self.name, "sha256": "its own", **identity}, 0
 
     def detect(self, frames, first=0):
         self.seen += len(frames)

@@ -64,6 +64,9 @@ def _dub(options: argparse.Namespace) -> int:
     settings = Settings.of(_settings(options), options.preset)
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
     outfile = _outfile(options.outfile, settings.codec)
+    for source in (options.face, options.audio):
+        if outfile.exists() and Path(source).exists() and outfile.samefile(source):
+            raise ParameterError(f"{outfile}: would overwrite what is read; name another outfile")
     pipeline = Pipeline(
         generator=options.checkpoint_path,
         detector=options.detector,
