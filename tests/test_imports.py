@@ -32,6 +32,7 @@ LEVELS = {
     "statedict": 2,
     "cartoon": 2,
     "runs": 3,
+    "study": 3,
     "source": 3,
     "detection": 3,
     "tracking": 3,

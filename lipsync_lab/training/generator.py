@@ -90,14 +90,16 @@ class GeneratorTask:
         quality = recipe.quality if self.synced(step) else 0.0
         target, mels = pixels(batch["target"]), batch["mels"].flatten(0, 1).unsqueeze(1)
         openness, judge = batch["openness"].flatten(), self.networks.get("quality")
-        drawn = network(mels, masked_pair(target, pixels(batch["reference"]))).float()
+        heard = []
+        with network.audio_encoder.register_forward_hook(lambda _, __, embedding: heard.append(embedding)):
+            drawn = network(mels, masked_pair(target, pixels(batch["reference"]))).float()
         away = (drawn - target).abs()
         inside = within(batch["mouth"].flatten(0, 1))
         numbers["l1"] = away.mean()
         numbers["mouth"] = (away * inside).sum() / (3 * inside.sum()).clamp(min=1)
         loss = (1 - sync - quality) * (numbers["l1"] + recipe.mouth * numbers["mouth"])
         if recipe.hints:
-            heard = network.audio_encoder(mels).flatten(1).float()
+            heard = heard[0].flatten(1).float()
             numbers["hints"] = self._hints(heard, openness)
             loss = loss + recipe.hints * numbers["hints"]
         if sync:
