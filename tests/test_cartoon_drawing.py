@@ -390,3 +390,52 @@ def test_curves_pass_through_their_points():
     assert arc[-1].tolist() == [2, 0]
     assert arc[4, 1] == pytest.approx(-0.5)
     assert (place(3, 4, 2.0, 90.0) @ (1, 0, 1)).tolist() == pytest.approx([3, 6])
+
+
+def test_a_face_turns_away_to_profile():
+    truths = [truth for _, truth in frames(Scene(seed=1, view="away", size=(64, 64)), silent, 3.0)]
+    poses = [pose for pose, _ in itertools.groupby(truth.pose for truth in truths)]
+    assert poses == ["front", "three-quarter", "profile"]
+    assert all(abs(truth.yaw) == 90 for truth in truths if truth.pose == "profile")
+    assert len({math.copysign(1, truth.yaw) for truth in truths}) == 1
+
+
+@pytest.mark.parametrize("yaw", [0.0, 33.0])
+@pytest.mark.parametrize("kind", ["bowler", "brim"])
+def test_no_hair_stands_beside_a_hat(kind, yaw):
+    for seed in (3, 20):
+        hero = replace(character(seed, "rubberhose"), hat=kind, fringe="spiky", back="short", ear_kind="round")
+        hats = []
+        for fringe in ("spiky", "none"):
+            cel = Cel(200, 200)
+            figure.draw_body(cel, replace(hero, fringe=fringe), Look(100, 110, 55, yaw=yaw))
+            hats.append(cel.over(np.full((200, 200, 3), (0, 200, 0), np.uint8)).astype(int))
+        above = int(110 - 0.86 * 55)  # the brim's upper edge
+        assert np.array_equal(hats[0][:above], hats[1][:above])
+        assert not np.array_equal(hats[0][above:], hats[1][above:])
+
+
+def test_long_hair_falls_over_the_back_of_the_clothes():
+    hero = replace(character(7, "anime"), back="long", hat="none", fringe="blunt")
+    seen = []
+    for back in ("long", "short"):
+        cel = Cel(200, 200)
+        figure.draw_from_behind(cel, replace(hero, back=back), Look(100, 70, 50))
+        seen.append(cel.over(np.zeros((200, 200, 3), np.uint8))[70 + 60, 100])
+    assert np.abs(seen[0].astype(int) - hero.palette.hair_shade).max() < 12
+    assert np.abs(seen[0].astype(int) - seen[1]).max() > 30
+
+
+def test_no_black_line_runs_across_a_beard():
+    """Above the mouth a full beard has no more ink than stubble, which has none."""
+    ink = []
+    for beard in ("full", "stubble"):
+        hero = replace(character(11, "western"), beard=beard, moustache=False)
+        look, cel = Look(150, 138, 90), Cel(300, 300)
+        mouth = figure.draw(cel, hero, look, REST)
+        picture = cel.over(np.full((300, 300, 3), (0, 200, 0), np.uint8))
+        face = figure.face_box(hero, look, STILL)
+        left, right = int(face.x1 + 0.12 * face.width), int(face.x2 - 0.12 * face.width)
+        band = picture[int(face.y1 + 0.3 * face.height) : int(mouth.box[1]), left:right]
+        ink.append((np.abs(band.astype(int) - hero.palette.ink).max(2) < 40).sum())
+    assert ink[0] <= ink[1] + 10

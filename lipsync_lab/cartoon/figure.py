@@ -24,6 +24,7 @@ def draw_body(cel: Cel, character: Character, look: Look) -> None:
     """Everything except the mouth, from the front or in three-quarter view."""
     c, edge, bare = character, head.outline(character, look), _beast(character)
     wrap = Turn(c, look)
+    over_hair = c.style in ("anime", "rubberhose")  # brows show through hair
     _behind(cel, c, look, edge)
     with cel.plane(look.head()):
         if not bare and look.view == "front":
@@ -39,11 +40,13 @@ def draw_body(cel: Cel, character: Character, look: Look) -> None:
         with cel.plane(wrap=wrap):
             features.eyes(cel, c, look)
             features.nose(cel, c, look)
-            if c.style != "anime":
+            if not over_hair:
                 features.brows(cel, c, look)
         hair.front(cel, c, look, edge)
         with cel.plane(wrap=wrap):
-            if c.style == "anime":  # brows show through hair
+            if c.style == "rubberhose":  # whole eyes, lashes and all, show over it too
+                features.eyes(cel, c, look)
+            if over_hair:
                 features.brows(cel, c, look)
             features.glasses(cel, c)
         if not bare and look.view == "three-quarter":
@@ -101,10 +104,15 @@ def draw_from_behind(cel: Cel, character: Character, look: Look) -> None:
     """Somebody who looks away: the back of a head is no face, though it looks like one to a careless detector."""
     c, ahead = character, Look(look.x, look.y, look.scale, roll=look.roll)
     edge = head.outline(c, ahead)
-    _behind(cel, c, ahead, edge)
+    with cel.plane(ahead.body()):
+        head.neck(cel, c, ahead, edge)
+        head.clothes(cel, c, ahead)
     bald = c.fringe == "none" and not _beast(c)
     with cel.plane(ahead.head()):
-        if not _beast(c):
+        hair.behind(cel, c, ahead)
+        if _beast(c):
+            head.beast_ears(cel, c, ahead)
+        elif c.back not in ("bob", "long", "wavy", "afro"):  # which fall over the ears
             for side in (-1, 1):
                 head.ear(cel, c, side * c.width * 0.97, side)
         colour = c.palette.skin if bald else c.palette.hair

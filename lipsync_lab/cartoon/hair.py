@@ -163,13 +163,21 @@ def _round_the_ear(character: Character, look: Look) -> np.ndarray:
     return curve([(ear - 0.34, nape), (ear - 0.13, nape - 0.08), (ear - 0.12, 0.05), (ear - 0.13, -0.2)])
 
 
+def _under_the_hat(character: Character, rim: np.ndarray) -> np.ndarray:
+    """The silhouette pressed flat where a hat sits on it, so that no spike stands beside the crown."""
+    if character.hat == "none":
+        return rim
+    brim = -0.72 if character.hat in ("bowler", "brim") else -0.62
+    return np.column_stack([rim[:, 0], np.maximum(rim[:, 1], brim)])
+
+
 def front(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
     """The hair on skull and forehead, its shade, strands and shine; its shadow falls within `edge`, the head."""
     c, skin = character, character.palette
     if c.fringe == "none":
         return
     locks = _locks(c, look)
-    rim = np.concatenate([_outer(c, look), _round_the_ear(c, look)])
+    rim = np.concatenate([_under_the_hat(c, _outer(c, look)), _round_the_ear(c, look)])
     roots = np.concatenate([lock[[0, -1]] for lock in locks])
     # Locks may overlap, so they are painted one by one; each reaches up into the hair to leave no seam.
     pieces = [np.concatenate([rim, roots])]

@@ -207,15 +207,19 @@ def beard(cel: Cel, character: Character, edge: np.ndarray) -> None:
     inner = curve(
         [
             (left[-1, 0] * 0.92, 0.2),
-            (x - w * 1.5, y - 0.22),
-            (x - w * 0.7, y - 0.17),
-            (x, y - 0.14),
-            (x + w * 0.7, y - 0.17),
-            (x + w * 1.5 * (1 - 0.3 * chin), y - 0.22),
+            (x - w * 1.6, y - 0.07),
+            (x - w * 0.75, y - 0.19),
+            (x, y - 0.13),
+            (x + w * 0.75, y - 0.19),
+            (x + w * 1.6 * (1 - 0.3 * chin), y - 0.07),
             (right[0, 0] * 0.97, 0.2),
         ]
     )
-    cel.shape(np.concatenate([rim, inner]), colour, None if kind == "stubble" else skin.ink, character.line)
+    cel.fill(np.concatenate([rim, inner]), colour)
+    if kind == "full" and character.line:
+        cel.outline(rim, skin.ink, character.line, closed=False)
+        # on the cheeks hair thins out: a line as heavy as the jaw's would read as a second mouth
+        cel.stroke(inner, shaded(skin.hair, 0.4), 0.6 * character.line, (1, 1))
     if kind == "full":
         patch = oval(x, y + 0.02, w * 1.05, 0.13)
         cel.fill(patch, skin.skin)

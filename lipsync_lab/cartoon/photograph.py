@@ -254,11 +254,11 @@ def _mouth(portrait, pose) -> np.ndarray:
 
 def _cavity(portrait, pose, x, y, across, upper, lower) -> np.ndarray:
     depth = _smooth((y - upper) / 9)[..., None]
-    paint = np.array([62, 22, 22], np.float32) * (1 - depth) + np.array([38, 10, 11], np.float32) * depth
+    paint = np.array([66, 25, 24], np.float32) * (1 - depth) + np.array([50, 16, 16], np.float32) * depth
     # The tongue lies on the floor of the mouth, or rises to the teeth.
-    floor = lower - 1.2 - 2.6 * pose.openness
+    floor = lower - 1.4 - 4.0 * pose.openness
     top = floor + (147.2 - floor) * pose.tongue + 3.0 * across * across
-    tongue = _smooth((y - top) / 2.2) * _smooth((0.86 - np.abs(across)) * 4)
+    tongue = _smooth((y - top) / 3.4) * _smooth((0.86 - np.abs(across)) * 4)
     shade = 0.72 + 0.28 * _smooth((y - top) / 6)
     groove = 1 - 0.16 * np.exp(-((across / 0.10) ** 2))
     paint = paint + (np.array([168, 84, 84], np.float32) * (shade * groove)[..., None] - paint) * tongue[..., None]

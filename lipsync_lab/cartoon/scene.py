@@ -46,7 +46,8 @@ class Scene:
     size : tuple of int
         Width and height in pixels.
     view : str
-        "front", "three-quarter", "profile", "turn" (from the front to three-quarter) or "mixed" (one a shot).
+        "front", "three-quarter", "profile", "turn" (from the front to three-quarter), "away" (from the front to
+        profile) or "mixed" (one a shot).
     framing : str
         "portrait" (the face fills the frame), "close", "medium", "wide" or "far".
     camera : str

@@ -17,7 +17,7 @@ from lipsync_lab.cartoon.props import moonlight
 if TYPE_CHECKING:
     from lipsync_lab.cartoon.scene import PoseAt, Scene
 
-VIEWS = ("front", "three-quarter", "profile", "turn", "mixed")
+VIEWS = ("front", "three-quarter", "profile", "turn", "away", "mixed")
 CAMERAS = ("still", "pan", "zoom", "shake")
 
 #: Head unit, and height of the head's middle, as shares of the frame's height.
@@ -31,6 +31,7 @@ FRAMINGS = {
 
 _MARGIN = 0.16  # of the frame that the background is larger on each side
 _OCCLUDED = (0.32, 0.68)  # the middle part of a shot, in which a prop hides the mouth
+_TURNED = 52.0  # degrees past which a head that turns away is drawn in profile
 _LEAVES = 0.55  # share of a shot after which a leaving face sets off
 
 
@@ -72,6 +73,8 @@ class Shot:
         if self.turning:
             turn = min(max((share - 0.35) / 0.25, 0.0), 1.0)
             look = replace(look, yaw=look.yaw + self.turning * turn * turn * (3 - 2 * turn))
+            if abs(look.yaw) > _TURNED:  # there is no drawing between three-quarter and profile
+                look = replace(look, yaw=90.0 * look.side)
         if self.leave:
             away = max(share - _LEAVES, 0.0) / (1 - _LEAVES)
             look = replace(look, x=look.x + self.leave * 1.35 * away * self.size[0])
@@ -199,7 +202,7 @@ def _shot(scene: Scene, hero: Character, number: int, first: int, stop: int, sid
         stranger=hero if seen_from_behind else None,
         base=base,
         acting=acting,
-        turning=side * rng.uniform(30, 38) if view == "turn" else 0.0,
+        turning=side * {"turn": rng.uniform(30, 38), "away": 90.0}[view] if view in ("turn", "away") else 0.0,
         partner=None if scene.empty else partner,
         partner_base=None if scene.empty else partner_base,
         partner_acting=partner_acting,
