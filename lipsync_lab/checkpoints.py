@@ -234,8 +234,13 @@ def fetch(name: str, progress: bool = True) -> Path:
     return path
 
 
-def verify() -> list[Finding]:
-    """Compare every known model's file with its SHA-256; every file is read again each time.
+def verify(name: str | None = None) -> list[Finding]:
+    """Compare known models' files with their SHA-256; every file is read again each time.
+
+    Parameters
+    ----------
+    name : str, optional
+        One model; None for all of them.
 
     Returns
     -------
@@ -244,7 +249,7 @@ def verify() -> list[Finding]:
     """
     findings = []
     for model in MODELS.values():
-        if path := model.path:
+        if name in (None, model.name) and (path := model.path):
             found = sha256(path) if path.is_file() else None
             right = "right" if model.sha256 else "unverifiable"
             state = "absent" if found is None else "wrong" if _objection(model, path, found) else right

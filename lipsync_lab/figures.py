@@ -43,10 +43,13 @@ PROVENANCE_COLOURS = {
 }
 assert tuple(sorted(PROVENANCE_COLOURS)) == tuple(sorted(PROVENANCES))
 
+#: What a legend says of each: the track's word, and what happens to a frame of which it is true.
+_WORDS = {kind: kind for kind in PROVENANCES} | {"missing": "missing: passed through"}
+
 _INK, _ACCENT, _CROP = "#222222", "#D55E00", "#F0E442"
 #: Keeps writing and lines readable on any picture.
 _HALO = [patheffects.withStroke(linewidth=3, foreground="white")]
-_DARK_HALO = [patheffects.withStroke(linewidth=4.5, foreground="black")]
+_DARK_HALO = [patheffects.withStroke(linewidth=3, foreground="black")]
 #: Widest figure, in inches.
 _WIDTH = 9.0
 #: Columns that a waveform is drawn with: more than a page has pixels tells the eye nothing.
@@ -161,25 +164,29 @@ def candidates(
     height, width = image.shape[:2]
     ax = _axes(ax, min(0.62 * height / width + 0.1, 0.9))
     ax.imshow(image, extent=(0, width, height, 0))
+    handles = []
+    if crop is not None:
+        # broad and below: the found box often shares three of its edges
+        line = ax.add_patch(_rectangle(crop, edgecolor=_CROP, linewidth=7))
+        line.set_path_effects([patheffects.withStroke(linewidth=8, foreground="black"), patheffects.Normal()])
+        handles.append(Patch(fill=False, edgecolor=_CROP, linewidth=5, label="crop"))
     for one in reversed(found):  # the best on top
         accepted = one.score > threshold
         style = {"edgecolor": PROVENANCE_COLOURS["detected"] if accepted else "white"}
-        line = ax.add_patch(_rectangle(one.box, linewidth=3, linestyle="-" if accepted else (0, (3, 2)), **style))
+        line = ax.add_patch(_rectangle(one.box, linewidth=2, linestyle="-" if accepted else (0, (3, 2)), **style))
         line.set_path_effects([*_DARK_HALO, patheffects.Normal()])
         words = ax.text(one.box.x1, one.box.y1 - 0.01 * height, f"{one.score:.2f}", color=_INK, va="bottom")
         words.set_path_effects(_HALO)
-    handles = [
-        Patch(fill=False, edgecolor=PROVENANCE_COLOURS["detected"], linewidth=3, label=f"score above {threshold:g}"),
-        Patch(fill=False, edgecolor="#888888", linewidth=2, linestyle="--", label="refused"),
-    ]
-    if crop is not None:
-        line = ax.add_patch(_rectangle(crop, edgecolor=_CROP, linewidth=3))
-        line.set_path_effects([*_DARK_HALO, patheffects.Normal()])
-        handles.append(Patch(fill=False, edgecolor=_CROP, linewidth=3, label="crop"))
     accepted = sum(one.score > threshold for one in found)
+    if accepted < len(found):
+        handles.insert(0, Patch(fill=False, edgecolor="#888888", linewidth=2, linestyle="--", label="refused"))
+    if accepted:
+        green = PROVENANCE_COLOURS["detected"]
+        handles.insert(0, Patch(fill=False, edgecolor=green, linewidth=3, label=f"score above {threshold:g}"))
     ax.set(xlim=(0, width), ylim=(height, 0), xlabel="x (pixels)", ylabel="y (pixels)")
     ax.set_title(f"{_counted(len(found), 'candidate')}, {accepted} accepted")
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    if handles:
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return ax
 
 
@@ -203,7 +210,7 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
         Score that a candidate must exceed.
     ax : Axes, optional
     """
-    ax = _axes(ax, 0.34)
+    ax = _axes(ax, 0.4)
     time = ledger["time"].to_numpy()
     step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
     score = ledger["best_score"].to_numpy()
@@ -211,21 +218,30 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
     middle = time + step / 2
     colour = PROVENANCE_COLOURS["detected"]
     ax.plot(middle, score, color="#BBBBBB", linewidth=1, zorder=1)
-    ax.scatter(middle[accepted], score[accepted], s=26, color=colour, label="above the threshold", zorder=2)
     refused = ~accepted & ~np.isnan(score)
-    ax.scatter(middle[refused], score[refused], s=26, facecolor="white", edgecolor=_INK, label="refused", zorder=2)
+    for these, label, style in (
+        (accepted, "above the threshold", {"color": colour}),
+        (refused, "refused", {"facecolor": "white", "edgecolor": _INK}),
+    ):
+        if these.any():
+            ax.scatter(middle[these], score[these], s=26, label=label, zorder=2, **style)
     ax.axhline(threshold, color=_INK, linestyle="--", linewidth=1.5, label=f"threshold {threshold:g}")
     runs = [(kind, [i for i, _ in run]) for kind, run in groupby(enumerate(ledger["provenance"]), lambda pair: pair[1])]
     for kind in (kind for kind in PROVENANCES if kind in set(ledger["provenance"])):
         spans = [(time[frames[0]], len(frames) * step) for this, frames in runs if this == kind]
-        ax.broken_barh(spans, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=kind, linewidth=0)
+        ax.broken_barh(spans, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=_WORDS[kind], linewidth=0)
     cuts = time[np.flatnonzero(np.diff(ledger["shot"])) + 1]
     for number, cut in enumerate(cuts):
         ax.axvline(cut, color="#CC79A7", linestyle=":", linewidth=2, label=None if number else "cut")
     ax.set(xlabel="time (s)", ylabel="score of the best candidate", xlim=(0, time[-1] + step), ylim=(-0.28, 1.04))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    _legend_above(ax)
     return ax
+
+
+def _legend_above(ax: Axes) -> None:
+    """Above and not beside: time and shares have the whole width."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=4, columnspacing=1.4, handlelength=1.6)
 
 
 @_styled
@@ -334,7 +350,7 @@ def contact_sheet(
     ax.axis("off")
     if kinds:
         handles = [
-            Patch(fill=False, edgecolor=PROVENANCE_COLOURS[kind], linewidth=3, label=kind)
+            Patch(fill=False, edgecolor=PROVENANCE_COLOURS[kind], linewidth=3, label=_WORDS[kind])
             for kind in PROVENANCES
             if kind in kinds
         ]
@@ -344,7 +360,7 @@ def contact_sheet(
 
 @_styled
 def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
-    """What became of every clip's frames, as shares; names in the colour of the clip's domain.
+    """What became of every clip's frames, as shares; each name with the clip's domain, in the domain's colour.
 
     Parameters
     ----------
@@ -352,20 +368,21 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         With the columns clip, domain, frames, detected, gap_filled, passed_through.
     ax : Axes, optional
     """
-    ax = _axes(ax, 0.1 + 0.055 * len(table))
+    ax = _axes(ax, 0.17 + 0.055 * len(table))
     kinds = {"detected": "detected", "gap_filled": "interpolated", "passed_through": "missing"}
     left = np.zeros(len(table))
     for column, kind in kinds.items():
         share = 100 * table[column].to_numpy(float) / table["frames"].to_numpy(float)
-        name = column.replace("_", " ")
+        name = _WORDS["missing"] if kind == "missing" else column.replace("_", " ")
+        name = name if share.any() else "_nothing of the kind"  # an underscore keeps it out of the legend
         ax.barh(np.arange(len(table)), share, left=left, color=PROVENANCE_COLOURS[kind], label=name, height=0.7)
         left += share
-    ax.set_yticks(np.arange(len(table)), labels=table["clip"])
+    names = [f"{clip}\n{domain}" if domain else clip for clip, domain in table[["clip", "domain"]].to_numpy()]
+    ax.set_yticks(np.arange(len(table)), labels=names)
     for label, domain in zip(ax.get_yticklabels(), table["domain"], strict=True):
         label.set_color(DOMAIN_COLOURS.get(domain, _INK))
     ax.invert_yaxis()
     ax.set(xlabel="share of the frames (%)", xlim=(0, 100))
-    present = [domain for domain in DOMAIN_COLOURS if domain in set(table["domain"])]
-    ax.set_title(" and ".join(present), color=_INK)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    ax.set_title("What became of each clip's frames", pad=30)
+    _legend_above(ax)
     return ax

@@ -5,28 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import lipsync_lab
 from lipsync_lab import audio, checkpoints, compositing, detection, generation, runs, source, tracking, video
 from lipsync_lab.detection import record as records
+from lipsync_lab.detection.recorded import Recorded
+from lipsync_lab.detection.view import View
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 #: Called as ``progress(stage, done, total)``: "detect" or "draw", frames so far, frames in all or None.
 Progress = Callable[[str, int, int | None], None]
@@ -96,7 +91,7 @@ class Pipeline:
         LipsyncError
             With the file or setting that is wrong.
         """
-        clock = _Clock()
+        clock = runs.Clock()
         settings = self.settings
         clip = source.from_file(face, settings)
         with clock("voice"):
@@ -117,13 +112,13 @@ class Pipeline:
                 codec=settings.codec,
                 crf=settings.crf,
                 full_range=clip.full_range,
-                tags={"comment": f"{self._tag()}", "title": f"{Path(face).stem}, dubbed"},
+                tags={"comment": self._tag(work.draws), "title": f"{Path(face).stem}, dubbed"},
             )
             with writer:
                 for frame in self._frames(clip, work, progress, clock):
                     with clock("encode"):
                         writer.write(frame)
-            self._write_detections(part / "detections.json", work.record, work.chosen, clip.fps)
+            self._write_detections(part / "detections.json", work.record, work.chosen, clip)
             runs.ledger(work.track, work.drawn, clip.fps).to_csv(part / "ledger.csv", index=False, lineterminator="\n")
             info = {
                 "output": output.name,
@@ -133,6 +128,7 @@ class Pipeline:
                     "sha256": clip.identity["sha256"],
                     "fps": str(clip.fps),
                     "frames": len(work.track),
+                    "frames_of_the_clip": len(work.track) if work.record.complete else clip.expected,
                 },
                 "speech": {
                     "file": str(speech),
@@ -147,8 +143,9 @@ class Pipeline:
                     str(k): int(n) for k, n in zip(*np.unique(work.track.provenance, return_counts=True), strict=True)
                 },
                 "mouths_drawn_on_source_frames": int(work.drawn.sum()),
+                "warnings": self._warnings(clip, work),
                 "device": self.device,
-                "versions": _versions(),
+                "versions": runs.versions(),
                 "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
             }
             (part / "run.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
@@ -177,18 +174,18 @@ class Pipeline:
         track : FaceTrack
             One row a source frame that was used.
         """
-        clip, clock = source.from_array(frames, fps, self.settings), _Clock()
+        clip, clock = source.from_array(frames, fps, self.settings), runs.Clock()
         work = self._prepared(clip, audio.melspectrogram(wave), len(wave), progress, clock)
         return np.stack(list(self._frames(clip, work, progress, clock))), work.track
 
     def _prepared(
-        self, clip: source.Source, mel: np.ndarray, samples: int, progress: Progress | None, clock: _Clock
+        self, clip: source.Source, mel: np.ndarray, samples: int, progress: Progress | None, clock: runs.Clock
     ) -> _Work:
         settings = self.settings
         starts = _starts(mel, samples, clip.fps, settings)
         needed = None if settings.keep_tail else len(starts)
         with clock("detect"):
-            record, cached = self._detected(clip, needed, progress)
+            record, cached, outside = self._detected(clip, needed, progress)
         with clock("track"):
             chosen, shots = self._chosen(record)
             given = not self.finder.looks
@@ -206,19 +203,24 @@ class Pipeline:
                 fps=float(clip.fps),
             )
         wanted = max(len(starts), len(record)) if settings.keep_tail else len(starts)
-        return _Work(record, chosen, track, mel, starts, wanted, cached, np.zeros(len(track), bool))
+        # frames after the voice are the untouched tail
+        draws = bool((track.provenance[: len(starts)] != "missing").any())
+        return _Work(record, chosen, track, mel, starts, wanted, cached, draws, outside, np.zeros(len(track), bool))
 
     def _detected(
         self, clip: source.Source, needed: int | None, progress: Progress | None
-    ) -> tuple[records.Record, bool]:
-        """Candidates and cuts of the clip's first frames (None: of all), from the cache where it has them."""
+    ) -> tuple[records.Record, bool, int]:
+        """Candidates and cuts of the clip's first frames (None: of all), from the cache where it has them.
+
+        Beside them, whether they are from the cache, and in how many frames a recorded face lay outside the picture.
+        """
         place = self._cache_place(clip)
         if place is not None and place.is_file():
             record = records.read(place)
             if record.complete or (needed is not None and len(record) >= needed):
-                return (record if needed is None else record.first(needed)), True
+                return (record if needed is None else record.first(needed)), True, 0
 
-        settings, rows, size = self.settings, [], None
+        settings, finder, rows, size = self.settings, self.finder, [], None
         shots = tracking.Shots(clip.fps)
         expected = clip.expected if needed is None else min(needed, clip.expected or needed)
         complete = True
@@ -229,20 +231,25 @@ class Pipeline:
                 batch = batch[: needed - len(rows)]
                 if not batch:
                     break
+            if size is None and isinstance(finder, Recorded):
+                finder = finder.seen_through(self._view(clip))
             size = batch[0].shape[1], batch[0].shape[0]
             for frame in batch:
                 shots.add(frame)
-            found = detection.at_analysis_size(self.finder, np.stack(batch), len(rows), settings.analysis_size)
+            found = detection.at_analysis_size(finder, np.stack(batch), len(rows), settings.analysis_size)
             rows += [records.rounded(row) for row in found]
             if progress:
                 progress("detect", len(rows), expected)
         if not rows:
             raise MediaError(f"{clip.name}: holds no picture; is it complete?")
-        starts = getattr(getattr(self.finder, "record", None), "shots", None) or shots.starts
+        starts, outside = shots.starts, 0
+        if isinstance(finder, Recorded):
+            starts = finder.record.shots or starts
+            outside = sum(frame < len(rows) and score > settings.threshold for frame, score in finder.outside.items())
         record = records.Record(tuple(rows), tuple(s for s in starts if s < len(rows)), size, complete)
         if place is not None:
             runs.write_whole(place, lambda part: records.write(part, record))
-        return record, False
+        return record, False, outside
 
     def _chosen(self, record: records.Record) -> tuple[list[detection.Detection | None], np.ndarray]:
         """The face of each frame, and each frame's shot."""
@@ -257,9 +264,44 @@ class Pipeline:
         )
         return chosen, shots
 
-    def _write_detections(self, path: Path, record: records.Record, chosen: list, fps: Fraction) -> None:
-        about = {"detector": self.finder.identity, "threshold": self.settings.threshold, "fps": str(fps)}
-        runs.write_whole(path, lambda part: records.write(part, record, chosen, **about))
+    def _view(self, clip: source.Source) -> View:
+        settings = self.settings
+        return View(clip.size, settings.resize_factor, settings.rotate, settings.crop)
+
+    def _write_detections(self, path: Path, record: records.Record, chosen: list, clip: source.Source) -> None:
+        whole = replace(
+            record,
+            view=self._view(clip),
+            clip={"file": Path(clip.name).name, "sha256": clip.identity["sha256"]},
+            detector={"name": self.finder.name, **self.finder.identity},
+        )
+        about = {"threshold": self.settings.threshold, "fps": str(clip.fps)}
+        runs.write_whole(path, lambda part: records.write(part, whole, chosen, **about))
+
+    def _warnings(self, clip: source.Source, work: _Work) -> list[str]:
+        """What a person must know who sees that all went well, one line each."""
+        said, frames = [], len(work.track)
+        if isinstance(self.finder, Recorded) and self.finder.is_of_another_clip(clip.identity.get("sha256")):
+            other = (self.finder.record.clip or {}).get("file", "another clip")
+            said.append(
+                f"{self.finder.path}: its boxes were recorded from {other}, and {clip.name} is another file; where "
+                "the two differ the boxes lie wrong (a clip that was only encoded again is fine)"
+            )
+        if work.outside:
+            said.append(
+                f"{self.finder.path}: in {work.outside} of {frames} frames the recorded box lies wholly outside the "
+                "picture and was dropped; compare the clip's size, --crop and --rotate with those that it was made for"
+            )
+        if not work.draws:
+            best = work.track.scores[~np.isnan(work.track.scores)]
+            seen = f"the best candidate scored {best.max():.2f}" if len(best) else "there was no candidate at all"
+            looked = f"{self.finder.name} found no face above the threshold of {self.settings.threshold:g}"
+            said.append(
+                f"NO MOUTH WAS DRAWN, the picture is the clip's own: {looked} in any of {frames} frames ({seen}); try "
+                "a lower --threshold, another --detector, a box of your own (--box, or --detector detections.json), "
+                "and, where a face is found now and then, a --gap"
+            )
+        return said
 
     def _cache_place(self, clip: source.Source) -> Path | None:
         if self.cache is None or "sha256" not in clip.identity or not self.finder.looks:
@@ -274,7 +316,7 @@ class Pipeline:
         return Path(self.cache) / f"{digest[:32]}.json"
 
     def _frames(
-        self, clip: source.Source, work: _Work, progress: Progress | None, clock: _Clock
+        self, clip: source.Source, work: _Work, progress: Progress | None, clock: runs.Clock
     ) -> Iterator[np.ndarray]:
         """The finished frames, one after the other."""
         playing = source.played(clip, len(work.record), work.wanted, self.settings.fill)
@@ -307,11 +349,13 @@ class Pipeline:
             work.drawn[batch[place][0]] = True
         return finished
 
-    def _tag(self) -> str:
-        return (
-            f"Made with lipsync_lab {lipsync_lab.__version__}: the mouth in this video was generated and the person "
-            f"did not say this. {self.models}"
+    def _tag(self, draws: bool) -> str:
+        what = (
+            "the mouth in this video was generated and the person did not say this"
+            if draws
+            else "no mouth drawn, since no face was found; the picture is the source's and the sound is not"
         )
+        return f"Made with lipsync_lab {lipsync_lab.__version__}: {what}. {self.models}"
 
 
 def find(
@@ -336,15 +380,18 @@ def find(
     """
     seeker = Pipeline("identity", detector, settings or Settings(), box, device, cache)
     clip = source.from_file(face, seeker.settings)
-    record, _ = seeker._detected(clip, None, progress)
+    record, _, _ = seeker._detected(clip, None, progress)
     chosen, _ = seeker._chosen(record)
-    seeker._write_detections(Path(out), record, chosen, clip.fps)
+    seeker._write_detections(Path(out), record, chosen, clip)
     return chosen
 
 
 @dataclass
 class _Work:
-    """What is known before the first mouth is drawn; `drawn` is filled in while they are."""
+    """What is known before the first mouth is drawn; `drawn` is filled in while they are.
+
+    `draws` is whether any mouth will be, `outside` in how many frames a recorded face lies outside the picture.
+    """
 
     record: records.Record
     chosen: list
@@ -353,22 +400,9 @@ class _Work:
     starts: list[int]
     wanted: int
     cached: bool
+    draws: bool
+    outside: int
     drawn: np.ndarray
-
-
-class _Clock:
-    """Seconds spent in each stage."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str):
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def _starts(mel: np.ndarray, samples: int, fps: Fraction, settings: Settings) -> list[int]:
@@ -392,7 +426,7 @@ def _batches(items: Iterator, size: int) -> Iterator[list]:
         yield batch
 
 
-def _timed(items: Iterator, clock: _Clock, stage: str) -> Iterator:
+def _timed(items: Iterator, clock: runs.Clock, stage: str) -> Iterator:
     while True:
         with clock(stage):
             item = next(items, None)
@@ -403,21 +437,3 @@ def _timed(items: Iterator, clock: _Clock, stage: str) -> Iterator:
 
 def _about(weights: checkpoints.Weights) -> dict[str, Any]:
     return {"name": weights.name, "sha256": weights.sha256, "width": weights.width, "provenance": weights.provenance}
-
-
-def _versions() -> dict[str, str]:
-    names = (
-        "torch",
-        "numpy",
-        "opencv-python-headless",
-        "av",
-        "librosa",
-        "soxr",
-        "scikit-image",
-        "scenedetect-headless",
-    )
-    return {
-        "lipsync_lab": lipsync_lab.__version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-    }

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import lipsync_lab
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import FaceTrack
 
@@ -36,7 +40,10 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Settings, inputs with their hashes, models, versions, device, seconds a stage."""
+        """Settings, inputs with their hashes, models, versions, device, seconds a stage.
+
+        ``warnings`` are lines for a person who sees that all went well: no mouth drawn, boxes of another clip.
+        """
         return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
 
     @property
@@ -57,6 +64,21 @@ class Run:
         import pandas as pd
 
         return pd.read_csv(self.folder / "ledger.csv")
+
+
+class Clock:
+    """Seconds spent in each stage."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str):
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def ledger(track: FaceTrack, drawn: np.ndarray, fps: Fraction) -> pandas.DataFrame:
@@ -114,3 +136,22 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Of this package, of Python, and of all that a run's pictures and sounds depend on."""
+    names = (
+        "torch",
+        "numpy",
+        "opencv-python-headless",
+        "av",
+        "librosa",
+        "soxr",
+        "scikit-image",
+        "scenedetect-headless",
+    )
+    return {
+        "lipsync_lab": lipsync_lab.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }

@@ -28,6 +28,8 @@ class Source:
     name : str
         For messages and the ledger.
     fps : Fraction
+    size : (width, height)
+        Pixels of the clip's pictures as they are shown, before they are shrunk, turned and cropped.
     full_range : bool
         Whether the file's luma uses 0..255 instead of 16..235.
     read : callable
@@ -40,6 +42,7 @@ class Source:
 
     name: str
     fps: Fraction
+    size: tuple[int, int]
     full_range: bool
     read: Callable[[int, int | None], Iterator[np.ndarray]]
     expected: int | None
@@ -68,6 +71,7 @@ def from_file(path: str | Path, settings: Settings) -> Source:
     return Source(
         name=str(path),
         fps=Fraction(settings.fps).limit_denominator(1001) if info.still else info.fps,
+        size=(info.width, info.height),
         full_range=info.full_range,
         read=read,
         expected=1 if still else info.frames,
@@ -93,7 +97,8 @@ def from_array(frames: np.ndarray, fps: float | Fraction, settings: Settings) ->
     def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
         return (_viewed(frame, settings) for frame in frames[start:stop])
 
-    return Source("array", Fraction(fps).limit_denominator(1001), False, read, len(frames), {})
+    size = frames.shape[2], frames.shape[1]
+    return Source("array", Fraction(fps).limit_denominator(1001), size, False, read, len(frames), {})
 
 
 def _viewed(image: np.ndarray, settings: Settings) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The command line: the published flags, one line an error, exit codes."""
 
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import soundfile
 import torch
 from clips import boxes, clip, read, wav
 
-from lipsync_lab import checkpoints, cli, video
+from lipsync_lab import checkpoints, cli, samples, video
 from lipsync_lab.pipeline import Pipeline
 
 
@@ -73,9 +74,69 @@ def test_defaults_say_what_made_the_picture(place, capsys):
 
 
 def test_quiet(place, capsys):
-    assert cli.main([*DUB, "--quiet"]) == 0
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--quiet"]) == 0
     out = capsys.readouterr()
     assert out.out == out.err == ""
+
+
+def test_a_dub_without_a_mouth_is_loud_about_it_even_when_quiet(place, capsys):
+    boxes(place / "b.json", [None] * 15)
+    assert cli.main([*DUB, "--detector", "b.json", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert "lipsync_lab: warning: NO MOUTH WAS DRAWN" in capsys.readouterr().err
+    assert "no mouth drawn" in video.probe("o.mp4").tags["comment"]
+
+
+def test_closing_lines_tell_what_was_written_from_what_was_used(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    wav(place / "short.wav", 0.4)
+    line = ["dub", "--face", "in.mp4", "--detector", "b.json", "--gap", "hold", "--longest-gap", "1", "--outfile"]
+    assert cli.main([*line, "o.mp4", "--audio", "short.wav"]) == 0
+    out = capsys.readouterr().out
+    assert "o.mp4: 10 frames written, from the first 10 of 15 frames of the clip: " in out
+    assert "5 recorded" in out
+    assert "1 held" in out
+    assert "4 missing, passed through untouched" in out
+    assert "2 gaps of 2 frames were too long to be filled: --longest-gap 1" in out
+    assert cli.main([*line, "o.mp4", "--audio", "v.wav", "--longest-gap", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "from all 15 frames of the clip" in out
+    assert "too long" not in out
+
+
+def test_the_outfile_is_a_file_of_its_own(place):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert (place / "o.mp4").read_bytes() == (place / "o" / "output.mp4").read_bytes()
+    assert not (place / "o.mp4").samefile(place / "o" / "output.mp4")
+
+
+@pytest.mark.parametrize("read", ["face", "audio", "checkpoint_path", "detector", "out", "out over boxes"])
+def test_what_is_read_is_never_written_over(place, capsys, read):
+    """Also under another name for the same file, which is why names alone are not compared."""
+    clip(place / "voice.mp4", 15)
+    names = {"face": "in.mp4", "audio": "voice.mp4", "checkpoint_path": "mine.mp4", "detector": "b.json"}
+    torch.save(checkpoints.load("untrained", "generator").model.state_dict(), "mine.mp4")
+    boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    if read == "detector":
+        (place / "link.mp4").symlink_to("b.json")
+    target = {"out": "in.mp4", "out over boxes": "b.json", "detector": "link.mp4"}.get(read) or f"./{names[read]}"
+    if read.startswith("out"):
+        line = ["detect", "--face", "in.mp4", "--detector", "b.json", "--out", target]
+    else:
+        line = ["dub", "--outfile", target, *(word for name in names for word in (f"--{name}", names[name]))]
+    assert cli.main(line) == cli.BAD_INPUT
+    assert "would overwrite what is read" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.name in before} == before
+
+
+def test_a_run_never_replaces_the_folder_that_it_reads_from(place, capsys):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--quiet"]) == 0
+    line = ["dub", "--face", "o/output.mp4", "--audio", "v.wav", "--outfile", "o.mp4"]
+    assert cli.main(line) == cli.BAD_INPUT
+    assert "name another --run-folder" in capsys.readouterr().err
+    assert (place / "o" / "output.mp4").is_file()
+    # its boxes are another matter: they are written again
+    assert cli.main([*DUB, "--detector", "o/detections.json", "--outfile", "o.mp4", "--quiet"]) == 0
 
 
 def test_recorded_boxes_and_our_flags(place):
@@ -142,12 +203,30 @@ def bad(place, name):
         return [*DUB, "--checkpoint_path", "wav2lip_gan"], "ca9ab7b7"
     if name == "no such detector":
         return [*DUB, "--detector", "b.json"], "b.json"
+    if name == "weights by path":
+        return [*DUB, "--checkpoint_path", "checkpoints/wav2lip.pth"], "python -m lipsync_lab weights fetch wav2lip'"
+    if name == "detector by path":
+        return [*DUB, "--detector", "s3fd-619a316812.pth"], "weights fetch s3fd"
+    if name == "detections are a folder":
+        (place / "there").mkdir()
+        return ["detect", "--face", "in.mp4", "--out", "there"], "there: is a folder; name a file"
     return {
+        "unknown detector": ([*DUB, "--detector", "nope"], "s3fd, lbp, anime-lbp"),
+        "no name": (["dub", "--face", "", "--audio", "v.wav"], "--face is empty"),
+        "no voice's name": (["dub", "--face", "in.mp4", "--audio", ""], "--audio is empty"),
+        "no outfile": ([*DUB, "--outfile", ""], "--outfile is empty"),
+        "two smoothings": ([*DUB, "--nosmooth", "--smoothing", "centered"], "--nosmooth and --smoothing centered"),
+        "no batch": ([*DUB, "--wav2lip_batch_size", "0"], "--wav2lip_batch_size 0 is not possible"),
+        "no frames at once": ([*DUB, "--face_det_batch_size", "0"], "--face_det_batch_size 0"),
+        "feather": ([*DUB, "--feather", "2"], "--feather 2.0"),
+        "gap": ([*DUB, "--longest-gap", "-1"], "--longest-gap -1"),
+        "factor": ([*DUB, "--resize_factor", "0"], "--resize_factor 0"),
         "no such device": ([*DUB, "--device", "abacus"], "abacus"),
         "bad crop": ([*DUB, "--crop", "500", "600", "0", "-1"], "crop"),
         "box outside": ([*DUB, "--box", "500", "600", "500", "600"], "outside"),
-        "no such face": ([*DUB, "--face-index", "loudest"], "loudest"),
+        "no such face": ([*DUB, "--face-index", "loudest"], "--face-index 'loudest' is not possible"),
         "which weights": (["weights", "fetch"], "wav2lip"),
+        "verify nobody": (["weights", "verify", "nobody"], "no model is named nobody"),
         "which sample": (["samples", "path"], "which sample"),
     }[name]
 
@@ -158,7 +237,9 @@ def bad(place, name):
         *("absent clip", "absent voice", "text", "no sound", "no picture", "short voice", "nan", "truncated"),
         *("output is a folder", "output below a file", "wrong ending", "no such model", "weights not there"),
         *("web page", "no such detector", "no such device", "bad crop", "box outside", "no such face"),
-        *("which weights", "which sample"),
+        *("which weights", "which sample", "verify nobody", "weights by path", "detector by path", "unknown detector"),
+        *("detections are a folder", "no name", "no voice's name", "no outfile", "two smoothings", "no batch"),
+        *("no frames at once", "feather", "gap", "factor"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(name, place, capsys):
@@ -224,27 +305,82 @@ def test_weights_list_and_verify(place, capsys):
     out = capsys.readouterr().out
     assert "b78b681b" in out, "expected"
     assert checkpoints.sha256(place / "weights" / "wav2lip.pth") in out, "found"
+    assert cli.main(["weights", "verify", "wav2lip_gan"]) == 0, "the wrong one is another"
+    out = capsys.readouterr().out
+    assert "wav2lip_gan.pth" in out
+    assert "wav2lip.pth" not in out
+    assert cli.main(["weights", "verify", "wav2lip"]) == cli.BAD_INPUT
+    assert cli.main(["weights", "verify", "untrained"]) == 0
+    assert "made on the spot" in capsys.readouterr().out
 
 
 def test_samples_list_and_path(place, capsys):
     assert cli.main(["samples", "list"]) == 0
-    assert "grid_s2_pwij3p" in capsys.readouterr().out
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "grid_s2_pwij3p" in listed
+    assert all(samples.get(name).note in line for name, line in listed.items())
 
 
 def test_help_of_every_command(capsys):
-    for command in ("dub", "detect", "weights", "samples", "report"):
+    for command in ("dub", "detect", "weights", "samples", "cartoon", "report"):
         with pytest.raises(SystemExit) as stopped:
             cli.main([command, "--help"])
         assert stopped.value.code == 0
         assert "usage" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["dub", "detect", "report", "cartoon"])
+def test_help_states_every_default(command):
+    """In brackets, or in words where the default is not one value."""
+    parser = cli._parser()._subparsers._group_actions[0].choices[command]
+    for action in parser._actions:
+        if action.required or set(action.option_strings) & {"-h", "--debug", "--quiet"}:
+            continue
+        assert re.search(r"\([^)]+\)|not given", action.help), action.option_strings
+
+
+def test_names_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["dub", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for word in ("untrained", "identity", "anime-lbp", "results/result_voice.mp4", "0 to 0.25", "the code is 0"):
+        assert word in out, word
+
+
+def test_a_negative_seed_is_refused_in_words(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["cartoon", "--text", "a", "--out", "a.mp4", "--seed", "-1"])
+    assert stopped.value.code == cli.BAD_INPUT
+    assert "--seed: -1 is not a whole number from 0 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("module", "known"), [("papermill", False), ("lipsync_lab.nowhere", True), ("tkinter", True)])
+def test_a_python_without_the_packages_is_told_which_one_to_use(module, known, monkeypatch, capsys):
+    """Not what is missing from the package itself or from Python: that is a fault, and keeps its traceback."""
+    from lipsync_lab import __main__ as entry
+
+    def absent():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "main", absent)
+    if known:
+        with pytest.raises(ModuleNotFoundError):
+            entry.run()
+        return
+    assert entry.run() == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert "lacks papermill" in err
+    assert ".venv/bin/python" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_as_a_module_two_at_once_in_one_folder(place):
     """Two runs at the same moment in the same folder do not meet."""
     wav(place / "w.wav", 0.4)
+    box = ["--box", "10", "60", "10", "60"]
     runs = [
         subprocess.Popen(
-            [sys.executable, "-m", "lipsync_lab", *DUB[:-1], speech, "--outfile", f"o/{speech}.mp4", "--quiet"],
+            [sys.executable, "-m", "lipsync_lab", *DUB[:-1], speech, "--outfile", f"o/{speech}.mp4", "--quiet", *box],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,14 +8,17 @@ import torch
 from golden_weights import fill
 from skimage import data
 
-from lipsync_lab import checkpoints, detection
+from lipsync_lab import checkpoints, detection, source
 from lipsync_lab.detection import Detection, at_analysis_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.cascade import LBPCascade
+from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.s3fd import candidates
+from lipsync_lab.detection.view import View
 from lipsync_lab.errors import CheckpointError, DetectionError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.networks.s3fd import S3FD
+from lipsync_lab.settings import Settings
 
 PORTRAIT_FACE = Box(178, 62, 272, 168)  # of scikit-image's portrait, measured by eye: brow to chin, ear to ear
 
@@ -79,7 +82,7 @@ def test_broken_detector_is_not_skipped(detector, frames, monkeypatch):
         raise RuntimeError("out of memory")
 
     target = {"recorded": "record", "LBPCascade": "_cascade"}
-    if detector.name == "recorded":
+    if detector.identity["detector"] == "recorded":
         monkeypatch.setattr(records.Record, "scaled_to", broken)
     elif isinstance(detector, LBPCascade):
         monkeypatch.setattr(
@@ -179,6 +182,11 @@ def test_default_takes_s3fd_where_it_lies(tmp_path, monkeypatch):
         detection.load()
 
 
+def test_an_unknown_detector_is_told_all_that_there_are():
+    with pytest.raises(DetectionError, match=r"nobody is neither .* s3fd, lbp, anime-lbp.*detections\.json"):
+        detection.load("nobody")
+
+
 @pytest.mark.parametrize("name", ["anime-lbp", "absent.xml", "text.xml", "absent.json", "nobody", "haar.xml"])
 def test_detectors_that_cannot_be_had(name, tmp_path, monkeypatch):
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path))
@@ -223,6 +231,71 @@ def test_beginning_of_a_record():
     assert a_record().first(9) == a_record()
 
 
+#: Settings of the view of a clip, and of a picture of the same in another size.
+VIEWS = [
+    {},
+    {"crop": (20, -1, 10, 110)},
+    {"resize_factor": 2, "crop": (4, 60, 8, -1)},
+    {"rotate": True, "crop": (10, 100, 20, -1)},
+    {"resize_factor": 3, "rotate": True},
+    {"crop": (-90, -10, 16, 120)},
+]
+
+
+def seen(picture: np.ndarray, settings: Settings) -> tuple[View, Box]:
+    """A view, and the bright place in what it shows: found in the pixels themselves."""
+    frame = next(source.from_array(picture[None], 25, settings).read(0, 1))
+    ys, xs = np.nonzero(frame[..., 0] > 127)
+    view = View(picture.shape[1::-1], settings.resize_factor, settings.rotate, settings.crop)
+    assert view.size == frame.shape[1::-1]
+    return view, Box(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+
+
+@pytest.mark.parametrize("there", VIEWS, ids=str)
+@pytest.mark.parametrize("here", VIEWS, ids=str)
+def test_boxes_are_carried_from_view_to_view_and_from_size_to_size(here, there):
+    picture = np.zeros((120, 180, 3), np.uint8)
+    picture[42:78, 36:96] = 255
+    (a, box), (b, expected) = seen(picture, Settings(**here)), seen(picture, Settings(**there))
+    assert list(a.carried(box, b)) == pytest.approx(list(expected), abs=3 if a.resize_factor > 1 else 1)
+    larger, expected = seen(np.kron(picture, np.ones((2, 2, 1), np.uint8)), Settings(resize_factor=1))
+    assert list(a.carried(box, larger)) == pytest.approx(list(expected), abs=2 * a.resize_factor)
+    assert View.of(json.loads(json.dumps(a.as_dict()))) == a
+
+
+def test_a_record_that_knows_only_its_size_speaks_of_the_whole_picture():
+    cropped = View((128, 96), crop=(10, -1, 20, -1))
+    moved = a_record().seen_through(cropped, "x.json")  # made at 64 x 48
+    assert moved.candidates[0][0].box == Box(2 - 20, 4 - 10, 60 - 20, 80 - 10)
+    assert moved.size == (108, 86)
+    nowhere = records.Record(a_record().candidates)
+    assert nowhere.seen_through(cropped, "x.json").candidates == nowhere.candidates, "of the frames as they are"
+    with pytest.raises(DetectionError, match="64 x 48"):
+        a_record().seen_through(View((96, 128)), "x.json")
+
+
+def test_boxes_outside_the_picture_are_told_of():
+    fitted = Recorded(a_record()).seen_through(View((64, 48), crop=(0, -1, 10, -1)))
+    assert fitted.outside == {0: 0.2, 2: 0.3}
+    assert [len(row) for row in fitted.record.candidates] == [1, 0, 0]
+
+
+def test_a_record_says_which_detector_and_clip_it_is_of(tmp_path):
+    about = {"view": View((64, 48)), "clip": {"file": "c.mp4", "sha256": "aa"}}
+    found_by = {"name": "s3fd", "detector": "s3fd", "sha256": "its own"}
+    record = records.Record(a_record().candidates, (0, 2), (64, 48), **about, detector=found_by)
+    records.write(tmp_path / "a.json", record)
+    assert records.read(tmp_path / "a.json") == record
+    first = detection.load(tmp_path / "a.json")
+    assert first.name == "recorded from s3fd, by file a.json"
+    assert [first.is_of_another_clip(sha) for sha in ("aa", "bb", None)] == [False, True, False]
+    again = {"name": first.name, **first.identity}
+    records.write(tmp_path / "b.json", records.Record(record.candidates, detector=again))
+    assert detection.load(tmp_path / "b.json").identity["origin"] == found_by, "and not the file between them"
+    assert Recorded(a_record()).name == "recorded, by file detections.json"
+    assert not Recorded(a_record()).is_of_another_clip("aa")
+
+
 def test_record_of_another_size_is_scaled():
     bigger = a_record().scaled_to((128, 96), "x.json")
     assert bigger.candidates[0][0].box == Box(2, 4, 60, 80)
@@ -243,6 +316,10 @@ def test_record_of_another_size_is_scaled():
         '{"boxes": [[1, 1, 9, 9]], "shots": [1]}',
         '{"boxes": [[1, 1, 9, 9]], "candidates": [[], []]}',
         '{"boxes": 7}',
+        '{"boxes": [null], "size": [64]}',
+        '{"boxes": [null], "clip": 7}',
+        '{"boxes": [null], "view": {"clip": [64, 48]}}',
+        '{"boxes": [null], "view": {"clip": [64, 48], "resize_factor": 99, "rotate": false, "crop": [0, -1, 0, -1]}}',
     ],
 )
 def test_files_of_boxes_that_are_none(tmp_path, text):

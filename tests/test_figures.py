@@ -169,7 +169,33 @@ def test_candidates_are_all_there_refused_ones_dashed():
     assert {words.get_text() for words in ax.texts} == {"0.91", "0.50", "0.12"}
     assert ax.images[0].get_extent() == [0, 60, 40, 0]  # pixel x covers x to x + 1, as boxes count
     assert ax.get_title(loc="left") == "3 candidates, 1 accepted"
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["score above 0.5", "refused", "crop"]
+    assert legend(ax) == ["score above 0.5", "refused", "crop"]
+    crop, *boxes = (patch for patch in ax.patches)
+    assert crop.get_bbox().bounds == (9, 4, 22, 32)  # below the others, and broader: neither hides the other
+    assert all(crop.get_linewidth() > 2 * box.get_linewidth() for box in boxes)
+
+
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+
+
+def test_legends_name_what_is_in_the_picture_and_nothing_else():
+    box = Box(10, 5, 30, 25)
+    assert legend(figures.candidates(image(), [Detection(box, 0.9)], 0.5)) == ["score above 0.5"]
+    assert legend(figures.candidates(image(), [Detection(box, 0.3)], 0.5)) == ["refused"]
+    assert legend(figures.candidates(image(), [], 0.5)) == []
+    calm, lost = ledger(["detected"] * 2, [0.9, 0.8]), ledger(["missing"] * 2, [0.2, NAN])
+    assert legend(figures.timeline(calm, 0.5)) == ["above the threshold", "threshold 0.5", "detected"]
+    assert legend(figures.timeline(lost, 0.5)) == ["refused", "threshold 0.5", "missing: passed through"]
+    assert legend(figures.contact_sheet({0: image()}, lost)) == ["missing: passed through"]
+    assert legend(figures.coverage(TABLE)) == ["detected", "gap filled", "missing: passed through"]
+    assert legend(figures.coverage(TABLE[1:].reset_index(drop=True))) == ["detected"]
+
+
+def test_the_timeline_has_the_whole_width():
+    ax = figures.timeline(LEDGER_OF_SIX, threshold=0.5)
+    ax.figure.canvas.draw()
+    assert ax.get_position().width > 0.85
 
 
 def test_a_frame_without_candidates_is_drawn_too():
@@ -249,4 +275,6 @@ def test_coverage_is_shares_with_names_in_the_colours_of_their_domains():
     assert widths == [[25, 100], [25, 0], [50, 0]]
     assert [bar.get_x() for bar in ax.containers[2]] == [50, 100]
     names = {label.get_text(): label.get_color() for label in ax.get_yticklabels()}
-    assert names == {"toon": figures.DOMAIN_COLOURS["drawn"], "film": figures.DOMAIN_COLOURS["photographic"]}
+    colours = figures.DOMAIN_COLOURS
+    assert names == {"toon\ndrawn": colours["drawn"], "film\nphotographic": colours["photographic"]}
+    assert "each clip" in ax.get_title(loc="left")

@@ -261,6 +261,83 @@ def test_run_folder(run, tmp_path):
     assert len(info["face"]["sha256"]) == len(info["speech"]["sha256"]) == 64
 
 
+def recorded_run(tmp_path, face, folder, rows=None, **settings):
+    """A run with boxes, from `b.json` or made of rows; nothing that moves a box."""
+    file = boxes(tmp_path / "b.json", rows) if rows else tmp_path / "b.json"
+    settings = Settings.of({"smoothing": "none", "pads": (0, 0, 0, 0), **settings})
+    return Pipeline("identity", file, settings).run(face, wav(tmp_path / "v.wav", 0.4), tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"crop": (16, 80, 24, 120)}, (16, 4, 66, 54)),
+        ({"resize_factor": 2}, (20, 10, 45, 35)),
+        ({"rotate": True}, (96 - 70, 40, 96 - 20, 90)),
+    ],
+)
+def test_recorded_boxes_follow_the_picture_into_another_view(tmp_path, settings, expected):
+    path = clip(tmp_path / "in.mp4", 10)
+    whole = recorded_run(tmp_path, path, "whole", [FACE] * 10)
+    (tmp_path / "b.json").write_bytes(whole.detections.read_bytes())
+    other = recorded_run(tmp_path, path, "other", **settings)
+    assert other.ledger()[["x1", "y1", "x2", "y2"]].drop_duplicates().to_numpy().tolist() == [list(expected)]
+    (tmp_path / "b.json").write_bytes(other.detections.read_bytes())
+    back = recorded_run(tmp_path, path, "back")
+    pd.testing.assert_frame_equal(back.ledger(), whole.ledger())
+    assert whole.info["warnings"] == other.info["warnings"] == back.info["warnings"] == []
+
+
+def test_boxes_of_another_clip_are_told_of(tmp_path):
+    path = clip(tmp_path / "in.mp4", 10)
+    first = recorded_run(tmp_path, path, "first", [FACE] * 10)
+    (tmp_path / "b.json").write_bytes(first.detections.read_bytes())
+    assert recorded_run(tmp_path, path.rename(tmp_path / "renamed.mp4"), "same").info["warnings"] == []
+    other = recorded_run(tmp_path, clip(tmp_path / "other.mp4", 10, crf=30), "other")
+    (warning,) = other.info["warnings"]
+    assert "b.json" in warning
+    assert "in.mp4" in warning
+    assert "other.mp4 is another file" in warning
+    assert other.ledger().mouth_drawn.all(), "a clip that was encoded again may have these very faces"
+
+
+def test_who_found_recorded_boxes_is_not_forgotten(tmp_path):
+    path = clip(tmp_path / "in.mp4", 10)
+    find(path, tmp_path / "b.json", detector="lbp")
+    first = recorded_run(tmp_path, path, "first")
+    (tmp_path / "b.json").write_bytes(first.detections.read_bytes())
+    about = recorded_run(tmp_path, path, "again").info["detector"]
+    assert about["name"] == "recorded from lbpcascade_frontalface_opencv, by file b.json"
+    assert about["origin"]["detector"] == "lbp"
+
+
+def test_boxes_outside_the_picture_are_counted(tmp_path):
+    rows = [FACE, [130, 10, 150, 30], [200, 200, 240, 240], [120, 10, 140, 30]] + [None] * 6
+    made = recorded_run(tmp_path, clip(tmp_path / "in.mp4", 10), "run", rows)
+    (warning,) = made.info["warnings"]
+    assert "in 2 of 10 frames" in warning
+    assert made.ledger().mouth_drawn.tolist() == [True, False, False, True] + [False] * 6
+
+
+def test_a_run_without_a_mouth_says_so(tmp_path):
+    made = recorded_run(tmp_path, clip(tmp_path / "in.mp4", 10), "run", [None] * 10)
+    (warning,) = made.info["warnings"]
+    assert "NO MOUTH WAS DRAWN" in warning
+    assert "10 frames (there was no candidate at all)" in warning
+    assert all(flag in warning for flag in ("--threshold", "--detector", "--box", "--gap"))
+    comment = video.probe(made.output).tags["comment"]
+    assert "no mouth drawn" in comment
+    assert "generated" not in comment
+
+
+def test_a_face_in_the_tail_alone_is_no_mouth(tmp_path):
+    path = clip(tmp_path / "in.mp4", 20)
+    made = recorded_run(tmp_path, path, "run", [None] * 12 + [FACE] * 8, keep_tail=True)
+    assert not made.ledger().mouth_drawn.any()
+    assert "no mouth drawn" in video.probe(made.output).tags["comment"]
+    assert "best candidate scored 1.00" in made.info["warnings"][0]
+
+
 def test_output_carries_a_tag_that_names_the_tool(run):
     comment = video.probe(run[0].output).tags["comment"]
     assert "lipsync_lab" in comment
@@ -396,7 +473,7 @@ def test_find_writes_every_frame(tmp_path):
     chosen = find(path, tmp_path / "d.json", detector="lbp")
     content = json.loads((tmp_path / "d.json").read_text())
     assert content["frames"] == len(content["boxes"]) == len(chosen) == 12
-    assert detection.load(tmp_path / "d.json").name == "recorded"
+    assert detection.load(tmp_path / "d.json").identity["detector"] == "recorded"
 
 
 def test_weights_are_said_everywhere(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import html
 import json
 import re
 import sys
@@ -106,6 +107,21 @@ def test_the_table_counts_what_was_recorded(printed, material):
     assert rows[1]["clip"] == "gone"
     assert "no such file" in rows[1]["error"]
     assert rows[1]["frames"] == ""
+
+
+def test_the_page_shows_the_columns_of_the_table(printed):
+    text = printed.index.read_text(encoding="utf-8")
+    table = text[text.index("<table>") : text.index("</table>")]
+    heads = [words for words in re.findall(r"<th[^>]*>([^<]*)</th>", table) if words != "source, output"]
+    assert len(heads) == len(reporting.TABLE)
+    assert "missing: passed through" in heads
+    rows = list(csv.reader((printed.folder / "table.csv").read_text(encoding="utf-8").splitlines()))[1:]
+    shown = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    for row, cells in zip(rows, shown, strict=True):
+        assert [html.unescape(re.sub("<[^>]*>", "", cell)) for cell in cells[:1] + cells[2:]] == row
+    assert "took" not in table
+    manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["seconds"]["talks"]["generate"] > 0
 
 
 def test_the_page_leads_to_files_that_are_there(printed):

@@ -7,7 +7,6 @@ works; ours are spelled with hyphens and stand beside them.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -15,11 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lipsync_lab
-from lipsync_lab.cli import flags
-from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
+from lipsync_lab.cli import closing, flags
+from lipsync_lab.errors import CheckpointError, LipsyncError, MediaError, ParameterError
+from lipsync_lab.settings import Settings
 from lipsync_lab.training import command as training
 
 #: Exit codes: part of a report failed; what was asked for cannot be had; interrupted, as a shell counts it.
@@ -30,6 +29,11 @@ _SETTING_OF = {
     "face_det_batch_size": "detection_batch",
     "wav2lip_batch_size": "generator_batch",
     "face_index": "choose",
+}
+
+#: Flags whose names are not the settings' with hyphens: the published ones, and those of `_SETTING_OF`.
+_FLAG_OF = {"resize_factor": "--resize_factor", "choose": "--face-index"} | {
+    setting: f"--{flag}" for flag, setting in _SETTING_OF.items() if setting != "choose"
 }
 
 
@@ -59,14 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _dub(options: argparse.Namespace) -> int:
     from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
-    from lipsync_lab.settings import Settings
 
-    settings = Settings.of(_settings(options), options.preset)
+    settings = _settings(options, options.preset)
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
     outfile = _outfile(options.outfile, settings.codec)
-    for source in (options.face, options.audio):
-        if outfile.exists() and Path(source).exists() and outfile.samefile(source):
-            raise ParameterError(f"{outfile}: would overwrite what is read; name another outfile")
+    folder = Path(options.run_folder) if options.run_folder else outfile.with_suffix("")
+    face, speech = _clip(options.face, "--face"), _clip(options.audio, "--audio")
+    _check_models(options)
+    _keep(outfile, "--outfile", face, speech, options.checkpoint_path, options.detector)
+    for read in (face, speech, Path(options.checkpoint_path)):
+        if folder.resolve() in read.resolve().parents:
+            raise ParameterError(f"{read}: lies in {folder}, which this run replaces; name another --run-folder")
     pipeline = Pipeline(
         generator=options.checkpoint_path,
         detector=options.detector,
@@ -76,27 +83,30 @@ def _dub(options: argparse.Namespace) -> int:
         cache=_cache(options),
     )
     _say(options, pipeline.models)
-    folder = Path(options.run_folder) if options.run_folder else outfile.with_suffix("")
     with _bars(options.quiet) as progress:
-        run = pipeline.run(_clip(options.face), _clip(options.audio), folder, progress)
+        run = pipeline.run(face, speech, folder, progress)
     _place(run.output, outfile)
-    counts = run.info["frames_by_provenance"]
-    found = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
-    _say(options, f"{outfile}: {run.info['frames_written']} frames; of the clip's {sum(counts.values())}: {found}")
+    for line in closing.lines(run, outfile):
+        _say(options, line)
     _say(options, f"{folder}: ledger.csv, detections.json, run.json")
+    _warn(run.info["warnings"])
     return 0
 
 
 def _detect(options: argparse.Namespace) -> int:
     from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import find
-    from lipsync_lab.settings import Settings
 
-    settings = Settings.of(_settings(options), None)
+    settings = _settings(options, None)
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    face = _clip(options.face, "--face")
+    if not options.out or Path(options.out).is_dir():
+        raise MediaError(f"--out {options.out or '(empty)'}: is a folder; name a file, such as detections.json, in it")
+    _check_models(options)
+    _keep(Path(options.out), "--out", face, options.detector)
     with _bars(options.quiet) as progress:
         chosen = find(
-            _clip(options.face),
+            face,
             options.out,
             detector=options.detector,
             box=box,
@@ -106,7 +116,9 @@ def _detect(options: argparse.Namespace) -> int:
             progress=progress,
         )
     missed = sum(face is None for face in chosen)
-    _say(options, f"{options.out}: a face in {len(chosen) - missed} of {len(chosen)} frames, none in {missed}")
+    _say(options, f"{options.out}: a face in {len(chosen) - missed} of {len(chosen)} frames, missing in {missed}")
+    if missed == len(chosen):
+        _warn([f"{face}: no face was found in any frame; try a lower --threshold or another --detector"])
     return 0
 
 
@@ -120,12 +132,17 @@ def _weights(options: argparse.Namespace) -> int:
             print(f"{model.name}: {model.note}\nterms: {model.terms}")
         print(checkpoints.fetch(options.name, progress=not options.quiet))
         return 0
-    findings = {finding.model.name: finding for finding in checkpoints.verify()}
+    if options.name and options.name not in checkpoints.MODELS:
+        raise ParameterError(f"no model is named {options.name}; there are {', '.join(checkpoints.MODELS)}")
+    wanted = [checkpoints.MODELS[options.name]] if options.name else list(checkpoints.MODELS.values())
+    findings = {found.model.name: found for found in checkpoints.verify(options.name) if found.model in wanted}
     if options.what == "list":
-        for model in checkpoints.MODELS.values():
+        for model in wanted:
             state = findings[model.name].state if model.name in findings else "made on the spot"
             print(f"{model.name:20} {model.kind:10} {state:16} {model.file or '-':24} {model.note}")
         return 0
+    if options.name and not findings:
+        print(f"{options.name}: made on the spot, there is no file to verify")
     for finding in findings.values():
         print(f"{finding.state:13} {finding.path} {finding.sha256 or ''}".rstrip())
         if finding.state == "wrong":
@@ -140,7 +157,7 @@ def _samples(options: argparse.Namespace) -> int:
         for name in samples.names():
             sample = samples.get(name)
             where = "bundled" if sample.bundled else "fetched on demand"
-            print(f"{name:20} {sample.domain:12} {where:18} {sample.licence}")
+            print(f"{name:20} {sample.domain:12} {where:18} {sample.licence} | {sample.note}".rstrip(" |"))
         return 0
     if not options.name:
         raise ParameterError(f"which sample? name one of {', '.join(samples.names())}")
@@ -179,6 +196,7 @@ def _cartoon(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from lipsync_lab import reporting
 
+    _check_models(options)
     with _bars(options.quiet) as progress:
         report = reporting.report(
             options.out,
@@ -200,21 +218,50 @@ def _training(trade: training.Command, options: argparse.Namespace) -> int:
         return trade.run(options, progress)
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def _settings(options: argparse.Namespace, preset: str | None) -> Settings:
     from dataclasses import fields
 
-    from lipsync_lab.settings import Settings
-
     given = {_SETTING_OF.get(name, name): value for name, value in vars(options).items()}
-    if given.pop("nosmooth", False):
-        given["smoothing"] = "none"
-    return {field.name: given[field.name] for field in fields(Settings) if field.name in given}
+    if given.pop("nosmooth", False) and given.setdefault("smoothing", "none") != "none":
+        raise ParameterError(f"--nosmooth and --smoothing {given['smoothing']} exclude each other; give one of the two")
+    try:
+        return Settings.of({field.name: given[field.name] for field in fields(Settings) if field.name in given}, preset)
+    except ParameterError as error:
+        # the message begins with the setting's name, and a person at the command line knows the flag's
+        name, _, rest = str(error).partition(" ")
+        raise ParameterError(f"{_FLAG_OF.get(name, '--' + name.replace('_', '-'))} {rest}") from None
 
 
-def _clip(name: str) -> Path:
+def _keep(target: Path, flag: str, *read: str | Path | None) -> None:
+    """Refuse to write over what is read; names of models and of samples are no files, and are passed over."""
+    for source in filter(None, read):
+        if target.exists() and Path(source).exists() and target.samefile(source):
+            raise ParameterError(f"{target}: would overwrite what is read; give {flag} another name")
+
+
+def _check_models(options: argparse.Namespace) -> None:
+    """Where a file of weights is not there but bears a model's name, say how the model is had."""
+    from lipsync_lab import checkpoints
+
+    for flag in ("checkpoint_path", "detector"):
+        name = getattr(options, flag, None)
+        if name is None or name in checkpoints.MODELS or Path(name).is_file():
+            continue
+        if not name:
+            raise ParameterError(f"--{flag} is empty; name a model or a file")
+        for model in checkpoints.MODELS.values():
+            named = Path(name).stem == model.name and Path(name).suffix not in (".json", ".xml")
+            if named or Path(name).name == model.file:
+                fetch = f"run 'python -m lipsync_lab weights fetch {model.name}', and then " if model.url else ""
+                raise CheckpointError(f"{name}: no such file; {fetch}give --{flag} {model.name}")
+
+
+def _clip(name: str, flag: str) -> Path:
     """A file, or else a sample's name."""
     from lipsync_lab import samples
 
+    if not name:
+        raise ParameterError(f"{flag} is empty; name a file or a sample")
     if not Path(name).exists() and name in samples.names():
         return samples.path(name, progress=True)
     return Path(name)
@@ -232,6 +279,8 @@ def _cache(options: argparse.Namespace) -> Path | None:
 
 def _outfile(name: str, codec: str) -> Path:
     path, suffix = Path(name), ".mkv" if codec == "ffv1" else ".mp4"
+    if not name:
+        raise ParameterError("--outfile is empty; name the clip to write")
     if path.suffix.lower() != suffix:
         raise ParameterError(
             f"{name}: with the codec {codec} the output is a {suffix} file; name it {path.stem}{suffix}"
@@ -242,14 +291,11 @@ def _outfile(name: str, codec: str) -> Path:
 
 
 def _place(output: Path, outfile: Path) -> None:
-    """The run's clip under the name asked for: the same bytes on the disk where the file system can, else a copy."""
+    """The run's clip under the name asked for, as a copy: what is done to the one must not change the other."""
     outfile.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{outfile.stem}.", dir=outfile.parent) as private:
         part = Path(private) / outfile.name
-        try:
-            os.link(output, part)
-        except OSError:
-            shutil.copyfile(output, part)
+        shutil.copyfile(output, part)
         part.replace(outfile)
 
 
@@ -275,6 +321,11 @@ def _bars(quiet: bool) -> Iterator[Callable[[str, int, int | None], None] | None
             bar.close()
 
 
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        print(f"lipsync_lab: warning: {line}", file=sys.stderr)
+
+
 def _say(options: argparse.Namespace, line: str) -> None:
     if not options.quiet:
         print(line)
@@ -291,22 +342,33 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=summary, description=summary)
         one.set_defaults(call=call)
         one.add_argument("--debug", action="store_true", help="show where an error was raised")
-        one.add_argument("--quiet", action="store_true", help="no progress bars and no closing lines")
+        one.add_argument(
+            "--quiet", action="store_true", help="no progress bars and no closing lines; warnings and errors stay"
+        )
         return one
 
     dub = command("dub", _dub, "Make the face in a clip speak a voice.")
+    dub.epilog = (
+        "Exit codes: 0, the outfile is there; 2, what was given cannot be used, and nothing was written. Where no face "
+        "is found at all, the picture is the clip's own: the outfile is there, its metadata say so, the code is 0, and "
+        "a warning on stderr says what to try."
+    )
     flags.published(dub)
     flags.own(dub)
 
     detect = command("detect", _detect, "Find the face in every frame, and write detections.json.")
     detect.add_argument("--face", required=True, metavar="CLIP", help="a clip, a picture, or the name of a sample")
-    detect.add_argument("--out", default="detections.json", help="file to write; `dub --detector` takes it")
+    detect.add_argument(
+        "--out", default="detections.json", help="file to write; `dub --detector` takes it (detections.json)"
+    )
     flags.frame(detect)
     flags.detection(detect)
 
     weights = command("weights", _weights, "Models by name: which are there, fetch one, compare hashes.")
     weights.add_argument("what", choices=("list", "fetch", "verify"))
-    weights.add_argument("name", nargs="?", help="of the model to fetch")
+    weights.add_argument(
+        "name", nargs="?", help="of the model to fetch, to list or to verify; all of them if not given, save for fetch"
+    )
 
     samples = command("samples", _samples, "Clips to try things on: list them, fetch one, say where one lies.")
     samples.add_argument("what", choices=("list", "fetch", "path"))
@@ -320,10 +382,10 @@ def _parser() -> argparse.ArgumentParser:
         trade.add_arguments(one)
 
     report = command("report", _report, "Run pipeline and notebooks on chosen samples, and print it all as HTML.")
-    report.add_argument("--out", default="reports/latest", help="folder of the report")
+    report.add_argument("--out", default="reports/latest", metavar="FOLDER", help="of the report (reports/latest)")
     report.add_argument("--clips", nargs="+", metavar="CLIP", help="samples or files; all bundled clips if not given")
     report.add_argument("--voices", nargs="+", metavar="VOICE", help="one voice a clip; each clip's own if not given")
-    report.add_argument("--checkpoint_path", default="untrained", metavar="MODEL", help="generator, by name or file")
-    report.add_argument("--detector", metavar="MODEL", help="see `dub --help`")
-    report.add_argument("--force", action="store_true", help="do again what is done already")
+    report.add_argument("--checkpoint_path", default="untrained", metavar="MODEL", help=flags.GENERATOR)
+    report.add_argument("--detector", metavar="MODEL", help=flags.DETECTOR)
+    report.add_argument("--force", action="store_true", help="do again what is done already (no)")
     return parser

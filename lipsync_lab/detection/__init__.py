@@ -65,6 +65,15 @@ def load(name: str | Path | None = None, *, box: Box | None = None, device: str 
         from lipsync_lab.detection.cascade import LBPCascade
 
         return LBPCascade(_cascade_path(name))
+    from lipsync_lab import checkpoints
+
+    trained = [model.name for model in checkpoints.MODELS.values() if model.kind == "detector"]
+    known = ", ".join(dict.fromkeys((*NAMES, *trained)))
+    if str(name) not in checkpoints.MODELS and not Path(name).is_file():
+        raise DetectionError(
+            f"{name} is neither a file nor a detector's name: give one of {known}, "
+            "a detections.json, a cascade (.xml), or a file of S3FD weights"
+        )
     from lipsync_lab.detection.s3fd import S3FDDetector
 
     return S3FDDetector(name, device)

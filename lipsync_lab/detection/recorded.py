@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detection
+from lipsync_lab.detection.view import View
 from lipsync_lab.errors import DetectionError
 
 
@@ -21,15 +23,29 @@ class Recorded:
     record : Record
     path : path
         Where it was read from, for messages.
+
+    Attributes
+    ----------
+    name : str
+        Says which detector made the record, as far as it knows, and which file it stands in.
+    outside : dict of int to float
+        Frames from which boxes were dropped since they lie wholly outside the picture, and the best score of those.
     """
 
-    name = "recorded"
     looks = False
 
     def __init__(self, record: records.Record, path: str | Path = "detections.json"):
         self.record = record
         self.path = path
-        self.identity: dict[str, Any] = {"detector": self.name}
+        self.outside: dict[int, float] = {}
+        self.identity: dict[str, Any] = {"detector": "recorded"}
+        made_by = record.detector or {}
+        # boxes that went through several runs are still those of the first one's detector
+        origin = made_by.get("origin") if made_by.get("detector") == "recorded" else made_by
+        if origin:
+            self.identity["origin"] = origin
+        source = origin and (origin.get("name") or origin.get("detector"))
+        self.name = f"recorded{f' from {source}' if source else ''}, by file {Path(path).name}"
 
     @classmethod
     def read(cls, path: str | Path) -> Recorded:
@@ -37,6 +53,23 @@ class Recorded:
         recorded = cls(records.read(path), path)
         recorded.identity["sha256"] = sha256(Path(path).read_bytes()).hexdigest()
         return recorded
+
+    def seen_through(self, view: View) -> Recorded:
+        """The same boxes in the pixels of a view's frames, without those that lie wholly outside them."""
+        record = self.record.seen_through(view, self.path)
+        rows = [[found for found in row if found.box.clipped(*view.size).area > 0] for row in record.candidates]
+        fitted = Recorded(replace(record, candidates=tuple(rows)), self.path)
+        fitted.outside = {
+            number: max(found.score for found in before if found not in after)
+            for number, (before, after) in enumerate(zip(record.candidates, rows, strict=True))
+            if len(after) < len(before)
+        }
+        return fitted
+
+    def is_of_another_clip(self, sha256: str | None) -> bool:
+        """Whether the boxes were recorded from a clip with other content, as far as both are known."""
+        known = (self.record.clip or {}).get("sha256")
+        return bool(known and sha256 and known != sha256)
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """The recorded candidates of these frames; see `Detector`."""

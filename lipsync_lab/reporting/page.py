@@ -19,12 +19,15 @@ from lipsync_lab.reporting.words import made, proves
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline
 
-#: Columns of ``table.csv``, one row a clip. `gap_filled` are frames whose box is interpolated or held, `passed_through`
-#: those without one; `seconds` is the clip's length. Nothing here changes from one run to the next.
+#: Columns of ``table.csv`` and of the page's table, one row a clip. `gap_filled` are frames whose box is interpolated
+#: or held, `passed_through` those whose box is missing, which go through untouched; `seconds` is the length of the
+#: frames that were used. Nothing here changes from one run to the next: what a run took stands in the manifest.
 TABLE = (
     *("clip", "domain", "frames", "detected", "gap_filled", "passed_through", "mouths_drawn", "seconds"),
     *("frames_written", "error"),
 )
+
+_HEADS = {"passed_through": "missing: passed through", "gap_filled": "gap-filled", "seconds": "length (s)"}
 
 
 def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outcome]) -> None:
@@ -34,7 +37,7 @@ def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outco
 
     from lipsync_lab import figures
 
-    numbers, rows, shown, inputs = TABLE[2:7] + ("seconds",), [], [], {}
+    rows, shown, inputs, took = [], [], {}, {}
     for part, outcome in zip(parts, outcomes, strict=False):
         domain = part.sample.domain if part.sample else ""
         row = {"clip": part.name, "domain": domain, "error": outcome.error or ""}
@@ -54,7 +57,7 @@ def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outco
             one["after"] = (
                 (run.output if playable else out / "pictures" / part.name / "after.mp4").relative_to(out).as_posix()
             )
-            one["numbers"] = [row[name] for name in numbers] + [f"{sum(info['seconds'].values()):.1f}"]
+            took[part.name] = info["seconds"]
             inputs[part.name] = {side: info[side]["sha256"] for side in ("face", "speech")}
         one["colour"] = figures.DOMAIN_COLOURS.get(domain, "#555")
         one["links"] = [
@@ -62,6 +65,7 @@ def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outco
             for book in outcomes
             if book.kind == "notebook" and book.name.endswith(f"-{part.name}")
         ]
+        one["row"] = [row.get(name, "") for name in TABLE]
         rows.append(row)
         shown.append(one)
 
@@ -85,6 +89,7 @@ def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outco
         "device": pipeline.device,
         "clips": {part.name: {"clip": Path(part.face).name, "voice": Path(part.speech).name} for part in parts},
         "sha256": inputs,
+        "seconds": took,
         "outcomes": [asdict(one) | {"path": one.path.relative_to(out).as_posix()} for one in outcomes],
         "table_sha256": hashlib.sha256(text.getvalue().encode()).hexdigest(),
         "code_sha256": code(),
@@ -107,6 +112,7 @@ def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outco
         title="Lip-sync report",
         manifest=manifest,
         clips=shown,
+        columns=[_HEADS.get(name, name.replace("_", " ")) for name in TABLE],
         notebooks=[
             {"name": one.name, "link": f"notebooks/{one.path.name}", "error": one.error}
             for one in outcomes

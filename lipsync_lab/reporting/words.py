@@ -45,7 +45,8 @@ def proves(pipeline: Pipeline) -> str:
         drawn = "The generator has the published weights: what is seen here is what Wav2Lip draws on these clips."
     published = {one.name for one in checkpoints.MODELS.values() if one.kind == "detector" and one.url}
     if detector == "recorded":
-        found = "The boxes were recorded before, by whatever made the file."
+        origin = pipeline.finder.identity.get("origin", {}).get("name", "whatever made the file")
+        found = f"The boxes were recorded before, by {origin}, or drawn by hand."
     elif detector == "fixed":
         found = "The box was given by hand: nothing was detected."
     elif detector == "lbp":
