@@ -1,0 +1,137 @@
+"""Cadence: against the truth of encoded made clips, and against clips whose every mouth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab import video
+from lipsync_lab.cartoon import scene
+from lipsync_lab.cartoon.pose import MouthPose
+from lipsync_lab.cartoon.truth import Truth, table
+from lipsync_lab.scoring import cadence
+from lipsync_lab.scoring.matrix import perfect_ledger
+
+POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("E", 0.5, 0.35, rounding=0.6)]
+FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)
+
+
+def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
+    """Pairs and truth: a letter a drawing or mouth; '.' for a frame on which no mouth is drawn."""
+    rng = np.random.default_rng(0)
+    names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
+    box, pairs, rows = dict(zip(names, (*FACE, *MOUTH), strict=True)), [], []
+    for i, (drawing, mouth) in enumerate(zip(drawings, mouths, strict=True)):
+        source = np.full((96, 96, 3), 150, np.uint8)
+        source[4:12, 4 * (ord(drawing) - 64) :][:, :8] = 30  # something that moves from drawing to drawing
+        output = source.copy()
+        if mouth != ".":
+            output[MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = 25 * (ord(mouth) - 96)
+        if grain:
+            noise = rng.normal(0, grain, source.shape)
+            source, output = (np.clip(f + noise, 0, 255).astype(np.uint8) for f in (source, output))
+        pairs.append((source, output))
+        rows.append(Truth(frame=i, time=i / 25, shot=int(shots[i]) if shots else 0, **({} if mouth == "." else box)))
+    truth = table(rows)
+    return pairs, perfect_ledger(truth, (96, 96)), truth
+
+
+def measured(*args, **options) -> pd.DataFrame:
+    pairs, ledger, truth = sequence(*args, **options)
+    return cadence.rows(iter(pairs), ledger, truth)
+
+
+@pytest.mark.parametrize(("style", "on", "seed"), [("anime", 2, 5), ("western", 3, 6), ("rubberhose", 2, 3)])
+def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
+    """Rubber hose has film grain: no two of its frames are alike."""
+    setting = scene.Scene(seed=seed, style=style, on=on, mouth_on=on, size=(192, 192))
+    truths = []
+    with video.Writer(tmp_path / "clip.mp4", fps=25, crf=18) as film:
+        for image, row in scene.frames(setting, lambda time: POSES[int(time * 4) % 3], 2.0):
+            film.write(image)
+            truths.append(row)
+    truth = table(truths)
+    pairs = ((frame.image, frame.image) for frame in video.frames(tmp_path / "clip.mp4"))
+    held = cadence.rows(pairs, perfect_ledger(truth, (192, 192)), truth)["held"].to_numpy()
+    wanted = np.diff(truth["drawing"]) == 0
+    assert np.isnan(held[0])
+    assert 0.3 < wanted.mean() < 0.9
+    both = (held[1:] == 1) & wanted
+    assert both.sum() / wanted.sum() >= 0.95
+    assert both.sum() / (held == 1).sum() >= 0.95
+
+
+def test_an_untouched_clip_has_no_extra_mouth():
+    pairs, ledger, truth = sequence("AABBCC", "aabbcc")
+    found = cadence.rows(((output, output) for _, output in pairs), ledger, truth)
+    assert found["extra_mouth"].dropna().tolist() == [0, 0, 0]
+    assert found["drawing"].tolist() == found["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("grain", [0, 6])
+def test_mouths_are_counted_over_held_drawings(grain):
+    found = measured("AABBBCCDD", "abcdeeeff", grain=grain)
+    assert found["held"].tolist()[1:] == [1, 0, 1, 1, 0, 1, 0, 1]
+    assert found["mouth"].tolist() == [0, 1, 2, 3, 4, 4, 4, 5, 5]
+    assert found["extra_mouth"].tolist() == [
+        pytest.approx(v, nan_ok=True) for v in (np.nan, 1, np.nan, 1, 1, np.nan, 0, np.nan, 0)
+    ]
+    drawings = cadence.drawings(found)
+    assert drawings["mouths"].tolist() == [2, 3, 1, 1]
+    assert drawings["ms"].tolist() == pytest.approx([80, 120, 80, 80])
+    numbers = cadence.summary(found)
+    assert numbers["extra_mouth"] == pytest.approx(3 / 5)
+    assert numbers["extra_mouth_covered"] == pytest.approx(5 / 9)
+    assert numbers["mouths_per_drawing"] == pytest.approx(7 / 4)
+    assert numbers["drawings_per_second"] == pytest.approx(4 / 9 * 25)
+    assert numbers["mouths_per_second"] == pytest.approx(6 / 9 * 25)
+
+
+def test_a_mouth_that_is_cut_short_may_have_stood_longer():
+    found = measured("AAAABBBBBB", "aabbbcc.dd", shots="0000000000")
+    stands = cadence.mouths(found)
+    assert stands["frames"].tolist() == [2, 3, 2, 2]
+    assert stands["whole"].tolist() == [False, True, False, False]
+    numbers = cadence.summary(found)
+    assert numbers["mouth_ms"] == numbers["mouth_ms_shortest"] == pytest.approx(120)
+    assert numbers["mouths_too_short"] == 0
+    assert cadence.drawings(found)["mouths"].isna().tolist() == [False, True]  # one frame has no mouth
+    cut = cadence.mouths(measured("AAAABBBBBB", "aabbbccddd", shots="0000011111"))
+    assert cut["whole"].tolist() == [False, False, False, False]
+
+
+def test_mouths_below_70_ms_are_too_short():
+    numbers = cadence.summary(measured("AAAAAAAA", "aabccddd"))
+    assert numbers["mouth_ms_shortest"] == pytest.approx(40)
+    assert numbers["mouths_too_short"] == pytest.approx(1 / 2)
+
+
+def test_without_a_mouth_nothing_is_said_of_mouths():
+    found = measured("AABB", "....")
+    assert found[["mouth", "mouth_change", "extra_mouth"]].isna().all(axis=None)
+    assert found["held"].tolist()[1:] == [1, 0, 1]
+    numbers = cadence.summary(found)
+    assert np.isnan(
+        [numbers[name] for name in ("mouths_per_second", "extra_mouth", "mouth_ms", "mouths_too_short")]
+    ).all()
+    assert numbers["extra_mouth_covered"] == 0
+
+
+def test_a_cheek_that_boils_is_no_new_mouth():
+    pairs, ledger, truth = sequence("A" * 8, "a" * 8)
+    boiling = []
+    for index, (source, output) in enumerate(pairs):
+        output = output.copy()
+        output[48:80, 16:80] += np.uint8(12 * (index % 2))
+        boiling.append((source, output))
+    found = cadence.rows(boiling, ledger, truth)
+    assert found["mouth_change"].min() > cadence.BOUND
+    assert found["extra_mouth"].dropna().tolist() == [0] * 7
+
+
+def test_changes_are_block_means_of_luma():
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 256, (2, 40, 48, 3), dtype=np.uint8)
+    luma = [np.rint(frame @ np.array([0.299, 0.587, 0.114])) for frame in (first, second)]
+    wanted = np.abs(luma[1] - luma[0])[16:24, 20:28].mean()
+    assert cadence.changes(first, second)[20, 24] == pytest.approx(wanted, abs=0.5)
+    assert cadence.noise(cadence.changes(first, first)) == 0
