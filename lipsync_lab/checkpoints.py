@@ -68,6 +68,17 @@ class Model:
         return (folder() if self.url else HOME) / self.file
 
 
+#: What is used of each kind where nothing else is named: this project's own small models, which need no download. Of
+#: the LSE network there is none but the published one.
+DEFAULTS = {
+    "detector": "s3fd-lab",
+    "generator": "wav2lip-lab",
+    "expert": "syncnet-lab",
+    "quality": "quality-lab",
+    "lse": "syncnet_v2",
+}
+
+
 @dataclass(frozen=True)
 class Weights:
     """A network with its weights, ready to run.
@@ -86,6 +97,8 @@ class Weights:
         Share of the published network's inner channels.
     provenance : str
         One sentence for the reader of a result: what these weights are.
+    mel_lead : int
+        Frames by which a generator's mel windows have to start early, as its file says; 0 as published.
     """
 
     model: nn.Module
@@ -94,6 +107,7 @@ class Weights:
     sha256: str | None
     width: float
     provenance: str
+    mel_lead: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,9 +205,9 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     if model and (objection := _objection(model, path, found)):
         cure = f"delete it and run 'python -m lipsync_lab weights fetch {model.name}'" if model.url else "restore it"
         raise CheckpointError(f"{path} {objection}: {cure}, or give your own weights another name")
-    network, width = statedict.fit(path, kind)
+    network, width, lead = statedict.fit(path, kind)
     name = model.name if model else path.name
-    return Weights(network.eval().to(device), name, path, found, width, _provenance(model, path, found, width))
+    return Weights(network.eval().to(device), name, path, found, width, _provenance(model, path, found, width), lead)
 
 
 def fetch(name: str, progress: bool = True) -> Path:

@@ -59,6 +59,8 @@ class Pipeline:
 
             self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.weights = checkpoints.load(self.generator, "generator", self.device)
+        if self.settings.mel_lead is None:
+            self.settings = replace(self.settings, mel_lead=self.weights.mel_lead)
         self.finder = detection.load(self.detector, box=self.box, device=self.device)
 
     @property

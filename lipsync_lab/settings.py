@@ -50,8 +50,9 @@ class Settings:
         Pixels added to the found box.
     generator_batch : int
         Faces that are drawn at once.
-    mel_lead : int
-        Frames by which each frame's mel window starts earlier: 0 as published, 1 as the weights were trained.
+    mel_lead : int or None
+        Frames by which each frame's mel window starts earlier: 0 as published, 1 as the published weights were trained;
+        None for what the generator's own file asks for, and 0 where it asks for nothing.
     feather : float
         0 pastes the whole square, as published; else the lower half, blended over this share of the box.
     fill : str
@@ -80,7 +81,7 @@ class Settings:
     smoothing: str = "centered"
     pads: tuple[int, int, int, int] = (0, 10, 0, 0)
     generator_batch: int = 16
-    mel_lead: int = 0
+    mel_lead: int | None = None
     feather: float = 0.0
     fill: str = "loop"
     keep_tail: bool = False

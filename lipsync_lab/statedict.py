@@ -43,17 +43,18 @@ def skeleton(kind: str, width: float) -> nn.Module:
         return networks[kind](width)
 
 
-def fit(path: Path, kind: str) -> tuple[nn.Module, float]:
-    """The network with the file's weights, and its width."""
+def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
+    """The network with the file's weights, its width, and by how many frames its mel windows start early."""
     import torch
 
     state, metadata = _read(path)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     try:
         width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
+        lead = int(metadata.get("mel_lead", 0))
         network = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
-        raise CheckpointError(f"{path}: the width in its metadata is of no use ({error}): write it again") from error
+        raise CheckpointError(f"{path}: its metadata are of no use ({error}): write it again") from error
     wanted = network.state_dict()
     for other in KINDS:
         if set(state) != set(wanted) and set(state) == set(skeleton(other, 1.0).state_dict()):
@@ -77,7 +78,7 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float]:
             f"{'; '.join(told)}: give weights that were trained for this network"
         )
     network.load_state_dict(state, assign=True)
-    return network.float(), width
+    return network.float(), width, lead
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:

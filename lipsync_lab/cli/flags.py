@@ -172,7 +172,7 @@ def own(dub: argparse.ArgumentParser) -> None:
         type=int,
         default=unset,
         metavar="FRAMES",
-        help="let the sound lead by this; 1 as in training (0, as published)",
+        help="let the sound lead by this; 0 as published (what the generator's file asks for, else 0)",
     )
     add(
         "--feather",
