@@ -27,9 +27,11 @@ help: ## this list
 	@$(BIN)/python -m pip check
 	@touch $@
 
+# One thread each, and as many tests at a time as there are cores; a notebook's cells stay together.
+test: export OMP_NUM_THREADS := 1
 test: .venv ## the tests, then every notebook from top to bottom
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval-lax notebooks
+	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax notebooks
 
 lint: .venv ## ruff over the package, the tests and the notebooks
 	$(BIN)/python -m ruff check .

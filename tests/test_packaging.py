@@ -34,6 +34,7 @@ CONDA_ONLY = {"python", "pip", "setuptools"}
 
 #: What is imported under another name than it is installed by.
 IMPORT_NAMES = {
+    "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "scenedetect": "scenedetect-headless",
     "skimage": "scikit-image",
