@@ -46,7 +46,7 @@ class Pipeline:
         Folder in which detections are kept, by the content of clip, detector and settings.
     """
 
-    generator: str | Path = "untrained"
+    generator: str | Path = checkpoints.DEFAULTS["generator"]
     detector: str | Path | None = None
     settings: Settings = field(default_factory=Settings)
     box: Box | None = None
@@ -126,14 +126,14 @@ class Pipeline:
                 "output": output.name,
                 "settings": settings.as_dict(),
                 "face": {
-                    "file": str(face),
+                    "file": runs.portable(face, folder),
                     "sha256": clip.identity["sha256"],
                     "fps": str(clip.fps),
                     "frames": len(work.track),
                     "frames_of_the_clip": len(work.track) if work.record.complete else clip.expected,
                 },
                 "speech": {
-                    "file": str(speech),
+                    "file": runs.portable(speech, folder),
                     "sha256": checkpoints.sha256(speech),
                     "seconds": samples / audio.SAMPLE_RATE,
                 },

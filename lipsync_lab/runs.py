@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import tempfile
@@ -42,9 +43,13 @@ class Run:
     def info(self) -> dict[str, Any]:
         """Settings, inputs with their hashes, models, versions, device, seconds a stage.
 
+        The inputs' ``file`` is where they are, also where ``run.json`` tells it from the run's folder (`portable`).
         ``warnings`` are lines for a person who sees that all went well: no mouth drawn, boxes of another clip.
         """
-        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        info = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        for side in ("face", "speech"):
+            info[side]["file"] = str((self.folder / info[side]["file"]).resolve())
+        return info
 
     @property
     def output(self) -> Path:
@@ -79,6 +84,13 @@ class Clock:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def portable(path: str | Path, home: str | Path) -> str:
+    """A path from the folder `home`, with ``/``, where both lie in the repository, which may move; else absolute."""
+    path, home, root = Path(path).resolve(), Path(home).resolve(), Path(lipsync_lab.__file__).resolve().parents[1]
+    within = root in path.parents and root in home.parents
+    return Path(os.path.relpath(path, home)).as_posix() if within else str(path)
 
 
 def ledger(track: FaceTrack, drawn: np.ndarray, fps: Fraction) -> pandas.DataFrame:

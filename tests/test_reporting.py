@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import html
@@ -13,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import nbformat
 import numpy as np
 import pandas as pd
@@ -20,10 +22,14 @@ import pytest
 import soundfile
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from lipsync_lab import audio, checkpoints, reporting, samples, video
+import lipsync_lab
+from lipsync_lab import audio, checkpoints, cli, comparison, evaluation, reporting, runs, samples, video
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.reporting import pictures
+from lipsync_lab.reporting.notebooks import _lighten
+from lipsync_lab.reporting.outcomes import code
 from lipsync_lab.settings import Settings
 
 WALKTHROUGH = reporting.NOTEBOOKS / "01_pipeline_walkthrough.ipynb"
@@ -52,6 +58,7 @@ def make(out: Path, material: Path, **changes) -> reporting.Report:
     options = {
         "clips": [material / "talks.mp4", material / "gone.mp4"],
         "voices": [material / "voice.wav"],
+        "generators": ["untrained"],
         "detector": material / "boxes.json",
         "settings": Settings(codec="ffv1"),
         "notebooks": [WALKTHROUGH],
@@ -82,19 +89,29 @@ class Addresses(HTMLParser):
 
 def test_every_part_is_there_and_only_the_broken_one_failed(printed):
     names = {(one.kind, one.name): one.error for one in printed.outcomes}
-    assert list(names) == [("clip", "talks"), ("clip", "gone"), ("notebook", "01_pipeline_walkthrough-talks")]
-    assert names["clip", "talks"] is None
-    assert names["notebook", "01_pipeline_walkthrough-talks"] is None
-    assert "no such file" in names["clip", "gone"]
-    assert [one.name for one in printed.failed] == ["gone"]
+    assert list(names) == [
+        ("clip", "untrained/talks"),
+        ("clip", "untrained/gone"),
+        ("notebook", "untrained/01_pipeline_walkthrough-talks"),
+    ]
+    assert names["clip", "untrained/talks"] is None
+    assert names["notebook", "untrained/01_pipeline_walkthrough-talks"] is None
+    assert "no such file" in names["clip", "untrained/gone"]
+    assert [one.name for one in printed.failed] == ["untrained/gone"]
     assert not printed.ok
 
 
-def test_the_table_counts_what_was_recorded(printed, material):
-    rows = list(csv.DictReader((printed.folder / "table.csv").read_text(encoding="utf-8").splitlines()))
-    assert tuple(rows[0]) == reporting.TABLE
-    numbers = {name: rows[0][name] for name in reporting.TABLE[2:]}
-    assert numbers == {
+def table_of(report: reporting.Report) -> list[dict[str, str]]:
+    return list(csv.DictReader((report.folder / "table.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_the_table_counts_what_was_recorded(printed):
+    row, gone = table_of(printed)
+    assert tuple(row) == reporting.TABLE
+    assert {name: row[name] for name in reporting.TABLE[:10]} == {
+        "clip": "talks",
+        "generator": "untrained",
+        "domain": "",
         "frames": "10",
         "detected": "6",
         "gap_filled": "0",
@@ -102,45 +119,103 @@ def test_the_table_counts_what_was_recorded(printed, material):
         "mouths_drawn": "6",
         "seconds": "0.40",
         "frames_written": "10",
-        "error": "",
     }
-    assert rows[1]["clip"] == "gone"
-    assert "no such file" in rows[1]["error"]
-    assert rows[1]["frames"] == ""
+    assert row["expert_distance"] == row["lse_distance"] == row["error"] == ""  # ten frames are too short to be judged
+    assert gone["clip"] == "gone"
+    assert "no such file" in gone["error"]
+    assert gone["frames"] == ""
 
 
-def test_the_page_shows_the_columns_of_the_table(printed):
+def test_the_table_names_the_worst_failures(printed):
+    row = table_of(printed)[0]
+    found = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")
+    assert int(row["failures"]) == len(found) > 3
+    assert row["worst"].split("; ") == list(dict.fromkeys(found["kind"]))[:3]
+    assert int(row["worst_frame"]) == found["worst"][0]
+    assert "missed face" in set(found["kind"])
+
+
+def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
+    rows = [(name.split("__")[0], (name.split("__") + ["as is"])[1], value) for name, value in scores.items()]
+    table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
+    return evaluation.Evaluation(frames, table, pd.DataFrame(), {}, {})
+
+
+def test_what_was_judged_stands_in_the_table():
+    numbers = {"expert_distance": 0.51234, "expert_offset": -2.0, "lse_distance": NAN}
+    nulls = {"expert_distance__shuffled": 0.9, "expert_distance__silence": 0.8, "expert_distance__source": 1.05}
+    frames = pd.DataFrame({"shot": 0, "blur": [0.0, 0.9, 0.5, 0.0], "seam": [0.0, 0.0, 0.0, 5.0]})
+    row = reporting.judged(evaluated(frames, **numbers, **nulls))
+    assert row == {
+        "expert_distance": "0.512",
+        "expert_offset": "-2.000",
+        "expert_shuffled": "0.900",
+        "expert_silence": "0.800",
+        "expert_source": "1.050",
+        "lse_distance": "",
+        "lse_confidence": "",
+        "failures": 2,
+        "worst": "blurred mouth; visible seam",
+        "worst_frame": 1,
+    }
+    fine = reporting.judged(evaluated(frames * 0, **numbers))
+    assert (fine["failures"], fine["worst"], fine["worst_frame"]) == (0, "", "")
+
+
+def test_the_worst_are_of_different_kinds():
+    frames = pd.DataFrame(
+        {"shot": 0, "blur": [0.9, 0, 0, 0, 0.8], "seam": [0, 5.0, 0, 0, 0], "flicker": [0, 0, 3.0, 0, 0]}
+    )
+    found = evaluated(frames)
+    assert len(found.failures) == 4
+    assert list(reporting.worst(found)["kind"])[0] == "blurred mouth"
+    assert len(set(reporting.worst(found)["kind"])) == len(reporting.worst(found)) == 3
+    assert len(reporting.worst(found, most=1)) == 1
+
+
+def test_the_page_shows_the_numbers_of_the_table(printed):
     text = printed.index.read_text(encoding="utf-8")
-    table = text[text.index("<table>") : text.index("</table>")]
-    heads = [words for words in re.findall(r"<th[^>]*>([^<]*)</th>", table) if words != "source, output"]
-    assert len(heads) == len(reporting.TABLE)
-    assert "missing: passed through" in heads
-    rows = list(csv.reader((printed.folder / "table.csv").read_text(encoding="utf-8").splitlines()))[1:]
-    shown = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
-    for row, cells in zip(rows, shown, strict=True):
-        assert [html.unescape(re.sub("<[^>]*>", "", cell)) for cell in cells[:1] + cells[2:]] == row
-    assert "took" not in table
+    table = text[text.index('<table id="clips">') : text.index("</table>")]
+    shown = [
+        [
+            " ".join(html.unescape(re.sub("<[^>]*>", " ", cell)).split())
+            for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)
+        ]
+        for row in table.split("<tr>")[3:]
+    ]
+    row, gone = table_of(printed)
+    assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst"].replace("; ", " , ")]
+    assert shown[1] == ["gone", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["seconds"]["talks"]["generate"] > 0
+    assert manifest["seconds"]["untrained/talks"]["generate"] > 0
+    evidence = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")["evidence"]
+    assert html.escape(evidence[0], quote=False) in text
+    assert "Undefined: " in text
 
 
 def test_the_page_leads_to_files_that_are_there(printed):
     page = Addresses(printed.index)
+    text = printed.index.read_text(encoding="utf-8")
     local = [value for _, value in page.found if not value.startswith("#")]
-    assert len(local) >= 10
+    assert len(local) >= 15
     for value in local:
         assert (printed.folder / value).is_file(), value
-    text = printed.index.read_text(encoding="utf-8")
-    assert ("video", "pictures/talks/after.mp4") in page.found  # the run's own output is lossless: no browser plays it
+    for value in {value for _, value in page.found} - set(local):
+        assert f'id="{value[1:]}"' in text, value
+    assert (
+        "video",
+        "pictures/untrained/talks/after.mp4",
+    ) in page.found  # the run's own output is lossless
     assert text.count("<video") == 2
-    assert 'id="talks"' in text
+    assert 'id="untrained.talks"' in text
+    assert 'data-fps="25.0" data-frames="10"' in text
     assert "random weights" in text
     assert "1 of 3 parts of this report failed" in text
     assert "gone.mp4: no such file" in text
 
 
 def test_pages_need_no_network(printed):
-    for page in [printed.index, *printed.folder.glob("notebooks/*.html")]:
+    for page in [printed.index, *printed.folder.glob("notebooks/*/*.html")]:
         addresses = Addresses(page)
         assert not [pair for pair in addresses.found if re.match(r"(https?:)?//", pair[1])]
         assert addresses.scripts == (page == printed.index)  # the players' own, inline
@@ -148,9 +223,10 @@ def test_pages_need_no_network(printed):
 
 
 def test_the_notebook_shows_every_step_and_agrees_with_the_run(printed):
-    path = next(printed.folder.glob("notebooks/*.html"))
+    path = next(printed.folder.glob("notebooks/*/*.html"))
     pictures = [value for tag, value in Addresses(path).found if tag == "img"]
-    assert [value[:22] for value in pictures] == ["data:image/png;base64,"] * 8
+    assert len(pictures) == 8
+    assert {value.split(",")[0] for value in pictures} <= {"data:image/png;base64", "data:image/jpeg;base64"}
     page = " ".join(path.read_text(encoding="utf-8").split())
     assert "random weights" in page
     assert "%|" not in page  # no progress bars on paper
@@ -160,7 +236,7 @@ def test_the_notebook_shows_every_step_and_agrees_with_the_run(printed):
 
 
 def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
-    about = nbformat.read(next(printed.folder.glob("notebooks/*.ipynb")), as_version=4).metadata.papermill
+    about = nbformat.read(next(printed.folder.glob("notebooks/*/*.ipynb")), as_version=4).metadata.papermill
     assert about.input_path == WALKTHROUGH.name
     assert about.output_path == "01_pipeline_walkthrough-talks.ipynb"
     root = reporting.NOTEBOOKS.parent
@@ -170,7 +246,7 @@ def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
 
 
 def test_source_and_output_play_for_the_same_time(printed):
-    folder = printed.folder / "pictures" / "talks"
+    folder = printed.folder / "pictures" / "untrained" / "talks"
     before, after = (video.probe(folder / f"{name}.mp4") for name in ("before", "after"))
     assert (before.codec, after.codec) == ("h264", "h264")
     assert before.frames == after.frames == FRAMES
@@ -183,23 +259,30 @@ def test_the_manifest_names_inputs_models_and_versions(printed, material):
     face, speech = (hashlib.sha256((material / name).read_bytes()).hexdigest() for name in ("talks.mp4", "voice.wav"))
     assert manifest["sha256"] == {"talks": {"face": face, "speech": speech}}
     assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
-    assert manifest["generator"]["name"] == "untrained"
+    assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").weights.sha256
+    assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
+    assert set(manifest["judges"]) == {"expert", "quality", "lse"}
     assert manifest["detector"]["sha256"] == hashlib.sha256((material / "boxes.json").read_bytes()).hexdigest()
-    assert manifest["settings"]["codec"] == "ffv1"
     assert {"torch", "papermill", "lipsync_lab", "python"} <= set(manifest["versions"])
+
+
+def pictures_of(report: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in report.glob("pictures/*/*/*")}
 
 
 def test_a_second_report_says_the_same_and_does_nothing_twice(printed, material, tmp_path):
     table = (printed.folder / "table.csv").read_bytes()
+    made_before = pictures_of(printed.folder)
     again = make(printed.folder, material)
     assert [one.reused for one in again.outcomes] == [True, False, True]
     assert [one.error for one in again.outcomes] == [one.error for one in printed.outcomes]
+    assert pictures_of(printed.folder) == made_before
     assert (printed.folder / "table.csv").read_bytes() == table
 
     elsewhere = make(tmp_path, material, notebooks=[])
     assert [one.reused for one in elsewhere.outcomes] == [False, False]
     assert (tmp_path / "table.csv").read_bytes() == table
-    ledgers = [folder / "runs" / "talks" / "ledger.csv" for folder in (printed.folder, tmp_path)]
+    ledgers = [folder / "runs" / "untrained" / "talks" / "ledger.csv" for folder in (printed.folder, tmp_path)]
     assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
 
 
@@ -213,7 +296,7 @@ def test_another_setting_another_run(material, tmp_path):
     assert not forced.outcomes[0].reused
     row = next(csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()))
     assert (row["gap_filled"], row["passed_through"]) == ("2", "2")
-    assert ("video", "runs/talks/output.mp4") in Addresses(forced.index).found
+    assert ("video", "runs/untrained/talks/output.mp4") in Addresses(forced.index).found
 
 
 def test_a_clip_without_sound_wants_a_voice(material, tmp_path):
@@ -227,8 +310,9 @@ def test_a_clip_without_sound_wants_a_voice(material, tmp_path):
 def test_progress_tells_clip_and_stage(material, tmp_path):
     seen = []
     make(tmp_path, material, notebooks=[], progress=lambda *step: seen.append(step))
-    assert ("talks: detect", FRAMES, FRAMES) in seen
-    assert seen[-1] == ("talks: draw", FRAMES, FRAMES)
+    assert ("untrained/talks: detect", FRAMES, FRAMES) in seen
+    assert ("untrained/talks: draw", FRAMES, FRAMES) in seen
+    assert seen[-1] == ("untrained/talks: examine", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +322,9 @@ def test_progress_tells_clip_and_stage(material, tmp_path):
         ({"voices": ["a.wav", "b.wav", "c.wav"]}, "3 voices for 2 clips"),
         ({"notebooks": ["nowhere.ipynb"]}, "no such notebook"),
         ({"notebooks": {WALKTHROUGH: {"clip": "x", "colour": 1}}}, "no parameter colour; its parameters: clip"),
-        ({"generator": "nobody"}, "nobody is neither a file nor"),
+        ({"generators": ["nobody"]}, "nobody is neither a file nor"),
+        ({"generators": ["identity", "identity"]}, "two generators of the name identity"),
+        ({"generators": []}, "no generators"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_runs(changes, message, material, tmp_path):
@@ -253,12 +339,120 @@ def test_a_folder_that_cannot_be_written(material, tmp_path):
         make(tmp_path / "file" / "out", material, notebooks=[])
 
 
-def test_names_in_a_report_are_apart_and_fit_for_addresses():
-    name = samples.names()[0]
-    parts = reporting._parts([name, "a b/Ä?&.mp4", "c/talk.mp4", "d/TALK.mp4", ".mp4"], None)
-    assert [part.name for part in parts] == [name, "clip", "talk", "TALK-2", "mp4"]
-    assert [part.sample is not None for part in parts] == [True, False, False, False, False]
-    assert [part.speech for part in parts] == [part.face for part in parts]
+def test_every_generator_dubs_every_clip(material, tmp_path):
+    clips = [material / "talks.mp4"]
+    made = make(tmp_path, material, clips=clips, generators=["identity", "untrained"], notebooks=[])
+    assert made.ok
+    rows = table_of(made)
+    assert [(row["clip"], row["generator"]) for row in rows] == [("talks", "identity"), ("talks", "untrained")]
+    assert int(rows[0]["failures"]) < int(rows[1]["failures"])  # the one gives the face back, the other draws noise
+    text = made.index.read_text(encoding="utf-8")
+    assert "hands its input back" in text
+    assert "random weights" in text
+    assert 'id="identity.talks"' in text
+
+
+def test_a_report_in_the_repository_can_be_moved_with_it(material, tmp_path, monkeypatch):
+    code()  # which is told once, from the true package
+    for name in ("here", "there"):
+        monkeypatch.setattr(lipsync_lab, "__file__", str(tmp_path / name / "lipsync_lab" / "__init__.py"))
+        if name == "here":
+            (tmp_path / name).mkdir()
+            for file in ("talks.mp4", "voice.wav", "boxes.json"):
+                (tmp_path / name / file).write_bytes((material / file).read_bytes())
+        else:
+            (tmp_path / "here").rename(tmp_path / name)
+        root = tmp_path / name
+        options = {"clips": [root / "talks.mp4"], "voices": [root / "voice.wav"], "detector": root / "boxes.json"}
+        made = make(root / "reports" / "one", material, **options, notebooks=[])
+        assert made.ok
+        assert made.outcomes[0].reused == (name == "there")
+        for path in made.folder.rglob("*"):
+            if path.suffix in (".json", ".csv", ".html"):
+                assert str(tmp_path) not in path.read_text(encoding="utf-8"), path
+        info = runs.Run(made.outcomes[0].path).info
+        assert info["face"]["file"] == str((root / "talks.mp4").resolve())
+
+
+def test_paths_beyond_the_repository_are_whole(tmp_path):
+    root = Path(lipsync_lab.__file__).resolve().parents[1]
+    assert runs.portable(root / "data" / "a.mp4", root / "reports" / "x" / "runs") == "../../../data/a.mp4"
+    assert runs.portable(tmp_path / "a.mp4", root / "reports" / "x") == str((tmp_path / "a.mp4").resolve())
+    assert runs.portable(root / "data" / "a.mp4", tmp_path) == str(root / "data" / "a.mp4")
+
+
+def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
+    bundled = samples.names(bundled=True)
+    assert set(reporting.CLIPS) <= set(bundled)
+    assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["drawn", "photographic"] * 2
+
+
+def examined(name: str, domain: str, sound: str) -> comparison.Examined:
+    return comparison.Examined(comparison.Case(name, name, name, domain), None, None, sound)
+
+
+def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
+    clips = [
+        examined("a", "drawn", "1"),
+        examined("b", "drawn", "2"),
+        examined("c", "photographic", "2"),
+        examined("d", "photographic", "1"),
+    ]
+    names = [one.case.name for one in reporting._walked(clips, "01_pipeline_walkthrough")]
+    assert names == ["a", "d"]
+    assert [one.case.name for one in reporting._walked(clips, "explorer")] == ["a"]
+    assert [one.case.name for one in reporting._walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
+    assert reporting._walked([], "explorer") == []
+
+
+def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
+    box = {"x1": 20.0, "y1": 20.0, "x2": 60.0, "y2": 60.0}
+    rows = pd.DataFrame([{"mouth_drawn": drawn, **box}])
+    return SimpleNamespace(pictures=lambda frame: (before, after), run=SimpleNamespace(ledger=lambda: rows))
+
+
+def test_a_strip_is_source_output_and_difference():
+    before = np.full((90, 120, 3), 100, np.uint8)
+    after = before.copy()
+    after[20:60, 20:60] = 110
+    whole = pictures.strip(shot(before, after, False), 0)
+    third = (whole.shape[1] - 8) // 3
+    assert whole.shape[0] == 200
+    assert third == round(200 * 120 / 90)
+    middle = whole[90, [third // 3, third + 4 + third // 3, 2 * (third + 4) + third // 3], 0].tolist()
+    assert middle == [100, 110, pictures.AMPLIFY * 10]
+    near = pictures.strip(shot(before, after, True), 0)
+    assert near.shape[1] == 3 * 200 + 8  # a square box, grown by the same on every side
+    assert (near[:, -200:, 0] > 20).mean() == pytest.approx((40 / 52) ** 2, abs=0.03)
+
+
+def test_names_in_a_report_are_apart_and_fit_for_addresses(material, tmp_path):
+    (tmp_path / "a b").mkdir()
+    clip = tmp_path / "a b" / "Ä?&.mp4"
+    clip.write_bytes((material / "talks.mp4").read_bytes())
+    made = make(tmp_path / "out", material, clips=[material / "talks.mp4", clip], notebooks=[])
+    assert [one.name for one in made.outcomes] == ["untrained/talks", "untrained/clip"]
+    assert made.ok
+
+
+def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
+    given = []
+
+    def noted(out, clips, **options):
+        given.append((out, clips, options))
+        return reporting.Report(tmp_path, ())
+
+    monkeypatch.setattr(reporting, "report", noted)
+    assert cli.main(["report", "--quiet", "--models", "identity", "untrained", "--clips", "a", "--voices", "b"]) == 0
+    assert cli.main(["report", "--quiet", "--checkpoint_path", "identity", "--detector", "lbp", "--force"]) == 0
+    assert [options["generators"] for _, _, options in given] == [["identity", "untrained"], ["identity"]]
+    assert [clips for _, clips, _ in given] == [["a"], reporting.CLIPS]
+    assert [options["voices"] for _, _, options in given] == [["b"], None]
+    assert [options["detector"] for _, _, options in given] == [None, "lbp"]
+    assert [options["force"] for _, _, options in given] == [False, True]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "index.html")] * 2
+    assert cli.main(["report", "--models", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
+    assert "weights fetch wav2lip" in capsys.readouterr().err
 
 
 def notebook(path: Path, *cells: str, kernel: dict | None = KERNEL, parameters: str = "number = 1") -> Path:
@@ -286,7 +480,7 @@ def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
     paths = [notebook(tmp_path / f"{name}.ipynb", *cells, parameters=first) for name, cells in books.items()]
     notebooks = {path: {"number": 2} for path in paths}
     made = make(tmp_path / "out", material, notebooks=notebooks, clips=[material / "talks.mp4"])
-    errors = {one.name: one.error for one in made.outcomes if one.kind == "notebook"}
+    errors = {one.name.split("/")[1]: one.error for one in made.outcomes if one.kind == "notebook"}
     assert errors["1_raises"] == "cell [3] ZeroDivisionError: division by zero"
     assert errors["2_leaves"].startswith("cell [3] SystemExit")
     assert errors["3_interrupted"].startswith("cell [3] KeyboardInterrupt")
@@ -365,6 +559,42 @@ def test_widgets_and_scripts_do_not_get_onto_paper(tmp_path):
     assert "the widget as text" in (tmp_path / "book.html").read_text(encoding="utf-8")
     page = Addresses(tmp_path / "book.html")
     assert (page.scripts, page.found) == (0, [])
+
+
+def test_pages_of_notebooks_are_light(tmp_path):
+    rng = np.random.default_rng(0)
+    photograph = cv2.resize(rng.integers(0, 255, (25, 25, 3), np.uint8), (400, 400), interpolation=cv2.INTER_CUBIC)
+    chart = np.full((900, 900, 3), 255, np.uint8)
+    chart[rng.random((900, 900)) < 0.02] = 0
+    small = photograph[:40, :40]
+    cell = new_code_cell("x", execution_count=1)
+    for image in (photograph, chart, small):
+        data = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+        cell.outputs.append(new_output("display_data", {"image/png": data, "text/plain": "a figure"}))
+    book = new_notebook(cells=[cell])
+    _lighten(book)
+    assert [[kind for kind in one.data if "image" in kind] for one in cell.outputs] == [
+        ["image/jpeg"],
+        ["image/png"],
+        ["image/png"],
+    ]
+    again = cv2.imdecode(
+        np.frombuffer(base64.b64decode(cell.outputs[0].data["image/jpeg"]), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert np.abs(again.astype(int) - photograph).mean() < 5
+    nbformat.write(book, tmp_path / "book.ipynb")
+    reporting.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    text = (tmp_path / "book.html").read_text(encoding="utf-8")
+    pictures = [value for tag, value in Addresses(tmp_path / "book.html").found if tag == "img"]
+    assert [value[5:15] for value in pictures] == ["image/jpeg", "image/png;", "image/png;"]
+    assert len(text) - sum(map(len, pictures)) < 20_000
+
+
+def test_what_was_forced_is_used_again(tmp_path, material):
+    book = notebook(tmp_path / "book.ipynb", "print(number)")
+    options = {"clips": [material / "talks.mp4"], "generators": ["identity"], "notebooks": [book]}
+    made = [make(tmp_path / "out", material, **options, force=force) for force in (True, False)]
+    assert [[one.reused for one in each.outcomes] for each in made] == [[False, False], [True, True]]
 
 
 def test_renewed_notebooks_keep_what_tests_compare(tmp_path):

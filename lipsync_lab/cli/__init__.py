@@ -7,6 +7,7 @@ works; ours are spelled with hyphens and stand beside them.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -50,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"lipsync_lab: {error}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:
+        # whoever read our output has seen enough (`... | head`); the interpreter's own flush at exit must not stumble
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if options.debug:
             raise
@@ -196,13 +201,14 @@ def _cartoon(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from lipsync_lab import reporting
 
-    _check_models(options)
+    for name in options.models or [None]:
+        _check_models(argparse.Namespace(checkpoint_path=name, detector=options.detector))
     with _bars(options.quiet) as progress:
         report = reporting.report(
             options.out,
-            options.clips,
+            options.clips or reporting.CLIPS,
             voices=options.voices,
-            generator=options.checkpoint_path,
+            generators=options.models or (None,),
             detector=options.detector,
             force=options.force,
             progress=progress,
@@ -215,7 +221,25 @@ def _report(options: argparse.Namespace) -> int:
 
 def _training(trade: training.Command, options: argparse.Namespace) -> int:
     with _bars(options.quiet) as progress:
-        return trade.run(options, progress)
+        code = trade.run(options, progress)
+    if trade is training.COMMANDS["train"]:
+        _draw_curve(Path(options.out), options.what)
+    return code
+
+
+def _draw_curve(run: Path, title: str) -> None:
+    """The log of a training as a picture beside it; one that stopped before its first row has none."""
+    import pandas as pd
+
+    if (run / "log.csv").is_file():
+        import matplotlib.pyplot as plt
+
+        from lipsync_lab import figures
+
+        axes = figures.training(pd.read_csv(run / "log.csv"), title)
+        axes.figure.savefig(run / "curve.png")
+        plt.close(axes.figure)
+        print(run / "curve.png")
 
 
 def _settings(options: argparse.Namespace, preset: str | None) -> Settings:
@@ -381,11 +405,6 @@ def _parser() -> argparse.ArgumentParser:
         one = command(name, partial(_training, trade), trade.summary)
         trade.add_arguments(one)
 
-    report = command("report", _report, "Run pipeline and notebooks on chosen samples, and print it all as HTML.")
-    report.add_argument("--out", default="reports/latest", metavar="FOLDER", help="of the report (reports/latest)")
-    report.add_argument("--clips", nargs="+", metavar="CLIP", help="samples or files; all bundled clips if not given")
-    report.add_argument("--voices", nargs="+", metavar="VOICE", help="one voice a clip; each clip's own if not given")
-    report.add_argument("--checkpoint_path", default="untrained", metavar="MODEL", help=flags.GENERATOR)
-    report.add_argument("--detector", metavar="MODEL", help=flags.DETECTOR)
-    report.add_argument("--force", action="store_true", help="do again what is done already (no)")
+    report = command("report", _report, "Dub and examine clips, run the notebooks on them, and print it all as HTML.")
+    flags.report(report)
     return parser

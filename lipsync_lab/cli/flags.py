@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from lipsync_lab.checkpoints import DEFAULTS
 from lipsync_lab.settings import CODECS, FILLS, GAPS, PRESETS, SMOOTHINGS
 
 GENERATOR = (
-    "generator: a model's name or a file of weights; untrained draws noise to try the way with, identity gives each "
-    "face back, `weights list` names the others (untrained)"
+    "generator: a model's name or a file of weights; identity gives each face back, untrained draws noise, `weights "
+    f"list` names the others ({DEFAULTS['generator']}: small, made by this project)"
 )
 DETECTOR = (
-    "s3fd, lbp, anime-lbp, a file of S3FD weights, a cascade (.xml), or a detections.json; if not given, s3fd where "
-    "its weights are there, else lbp"
+    "s3fd-lab, s3fd, lbp, anime-lbp, a file of S3FD weights, a cascade (.xml), or a detections.json "
+    f"({DEFAULTS['detector']}: small, made by this project)"
 )
 
 
@@ -68,7 +69,7 @@ def cartoon(cartoon: argparse.ArgumentParser) -> None:
 def published(dub: argparse.ArgumentParser) -> None:
     group = dub.add_argument_group("as in the published inference.py")
     add = group.add_argument
-    add("--checkpoint_path", default="untrained", metavar="MODEL", help=GENERATOR)
+    add("--checkpoint_path", default=DEFAULTS["generator"], metavar="MODEL", help=GENERATOR)
     add("--face", required=True, metavar="CLIP", help="a clip or picture with a face, or the name of a sample")
     add("--audio", required=True, metavar="VOICE", help="any file with sound, or the name of a sample")
     add("--outfile", default="results/result_voice.mp4", help="the clip to write (results/result_voice.mp4)")
@@ -195,3 +196,24 @@ def own(dub: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="for ledger and detections; if not given, the outfile's name without its ending",
     )
+
+
+def report(report: argparse.ArgumentParser) -> None:
+    add = report.add_argument
+    add("--out", default="reports/latest", metavar="FOLDER", help="of the report (reports/latest)")
+    add(
+        "--clips",
+        nargs="+",
+        metavar="CLIP",
+        help="samples or files; if not given, both bundled pairs and a clip for each way to fail",
+    )
+    add("--voices", nargs="+", metavar="VOICE", help="one voice a clip, or one for all; each clip's own if not given")
+    add(
+        "--models",
+        "--checkpoint_path",
+        nargs="+",
+        metavar="MODEL",
+        help="generators, names or files of weights: every one dubs every clip; if not given, the one that `dub` takes",
+    )
+    add("--detector", metavar="MODEL", help=DETECTOR)
+    add("--force", action="store_true", help="do again what is done already (no)")

@@ -21,10 +21,10 @@ _ANIME_CASCADE = "lbpcascade_animeface.xml"
 
 
 def default() -> str:
-    """Name of the detector that is used when none is named: `s3fd` where its weights lie ready, else `lbp`."""
+    """Name of the detector that is used when none is named; the same whatever else lies in the folder of weights."""
     from lipsync_lab import checkpoints
 
-    return "s3fd" if (checkpoints.folder() / checkpoints.MODELS["s3fd"].file).is_file() else "lbp"
+    return checkpoints.DEFAULTS["detector"]
 
 
 def load(name: str | Path | None = None, *, box: Box | None = None, device: str = "cpu") -> Detector:

@@ -1,28 +1,28 @@
-"""Reports: the pipeline on chosen clips, the notebooks printed by papermill, and one page that leads to all of it.
+"""Reports: clips dubbed and examined, the notebooks printed by papermill, and one page that leads to all of it.
 
-A report is a folder that needs no network: ``index.html``, ``table.csv``, ``manifest.json``, ``runs/`` and
-``pictures/`` with one folder a clip, and ``notebooks/`` with each notebook as it was executed, and as HTML. What
-failed stays in it and says why.
+A report is a folder that needs no network: ``index.html``, ``table.csv``, ``manifest.json``, and, a folder a generator,
+``runs/`` and ``pictures/`` with a folder a clip, and ``notebooks/`` with each notebook as it was executed, and as HTML.
+What failed stays in it and says why.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import samples
+from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
-from lipsync_lab.reporting.clips import box_to_show, dubbed, headline, illustrate, is_done, located, telling_frame
+from lipsync_lab.reporting.clips import box_to_show, dubbed, headline, is_done, judged, located, telling_frame, worst
 from lipsync_lab.reporting.notebooks import NOTEBOOKS, bars, execute, find, parameters_of, renew, to_html
-from lipsync_lab.reporting.outcomes import Outcome, Part, code, first_line, versions
-from lipsync_lab.reporting.page import TABLE, write
+from lipsync_lab.reporting.outcomes import Outcome, code, first_line, versions
+from lipsync_lab.reporting.page import TABLE, Take, write
+from lipsync_lab.reporting.pictures import illustrate
 from lipsync_lab.reporting.words import banner, proves
 from lipsync_lab.settings import Settings
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline, Progress
 
 __all__ = [
+    "CLIPS",
     "NOTEBOOKS",
     "Outcome",
     "Report",
@@ -41,6 +42,7 @@ __all__ = [
     "execute",
     "find",
     "headline",
+    "judged",
     "located",
     "parameters_of",
     "proves",
@@ -48,7 +50,17 @@ __all__ = [
     "report",
     "telling_frame",
     "to_html",
+    "worst",
 ]
+
+#: What is reported on unless something else is named: both matched pairs, and a clip for each way to fail.
+CLIPS = (
+    *("drawn_hello", "astronaut_hello", "drawn_baker", "astronaut_baker"),
+    *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
+)
+
+#: An instrument that is a single picture on paper: it is printed for one clip.
+_INSTRUMENT = "explorer"
 
 
 @dataclass(frozen=True)
@@ -73,33 +85,36 @@ class Report:
 
 def report(
     out: str | Path,
-    clips: Sequence[str | Path] | None = None,
+    clips: Sequence[str | Path] = CLIPS,
     *,
     voices: Sequence[str | Path] | None = None,
-    generator: str | Path = "untrained",
+    generators: Sequence[str | Path | None] = (None,),
     detector: str | Path | None = None,
     settings: Settings | None = None,
     notebooks: Iterable[str | Path] | Mapping[str | Path, Mapping[str, Any]] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Dub clips, execute notebooks on them, and write pages about all of it.
+    """Dub and examine clips, execute notebooks on them, and write pages about all of it.
 
     Parameters
     ----------
     out : path
         Folder of the report. What an earlier report left there is used again where its inputs, its settings and the
         code are still the same.
-    clips : sequence of str or path, optional
-        Names of samples, or files; None for all bundled clips.
+    clips : sequence of str or path
+        Names of samples, or files.
     voices : sequence of str or path, optional
         Names of samples, or any files with sound: one a clip, or one for all. None for each clip's own sound.
-    generator, detector, settings
+    generators : sequence of str or path
+        Every one dubs every clip; None stands for the default of `pipeline.Pipeline`.
+    detector, settings
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
-        None for `NOTEBOOKS`. A notebook with a parameter `clip` is printed once a clip, any other once; of `clip`,
-        `voice`, `run_folder`, `clips`, `voices`, `runs`, `generator`, `detector` and `settings` each is given what
-        it has a parameter for. Parameters of the mapping come on top, and must exist.
+        None for `NOTEBOOKS`. Each is printed once a generator; one with a parameter `clip` for either clip of the first
+        matched pair (`comparison.pairs`), or where there is none for the first clip. Of `clip`, `voice`, `run_folder`,
+        `clips`, `voices`, `runs`, `generator`, `detector` and `settings` each is given what it has a parameter for.
+        Parameters of the mapping come on top, and must exist.
     force : bool
         Do everything again.
     progress : callable, optional
@@ -108,7 +123,7 @@ def report(
     Returns
     -------
     Report
-        A clip that cannot be dubbed and a notebook that fails are kept with their error; the rest goes on.
+        A clip that cannot be dubbed or examined and a notebook that fails are kept with their error; the rest goes on.
 
     Raises
     ------
@@ -116,101 +131,119 @@ def report(
         Before anything is run: no clips, voices that do not match them, an unknown parameter, weights that are
         not there, a folder that cannot be written.
     """
-    from lipsync_lab.pipeline import Pipeline
-
-    parts = _parts(clips, voices)
+    cases = comparison.cases(clips, voices or ())
     notebooks = find() if notebooks is None else notebooks
     books = dict(notebooks) if isinstance(notebooks, Mapping) else {path: {} for path in notebooks}
     accepted = {path: parameters_of(path, given) for path, given in books.items()}
-    pipeline = Pipeline(generator, detector, settings or Settings())
+    pipelines = _pipelines(generators, detector, settings or Settings())
     out = Path(out).resolve()
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
-    outcomes = [_clip(pipeline, part, out / "runs" / part.name, force, progress) for part in parts]
-    spoken = [part for part, outcome in zip(parts, outcomes, strict=True) if not outcome.error]
-    for path, given in books.items():
-        a_clip = "clip" in accepted[path]
-        for shown in [[part] for part in spoken] if a_clip else [spoken]:
-            offered = _offered(pipeline, shown, out / "runs", Path(path).resolve().parent)
-            taken = {name: value for name, value in offered.items() if name in accepted[path]} | dict(given)
-            target = out / "notebooks" / f"{Path(path).stem}{f'-{shown[0].name}' if a_clip else ''}.ipynb"
-            key = None if force else _key(path, taken, [out / "runs" / part.name for part in shown])
-            outcomes.append(execute(path, target, taken, key=key, progress=progress))
-    write(out, pipeline, parts, outcomes)
+    takes, outcomes = [], []
+    for model, pipeline in pipelines.items():
+        some = [_take(pipeline, case, model, out, force, progress) for case in cases]
+        takes += some
+        good = [take.examined for take in some if take.examined]
+        for path, given in books.items():
+            name = Path(path).stem
+            a_clip = "clip" in accepted[path]
+            shown = [[one] for one in _walked(good, name)] if a_clip else [good] * bool(good)
+            for these in shown:
+                offered = _offered(pipeline, these, out / "runs" / model, Path(path).resolve().parent)
+                taken = {key: value for key, value in offered.items() if key in accepted[path]} | dict(given)
+                title = f"{name}-{these[0].case.name}" if a_clip else name
+                target = out / "notebooks" / model / f"{title}.ipynb"
+                target.parent.mkdir(exist_ok=True)
+                if force:
+                    target.unlink(missing_ok=True)
+                key = _key(path, taken, these)
+                outcome = execute(path, target, taken, key=key, progress=progress)
+                outcomes.append(replace(outcome, name=f"{model}/{title}"))
+    outcomes = [take.outcome for take in takes] + outcomes
+    write(out, pipelines, takes, outcomes)
     return Report(out, tuple(outcomes))
 
 
-def _parts(clips: Sequence[str | Path] | None, voices: Sequence[str | Path] | None) -> list[Part]:
-    if clips is None:
-        clips = [name for name in samples.names(bundled=True) if samples.get(name).domain != "voice"]
-    if not clips:
-        raise ParameterError("no clips to report on; name samples or files")
-    voices = clips if voices is None else list(voices) * (len(clips) if len(voices) == 1 else 1)
-    if len(voices) != len(clips):
-        raise ParameterError(f"{len(voices)} voices for {len(clips)} clips; name one a clip, or one for all of them")
-    parts, taken = [], set()
-    for clip, voice in zip(clips, voices, strict=True):
-        sample = samples.SAMPLES.get(str(clip))
+def _pipelines(
+    generators: Sequence[str | Path | None], detector: str | Path | None, settings: Settings
+) -> dict[str, Pipeline]:
+    """Pipelines by the name that their generator has in the report."""
+    from lipsync_lab.pipeline import Pipeline
+
+    out: dict[str, Pipeline] = {}
+    for generator in generators:
+        named = {} if generator is None else {"generator": generator}
+        pipeline = Pipeline(**named, detector=detector, settings=settings)
         # what stands in addresses and file names, on any system
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", sample.name if sample else Path(clip).stem).strip("._") or "clip"
-        name, number = stem, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.lower())
-        parts.append(Part(name, str(clip), str(voice), sample))
-    return parts
+        model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.weights.name).strip("._") or "generator"
+        if model in out:
+            raise ParameterError(f"{generator}: two generators of the name {model}; name each once, or rename a file")
+        out[model] = pipeline
+    if not out:
+        raise ParameterError("no generators to report on; name models or files")
+    return out
 
 
-def _clip(pipeline: Pipeline, part: Part, folder: Path, force: bool, progress: Progress | None) -> Outcome:
+def _take(
+    pipeline: Pipeline, case: comparison.Case, model: str, out: Path, force: bool, progress: Progress | None
+) -> Take:
+    name = f"{model}/{case.name}"
+    folder = out / "runs" / name
+
     def staged(stage: str, done: int, total: int | None) -> None:
-        progress(f"{part.name}: {stage}", done, total)
+        progress(f"{name}: {stage}", done, total)
 
-    start, error, reused = time.perf_counter(), None, False
-    pictures = folder.parents[1] / "pictures" / part.name
+    start, error, reused, examined = time.perf_counter(), None, False, None
+    told = staged if progress else None
     try:
-        face, speech = located(part.face), located(part.speech)
+        face, speech = located(case.clip), located(case.voice)
         reused = not force and is_done(pipeline, face, speech, folder)
-        run = dubbed(pipeline, face, speech, folder, force, staged if progress else None)
-        if not (reused and (pictures / "timeline.png").is_file()):
-            illustrate(pipeline, run, face, pictures)
+        run = dubbed(pipeline, face, speech, folder, force, told)
+        [examined] = comparison.examine([case], {case.name: run}, told)
+        illustrate(examined, out / "pictures" / name)
     except LipsyncError as failure:
-        error = first_line(failure)
-    return Outcome("clip", part.name, folder, error, round(time.perf_counter() - start, 3), reused)
+        error, examined = first_line(failure), None
+    seconds = round(time.perf_counter() - start, 3)
+    return Take(case, model, Outcome("clip", name, folder, error, seconds, reused and not error), examined)
 
 
-def _key(notebook: str | Path, parameters: Mapping[str, Any], folders: Iterable[Path]) -> str:
+def _walked(examined: list[comparison.Examined], name: str) -> list[comparison.Examined]:
+    """The clips that a notebook of one clip is printed for."""
+    pair = next(iter(comparison.pairs(examined).values()), ())
+    chosen = [one for one in examined if one.case.name in pair] or examined
+    return chosen[: 2 if pair and name != _INSTRUMENT else 1]
+
+
+def _key(notebook: str | Path, parameters: Mapping[str, Any], examined: Iterable[comparison.Examined]) -> str:
     """SHA-256 of all that an executed notebook depends on."""
-    requests = [(folder / "request.json").read_text(encoding="utf-8") for folder in folders]
+    notes = ("request.json", f"{evaluation.FOLDER}/about.json")
+    inputs = [(one.run.folder / note).read_text(encoding="utf-8") for one in examined for note in notes]
     text = Path(notebook).read_text(encoding="utf-8")
-    content = json.dumps([text, dict(parameters), requests, code(), versions()], sort_keys=True, default=str)
+    content = json.dumps([text, dict(parameters), inputs, code(), versions()], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _offered(pipeline: Pipeline, parts: list[Part], runs_folder: Path, home: Path) -> dict[str, Any]:
+def _offered(pipeline: Pipeline, examined: list[comparison.Examined], runs_folder: Path, home: Path) -> dict[str, Any]:
     """Parameters that a notebook in the folder `home` may have."""
     settings = json.loads(json.dumps(pipeline.settings.as_dict()))
     usual = json.loads(json.dumps(Settings().as_dict()))
     offered = {
-        "clips": [_portable(part.face, home) for part in parts],
-        "voices": [_portable(part.speech, home) for part in parts],
-        "runs": _portable(runs_folder, home),
+        "clips": [_portable(one.case.clip, home) for one in examined],
+        "voices": [_portable(one.case.voice, home) for one in examined],
+        "runs": runs.portable(runs_folder, home),
         "generator": _portable(pipeline.generator, home),
         "detector": None if pipeline.detector is None else _portable(pipeline.detector, home),
         "settings": {name: value for name, value in settings.items() if value != usual[name]},
     }
-    if len(parts) == 1:
-        run_folder = _portable(runs_folder / parts[0].name, home)
+    if len(examined) == 1:
+        run_folder = runs.portable(examined[0].run.folder, home)
         offered |= {"clip": offered["clips"][0], "voice": offered["voices"][0], "run_folder": run_folder}
     return offered
 
 
 def _portable(name: str | Path, home: Path) -> str:
-    """A name as it is; a path from the folder `home` if both lie in the repository, which may move, else absolute."""
-    path, root = Path(name).resolve(), NOTEBOOKS.parent
-    if not path.exists():
-        return str(name)
-    return Path(os.path.relpath(path, home)).as_posix() if {root} <= {*path.parents} & {*home.parents} else str(path)
+    """A model's or a sample's name as it is, a path as `runs.portable` tells it."""
+    return runs.portable(name, home) if Path(name).exists() else str(name)

@@ -1,15 +1,13 @@
-"""One clip of a report: its run, its numbers, and what is shown of it."""
+"""One clip of a report: its run, its numbers, and which of its frames to show."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import audio, checkpoints, runs, samples, source, video
+from lipsync_lab import checkpoints, evaluation, runs, samples
 from lipsync_lab.geometry import Box
 from lipsync_lab.reporting.outcomes import code, save, versions
 
@@ -66,8 +64,7 @@ def _request(pipeline: Pipeline, face: str | Path, speech: str | Path) -> str:
 
 
 def headline(run: runs.Run) -> dict[str, Any]:
-    """The numbers of a run that stand in the table: a row of `TABLE` without clip, domain and error."""
-
+    """What a run says of itself, for the table: what became of its frames."""
     ledger, info = run.ledger(), run.info
     count = ledger["provenance"].value_counts()
     return {
@@ -79,6 +76,34 @@ def headline(run: runs.Run) -> dict[str, Any]:
         "seconds": f"{float(len(ledger) / Fraction(info['face']['fps'])):.2f}",
         "frames_written": info["frames_written"],
     }
+
+
+def judged(found: evaluation.Evaluation) -> dict[str, str | int]:
+    """What was found out about a run, for the table: the sync scores with their nulls, and the worst failures.
+
+    Scores have three digits after the point, and are empty where they are undefined.
+    """
+    bad, failing = worst(found), found.failures
+    numbers = {
+        "expert_distance": found.score("expert_distance"),
+        "expert_offset": found.score("expert_offset"),
+        "expert_shuffled": found.score("expert_distance", "shuffled"),
+        "expert_silence": found.score("expert_distance", "silence"),
+        "expert_source": found.score("expert_distance", "source"),
+        "lse_distance": found.score("lse_distance"),
+        "lse_confidence": found.score("lse_confidence"),
+    }
+    return {
+        **{name: "" if number != number else f"{number:.3f}" for name, number in numbers.items()},
+        "failures": len(failing),
+        "worst": "; ".join(bad["kind"]),
+        "worst_frame": int(bad["worst"].iloc[0]) if len(bad) else "",
+    }
+
+
+def worst(found: evaluation.Evaluation, most: int = 3) -> pandas.DataFrame:
+    """The worst stretch of each of the worst kinds of failure: rows of `failures.find`."""
+    return found.failures.drop_duplicates("kind").head(most)
 
 
 def telling_frame(ledger: pandas.DataFrame) -> int:
@@ -109,45 +134,3 @@ def box_to_show(ledger: pandas.DataFrame, frame: int, image: np.ndarray) -> tupl
     side = max(1, min(height, width) // 2)
     x, y = (width - side) // 2, (height - side) // 2
     return Box(x, y, x + side, y + side), "the middle of the frame, since no face was found and the run draws nothing"
-
-
-def illustrate(pipeline: Pipeline, run: runs.Run, face: Path, folder: Path) -> None:
-    """What the page shows of a run: source and output as browsers play them, a picture of each, the timeline."""
-    from lipsync_lab import figures
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    clip, ledger, info = source.from_file(face, pipeline.settings), run.ledger(), run.info
-    sound = audio.open_sound(face) if video.probe(face).has_sound else None
-    playing = source.played(clip, len(ledger), info["frames_written"], pipeline.settings.fill)
-    _film(folder / "before.mp4", (frame for _, frame in playing), clip, sound)
-    if run.output.suffix != ".mp4":
-        shown = (frame.image for frame in video.frames(run.output))
-        _film(folder / "after.mp4", shown, clip, audio.open_sound(run.output))
-    number = telling_frame(ledger)
-    _thumbnail(folder / "before.jpg", next(clip.read(number, number + 1)))
-    _thumbnail(folder / "after.jpg", next(video.frames(run.output, start=number, stop=number + 1)).image)
-    # the last one: where it is, the others are
-    draw(folder / "timeline.png", figures.timeline(ledger, pipeline.settings.threshold))
-
-
-def _film(path: Path, images: Iterable[np.ndarray], clip: source.Source, sound: audio.Sound | None) -> None:
-    with video.Writer(path, fps=clip.fps, sound=sound, crf=21, full_range=clip.full_range) as writer:
-        for image in images:
-            writer.write(image)
-
-
-def _thumbnail(path: Path, image: np.ndarray) -> None:
-    import cv2
-
-    scale = min(1.0, 640 / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    path.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes())
-
-
-def draw(path: Path, axes) -> None:
-    import matplotlib.pyplot as plt
-
-    axes.figure.savefig(path)
-    plt.close(axes.figure)

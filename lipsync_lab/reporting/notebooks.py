@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.reporting.outcomes import Outcome, first_line, save
+from lipsync_lab.reporting.pictures import lighter
 
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Progress
@@ -136,9 +138,21 @@ def execute(
         result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {error}.**"))
     if key and not error:
         result.metadata["lipsync_lab"] = {"key": key}
+    _lighten(result)
     nbformat.write(result, target)
     to_html(target, page)
     return Outcome("notebook", target.stem, page, error, round(time.perf_counter() - start, 3), False)
+
+
+def _lighten(notebook) -> None:
+    """Have a page carry its pictures in half the bytes or less: it is loaded whole, and may be committed."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            png = output.get("data", {}).get("image/png", "")
+            if len(png) > LARGE_OUTPUT:
+                kind, content = lighter(base64.b64decode(png))
+                del output.data["image/png"]
+                output.data[kind] = base64.b64encode(content).decode()
 
 
 def _raised(notebook) -> str | None:
@@ -200,17 +214,15 @@ def _kernel_manager() -> type:
 def to_html(notebook: str | Path, page: str | Path) -> None:
     """Print an executed notebook as HTML in one file that needs no network.
 
-    nbconvert's page asks four servers for scripts (module loader, formulas, diagrams, widgets); they are left out,
-    and widgets are shown as the picture or text that they carry.
+    Widgets are shown as the picture or text that they carry, formulas as they are written.
     """
     import jinja2
     import nbformat
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
-    blocks = ("html_head_js", "jupyter_widgets", "html_head_js_mathjax", "html_head_js_mermaidjs")
-    template = "{% extends 'lab/index.html.j2' %}" + "".join(f"{{% block {name} %}}{{% endblock %}}" for name in blocks)
-    kinds = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
+    template = Path(__file__).with_name("notebook.html.j2").read_text(encoding="utf-8")
+    kinds = ["text/html", "text/markdown", "image/svg+xml", "image/jpeg", "image/png", "text/plain"]
     exporter = HTMLExporter(
         template_file="offline.html.j2",
         extra_loaders=[jinja2.DictLoader({"offline.html.j2": template})],

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import lipsync_lab
-from lipsync_lab import runs, samples
+from lipsync_lab import runs
 
 _PACKAGES = (
     *("torch", "numpy", "opencv-python-headless", "av", "librosa", "soxr", "scikit-image", "scenedetect-headless"),
@@ -26,6 +26,7 @@ class Outcome:
     ----------
     kind : {"clip", "notebook"}
     name : str
+        With the generator before it: ``untrained/drawn_hello``.
     path : Path
         Folder of the run, or page of the notebook.
     error : str or None
@@ -42,16 +43,6 @@ class Outcome:
     error: str | None
     seconds: float
     reused: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """A clip with its voice, under the name that it has in the report."""
-
-    name: str
-    face: str
-    speech: str
-    sample: samples.Sample | None
 
 
 def first_line(error: object) -> str:

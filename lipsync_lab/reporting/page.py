@@ -6,121 +6,206 @@ import csv
 import hashlib
 import io
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import runs
-from lipsync_lab.reporting.clips import draw, headline
-from lipsync_lab.reporting.outcomes import Outcome, Part, code, save, versions
+from lipsync_lab import samples
+from lipsync_lab.reporting.clips import headline, judged, worst
+from lipsync_lab.reporting.outcomes import Outcome, code, save, versions
+from lipsync_lab.reporting.pictures import AMPLIFY, draw, is_playable
 from lipsync_lab.reporting.words import made, proves
 
 if TYPE_CHECKING:
+    from lipsync_lab.comparison import Case, Examined
     from lipsync_lab.pipeline import Pipeline
 
-#: Columns of ``table.csv`` and of the page's table, one row a clip. `gap_filled` are frames whose box is interpolated
-#: or held, `passed_through` those whose box is missing, which go through untouched; `seconds` is the length of the
-#: frames that were used. Nothing here changes from one run to the next: what a run took stands in the manifest.
+#: Columns of ``table.csv``, one row a clip and generator. `gap_filled` are frames whose box is interpolated or held,
+#: `passed_through` those whose box is missing, which go through untouched; `seconds` is the length of the frames that
+#: were used. `expert_*` is the sync expert's distance at the best offset and that offset in frames, and the distance
+#: with the voice in pieces, without a voice, and of the untouched source under the same voice; `lse_*` the published
+#: scores. `failures` counts stretches; `worst` are the worst kinds, `worst_frame` the first's. Nothing here changes
+#: from one run to the next: what a run took stands in the manifest.
 TABLE = (
-    *("clip", "domain", "frames", "detected", "gap_filled", "passed_through", "mouths_drawn", "seconds"),
-    *("frames_written", "error"),
+    *("clip", "generator", "domain", "frames", "detected", "gap_filled", "passed_through", "mouths_drawn", "seconds"),
+    *("frames_written", "expert_distance", "expert_offset", "expert_shuffled", "expert_silence", "expert_source"),
+    *("lse_distance", "lse_confidence", "failures", "worst", "worst_frame", "error"),
 )
 
-_HEADS = {"passed_through": "missing: passed through", "gap_filled": "gap-filled", "seconds": "length (s)"}
+
+@dataclass(frozen=True)
+class Take:
+    """A clip as one generator dubbed it; `examined` is None where that failed."""
+
+    case: Case
+    model: str
+    outcome: Outcome
+    examined: Examined | None
 
 
-def write(out: Path, pipeline: Pipeline, parts: list[Part], outcomes: list[Outcome]) -> None:
+def write(out: Path, pipelines: Mapping[str, Pipeline], takes: Sequence[Take], outcomes: Sequence[Outcome]) -> None:
     """Table, manifest and page."""
     import jinja2
     import pandas as pd
 
     from lipsync_lab import figures
 
-    rows, shown, inputs, took = [], [], {}, {}
-    for part, outcome in zip(parts, outcomes, strict=False):
-        domain = part.sample.domain if part.sample else ""
-        row = {"clip": part.name, "domain": domain, "error": outcome.error or ""}
-        one = {
-            "name": part.name,
-            "domain": domain,
-            "error": outcome.error,
-            "voice": None if part.speech == part.face else Path(part.speech).stem,
-        }
-        if part.sample:
-            one["credit"] = f"{part.sample.attribution} ({part.sample.licence})"
-        if not outcome.error:
-            run = runs.Run(outcome.path)
-            info = run.info
-            row |= headline(run)
-            playable = run.output.suffix == ".mp4"
-            one["after"] = (
-                (run.output if playable else out / "pictures" / part.name / "after.mp4").relative_to(out).as_posix()
-            )
-            took[part.name] = info["seconds"]
-            inputs[part.name] = {side: info[side]["sha256"] for side in ("face", "speech")}
-        one["colour"] = figures.DOMAIN_COLOURS.get(domain, "#555")
-        one["links"] = [
-            {"name": book.name.removesuffix(f"-{part.name}"), "link": f"notebooks/{book.path.name}"}
-            for book in outcomes
-            if book.kind == "notebook" and book.name.endswith(f"-{part.name}")
-        ]
-        one["row"] = [row.get(name, "") for name in TABLE]
-        rows.append(row)
-        shown.append(one)
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, TABLE, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    save(out / "table.csv", text.getvalue())
+    rows = [_row(take) for take in takes]
+    table = _csv(rows)
+    save(out / "table.csv", table)
     good = pd.DataFrame([row for row in rows if not row["error"]], columns=list(TABLE))
     if len(good):
-        draw(out / "coverage.png", figures.coverage(good))
-
-    weights = pipeline.weights
-    manifest = {
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "models": made(pipeline),
-        "proves": proves(pipeline),
-        "generator": {"name": weights.name, "sha256": weights.sha256, "width": weights.width},
-        "detector": pipeline.finder.identity,
-        "settings": pipeline.settings.as_dict(),
-        "device": pipeline.device,
-        "clips": {part.name: {"clip": Path(part.face).name, "voice": Path(part.speech).name} for part in parts},
-        "sha256": inputs,
-        "seconds": took,
-        "outcomes": [asdict(one) | {"path": one.path.relative_to(out).as_posix()} for one in outcomes],
-        "table_sha256": hashlib.sha256(text.getvalue().encode()).hexdigest(),
-        "code_sha256": code(),
-        "versions": versions(),
-    }
+        several = len(pipelines) > 1
+        named = good.assign(clip=good["clip"] + ", " + good["generator"]) if several else good
+        draw(out / "coverage.png", figures.coverage(named))
+    manifest = _manifest(out, pipelines, takes, outcomes) | {"table_sha256": hashlib.sha256(table.encode()).hexdigest()}
     save(out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    facts = {
-        "generator": f"{weights.provenance}; parameters {weights.sha256 or 'none'}",
-        "detector": ", ".join(f"{name} {value}" for name, value in pipeline.finder.identity.items()),
-        "settings": ", ".join(f"{name} {value}" for name, value in pipeline.settings.as_dict().items()),
-        "device": pipeline.device,
-        **{f"{name}: {side}": digest for name, sides in inputs.items() for side, digest in sides.items()},
-        "code": code(),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-    }
+
     template = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     page = template.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")).render(
         title="Lip-sync report",
         manifest=manifest,
-        clips=shown,
-        columns=[_HEADS.get(name, name.replace("_", " ")) for name in TABLE],
+        clips=[_shown(take, row) for take, row in zip(takes, rows, strict=True)],
+        several=len(pipelines) > 1,
+        lse=any(row.get("lse_distance") for row in rows),
         notebooks=[
-            {"name": one.name, "link": f"notebooks/{one.path.name}", "error": one.error}
+            {"name": one.name, "link": f"notebooks/{one.name}.html", "error": one.error}
             for one in outcomes
             if one.kind == "notebook"
         ],
         outcomes=outcomes,
         failed=[one for one in outcomes if one.error],
         coverage=len(good) > 0,
-        facts=facts,
+        amplify=AMPLIFY,
+        facts=_facts(manifest),
     )
     save(out / "index.html", page)
+
+
+def _row(take: Take) -> dict[str, Any]:
+    row = {"clip": take.case.name, "generator": take.model, "domain": take.case.domain}
+    row["error"] = take.outcome.error or ""
+    return row | (headline(take.examined.run) | judged(take.examined.found) if take.examined else {})
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, TABLE, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _shown(take: Take, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a clip; the numbers are those of the table."""
+    from lipsync_lab import figures
+
+    case, name = take.case, take.outcome.name
+    sample = samples.SAMPLES.get(case.clip)
+    pictures, run = f"pictures/{name}", f"runs/{name}"
+    one = {
+        "id": name.replace("/", "."),
+        "name": case.name,
+        "model": take.model,
+        "domain": case.domain,
+        "colour": figures.DOMAIN_COLOURS.get(case.domain, "#555"),
+        "voice": None if case.voice == case.clip else Path(case.voice).stem,
+        "credit": f"{sample.attribution} ({sample.licence})" if sample else None,
+        "error": take.outcome.error,
+        "row": {column: row.get(column, "") for column in TABLE},
+    }
+    if not take.examined:
+        return one
+    bad = worst(take.examined.found)
+    output = take.examined.run.output.name
+    return one | {
+        "run": run,
+        "pictures": pictures,
+        "after": f"{run}/{output}" if is_playable(take.examined.run) else f"{pictures}/after.mp4",
+        "fps": float(Fraction(take.examined.run.info["face"]["fps"])),
+        "share": f"{row['detected'] / row['frames']:.0%}",
+        "thumbnail": f"{pictures}/{'worst-1' if len(bad) else 'telling'}.jpg",
+        "worst": [
+            {
+                "kind": stretch.kind,
+                "frame": stretch.worst,
+                "first": stretch.first,
+                "last": stretch.last,
+                "evidence": stretch.evidence,
+                "picture": f"{pictures}/worst-{place}.jpg",
+            }
+            for place, stretch in enumerate(bad.itertuples(), start=1)
+        ],
+        "unsaid": "; ".join(_reasons(take.examined)),
+    }
+
+
+def _reasons(one: Examined) -> list[str]:
+    """Which scores are undefined, and why: one line a reason."""
+    scores = one.found.scores
+    unsaid = scores[scores["value"].isna() & (scores["input"] == "as is")]
+    names = unsaid["score"].str.replace("_", " ").groupby(unsaid["reason"], sort=False).agg(", ".join)
+    return [f"{some}: {reason}" for reason, some in names.items()]
+
+
+def _manifest(
+    out: Path, pipelines: Mapping[str, Pipeline], takes: Sequence[Take], outcomes: Sequence[Outcome]
+) -> dict[str, Any]:
+    some = next(iter(pipelines.values()))
+    good = [take for take in takes if take.examined]
+    info = {take.outcome.name: take.examined.run.info for take in good}
+    return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "generators": {
+            model: {
+                "made": made(pipeline),
+                "proves": proves(pipeline),
+                "provenance": pipeline.weights.provenance,
+                "sha256": pipeline.weights.sha256,
+                "width": pipeline.weights.width,
+                "settings": pipeline.settings.as_dict(),
+            }
+            for model, pipeline in pipelines.items()
+        },
+        "detector": some.finder.identity,
+        "judges": good[0].examined.found.about if good else {},
+        "device": some.device,
+        "clips": {
+            take.case.name: {"clip": Path(take.case.clip).name, "voice": Path(take.case.voice).name} for take in takes
+        },
+        "sha256": {
+            take.case.name: {side: info[take.outcome.name][side]["sha256"] for side in ("face", "speech")}
+            for take in good
+        },
+        "seconds": {name: one["seconds"] for name, one in info.items()},
+        "outcomes": [asdict(one) | {"path": one.path.relative_to(out).as_posix()} for one in outcomes],
+        "code_sha256": code(),
+        "versions": versions(),
+    }
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The manifest in words, for the foot of the page."""
+    generators = manifest["generators"]
+    return {
+        **{model: f"{one['provenance']}; SHA-256 {one['sha256'] or 'none'}" for model, one in generators.items()},
+        **{f"{model}: settings": _listed(one["settings"]) for model, one in generators.items()},
+        "detector": _listed(manifest["detector"]),
+        **{
+            f"judge: {kind}": f"{one['name'] or 'none'}: {one.get('sha256') or one.get('absent')}"
+            for kind, one in manifest["judges"].items()
+        },
+        "device": manifest["device"],
+        **{f"{name}: {side}": sha for name, sides in manifest["sha256"].items() for side, sha in sides.items()},
+        "code": manifest["code_sha256"],
+        "versions": _listed(manifest["versions"]),
+    }
+
+
+def _listed(named: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())

@@ -115,6 +115,7 @@ def export(
     path, card = out / f"{name}.safetensors", out / f"{name}.md"
     part = path.with_suffix(".part")
     save_file(tensors, part, metadata=about)
+    part.chmod(0o644)  # safetensors writes for its owner alone
     part.replace(path)
     facts = {
         "width": f"{width:g} of the published network's channels, "

@@ -27,6 +27,9 @@ FILM_MOUTH = (24.0, 58.0, 72.0, 90.0)
 #: Pixels that count for the mouth round its box.
 _AROUND = 3.0
 _CHECKED, _AT_ONCE = 48, 32
+#: Share of the references that get the target's upper half. At inference the reference is the frame itself; in a held
+#: drawing two frames with the same upper half have the same mouth, and without this the generator learns to copy it.
+_SAME_ABOVE = 0.5
 
 
 class GeneratorTask:
@@ -73,6 +76,8 @@ class GeneratorTask:
         faces = np.concatenate([clip.faces[start + index], clip.faces[other + index]])
         boxes = np.where(np.isnan(clip.mouth[start + index]), np.float32(FILM_MOUTH), clip.mouth[start + index])
         faces, boxes = seen(faces, np.concatenate([boxes, boxes]), rng)
+        if rng.random() < _SAME_ABOVE:
+            faces[frames:, : FACE_SIZE // 2] = faces[:frames, : FACE_SIZE // 2]
         # one loudness for what is drawn from and what is judged by
         mels = louder(np.concatenate([clip.windows(start + index, self.recipe.lead), clip.windows([start])]), rng)
         return {
@@ -86,6 +91,9 @@ class GeneratorTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         recipe, numbers, network = self.recipe, {}, self.networks["generator"]
+        if self.synced(step):
+            # few clips are in such a batch, five frames of each: its means and variances would be theirs alone
+            _keep_statistics(network)
         sync = recipe.sync if self.synced(step) and self.expert is not None else 0.0
         quality = recipe.quality if self.synced(step) else 0.0
         target, mels = pixels(batch["target"]), batch["mels"].flatten(0, 1).unsqueeze(1)
@@ -147,6 +155,13 @@ def fresh_judge(width: float, seed: int) -> nn.Module:
         return judge
 
     return seeded(make, seed)
+
+
+def _keep_statistics(network: nn.Module) -> None:
+    """Let norms use their running means and variances, and leave those as they are."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
 
 
 def masked_pair(target: Tensor, other: Tensor) -> Tensor:

@@ -1,0 +1,137 @@
+"""Findings in words, computed from the numbers: Markdown for the end of each notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lipsync_lab.comparison.examined import Examined, frames, pairs
+from lipsync_lab.comparison.intervals import UNITS, failing
+from lipsync_lab.comparison.tables import causes, closures, miss_runs, missed, rhythm, scores
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
+    """Of `comparison.frames` and `comparison.recorded`: how much is missed, why, and what was recorded."""
+    why = causes(table)
+    lines = _missed_shares(table)
+    if count := int(why["misses"].sum()):
+        # what holds as often where a face was found explains nothing
+        known = int(why["misses"][why["among_found"] < why["among_missed"]].sum())
+        lines.append(
+            f"- For {known} of {count} missed frames truth or pixels name a cause that holds less often where a face "
+            "was found."
+        )
+    study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().longest_gap
+    total, of_all = study["missed"].sum(), study["frames"].sum()
+    worst = study["missed"].nlargest(3)
+    return "\n".join(
+        [
+            *lines,
+            f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) "
+            f"of {len(study)} drawn clips. {(study['missed'] > 0).sum()} of the clips have a miss; "
+            f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
+            f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and "
+            f"{(lengths > longest).sum()} of {len(lengths)} stretches are longer than the {longest} frames that a gap "
+            "policy fills by default.",
+        ]
+    )
+
+
+def of_mouths(examined: Sequence[Examined], leads: pandas.Series) -> str:
+    """What is wrong most often in either domain, what is worst in each clip, and whether the measures measure.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    leads : Series of bool
+        Of each planted fault, whether it moves the measure named for it more than any other.
+    """
+    known = failing(frames(examined)).query("part == 'picture'").dropna(subset="share")
+    lines = []
+    for domain, some in known.groupby("domain", sort=False):
+        worst = some.loc[some["share"].idxmax()]
+        lines.append(
+            f"- {domain or 'other'}: most common is **{worst['kind']}**, in {worst['frames']} of the "
+            f"{worst['covered']} frames in which it can be told."
+            if worst["frames"]
+            else f"- {domain or 'other'}: no measure of the picture passes its bound."
+        )
+    for one in examined:
+        for row in one.found.failures.query("measure != 'missed'").head(1).itertuples():
+            lines.append(f"- {one.case.name}: worst is {row.kind}, frames {row.first} to {row.last}: {row.evidence}.")
+    lines.append(
+        f"- {int(leads.sum())} of {len(leads)} planted faults move the measure named for them more than any other."
+    )
+    return "\n".join(lines)
+
+
+def of_timing(examined: Sequence[Examined]) -> str:
+    """Whether mouths follow the voice, close where they must, and keep the rhythm of the drawings."""
+    opening = scores(examined).query("score == 'opening_correlation'")
+    opening = opening.pivot(index="clip", columns="input", values="value")
+    beat, sounds, lines = rhythm(examined), closures(examined), []
+    for one in examined:
+        name = one.case.name
+        own, shuffled, source = (opening.loc[name, given] for given in ("as is", "shuffled", "source"))
+        lines.append(
+            f"- {name}: opening and loudness correlate by **{own:.2f}**; with shuffled sound by {shuffled:.2f}, in the "
+            f"untouched source by {source:.2f}."
+            if own == own
+            else f"- {name}: there are too few mouths to compare with the voice."
+        )
+    for given, row in sounds.dropna(subset="least").groupby("input")["closed"].agg(["sum", "size"]).iterrows():
+        lines.append(f"- On M, B and P the mouth of the {given} closes {int(row['sum'])} of {int(row['size'])} times.")
+    for clip, row in beat.iterrows():
+        extra = row["extra_mouth"]
+        lines.append(
+            f"- {clip}: {row['drawings_per_second']:.1f} drawings a second in the source, "
+            f"{row['mouths_per_second']:.1f} mouths a second in the output; **{extra:.0%}** of the held frames got "
+            "another mouth."
+            if extra == extra
+            else f"- {clip}: no mouth was drawn over a held drawing."
+        )
+    return "\n".join(lines)
+
+
+def of_domains(examined: Sequence[Examined], apart: pandas.DataFrame) -> str:
+    """What differs between drawn and photographic, and what cannot be told.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    apart : DataFrame
+        Of `comparison.differences`, of several units one below the other.
+    """
+    count = len(pairs(examined))
+    lines = [f"- {count} matched {'pair' if count == 1 else 'pairs'}.", *_missed_shares(frames(examined))]
+    for by in UNITS:
+        rows = apart[apart["by"] == by]
+        told = rows[rows["low"].notna()]
+        if not len(told):
+            reasons = rows["reason"][rows["reason"] != ""]
+            lines.append(
+                f"- By {by} nothing can be told: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
+            )
+            continue
+        sides = {
+            "drawn": ", ".join(told["kind"][told["low"] > 0]) or "none",
+            "photographic": ", ".join(told["kind"][told["high"] < 0]) or "none",
+        }
+        lines.append(
+            f"- By {by}, of {len(told)} kinds of failure, worse on the drawn side: **{sides['drawn']}**; worse on the "
+            f"photographic side: **{sides['photographic']}**; the others' intervals hold 0."
+        )
+    return "\n".join(lines)
+
+
+def _missed_shares(table: pandas.DataFrame) -> list[str]:
+    shares = table.groupby("domain", sort=False)["missed"].agg(["sum", "count"])
+    return [
+        f"- {domain or 'other'}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show "
+        "one."
+        for domain, row in shares.iterrows()
+    ]

@@ -1,0 +1,151 @@
+"""How often either domain fails, how far they lie apart, and how sure that is.
+
+Intervals are percentile intervals of the bootstrap (Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
+chapter 13), by SciPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lipsync_lab import failures
+from lipsync_lab.comparison.examined import SIDES
+from lipsync_lab.errors import ParameterError
+
+if TYPE_CHECKING:
+    import pandas
+
+#: What the bootstrap draws from, and whether it draws drawn and photographic together: whole clips of matched pairs;
+#: their seconds, which speaks of these very clips alone; and shots, which need no pairs.
+UNITS = {"pair": True, "second": True, "shot": False}
+
+
+def failing(table: pandas.DataFrame) -> pandas.DataFrame:
+    """How much of either domain fails in which way.
+
+    Returns
+    -------
+    DataFrame
+        kind, part (`failures.Kind`), domain, covered (frames of `frames` in which the measure is known), frames (in
+        which it passes the bound), share (NaN where nothing is known).
+    """
+    import pandas as pd
+
+    rows = []
+    for kind in failures.KINDS:
+        for domain, some in table.groupby("domain", sort=False):
+            known = some[kind.measure].dropna() if kind.measure in some else []
+            count = int((known > kind.bound).sum()) if len(known) else 0
+            share = count / len(known) if len(known) else np.nan
+            rows.append((kind.name, kind.part, domain, len(known), count, share))
+    return pd.DataFrame(rows, columns=["kind", "part", "domain", "covered", "frames", "share"])
+
+
+def differences(
+    table: pandas.DataFrame, by: str = "pair", level: float = 0.95, resamples: int = 4000, seed: int = 0
+) -> pandas.DataFrame:
+    """Drawn less photographic, for the measure of every kind of failure, with its bootstrap interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `frames`.
+    by : str
+        One of `UNITS`: what is drawn again and again. Each unit counts once, by the mean over its frames.
+    level : float
+        Share of resamples within the interval.
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        kind, measure, bound (`failures.Kind`), by, drawn, photographic, difference, low, high (in the measure's unit),
+        drawn_units, photographic_units, reason. Numbers are NaN, with the reason, where a side has no unit; the
+        interval where one has but one. A measure that no unit knows has no row.
+
+    Raises
+    ------
+    ParameterError
+        No such unit.
+    """
+    import pandas as pd
+
+    if by not in UNITS:
+        raise ParameterError(f"no differences by {by!r}; there are {', '.join(UNITS)}")
+    units = _units(table, by)
+    rows = []
+    for kind in failures.KINDS:
+        if kind.measure not in table or table[kind.measure].isna().all():
+            continue
+        wide = units[kind.measure].unstack("domain").reindex(columns=list(SIDES))
+        sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in SIDES]
+        values = _interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
+        reason = ""
+        if min(map(len, sides)) < 2:
+            reason = f"an interval needs two {by}s on either side: {len(sides[0])} drawn, {len(sides[1])} photographic"
+        rows.append((kind.name, kind.measure, kind.bound, by, *values, *map(len, sides), reason))
+    numbers = ["drawn", "photographic", "difference", "low", "high", "drawn_units", "photographic_units"]
+    return pd.DataFrame(rows, columns=["kind", "measure", "bound", "by", *numbers, "reason"])
+
+
+def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
+    """One table of `differences` by several units.
+
+    Returns
+    -------
+    DataFrame, index ``kind``
+        measure, bound; drawn, photographic, difference, by the first unit that knows them; and for every unit the
+        interval as text, empty where there is none.
+    """
+    import pandas as pd
+
+    known = apart[apart["difference"].notna()]
+    out = known.groupby("kind", sort=False)[["measure", "bound", "drawn", "photographic", "difference"]].first()
+    for by in dict.fromkeys(apart["by"]):
+        some = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
+        text = pd.Series(
+            [f"{low:.3f} to {high:.3f}" for low, high in some[["low", "high"]].to_numpy()], some.index, str
+        )
+        out[f"interval by {by}"] = text.reindex(out.index).fillna("")
+    return out
+
+
+def _units(table: pandas.DataFrame, by: str) -> pandas.DataFrame:
+    """Means of every measure a unit and domain."""
+    measures = [kind.measure for kind in failures.KINDS if kind.measure in table]
+    if by == "shot":
+        return table.groupby(["clip", "shot", "domain"])[measures].mean()
+    paired = table[table["pair"] != ""]
+    # a frame's time is a multiple of its length, which is no round number in binary
+    seconds = {"second": np.floor(paired["time"] + 1e-6).astype(int)} if by == "second" else {}
+    return paired.assign(**seconds).groupby(["pair", *seconds, "domain"])[measures].mean()
+
+
+def _interval(drawn: np.ndarray, photographic: np.ndarray, paired: bool, level: float, resamples: int, seed: int):
+    """Both means, their difference, and its interval; NaN where there is none."""
+    from scipy.stats import bootstrap
+
+    if not len(drawn) or not len(photographic):
+        return (*(float(side.mean()) if len(side) else np.nan for side in (drawn, photographic)), *[np.nan] * 3)
+    means = float(drawn.mean()), float(photographic.mean())
+    difference = means[0] - means[1]
+    if min(len(drawn), len(photographic)) < 2:
+        return *means, difference, np.nan, np.nan
+    data = (drawn - photographic,) if paired else (drawn, photographic)
+    found = bootstrap(
+        data,
+        np.mean if paired else _difference_of_means,
+        vectorized=True,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return *means, difference, float(found.low), float(found.high)
+
+
+def _difference_of_means(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    return first.mean(axis=axis) - second.mean(axis=axis)

@@ -1,0 +1,149 @@
+"""What to look at: several detectors on the same frames, and the frames that show a failure best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lipsync_lab import detection, evaluation, failures, source
+from lipsync_lab.comparison.examined import Examined, frames
+from lipsync_lab.geometry import Box
+from lipsync_lab.scoring import detection as detecting
+from lipsync_lab.scoring import regions
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+    from lipsync_lab.detection import Detection
+
+#: Frames that two pictures of one clip lie apart at the least, so that they are not twice the same.
+APART = 12
+#: Frames that a detector is given at once.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Example:
+    """A frame that shows something; `source` and `output` are uint8 RGB, cut to where something was drawn."""
+
+    clip: str
+    domain: str
+    frame: int
+    kind: failures.Kind
+    value: float
+    source: np.ndarray
+    output: np.ndarray
+
+
+def look(
+    examined: Sequence[Examined], detectors: Sequence[str | Path | None]
+) -> dict[str, dict[str, list[list[Detection]]]]:
+    """All that several detectors propose on the frames of the runs, by detector and clip.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    detectors : sequence of str, path or None
+        See `detection.load`; what is named twice looks once.
+    """
+    finders = {finder.name: finder for finder in map(detection.load, detectors)}
+    return {name: {one.case.name: _candidates(one, finder) for one in examined} for name, finder in finders.items()}
+
+
+def _candidates(one: Examined, finder: detection.Detector) -> list[list[Detection]]:
+    settings, count, out = Settings.of(one.run.info["settings"]), len(one.found.frames), []
+    clip = source.from_file(one.face, settings)
+    for first in range(0, count, _AT_ONCE):
+        batch = np.stack(list(clip.read(first, min(first + _AT_ONCE, count))))
+        out += detection.at_analysis_size(finder, batch, first, settings.analysis_size)
+    return out
+
+
+def recall(
+    examined: Sequence[Examined], looked: Mapping[str, Mapping[str, Sequence[Sequence[Detection]]]]
+) -> pandas.DataFrame:
+    """`scoring.detection.recall` of either domain: detector, domain, threshold, recall, frames, false_faces (a frame).
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    looked : mapping
+        Of `look`.
+    """
+    import pandas as pd
+
+    tables = []
+    for one in examined:
+        truth = evaluation.truth_of(one.face)
+        found = {detector: by_clip[one.case.name] for detector, by_clip in looked.items()}
+        tables.append(detecting.recall(found, truth).assign(domain=one.case.domain))
+    table = pd.concat(tables, ignore_index=True)
+    # clips count by their frames
+    table["recall"] *= table["frames"]
+    table["false_faces"] *= table["frames"]
+    out = table.groupby(["detector", "domain", "threshold"], sort=False)[["recall", "false_faces", "frames"]]
+    out = out.sum(min_count=1).reset_index()
+    return out.assign(recall=out["recall"] / out["frames"], false_faces=out["false_faces"] / out["frames"])
+
+
+def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
+    """The frames of either domain that were hardest to find a face in: missed ones before found, then by score.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `frames`, at most so many a domain, `APART` frames apart in a clip.
+    """
+    faces = table[table["missed"].notna()].assign(sure=table["best_score"].fillna(-1.0))
+    return _spread(faces.sort_values(["missed", "sure"], ascending=[False, True], kind="stable"), most)
+
+
+def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Example]:
+    """The worst frames of either domain for a kind of failure, the worst first.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    kind : str
+        A name of `failures.KINDS`.
+    most : int
+        Of a domain; there may be none, where nothing could be measured.
+
+    Raises
+    ------
+    ParameterError
+        There is no such kind.
+    """
+    one = failures.kind(kind)
+    table = frames(examined)
+    if one.measure not in table:
+        return []
+    by_name = {each.case.name: each for each in examined}
+    worst = table[table[one.measure] > 0].sort_values(one.measure, ascending=False, kind="stable")
+    return [
+        Example(row.clip, row.domain, row.frame, one, getattr(row, one.measure), *_near(by_name[row.clip], row.frame))
+        for row in _spread(worst, most).itertuples()
+    ]
+
+
+def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:
+    chosen: list = []
+    for row in table.itertuples():
+        same = [other for other in chosen if other.domain == row.domain]
+        near = [other for other in same if other.clip == row.clip and abs(other.frame - row.frame) < APART]
+        if len(same) < most and not near:
+            chosen.append(row)
+    return table.loc[[row.Index for row in chosen]]
+
+
+def _near(one: Examined, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Source and output round what was drawn on; all of the frame where nothing was."""
+    before, after = one.pictures(frame)
+    box = regions.inside(regions.boxes(one.run.ledger())[frame], before.shape, 0.15, 0.15)
+    box = box or Box(0, 0, before.shape[1], before.shape[0])
+    return before[box.slices], after[box.slices]

@@ -1,0 +1,453 @@
+"""Comparison: pairs, units and intervals against numbers worked out by hand, and tables of two made-up examinations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab import audio, checkpoints, comparison, evaluation, failures, runs, samples, study
+from lipsync_lab.comparison import findings
+from lipsync_lab.detection import Detection
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import Box
+
+NAN = float("nan")
+FRAMES = 88
+HELLO = ("drawn_hello", "astronaut_hello")
+NULLS = ("as is", "shifted", "shuffled", "silence", "source")
+
+
+def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluation:
+    """A mouth a frame, save where it was missed; open as the truth says; every second frame holds its drawing."""
+    number = np.arange(FRAMES)
+    truth = evaluation.truth_of(samples.path(name))
+    gone = np.isin(number, missed)
+    frames = pd.DataFrame(
+        {
+            "time": number / 25,
+            "shot": 0,
+            "best_score": np.where(gone, 0.2, 0.9) - number / 1000,
+            "missed": gone.astype(float),
+            "cause": np.where(gone, "profile", ""),
+            "cause_value": np.where(gone, 80.0, NAN),
+            "blur": np.where(gone, NAN, blur + number / 1000),
+            "outside": 0.5,
+            "drawing": number // 2,
+            "held": np.where(number, (number % 2).astype(float), NAN),
+            "mouth": np.where(gone, NAN, number),
+            "extra_mouth": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
+            "opened": np.where(gone, NAN, 1 - truth["openness"]),
+            "opened_source": truth["openness"],
+            **dict.fromkeys(("occluded", "luma", "contrast", "motion", "since_cut"), NAN),
+            "yaw": np.where(gone, 80.0, 3.0),
+            "face_size": 150.0,
+        },
+        index=pd.Index(number, name="frame"),
+    )
+    values = {"as is": 0.4, "shuffled": 0.1, "shifted": -0.1, "silence": NAN, "source": 0.9}
+    scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
+    scores.columns = ["score", "input", "value", "covered", "reason"]
+    curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
+    about = {"expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
+    clip = {"cadence_extra_mouth": 1.0, "cadence_mouth_ms": 40.0}
+    return evaluation.Evaluation(frames, scores, curves, clip, about)
+
+
+def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
+    """A run that put the clip back as it was."""
+    folder.mkdir(parents=True)
+    clip = samples.path(name)
+    file = {"file": str(clip), "sha256": samples.get(name).sha256}
+    info = {
+        "output": str(clip),  # absolute, so that the folder holds no copy
+        "settings": {},
+        "face": file | {"fps": "25"},
+        "speech": file,
+        "generator": {"provenance": "nothing: puts back what it was given", "sha256": None},
+        "detector": {"name": "by hand"},
+        "device": "cpu",
+        "versions": {"lipsync_lab": "0"},
+    }
+    (folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    number = np.arange(FRAMES)
+    gone = np.isin(number, missed)
+    columns = {"x1": 100.0, "y1": 120.0, "x2": 300.0, "y2": 300.0}
+    ledger = pd.DataFrame(
+        {"frame": number, "mouth_drawn": ~gone, **{k: np.where(gone, NAN, v) for k, v in columns.items()}}
+    )
+    ledger.to_csv(folder / "ledger.csv", index=False)
+    return runs.Run(folder)
+
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory) -> list[comparison.Examined]:
+    home, out = tmp_path_factory.mktemp("runs"), []
+    for case, missed, blur in zip(comparison.cases(HELLO), (list(range(10, 40)), []), (0.5, 0.2), strict=True):
+        run = a_run(home / case.name, case.name, missed)
+        out.append(comparison.Examined(case, run, examination(case.name, missed, blur), "the same sound"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def table(examined) -> pd.DataFrame:
+    return comparison.frames(examined)
+
+
+def test_cases_have_names_of_their_own_and_their_samples_domains():
+    some = comparison.cases(["drawn_hello", "a b/c d.mp4", "else/C D.mkv", "drawn_hello"], ["voice_umbrella"])
+    assert [case.name for case in some] == ["drawn_hello", "c_d", "C_D-2", "drawn_hello-2"]
+    assert [case.domain for case in some] == ["drawn", "", "", "drawn"]
+    assert {case.voice for case in some} == {"voice_umbrella"}
+    assert comparison.cases(["drawn_hello"])[0].voice == "drawn_hello"
+
+
+@pytest.mark.parametrize(
+    ("clips", "voices", "word"), [([], [], "no clips"), (["a", "b", "c"], ["x", "y"], "2 voices for 3")]
+)
+def test_clips_and_voices_that_do_not_match_are_refused(clips, voices, word):
+    with pytest.raises(ParameterError, match=word):
+        comparison.cases(clips, voices)
+
+
+def test_no_name_is_the_default_of_the_pipeline():
+    from lipsync_lab.pipeline import Pipeline
+
+    plain, named = Pipeline(), comparison.pipeline_of(None, None, {"threshold": 0.25})
+    assert (named.generator, named.finder.name) == (plain.generator, plain.finder.name)
+    assert named.settings.threshold == 0.25
+    assert comparison.pipeline_of("identity").weights.name == "identity"
+
+
+def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
+    asked = []
+
+    def evaluate(run, **judges):
+        asked.append(judges)
+        return examination(run.folder.name, [], 0.1)
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setitem(checkpoints.MODELS, evaluation.EXPERT, None)
+    monkeypatch.delitem(checkpoints.MODELS, evaluation.JUDGE, raising=False)
+    cases = comparison.cases([*HELLO, "drawn_baker"])
+    made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
+    with pytest.raises(ParameterError, match="no run of drawn_baker"):
+        comparison.examine(cases, made)
+    first, second = comparison.examine(cases[:2], made)
+    assert first.sound == second.sound
+    assert asked == [{"expert": evaluation.EXPERT, "judge": None}] * 2  # what did not come along is not asked for
+    other = audio.load(samples.path("drawn_baker"))
+    assert other.tobytes() != audio.load(samples.path("drawn_hello")).tobytes()
+
+
+def test_pairs_are_one_drawn_one_photographic_and_one_sound(examined):
+    drawn, photographic = examined
+    assert comparison.pairs(examined) == {"drawn_hello | astronaut_hello": HELLO}
+    assert comparison.pairs([drawn, drawn]) == {}
+    other = comparison.Examined(photographic.case, photographic.run, photographic.found, "another")
+    assert comparison.pairs([drawn, other]) == {}
+    assert set(comparison.frames([drawn, other])["pair"]) == {""}
+
+
+def test_frames_are_all_there_and_say_whose_they_are(table):
+    assert table.columns[:4].tolist() == ["clip", "domain", "pair", "frame"]
+    assert len(table) == 2 * FRAMES
+    assert table.groupby("clip")["domain"].unique().map(list).to_dict() == {
+        "drawn_hello": ["drawn"],
+        "astronaut_hello": ["photographic"],
+    }
+    assert set(table["pair"]) == {"drawn_hello | astronaut_hello"}
+
+
+def test_misses_in_numbers(table):
+    numbers = comparison.missed(table)
+    assert numbers.loc["drawn_hello"].tolist() == ["drawn", 88, 30, 30 / 88, 1, 30]
+    assert numbers.loc["astronaut_hello"].tolist() == ["photographic", 88, 0, 0, 0, 0]
+    why = comparison.causes(table).set_index(["domain", "cause"])["misses"]
+    assert why["drawn", "profile"] == 30
+    assert why.sum() == 30
+
+
+def test_a_clip_without_a_face_misses_none(table):
+    nobody = table[table["clip"] == "drawn_hello"].assign(clip="nobody", missed=NAN, cause="", pair="")
+    numbers = comparison.missed(pd.concat([nobody, table], ignore_index=True))
+    assert numbers.loc["nobody", ["frames", "missed", "runs", "longest"]].tolist() == [0, 0, 0, 0]
+    assert np.isnan(numbers.loc["nobody", "share"])
+    assert comparison.missed(nobody).loc["nobody", "runs"] == 0
+    assert set(comparison.hardest(pd.concat([nobody, table], ignore_index=True))["clip"]) == set(HELLO)
+
+
+def test_the_recorded_detector_is_counted_as_the_study_counts_it():
+    numbers = comparison.missed(comparison.recorded())
+    boxes = json.loads(study.PATH.read_text(encoding="utf-8"))
+    assert numbers["missed"].to_dict() == {clip: one["boxes"].count(None) for clip, one in boxes.items()}
+    assert (numbers["missed"].sum(), numbers["frames"].sum()) == (284, 1563)
+    # by text: a letter a frame
+    strips = {clip: "".join("x" if box is None else " " for box in one["boxes"]) for clip, one in boxes.items()}
+    assert numbers["longest"].to_dict() == {
+        clip: max(map(len, strip.split())) if "x" in strip else 0 for clip, strip in strips.items()
+    }
+    assert numbers["runs"].to_dict() == {clip: len(strip.split()) for clip, strip in strips.items()}
+
+
+def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float, float] = (2, 3)) -> pd.DataFrame:
+    """Two matched pairs of two seconds, with a constant seam; the second second is higher by 2 on the drawn side."""
+    rows = []
+    for pair in range(2):
+        for domain, level in (("drawn", drawn[pair]), ("photographic", photographic[pair])):
+            for frame in range(50):
+                extra = 2.0 * (frame >= 25 and domain == "drawn")
+                rows.append((f"{domain}{pair}", domain, f"pair {pair}", frame, frame / 25, frame >= 25, level + extra))
+    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "seam"])
+
+
+def seam(table: pd.DataFrame, by: str) -> pd.Series:
+    found = comparison.differences(table, by)
+    assert found["measure"].tolist() == ["seam"]
+    return found.iloc[0]
+
+
+def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
+    # of two, a quarter of the resamples draws the first twice, a quarter the second
+    row = seam(two_pairs(), "pair")
+    assert (row["drawn"], row["photographic"], row["difference"]) == (8, 2.5, 5.5)
+    assert (row["low"], row["high"]) == (4, 7)
+    assert (row["drawn_units"], row["photographic_units"], row["reason"]) == (2, 2, "")
+
+
+def test_by_second_pairs_stay_together():
+    # differences 3, 5, 6, 8: of 256 resamples 1 is all 3, and 4 are three 3 and a 5, so that 2.5 % lies beyond these
+    row = seam(two_pairs(), "second")
+    assert row["drawn_units"] == 4
+    every = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
+    assert (row["low"], row["high"]) == tuple(np.quantile(every, (0.025, 0.975), method="inverted_cdf"))
+
+
+def test_by_shot_either_side_is_drawn_by_itself():
+    table = two_pairs().assign(pair="", shot=0)
+    row = seam(table, "shot")
+    # means 6 and 10 against 2 and 3: one resample of 16 is as low as 6 - 3, one as high as 10 - 2
+    assert (row["low"], row["high"]) == (3, 8)
+    assert (row["drawn_units"], row["photographic_units"]) == (2, 2)
+    assert np.isnan(seam(table, "pair")["difference"])  # which nothing is without pairs
+
+
+def test_one_unit_gives_a_difference_and_no_interval():
+    row = seam(two_pairs().query("pair == 'pair 0'"), "pair")
+    assert row["difference"] == 4
+    assert np.isnan(row["low"])
+    assert np.isnan(row["high"])
+    assert row["reason"] == "an interval needs two pairs on either side: 1 drawn, 1 photographic"
+
+
+def test_a_unit_that_one_side_does_not_know_is_left_out():
+    table = two_pairs()
+    table.loc[(table["domain"] == "photographic") & (table["pair"] == "pair 1"), "seam"] = NAN
+    assert seam(table, "pair")["drawn"] == 6  # and not 8, with the pair whose other half is missing
+    assert seam(table, "shot")["drawn_units"] == 4
+
+
+def test_intervals_are_the_same_every_time_and_narrower_at_a_lower_level():
+    table = two_pairs()
+    pd.testing.assert_frame_equal(comparison.differences(table, "second"), comparison.differences(table, "second"))
+    narrow = comparison.differences(table, "second", level=0.5).iloc[0]
+    assert narrow["high"] - narrow["low"] < seam(table, "second")["high"] - seam(table, "second")["low"]
+
+
+def test_one_table_holds_every_units_interval():
+    apart = pd.concat([comparison.differences(two_pairs(), by) for by in comparison.UNITS], ignore_index=True)
+    row = comparison.intervals(apart).loc["visible seam"]
+    assert row[["drawn", "photographic", "difference"]].tolist() == [8, 2.5, 5.5]
+    assert row["interval by pair"] == "4.000 to 7.000"
+    alone = two_pairs().query("pair == 'pair 0'")
+    apart = pd.concat([comparison.differences(alone, by) for by in comparison.UNITS], ignore_index=True)
+    row = comparison.intervals(apart).loc["visible seam"]
+    assert row["interval by pair"] == ""
+    assert row["interval by second"] == "3.000 to 5.000"
+
+
+def test_an_unknown_unit_is_refused():
+    with pytest.raises(ParameterError, match="no differences by 'minute'"):
+        comparison.differences(two_pairs(), "minute")
+
+
+def test_failing_counts_only_where_it_can_be_told(table):
+    found = comparison.failing(table).set_index(["kind", "domain"])
+    assert found.loc[("missed face", "drawn"), ["covered", "frames"]].tolist() == [88, 30]
+    assert found.loc[("blurred mouth", "drawn"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
+    # 0.2 and a thousandth a frame: nowhere above 0.35
+    assert found.loc[("blurred mouth", "photographic"), ["covered", "frames"]].tolist() == [88, 0]
+    assert found.loc[("visible seam", "drawn"), "covered"] == 0
+    assert np.isnan(found.loc[("visible seam", "drawn"), "share"])
+    assert len(found) == 2 * len(failures.KINDS)
+
+
+def test_examples_are_the_worst_frames_apart_from_each_other(examined):
+    found = comparison.examples(examined, "blurred mouth", most=2)
+    assert [(one.clip, one.frame) for one in found] == [
+        *(("drawn_hello", frame) for frame in (87, 75)),
+        *(("astronaut_hello", frame) for frame in (87, 75)),
+    ]
+    assert found[0].value == pytest.approx(0.587)
+    assert found[0].source.shape == found[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
+    assert np.array_equal(found[0].source, found[0].output)
+    whole = comparison.examples(examined[:1], "changed outside the box")[0]
+    assert whole.kind == failures.kind("changed outside the box")
+    assert comparison.examples(examined, "visible seam") == []
+    with pytest.raises(ParameterError, match="unknown kind"):
+        comparison.examples(examined, "ugliness")
+
+
+def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
+    one = examined[0]
+    frames = one.found.frames.assign(outside=np.where(one.found.frames.index == 20, 1.0, 0.0))
+    found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "clip", "about")))
+    shown = comparison.examples([comparison.Examined(one.case, one.run, found, "")], "changed outside the box")
+    assert [(some.frame, some.source.shape) for some in shown] == [(20, (384, 384, 3))]
+
+
+def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
+    hard = comparison.hardest(table, most=3)
+    assert hard[["clip", "frame"]].to_numpy().tolist() == [
+        *(["drawn_hello", frame] for frame in (39, 27, 15)),
+        *(["astronaut_hello", frame] for frame in (87, 75, 63)),
+    ]
+
+
+class Seer:
+    """Finds the true face in the frames of one kind of clip alone."""
+
+    name, identity, looks = "seer", {}, True
+
+    def detect(self, frames, first=0):
+        sure = 0.9 if frames[0, 0, 0].mean() > 200 else 0.4
+        return [[Detection(Box(127, 131, 283, 275), sure)] for _ in frames]
+
+
+def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
+    from lipsync_lab import detection
+
+    monkeypatch.setattr(detection, "load", lambda name: Seer())
+    looked = comparison.look(examined, ["seer", None])
+    assert list(looked) == ["seer"]  # named twice, it looks once
+    assert {clip: len(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, FRAMES)
+    found = comparison.recall(examined[:1], looked)
+    score = looked["seer"]["drawn_hello"][0][0].score
+    share = found.set_index("threshold")["recall"]
+    assert share[0.0] > 0.9  # the head hardly moves
+    assert share[share.index >= score].eq(0).all()
+    assert found["frames"].eq(FRAMES).all()
+
+
+def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
+    drawn, photographic = examined
+    as_drawn = comparison.Examined(
+        comparison.Case("astronaut_hello", "astronaut_hello", "", "drawn"), photographic.run, photographic.found, ""
+    )
+    truths = {one.case.name: evaluation.truth_of(one.face) for one in examined}
+    boxes = {
+        name: [
+            [Detection(Box(*row), 0.8)]
+            for row in truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
+        ]
+        for name, truth in truths.items()
+    }
+    boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
+    found = comparison.recall([drawn, as_drawn], {"truth": boxes}).set_index("threshold")
+    assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [0.5, 2 * FRAMES, 0]
+
+
+def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
+    curves = comparison.opening_curves(examined)
+    at_zero = curves[curves["offset"] == 0].set_index(["clip", "input"])["correlation"]
+    for clip in HELLO:
+        assert at_zero[clip, "source"] > 0.5
+        assert at_zero[clip, "output"] < 0  # made up as the source's opposite
+        assert abs(at_zero[clip, "shuffled"]) < 0.4
+    assert comparison.sync_curves(examined).empty
+
+
+def test_closures_are_those_of_the_truth(examined):
+    sounds = comparison.closures(examined)
+    truth = evaluation.truth_of(samples.path("drawn_hello"))["phoneme"].fillna("").tolist()
+    spoken = [
+        one for number, one in enumerate(truth) if one[:1] in {*"mbp"} and (not number or truth[number - 1] != one)
+    ]
+    of_source = sounds.query("clip == 'drawn_hello' and input == 'source'")
+    assert of_source["symbol"].tolist() == spoken
+    assert spoken
+    assert of_source["closed"].all()
+    assert not sounds.query("input == 'output'")["closed"].any()
+    for row in of_source.itertuples():
+        assert set(truth[row.first : row.last + 1]) == {row.symbol}
+
+
+def test_another_voice_has_no_closures_in_this_truth(examined, tmp_path):
+    one = examined[0]
+    run = a_run(tmp_path / "other", "drawn_hello", [])
+    info = run.info | {"speech": {"file": "x", "sha256": "another"}}
+    (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    assert comparison.closures([comparison.Examined(one.case, run, one.found, "")]).empty
+
+
+def test_mouths_that_were_seen_from_beginning_to_end(examined):
+    table = comparison.mouths(examined)
+    assert table["ms"].to_numpy() == pytest.approx(40)
+    # the first and last of the clip, and those beside the miss, may have stood longer
+    assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "drawn_hello": 54}
+    beat = comparison.rhythm(examined)
+    assert beat.loc["astronaut_hello", ["drawings_per_second", "mouths_per_second"]].tolist() == pytest.approx(
+        [12.5, 25]
+    )
+
+
+def test_overview_and_provenance_say_everything_once(examined):
+    table = comparison.overview(examined)
+    assert table.loc["drawn_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
+    assert table.loc["drawn_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
+    assert "expert" not in table  # judged nowhere
+    facts = comparison.provenance(examined)["value"]
+    assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
+    assert facts["judge: expert"] == "syncnet-lab: not here"
+    assert facts["judge: lse"] == "own: 77"
+    for clip in HELLO:
+        assert facts[f"{clip}: voice"] == f"SHA-256 {samples.get(clip).sha256}"
+
+
+def test_loudness_is_a_number_a_frame(examined):
+    level = comparison.loudness(examined[0])
+    assert level.shape == (FRAMES,)
+    assert level.max() < 0
+    assert level.min() < -40
+
+
+def test_findings_are_the_numbers(examined, table):
+    said = findings.of_misses(table, comparison.recorded())
+    assert "drawn: no face was found in **30 of 88** frames" in said
+    assert "photographic: no face was found in **0 of 88** frames" in said
+    assert "For 30 of 30 missed frames truth or pixels name a cause" in said
+    assert "**284 of 1563** frames (18.2%) of 10 drawn clips. 6 of the clips have a miss" in said
+    said = findings.of_mouths(examined, pd.Series([True, False]))
+    assert "drawn: most common is **blurred mouth**, in 58 of the 58 frames" in said
+    assert "photographic: no measure of the picture passes its bound" in said
+    assert "1 of 2 planted faults" in said
+    said = findings.of_timing(examined)
+    assert "drawn_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
+    assert "mouth of the output closes 0 of" in said
+    assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in said
+
+
+def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(examined, table):
+    apart = pd.concat([comparison.differences(table, by) for by in comparison.UNITS])
+    said = findings.of_domains(examined, apart).splitlines()
+    assert said[0] == "- 1 matched pair."
+    assert (
+        said[3] == "- By pair nothing can be told: an interval needs two pairs on either side: 1 drawn, 1 photographic."
+    )
+    assert "worse on the drawn side: **blurred mouth**; worse on the photographic side: **none**" in said[4]
+    # misses lie in two of the four seconds, so that resamples without any are common
+    assert "missed face" not in said[4]
+    assert said[5].startswith("- By shot nothing can be told")
