@@ -296,9 +296,9 @@ def _read(folder: Path, key: str) -> Evaluation | None:
         return None
     clip = {name: float("nan") if value is None else value for name, value in about.pop("clip").items()}
     frames = pd.read_csv(folder / "frames.csv", index_col="frame", keep_default_na=True)
-    frames["cause"] = frames["cause"].fillna("")
+    frames["cause"] = frames["cause"].astype(object).fillna("")
     scores = pd.read_csv(folder / "scores.csv")
-    scores["reason"] = scores["reason"].fillna("")
+    scores["reason"] = scores["reason"].astype(object).fillna("")
     return Evaluation(frames, scores, pd.read_csv(folder / "curves.csv"), clip, about["judges"])
 
 

@@ -66,8 +66,8 @@ def test_static_is_a_flag_that_also_takes_a_word(place, words, static):
 def test_defaults_say_what_made_the_picture(place, capsys):
     assert cli.main(DUB) == 0
     out = capsys.readouterr()
-    assert "untrained" in out.out
-    assert "lbpcascade" in out.out
+    assert "wav2lip-lab: this project's own small model" in out.out
+    assert "s3fd-lab" in out.out
     assert (place / "results" / "result_voice.mp4").is_file()
     assert (place / "results" / "result_voice" / "ledger.csv").is_file()
     assert "draw:" in out.err, "a progress bar"

@@ -173,13 +173,18 @@ def test_analysis_size_gives_boxes_of_the_clip(frames):
     assert at_analysis_size(Corner(), big, 0, 800)[0][0].box == Box(50, 100, 250, 200)
 
 
-def test_default_takes_s3fd_where_it_lies(tmp_path, monkeypatch):
+def test_the_default_is_the_same_whatever_else_lies_there(tmp_path, monkeypatch):
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path))
-    assert detection.default() == "lbp"
     (tmp_path / checkpoints.MODELS["s3fd"].file).write_bytes(b"not the weights")
-    assert detection.default() == "s3fd"
+    assert detection.default() == "s3fd-lab"
+    assert detection.load().name == "s3fd-lab"
     with pytest.raises(CheckpointError, match="619a316812"):
-        detection.load()
+        detection.load("s3fd")
+
+
+def test_s3fd_takes_pictures_that_are_smaller_than_its_steps():
+    found = detection.load("s3fd-lab").detect(np.zeros((2, 3, 5, 3), np.uint8))
+    assert [isinstance(row, list) for row in found] == [True, True]
 
 
 def test_an_unknown_detector_is_told_all_that_there_are():

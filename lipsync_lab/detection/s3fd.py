@@ -15,6 +15,9 @@ FLOOR = 0.05
 #: Of two boxes that overlap by more than this (IoU), the better one stays, as published.
 NMS_IOU = 0.3
 
+#: Least height and width that the network takes, in pixels.
+_LEAST = 64
+
 
 class S3FDDetector:
     """S3FD with weights by name or path.
@@ -47,8 +50,11 @@ class S3FDDetector:
 
         # published habit: RGB is handed in, the BGR means are subtracted
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
+        # the network halves its input five times: what is smaller gets a rim of the mean colour
+        rim = [max(0, _LEAST - side) for side in pixels.shape[:1:-1]]
         with torch.inference_mode():
-            boxes = decode(self.model(pixels - pixels.new_tensor(MEANS).view(1, 3, 1, 1))).cpu().numpy()
+            pixels = torch.nn.functional.pad(pixels - pixels.new_tensor(MEANS).view(1, 3, 1, 1), (0, rim[0], 0, rim[1]))
+            boxes = decode(self.model(pixels)).cpu().numpy()
         return [candidates(row) for row in boxes]
 
 

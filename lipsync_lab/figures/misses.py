@@ -99,6 +99,7 @@ def miss_lengths(runs: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     if domains:
         legend_above(ax)
     else:
+        ax.set(xlim=(-0.6, len(names) - 0.4), ylim=(0, 1), yticks=[])
         ax.text(0.5, 0.5, "nothing was missed", transform=ax.transAxes, ha="center", va="center", color=INK)
     return ax
 

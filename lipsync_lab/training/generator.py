@@ -91,7 +91,7 @@ class GeneratorTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         recipe, numbers, network = self.recipe, {}, self.networks["generator"]
-        if self.synced(step):
+        if self.synced(step) and recipe.sync_from > 0:
             # few clips are in such a batch, five frames of each: its means and variances would be theirs alone
             _keep_statistics(network)
         sync = recipe.sync if self.synced(step) and self.expert is not None else 0.0
