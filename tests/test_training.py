@@ -420,12 +420,21 @@ def test_what_is_seen_moves_with_its_boxes():
     assert (face[0, 60:72, 20:44] == 0).all()
 
 
-def test_silence_stays_silence_however_loud():
+def test_silence_stays_silence_however_it_is_heard():
     mels = np.full((2, 80, 16), -4, np.float32)
     mels[1] = 1
-    louder = {float(windows.louder(mels, np.random.default_rng(seed))[1, 0, 0]) for seed in range(9)}
-    assert len(louder) == 9
-    assert all((windows.louder(mels, np.random.default_rng(seed))[0] == -4).all() for seed in range(9))
+    heard = {float(windows.heard(mels, np.random.default_rng(seed))[1, 0, 0]) for seed in range(9)}
+    assert len(heard) == 9
+    assert all((windows.heard(mels, np.random.default_rng(seed))[0] == -4).all() for seed in range(9))
+    assert (mels[1] == 1).all()
+
+
+def test_another_throat_has_its_resonances_elsewhere():
+    mels = np.full((1, 80, 16), -2, np.float32)
+    mels[:, 38:43] = 2
+    peaks = [int(windows.heard(mels, np.random.default_rng(seed))[0, :, 0].argmax()) for seed in range(60)]
+    assert min(peaks) in range(34, 38)
+    assert max(peaks) in range(41, 48)
 
 
 def test_clips_are_drawn_by_their_kinds_share(clips):
@@ -702,6 +711,21 @@ def test_a_time_limit_stops_with_the_state_saved(clips, tmp_path: Path):
     loop.train(task, tmp_path, minutes=0.0, progress=lambda *told: seen.append(told))
     assert loop.read_state(tmp_path / "state.pt")["step"] == 1
     assert seen == [("train reader", 0, 50), ("train reader", 1, 50)]
+
+
+def test_training_begins_with_given_weights_and_the_card_says_so(clips, tmp_path: Path):
+    recipe = ReaderRecipe(schedule(2), faces=4, channels=2)
+    loop.train(reader.ReaderTask(recipe, clips), tmp_path / "first")
+    task = reader.ReaderTask(recipes.changed(recipe, seed=5), clips)
+    assert work._begin(task, tmp_path / "first") == "first"
+    given = loop.read_state(tmp_path / "first" / "state.pt")["averages"]["reader"]
+    for name, value in task.networks["reader"].state_dict().items():
+        torch.testing.assert_close(value, given[f"module.{name}"], rtol=0, atol=0)
+    loop.train(task, tmp_path / "second", begun_from="first")
+    assert loop.read_state(tmp_path / "second" / "state.pt")["begun_from"] == "first"
+    wider = reader.ReaderTask(ReaderRecipe(schedule(2), faces=4, channels=3), clips)
+    with pytest.raises(ParameterError, match="another width"):
+        work._begin(wider, tmp_path / "first")
 
 
 def test_half_precision_runs_and_a_loss_that_is_no_number_stops(clips):

@@ -77,6 +77,7 @@ def _train_flags(parser: argparse.ArgumentParser) -> None:
     _recipe_flag(add)
     add("--expert", metavar="MODEL", help="for the generator: run's folder, file or name")
     add("--generator", metavar="MODEL", help="for quality: run's folder, file or name")
+    add("--weights", metavar="MODEL", help="begin with these instead of random ones: run's folder, file or name")
     add("--device", default="cpu", help="cpu or cuda (cpu)")
     add("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="auto: bf16 where it is quick")
     add("--minutes", type=float, help="stop after so long; the same command goes on")
@@ -84,7 +85,7 @@ def _train_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace, progress: Progress) -> int:
-    names = ("recipe", "expert", "generator", "device", "precision", "minutes")
+    names = ("recipe", "expert", "generator", "weights", "device", "precision", "minutes")
     given = {name: getattr(options, name) for name in names}
     clash = sorted(set(given) & {name for name, _ in options.set})
     if clash:

@@ -22,7 +22,7 @@ from lipsync_lab.networks.syncnet import SyncNetColor
 from lipsync_lab.training.data import Clip
 from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
 from lipsync_lab.training.recipes import ExpertRecipe
-from lipsync_lab.training.windows import WINDOW, Choice, louder, off_sync, seen
+from lipsync_lab.training.windows import WINDOW, Choice, heard, off_sync, seen
 
 #: Pairs of held-out windows that are judged at once, and clips that the check in training looks at.
 _AT_ONCE, _CHECKED = 64, 96
@@ -90,7 +90,7 @@ class ExpertTask:
             sounds = clip.windows(starts)
             faces.append(some.reshape(recipe.windows, WINDOW, *some.shape[1:]))
             off.append(off_sync(starts, sounds, recipe.least_shift, recipe.least_difference))
-            mels.append(louder(sounds, rng))
+            mels.append(heard(sounds, rng))
         found = {"faces": faces, "mels": mels, "off": off, "openness": openness}
         return {name: np.stack(some) for name, some in found.items()}
 

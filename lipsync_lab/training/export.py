@@ -121,6 +121,7 @@ def export(
         "width": f"{width:g} of the published network's channels, "
         f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million numbers",
         "steps": f"{state['step']} of {recipe['schedule']['steps']}",
+        "begun from": state["begun_from"] or "random weights",
         "time": f"{state['seconds'] / 60:.0f} minutes of training",
         "device": device or f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
     }

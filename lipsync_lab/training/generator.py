@@ -20,7 +20,7 @@ from lipsync_lab.training.data import Clip
 from lipsync_lab.training.expert import log_loss, stacked
 from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
 from lipsync_lab.training.recipes import GeneratorRecipe
-from lipsync_lab.training.windows import WINDOW, Choice, louder, reference, seen
+from lipsync_lab.training.windows import WINDOW, Choice, heard, reference, seen
 
 #: Where the mouth of a filmed face is looked for: nobody has measured it (x1, y1, x2, y2 of 96 pixels).
 FILM_MOUTH = (24.0, 58.0, 72.0, 90.0)
@@ -78,8 +78,8 @@ class GeneratorTask:
         faces, boxes = seen(faces, np.concatenate([boxes, boxes]), rng)
         if rng.random() < _SAME_ABOVE:
             faces[frames:, : FACE_SIZE // 2] = faces[:frames, : FACE_SIZE // 2]
-        # one loudness for what is drawn from and what is judged by
-        mels = louder(np.concatenate([clip.windows(start + index, self.recipe.lead), clip.windows([start])]), rng)
+        # what is drawn from and what is judged by sound alike
+        mels = heard(np.concatenate([clip.windows(start + index, self.recipe.lead), clip.windows([start])]), rng)
         return {
             "target": faces[:frames],
             "reference": faces[frames:],
@@ -98,8 +98,8 @@ class GeneratorTask:
         quality = recipe.quality if self.synced(step) else 0.0
         target, mels = pixels(batch["target"]), batch["mels"].flatten(0, 1).unsqueeze(1)
         openness, judge = batch["openness"].flatten(), self.networks.get("quality")
-        heard = []
-        with network.audio_encoder.register_forward_hook(lambda _, __, embedding: heard.append(embedding)):
+        embedded = []
+        with network.audio_encoder.register_forward_hook(lambda _, __, embedding: embedded.append(embedding)):
             drawn = network(mels, masked_pair(target, pixels(batch["reference"]))).float()
         away = (drawn - target).abs()
         inside = within(batch["mouth"].flatten(0, 1))
@@ -107,8 +107,8 @@ class GeneratorTask:
         numbers["mouth"] = (away * inside).sum() / (3 * inside.sum()).clamp(min=1)
         loss = (1 - sync - quality) * (numbers["l1"] + recipe.mouth * numbers["mouth"])
         if recipe.hints:
-            heard = heard[0].flatten(1).float()
-            numbers["hints"] = self._hints(heard, openness)
+            embedded = embedded[0].flatten(1).float()
+            numbers["hints"] = self._hints(embedded, openness)
             loss = loss + recipe.hints * numbers["hints"]
         if sync:
             audio, face = self.expert(batch["sync_mel"].unsqueeze(1), stacked(drawn[:, :, FACE_SIZE // 2 :]))
@@ -119,17 +119,17 @@ class GeneratorTask:
             loss = loss + quality * numbers["perceptual"]
         yield "generator", loss, numbers
         if recipe.hints:
-            yield "hints", self._hints(heard.detach(), openness), {}
+            yield "hints", self._hints(embedded.detach(), openness), {}
         if quality:
             real, false = (judge(faces.unsqueeze(2)) for faces in (target, drawn.detach()))
             loss = (log_loss(real, 1.0).mean() + log_loss(false, 0.0).mean()) / 2
             yield "quality", loss, {"judge": loss}
 
-    def _hints(self, heard: Tensor, openness: Tensor) -> Tensor:
+    def _hints(self, embedded: Tensor, openness: Tensor) -> Tensor:
         known = ~openness.isnan()
         if not known.any():
-            return heard.sum() * 0
-        said = self.networks["hints"](heard[known]).float()[:, 0]
+            return embedded.sum() * 0
+        said = self.networks["hints"](embedded[known]).float()[:, 0]
         return nn.functional.smooth_l1_loss(said, openness[known], beta=0.1)
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:

@@ -117,6 +117,7 @@ def train(
     device: str = "cpu",
     precision: str = "auto",
     minutes: float | None = None,
+    begun_from: str = "",
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> dict[str, nn.Module]:
     """Train a task to the end of its schedule, from where it was left.
@@ -132,6 +133,9 @@ def train(
         Of the forward pass; "auto" is bfloat16 where that is quick.
     minutes : float, optional
         Stop after so long, with the state saved; the schedule does not change.
+    begun_from : str
+        Whose weights the task's networks have at the first step, in words for the card; their own random ones if not
+        given. A state that is taken up keeps what it was told.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -154,7 +158,7 @@ def train(
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
     schedule, out = task.recipe.schedule, Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(task, schedule, device)
+    run = _Run(task, schedule, device, begun_from)
     run.load(out / STATE)
     log = _Log(out / LOG, run.step)
     started, before = time.perf_counter(), run.seconds
@@ -203,12 +207,12 @@ def _ahead(task: Task, schedule: Schedule, first: int) -> Iterator[tuple[int, di
 class _Run:
     """Networks, their running means and optimisers, and how far they are."""
 
-    def __init__(self, task: Task, schedule: Schedule, device: str):
+    def __init__(self, task: Task, schedule: Schedule, device: str, begun_from: str = ""):
         import torch
         from torch.optim.swa_utils import AveragedModel
 
         self.task, self.schedule, self.device = task, schedule, device
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.begun_from = 0, 0.0, begun_from
         self.averages, self.optimisers = {}, {}
         for name, network in task.networks.items():
             network.to(device, memory_format=torch.channels_last).train()
@@ -252,6 +256,7 @@ class _Run:
         parts = {"networks": self.task.networks, "averages": self.averages, "optimisers": self.optimisers}
         content = {kind: {name: one.state_dict() for name, one in some.items()} for kind, some in parts.items()}
         content |= {"step": self.step, "seconds": self.seconds, "kind": self.task.kind, "recipe": self._recipe()}
+        content["begun_from"] = self.begun_from
         part = path.with_suffix(".part")
         torch.save(content, part)
         part.replace(path)
@@ -269,7 +274,7 @@ class _Run:
         for kind, some in parts.items():
             for name, one in some.items():
                 one.load_state_dict(content[kind][name])
-        self.step, self.seconds = content["step"], content["seconds"]
+        self.step, self.seconds, self.begun_from = content["step"], content["seconds"], content["begun_from"]
 
     def _recipe(self) -> dict[str, Any]:
         return plain(asdict(self.task.recipe))
@@ -292,7 +297,7 @@ def plain(value: Any) -> Any:
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """What a run has saved: networks, averages, optimisers, step, seconds, kind, recipe.
+    """What a run has saved: networks, averages, optimisers, step, seconds, kind, recipe, begun_from.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from lipsync_lab.training.expert import auc, log_loss
 from lipsync_lab.training.generator import draw, fresh_judge
 from lipsync_lab.training.loop import device_of, pixels, tensor
 from lipsync_lab.training.recipes import QualityRecipe
-from lipsync_lab.training.windows import Choice, louder, reference, seen
+from lipsync_lab.training.windows import Choice, heard, reference, seen
 
 FAULTS = ("blur", "seam", "colour")
 #: Strengths at which faults are measured; 0 is the face as it was.
@@ -108,7 +108,7 @@ class QualityTask:
             # whether the picture as a whole is soft or noisy is the clip's affair: no mirrored copy is resampled
             pair, _ = seen(clip.faces[[at, reference(rng, len(clip), at, 1)]], np.zeros((2, 4)), rng)
             # sounds of any moment: what is judged is the picture
-            mels.append(louder(clip.windows([int(rng.integers(len(clip)))], self.lead), rng)[0])
+            mels.append(heard(clip.windows([int(rng.integers(len(clip)))], self.lead), rng)[0])
             strength = float(rng.uniform(0.1, 1.0))
             broken.append(spoilt(pair[0], FAULTS[rng.integers(len(FAULTS))], strength, rng))
             strengths.append(strength)

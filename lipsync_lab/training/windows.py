@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lipsync_lab.audio import MAX_ABS
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.training.data import Clip
@@ -123,7 +124,28 @@ def tones(rng: np.random.Generator) -> np.ndarray:
     return np.clip(255 * gain * levels**gamma, 0, 255).round().astype(np.uint8)[None]
 
 
-def louder(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mel windows of a voice that is louder or softer by up to six decibels; silence stays silence."""
-    shift = np.float32(rng.uniform(-0.48, 0.48))
-    return np.where(mels > -4, np.clip(mels + shift, -4, 4), mels)
+def heard(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sounds of one clip as another throat, and another microphone, would bring them.
+
+    All of them get the same: every resonance higher or lower by up to a tenth (a shorter or longer vocal tract, as in
+    Jaitly and Hinton 2013), the treble stronger or weaker against the bass, all of it louder or softer by up to six
+    decibels. Silence stays silence.
+
+    Parameters
+    ----------
+    mels : ndarray, float32, (N, 80, 16)
+
+    Returns
+    -------
+    ndarray, float32, (N, 80, 16)
+        A new array.
+    """
+    bands = np.arange(mels.shape[1])
+    if rng.random() < 0.7:
+        at = np.minimum(bands * rng.uniform(0.9, 1.1), bands[-1])
+        low = np.minimum(at.astype(int), bands[-1] - 1)
+        share = (at - low).astype(np.float32)[:, None]
+        mels = mels[:, low] * (1 - share) + mels[:, low + 1] * share
+    tilt = rng.uniform(-0.4, 0.4) * (bands / bands[-1] - 0.5)
+    shift = (rng.uniform(-0.48, 0.48) + tilt).astype(np.float32)[:, None]
+    return np.where(mels > -MAX_ABS, np.clip(mels + shift, -MAX_ABS, MAX_ABS), mels)

@@ -113,6 +113,7 @@ def train(
     recipe: str = "small-cpu",
     expert: str | Path | None = None,
     generator: str | Path | None = None,
+    weights: str | Path | None = None,
     device: str = "cpu",
     precision: str = "auto",
     minutes: float | None = None,
@@ -134,6 +135,9 @@ def train(
         For the generator: a run's folder, a file of weights, or a model's name.
     generator : path, optional
         The same, for the quality discriminator.
+    weights : path, optional
+        The same, for what is trained: it begins with these weights instead of random ones, and has their width. A run
+        that is taken up goes on with its own.
     device, precision, minutes, progress
         See `loop.train`.
     changes
@@ -151,8 +155,22 @@ def train(
         raise ParameterError(f"there is nothing to train by the name of {what!r}; take {', '.join(TRAINED)}")
     numbers = changed(getattr(_recipe(recipe), what), **changes)
     task = _task(what, numbers, Path(data), expert, generator, device)
-    loop.train(task, out, device=device, precision=precision, minutes=minutes, progress=progress)
+    begun_from = "" if weights is None else _begin(task, weights)
+    loop.train(task, out, device=device, precision=precision, minutes=minutes, begun_from=begun_from, progress=progress)
     return Path(out) / loop.LOG
+
+
+def _begin(task, weights: str | Path) -> str:
+    """Give the task's network these weights; returns what the card says of them."""
+    mine, theirs = task.networks[task.kind], network_of(task.kind, weights)[0]
+    wrong = [name for name, value in theirs.state_dict().items() if mine.state_dict()[name].shape != value.shape]
+    if wrong:
+        raise ParameterError(
+            f"{weights}: has another width than the {task.recipe.width:g} of the recipe ({wrong[0]} differs); set the "
+            "width that these weights have (--set width=...)"
+        )
+    mine.load_state_dict(theirs.state_dict())
+    return Path(weights).name
 
 
 def _task(what: str, numbers, data: Path, expert, generator, device: str):
