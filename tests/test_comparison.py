@@ -11,7 +11,7 @@ import pytest
 
 from lipsync_lab import audio, checkpoints, comparison, evaluation, failures, runs, samples, study
 from lipsync_lab.comparison import findings
-from lipsync_lab.detection import Detection
+from lipsync_lab.detection import Detection, record
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 
@@ -80,6 +80,8 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
         {"frame": number, "mouth_drawn": ~gone, **{k: np.where(gone, NAN, v) for k, v in columns.items()}}
     )
     ledger.to_csv(folder / "ledger.csv", index=False)
+    boxes = [[] if at in missed else [Detection(Box(127, 131, 283, 275 + at / 100), 0.9)] for at in range(FRAMES)]
+    record.write(folder / "detections.json", record.Record(tuple(boxes), detector=info["detector"]))
     return runs.Run(folder)
 
 
@@ -333,13 +335,37 @@ def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
     monkeypatch.setattr(detection, "load", lambda name: Seer())
     looked = comparison.look(examined, ["seer", None])
     assert list(looked) == ["seer"]  # named twice, it looks once
-    assert {clip: len(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, FRAMES)
+    assert {clip: list(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
     found = comparison.recall(examined[:1], looked)
     score = looked["seer"]["drawn_hello"][0][0].score
     share = found.set_index("threshold")["recall"]
     assert share[0.0] > 0.9  # the head hardly moves
     assert share[share.index >= score].eq(0).all()
     assert found["frames"].eq(FRAMES).all()
+
+
+def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_again(examined, monkeypatch):
+    from lipsync_lab import detection
+
+    class Own(Seer):
+        name = "by hand"
+
+        def detect(self, frames, first=0):
+            raise AssertionError("what it found is recorded")
+
+    monkeypatch.setattr(detection, "load", lambda name: {"own": Own(), "seer": Seer()}[name])
+    also = pd.DataFrame({"clip": ["drawn_hello"], "frame": [7]})
+    looked = comparison.look(examined[:1], ["own", "seer"], every=10, also=also)
+    numbers = sorted({*range(0, FRAMES, 10), 7})
+    for by_clip in looked.values():
+        assert list(by_clip["drawn_hello"]) == numbers
+    [seventh] = looked["by hand"]["drawn_hello"][7]
+    assert seventh.box.y2 == pytest.approx(275.07)
+    # each frame is compared with its own row of the truth
+    truth = evaluation.truth_of(examined[0].face)
+    exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
+    found = comparison.recall(examined[:1], {"exact": {"drawn_hello": exact}}).set_index("threshold")
+    assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [1, len(numbers), 0]
 
 
 def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
@@ -356,7 +382,8 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
         for name, truth in truths.items()
     }
     boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
-    found = comparison.recall([drawn, as_drawn], {"truth": boxes}).set_index("threshold")
+    by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
+    found = comparison.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
     assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lipsync_lab import detection, evaluation, failures, source
 from lipsync_lab.comparison.examined import Examined, frames
+from lipsync_lab.detection import record as records
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import detection as detecting
 from lipsync_lab.scoring import regions
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Frames that two pictures of one clip lie apart at the least, so that they are not twice the same.
 APART = 12
-#: Frames that a detector is given at once.
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -40,33 +39,52 @@ class Example:
     output: np.ndarray
 
 
+#: Candidates by detector, clip and number of the frame.
+Looked = Mapping[str, Mapping[str, Mapping[int, Sequence["Detection"]]]]
+
+
 def look(
-    examined: Sequence[Examined], detectors: Sequence[str | Path | None]
-) -> dict[str, dict[str, list[list[Detection]]]]:
-    """All that several detectors propose on the frames of the runs, by detector and clip.
+    examined: Sequence[Examined],
+    detectors: Sequence[str | Path | None],
+    every: int = 1,
+    also: pandas.DataFrame | None = None,
+) -> Looked:
+    """All that several detectors propose on the same frames of the runs, by detector, clip and frame.
 
     Parameters
     ----------
     examined : sequence of Examined
     detectors : sequence of str, path or None
-        See `detection.load`; what is named twice looks once.
+        See `detection.load`; what is named twice looks once. What the runs' own detector proposed is in their records,
+        and it does not look again.
+    every : int
+        Look at one frame in so many.
+    also : DataFrame, optional
+        Frames to look at beside those: columns ``clip`` and ``frame``.
     """
     finders = {finder.name: finder for finder in map(detection.load, detectors)}
-    return {name: {one.case.name: _candidates(one, finder) for one in examined} for name, finder in finders.items()}
+    wanted = {one.case.name: set(range(0, len(one.found.frames), every)) for one in examined}
+    for clip, frame in [] if also is None else also[["clip", "frame"]].itertuples(index=False):
+        wanted[clip].add(int(frame))
+    return {
+        name: {one.case.name: _candidates(one, finder, sorted(wanted[one.case.name])) for one in examined}
+        for name, finder in finders.items()
+    }
 
 
-def _candidates(one: Examined, finder: detection.Detector) -> list[list[Detection]]:
-    settings, count, out = Settings.of(one.run.info["settings"]), len(one.found.frames), []
-    clip = source.from_file(one.face, settings)
-    for first in range(0, count, _AT_ONCE):
-        batch = np.stack(list(clip.read(first, min(first + _AT_ONCE, count))))
-        out += detection.at_analysis_size(finder, batch, first, settings.analysis_size)
+def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int]) -> dict[int, list[Detection]]:
+    record = records.read(one.run.detections)
+    if record.detector == {"name": finder.name, **finder.identity}:
+        return {number: record.candidates[number] for number in numbers}
+    settings, out = Settings.of(one.run.info["settings"]), {}
+    clip, wanted = source.from_file(one.face, settings), set(numbers)
+    for number, image in enumerate(clip.read(0, max(numbers, default=-1) + 1)):
+        if number in wanted:
+            [out[number]] = detection.at_analysis_size(finder, image[None], number, settings.analysis_size)
     return out
 
 
-def recall(
-    examined: Sequence[Examined], looked: Mapping[str, Mapping[str, Sequence[Sequence[Detection]]]]
-) -> pandas.DataFrame:
+def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
     """`scoring.detection.recall` of either domain: detector, domain, threshold, recall, frames, false_faces (a frame).
 
     Parameters
@@ -80,7 +98,10 @@ def recall(
     tables = []
     for one in examined:
         truth = evaluation.truth_of(one.face)
-        found = {detector: by_clip[one.case.name] for detector, by_clip in looked.items()}
+        by_detector = {detector: by_clip[one.case.name] for detector, by_clip in looked.items()}
+        if truth is not None:
+            truth = truth.iloc[list(next(iter(by_detector.values())))]
+        found = {detector: list(by_frame.values()) for detector, by_frame in by_detector.items()}
         tables.append(detecting.recall(found, truth).assign(domain=one.case.domain))
     table = pd.concat(tables, ignore_index=True)
     # clips count by their frames

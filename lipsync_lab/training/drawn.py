@@ -220,13 +220,13 @@ def render(
             for _ in pool.imap_unordered(make, work):
                 done += 1
                 if progress:
-                    progress(f"render {what}", done, len(paths))
+                    progress(f"render {what} for {part}", done, len(paths))
         return paths
     for one in work:
         make(one)
         done += 1
         if progress:
-            progress(f"render {what}", done, len(paths))
+            progress(f"render {what} for {part}", done, len(paths))
     return paths
 
 
