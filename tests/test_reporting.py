@@ -501,6 +501,34 @@ def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
     assert [one.reused for one in again.outcomes[2:]] == [False, True]  # a failure is never taken for done
 
 
+def test_findings_stand_on_the_first_pages(material, tmp_path):
+    path = notebook(tmp_path / "finds.ipynb", parameters="clips = []")
+    book = nbformat.read(path, as_version=4)
+    say = "from IPython.display import Markdown\nMarkdown(f'- missed **{%s} of 9**')"
+    book.cells += [new_code_cell(say % "0 + 1"), new_markdown_cell("## Findings"), new_code_cell(say % "3 + 4")]
+    nbformat.write(book, path)
+    quiet = notebook(tmp_path / "quiet.ipynb", "1", parameters="clips = []")
+    made = make(tmp_path / "out", material, notebooks=[path, quiet])
+    page, short = (made.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
+    assert "<li>missed <strong>7 of 9</strong></li>" in page
+    assert "\n- missed **7 of 9**\n" in short
+    assert "1 of 9" not in page + short
+    assert page.count("quiet") == short.count("[quiet]") * 2 == 2  # its link, and nothing that it found
+
+
+def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
+    short = (printed.folder / "README.md").read_text(encoding="utf-8")
+    addresses = re.findall(r"\]\(([^)]+)\)", short)
+    assert len(addresses) >= 7
+    assert all((printed.folder / address).is_file() for address in addresses)
+    row, gone = table_of(printed)
+    assert f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst'].replace('; ', ', ')} |" in short.splitlines()
+    assert f"| gone |  | {gone['error']} |" in short.splitlines()
+    assert "random weights" in short
+    assert "1 of 3 parts of this report failed" in short
+    assert "&#" not in short  # nothing is escaped for a language that it is not in
+
+
 def test_the_kernel_is_this_python_in_the_notebooks_own_folder(tmp_path, monkeypatch):
     spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)

@@ -1,8 +1,9 @@
 """Reports: clips dubbed and examined, the notebooks printed by papermill, and one page that leads to all of it.
 
-A report is a folder that needs no network: ``index.html``, ``table.csv``, ``manifest.json``, and, a folder a generator,
-``runs/`` and ``pictures/`` with a folder a clip, and ``notebooks/`` with each notebook as it was executed, and as HTML.
-What failed stays in it and says why.
+A report is a folder that needs no network: ``index.html``, the same in short as ``README.md`` for where Markdown is
+shown and pages are not, ``table.csv``, ``manifest.json``, and, a folder a generator, ``runs/`` and ``pictures/`` with a
+folder a clip, and ``notebooks/`` with each notebook as it was executed, and as HTML. What failed stays in it and says
+why.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from typing import TYPE_CHECKING, Any
 from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.reporting.clips import box_to_show, dubbed, headline, is_done, judged, located, telling_frame, worst
-from lipsync_lab.reporting.notebooks import NOTEBOOKS, bars, execute, find, parameters_of, renew, to_html
+from lipsync_lab.reporting.notebooks import (
+    NOTEBOOKS,
+    bars,
+    execute,
+    find,
+    findings,
+    parameters_of,
+    renew,
+    to_html,
+)
 from lipsync_lab.reporting.outcomes import Outcome, code, first_line, versions
 from lipsync_lab.reporting.page import TABLE, Take, write
 from lipsync_lab.reporting.pictures import illustrate
@@ -41,6 +51,7 @@ __all__ = [
     "dubbed",
     "execute",
     "find",
+    "findings",
     "headline",
     "judged",
     "located",
@@ -142,7 +153,7 @@ def report(
     except OSError as error:
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
-    takes, outcomes = [], []
+    takes, outcomes, found = [], [], {}
     for model, pipeline in pipelines.items():
         some = [_take(pipeline, case, model, out, force, progress) for case in cases]
         takes += some
@@ -162,8 +173,10 @@ def report(
                 key = _key(path, taken, these)
                 outcome = execute(path, target, taken, key=key, progress=progress)
                 outcomes.append(replace(outcome, name=f"{model}/{title}"))
+                if not a_clip:
+                    found[f"{model}/{title}"] = findings(target)
     outcomes = [take.outcome for take in takes] + outcomes
-    write(out, pipelines, takes, outcomes)
+    write(out, pipelines, takes, outcomes, found)
     return Report(out, tuple(outcomes))
 
 

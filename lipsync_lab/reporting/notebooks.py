@@ -30,6 +30,9 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 #: Outputs above this many bytes are not committed, except those that tests compare.
 LARGE_OUTPUT = 20_000
 
+#: The heading over what a notebook has found, which stands on the report's first page too.
+_FINDINGS = "## Findings"
+
 #: The tag of cells whose outputs nbval compares.
 CHECKED = "nbval-check-output"
 
@@ -209,6 +212,19 @@ def _kernel_manager() -> type:
             return super().start_kernel(env=environment, **options)
 
     return ThisInterpreter
+
+
+def findings(notebook: str | Path) -> str:
+    """What an executed notebook says under its heading "Findings", as Markdown; "" where it says nothing there."""
+    import nbformat
+
+    said, below = [], False
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            below = cell.source.strip() == _FINDINGS
+        elif below:
+            said += [output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
+    return "\n".join(filter(None, said)).strip()
 
 
 def to_html(notebook: str | Path, page: str | Path) -> None:

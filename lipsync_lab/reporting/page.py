@@ -46,9 +46,14 @@ class Take:
     examined: Examined | None
 
 
-def write(out: Path, pipelines: Mapping[str, Pipeline], takes: Sequence[Take], outcomes: Sequence[Outcome]) -> None:
-    """Table, manifest and page."""
-    import jinja2
+def write(
+    out: Path,
+    pipelines: Mapping[str, Pipeline],
+    takes: Sequence[Take],
+    outcomes: Sequence[Outcome],
+    found: Mapping[str, str],
+) -> None:
+    """Table, manifest and pages; `found` are the notebooks' findings by the name of their outcome, in Markdown."""
     import pandas as pd
 
     from lipsync_lab import figures
@@ -64,27 +69,38 @@ def write(out: Path, pipelines: Mapping[str, Pipeline], takes: Sequence[Take], o
     manifest = _manifest(out, pipelines, takes, outcomes) | {"table_sha256": hashlib.sha256(table.encode()).hexdigest()}
     save(out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
-    template = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    page = template.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")).render(
-        title="Lip-sync report",
-        manifest=manifest,
-        clips=[_shown(take, row) for take, row in zip(takes, rows, strict=True)],
-        several=len(pipelines) > 1,
-        lse=any(row.get("lse_distance") for row in rows),
-        notebooks=[
-            {"name": one.name, "link": f"notebooks/{one.name}.html", "error": one.error}
+    content = {
+        "title": "Lip-sync report",
+        "manifest": manifest,
+        "clips": [_shown(take, row) for take, row in zip(takes, rows, strict=True)],
+        "several": len(pipelines) > 1,
+        "lse": any(row.get("lse_distance") for row in rows),
+        "notebooks": [
+            {"name": one.name, "link": f"notebooks/{one.name}", "error": one.error, "found": found.get(one.name, "")}
             for one in outcomes
             if one.kind == "notebook"
         ],
-        outcomes=outcomes,
-        failed=[one for one in outcomes if one.error],
-        coverage=len(good) > 0,
-        amplify=AMPLIFY,
-        facts=_facts(manifest),
+        "outcomes": outcomes,
+        "failed": [one for one in outcomes if one.error],
+        "coverage": len(good) > 0,
+        "amplify": AMPLIFY,
+        "facts": _facts(manifest),
+    }
+    for page, template in (("index.html", "report.html.j2"), ("README.md", "report.md.j2")):
+        save(out / page, _filled(template, content))
+
+
+def _filled(template: str, content: Mapping[str, Any]) -> str:
+    """A page from its template, whose last ending but one says whether text is escaped for HTML."""
+    import jinja2
+    from nbconvert.filters import markdown2html
+
+    html = template.endswith(".html.j2")
+    environment = jinja2.Environment(
+        autoescape=html, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    save(out / "index.html", page)
+    environment.filters["from_markdown"] = markdown2html
+    return environment.from_string(Path(__file__).with_name(template).read_text(encoding="utf-8")).render(content)
 
 
 def _row(take: Take) -> dict[str, Any]:
