@@ -124,13 +124,14 @@ class ExpertTask:
 
 def pairs(
     clips: Sequence[Clip], seed: int, of_clip: int, least_shift: int, least_difference: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Clip, np.ndarray, np.ndarray, np.ndarray]]:
     """Windows of every clip with their own sound and with one that is off sync.
 
     Yields
     ------
-    (faces, own, other) : ndarray
-        uint8 (n, 5, 96, 96, 3), float32 (n, 80, 16) twice, n up to `of_clip`. Nothing for a clip without such a pair.
+    (clip, starts, own, other)
+        First frames of the windows, int (n,), and the two sounds of each, float32 (n, 80, 16), n up to `of_clip`.
+        Nothing for a clip without such a pair.
     """
     for number, clip in enumerate(clips):
         if len(clip) < 2 * WINDOW:
@@ -142,7 +143,7 @@ def pairs(
         mine = rng.permutation(np.flatnonzero(off.any(axis=1)))[:of_clip]
         if len(mine):
             others = np.array([rng.choice(np.flatnonzero(off[start])) for start in mine])
-            yield clip.faces[mine[:, None] + np.arange(WINDOW)], sounds[mine], sounds[others]
+            yield clip, mine, sounds[mine], sounds[others]
 
 
 def likenesses(network: nn.Module, faces: np.ndarray, mels: np.ndarray) -> np.ndarray:
@@ -185,7 +186,8 @@ def accuracy(
     found = list(pairs(clips, 5, of_clip, *rule))
     if not found:
         return {"accuracy": np.nan, "auc": np.nan, "windows": 0}
-    faces, own, other = (np.concatenate(some) for some in zip(*found, strict=True))
+    faces = np.concatenate([clip.faces[starts[:, None] + np.arange(WINDOW)] for clip, starts, _, _ in found])
+    own, other = (np.concatenate(sounds) for sounds in list(zip(*found, strict=True))[2:])
     on, off = likenesses(network, faces, own), likenesses(network, faces, other)
     return {"accuracy": float(((on > 0.5).mean() + (off <= 0.5).mean()) / 2), "auc": auc(on, off), "windows": len(on)}
 
