@@ -42,7 +42,7 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
             "extra_mouth": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
             "opened": np.where(gone, NAN, 1 - truth["openness"]),
             "opened_source": truth["openness"],
-            **dict.fromkeys(("occluded", "luma", "contrast", "motion", "since_cut"), NAN),
+            **dict.fromkeys(("false_faces", "occluded", "luma", "contrast", "motion", "since_cut"), NAN),
             "yaw": np.where(gone, 80.0, 3.0),
             "face_size": 150.0,
         },
@@ -455,6 +455,10 @@ def test_findings_are_the_numbers(examined, table):
     said = findings.of_misses(table, comparison.recorded())
     assert "drawn: no face was found in **30 of 88** frames" in said
     assert "photographic: no face was found in **0 of 88** frames" in said
+    assert "taken for one" not in said  # where no truth knows the faces
+    strange = table.assign(false_faces=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
+    counted = findings.of_misses(strange, comparison.recorded())
+    assert "- drawn: something that is no face was taken for one in 5 of 80 frames." in counted
     assert "For 30 of 30 missed frames truth or pixels name a cause" in said
     assert "**284 of 1563** frames (18.2%) of 10 drawn clips. 6 of the clips have a miss" in said
     said = findings.of_mouths(examined, pd.Series([True, False]))

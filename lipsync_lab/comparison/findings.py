@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
     """Of `comparison.frames` and `comparison.recorded`: how much is missed, why, and what was recorded."""
     why = causes(table)
-    lines = _missed_shares(table)
+    lines = [*_missed_shares(table), *_false_shares(table)]
     if count := int(why["misses"].sum()):
         # what holds as often where a face was found explains nothing
         known = int(why["misses"][why["among_found"] < why["among_missed"]].sum())
@@ -133,5 +133,16 @@ def _missed_shares(table: pandas.DataFrame) -> list[str]:
     return [
         f"- {domain or 'other'}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show "
         "one."
+        for domain, row in shares.iterrows()
+    ]
+
+
+def _false_shares(table: pandas.DataFrame) -> list[str]:
+    """Where truth knows the faces: in how many frames something else was taken for one."""
+    known = table.dropna(subset="false_faces")
+    shares = (known["false_faces"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
+    return [
+        f"- {domain or 'other'}: something that is no face was taken for one in {int(row['sum'])} of "
+        f"{int(row['count'])} frames."
         for domain, row in shares.iterrows()
     ]

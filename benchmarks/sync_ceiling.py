@@ -1,0 +1,103 @@
+"""How well can lips and sound be told apart at all, from five frames of a drawn mouth?
+
+    python -m lipsync_lab render --data DATA --what faces
+    python benchmarks/sync_ceiling.py DATA          # some minutes
+
+The expert's sound encoder is trained as ever, but in place of pixels its other half is given the truth of each frame:
+how far the mouth is open, how high its gap, how wide and high its box, as shares of the clip's most. What this judge
+cannot tell on held-out clips, no pixels can tell either, save for the teeth and the tongue.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from torch import nn
+
+from lipsync_lab.networks.syncnet import SyncNetColor
+from lipsync_lab.training import data, expert
+from lipsync_lab.training.loop import seeded
+from lipsync_lab.training.recipes import SMALL_CPU
+from lipsync_lab.training.windows import WINDOW, heard, off_sync
+
+RECIPE, GROUPS, RATE = SMALL_CPU.expert, 16, 1e-3
+
+
+def truth(clip: data.Clip) -> np.ndarray:
+    x1, y1, x2, y2 = clip.mouth.T
+    known = np.stack([clip.openness, clip.gap, x2 - x1, y2 - y1], axis=1)
+    return (known / np.maximum(known.max(axis=0), 1e-3)).astype(np.float32)
+
+
+def windows(clip: data.Clip, starts: np.ndarray) -> np.ndarray:
+    return truth(clip)[starts[:, None] + np.arange(WINDOW)].reshape(len(starts), -1)
+
+
+class Judge(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sound = SyncNetColor(RECIPE.width).audio_encoder
+        size = self.sound[-1].conv_block[0].out_channels
+        self.mouth = nn.Sequential(nn.Linear(4 * WINDOW, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
+        self.last = nn.Linear(256, size)
+
+    def forward(self, mels: np.ndarray, mouths: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        audio = self.sound(torch.from_numpy(mels).unsqueeze(1)).flatten(1)
+        face = self.last(self.mouth(torch.from_numpy(mouths)))
+        return nn.functional.normalize(audio, dim=1), nn.functional.normalize(face, dim=1)
+
+
+def train(clips: list[data.Clip], steps: int) -> Judge:
+    judge = seeded(Judge, 1)
+    optimiser = torch.optim.Adam(judge.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
+        rng = np.random.default_rng([1, step])
+        some = [clips[index] for index in rng.integers(len(clips), size=GROUPS)]
+        starts = [rng.integers(len(clip) - WINDOW + 1, size=RECIPE.windows) for clip in some]
+        sounds = [clip.windows(first) for clip, first in zip(some, starts, strict=True)]
+        rule = RECIPE.least_shift, RECIPE.least_difference
+        off = torch.from_numpy(np.stack([off_sync(*pair, *rule) for pair in zip(starts, sounds, strict=True)]))
+        mouths = [windows(clip, first) for clip, first in zip(some, starts, strict=True)]
+        audio, face = judge(np.concatenate([heard(sound, rng) for sound in sounds]), np.concatenate(mouths))
+        audio, face = (one.view(GROUPS, RECIPE.windows, -1) for one in (audio, face))
+        likeness = torch.einsum("gid,gjd->gij", face, audio)
+        on = expert.log_loss(likeness.diagonal(dim1=1, dim2=2), 1.0).mean()
+        loss = (on + expert.log_loss(likeness, 0.0)[off].mean()) / 2 + 0.5 * expert.chosen(likeness, off)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % 100 == 0:
+            print(f"step {step + 1}: loss {loss.item():.3f}", flush=True)
+    return judge.eval()
+
+
+@torch.inference_mode()
+def measure(judge: Judge, clips: list[data.Clip]) -> None:
+    """The very pairs that `evaluate expert` takes."""
+    on, off = [], []
+    for clip, starts, own, other in expert.pairs(clips, 5, 6, RECIPE.least_shift, RECIPE.least_difference):
+        mouths = windows(clip, starts)
+        for rows, sounds in ((on, own), (off, other)):
+            audio, face = judge(sounds, mouths)
+            rows += (audio * face).sum(dim=1).tolist()
+    on, off = np.array(on), np.array(off)
+    right = ((on > 0.5).mean() + (off <= 0.5).mean()) / 2
+    print(f"held out: accuracy {right:.3f}, AUC {expert.auc(on, off):.3f}, {len(on)} windows of either kind")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", metavar="DATA", help="folder with train/ and validation/")
+    parser.add_argument("--steps", type=int, default=1500)
+    options = parser.parse_args()
+    parts = (data.open_shards(f"{options.data}/{part}") for part in ("train", "validation"))
+    learnt, unseen = ([clip for clip in part if clip.kind == "drawn" and len(clip) >= 2 * WINDOW] for part in parts)
+    measure(train(learnt, options.steps), unseen)
+
+
+if __name__ == "__main__":
+    main()
