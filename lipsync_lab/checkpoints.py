@@ -76,6 +76,7 @@ DEFAULTS = {
     "expert": "syncnet-lab",
     "quality": "quality-lab",
     "lse": "syncnet_v2",
+    "reader": "reader-lab",
 }
 
 

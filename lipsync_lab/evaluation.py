@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 EXPERT, JUDGE = checkpoints.DEFAULTS["expert"], checkpoints.DEFAULTS["quality"]
 #: Network of the published LSE scores, which are undefined without it.
 LSE = checkpoints.DEFAULTS["lse"]
+#: Reads mouths, on made clips alone: nothing vouches for it elsewhere.
+READER = checkpoints.DEFAULTS["reader"]
 #: Folder in a run's.
 FOLDER = "evaluation"
 #: Most frames out of which the source's palette is taken.
@@ -44,8 +46,9 @@ class Evaluation:
     ----------
     frames : DataFrame
         One row a source frame, index ``frame``: the columns of `scoring.detection.rows`, `scoring.artifacts.rows`,
-        `scoring.cadence.rows` and `scoring.quality.rows`; ``sync``, the expert's distance at offset 0; ``opened``, how
-        far the output's mouth is open (`scoring.mouth.openness`), and ``opened_source``.
+        `scoring.cadence.rows` and `scoring.quality.rows`; ``sync``, the expert's distance at offset 0;
+        ``opened``, how far the output's mouth is open (`scoring.mouth`: as a share of the source's range where a
+        network reads it, of its own elsewhere), and ``opened_source``.
     scores : DataFrame
         One row a score and input, as `scoring.baselines.beside_nulls`; the input "source" is the untouched clip under
         the new voice.
@@ -54,7 +57,8 @@ class Evaluation:
     clip : dict
         The means of everything, ``<part>_<name>``, with the share of frames that each covers.
     about : dict
-        Which networks judged, with their hashes, and which could not, and why.
+        Which networks judged, with their hashes, and which could not, and why; of the reader of mouths also the bound
+        ``closed``, which goes with the way in which they were read.
     """
 
     frames: pandas.DataFrame
@@ -62,6 +66,11 @@ class Evaluation:
     curves: pandas.DataFrame
     clip: dict[str, float]
     about: dict[str, Any]
+
+    @property
+    def closed(self) -> float:
+        """A mouth that is ``opened`` less than this is closed."""
+        return self.about["reader"]["closed"]
 
     @property
     def failures(self) -> pandas.DataFrame:
@@ -88,6 +97,7 @@ def evaluate(
     expert: str | Path | None = EXPERT,
     judge: str | Path | None = JUDGE,
     lse: str | Path | None = LSE,
+    reader: str | Path | None = READER,
     device: str = "cpu",
     force: bool = False,
     progress: Progress | None = None,
@@ -98,10 +108,11 @@ def evaluate(
     ----------
     run : runs.Run
         The clip that it was made from must still be where it was.
-    expert, judge, lse : str, path or None
+    expert, judge, lse, reader : str, path or None
         Networks by name or file: `networks.syncnet.SyncNetColor`, `networks.wav2lip.QualityDiscriminator`,
-        `networks.syncnet.SyncNetV2`. Scores of a network that is None, or whose published weights are not there, are
-        undefined and say why.
+        `networks.syncnet.SyncNetV2`, `networks.reader.MouthReader`. Scores of a network that is None, or whose
+        published weights are not there, are undefined and say why. Mouths are read by the last where a truth table lies
+        beside the clip; elsewhere, or without it, by `scoring.mouth.openness`.
     device : str
     force : bool
         Examine it again.
@@ -126,7 +137,7 @@ def evaluate(
         raise MediaError(f"{face}: the clip that {run.folder} was made from is gone; put it back, or run again")
     if checkpoints.sha256(face) != info["face"]["sha256"]:
         raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
-    judges, about = _judges({"expert": expert, "quality": judge, "lse": lse}, device)
+    judges, about = _judges({"expert": expert, "quality": judge, "lse": lse, "reader": reader}, device)
     key = _key(run, about)
     if not force:
         found = _read(run.folder / FOLDER, key)
@@ -201,7 +212,10 @@ def _examined(run, info, face: Path, judges, about, progress) -> Evaluation:
         tables.append(opinions)
         clip_numbers |= {f"quality_{k}": v for k, v in quality.summary(opinions).items()}
     staged("examine: sync", 5)
-    scores, curves, columns = _sync(pairs, ledger, run, judges, about, fps)
+    reads = judges.get("reader") if truth is not None else None
+    bound = mouth.CLOSED_SEEN if reads is None else mouth.CLOSED_READ
+    about = about | {"reader": about["reader"] | {"closed": bound}}
+    scores, curves, columns = _sync(pairs, ledger, run, judges, about, fps, reads)
     frames = pd.concat([*tables, columns], axis=1)
     staged("examine: sync", 6)
     return Evaluation(frames, scores, curves, clip_numbers, about)
@@ -212,31 +226,36 @@ def _picked(frames: Iterator[np.ndarray], numbers: np.ndarray) -> Iterator[np.nd
     return (frame for number, frame in enumerate(frames) if number in wanted)
 
 
-def _sync(pairs, ledger, run, judges, about, fps: float):
+def _sync(pairs, ledger, run, judges, about, fps: float, reader):
     """Scores with their nulls, curves, columns a frame: the voice against the output's and the source's lips."""
     import pandas as pd
 
     wave = audio.load(run.output)[: round(len(ledger) / fps * audio.SAMPLE_RATE)]
     boxes, shots = regions.drawn(ledger), ledger["shot"].tolist()
-    tables, curves = [], []
+    tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
     index = pd.Index(ledger["frame"], name="frame")
     columns = pd.DataFrame({"sync": np.nan, "opened": np.nan, "opened_source": np.nan}, index=index)
-    for which, side in (("output", 1), ("source", 0)):
+    # the source first: what is open and what closed in the output is told by the range of the mouth that was there
+    for which, side in (("source", 0), ("output", 1)):
         faces = [
             None if (box := regions.inside(row, pair[side].shape)) is None else crop(pair[side], box)
             for pair, row in zip(pairs(), boxes, strict=False)
         ]
         opened = np.full(len(ledger), np.nan)
         there = [number for number, one in enumerate(faces) if one is not None]
-        if there:
+        if there and reader is not None:
+            read = mouth.read(np.stack([faces[number] for number in there]), reader)
+            usual = read if usual is None else usual
+            opened[there] = mouth.in_range(read, usual)
+        elif there:
             opened[there] = mouth.openness(np.stack([faces[number] for number in there]))
         columns["opened" if side else "opened_source"] = opened
-        measures = [_of_mouth(opened, fps)]
+        measures = [_of_mouth(opened, fps, about["reader"]["closed"])]
         if "expert" in judges:
             lips = sync.watch(sync.EXPERT, judges["expert"], faces, fps, shots)
             measures.append(_of_sync(lips, judges["expert"]))
             verdict = sync.judge_sync(lips, judges["expert"], wave)
-            curves.append(verdict.curve.assign(judge="expert", input=which))
+            curves[which].append(verdict.curve.assign(judge="expert", input=which))
             if side:
                 columns["sync"] = verdict.frames["distance"].reindex(range(len(ledger))).to_numpy()
         if "lse" in judges:
@@ -245,27 +264,31 @@ def _sync(pairs, ledger, run, judges, about, fps: float):
             cropped = crops((pair[side] for pair in pairs()), boxes, shots)
             lips = sync.watch(sync.LSE, judges["lse"], cropped, fps, shots)
             measures.append(_of_sync(lips, judges["lse"]))
-            curves.append(sync.judge_sync(lips, judges["lse"], wave).curve.assign(judge="lse", input=which))
+            curves[which].append(sync.judge_sync(lips, judges["lse"], wave).curve.assign(judge="lse", input=which))
         for measure in measures:
             if side:
-                tables.append(baselines.beside_nulls(measure, wave))
+                tables[which].append(baselines.beside_nulls(measure, wave))
             else:
-                tables.append(pd.DataFrame([one._asdict() for one in measure(wave)]).assign(input="source"))
+                tables[which].append(pd.DataFrame([one._asdict() for one in measure(wave)]).assign(input="source"))
     for kind, name in (("expert", "expert"), ("lse", "lse")):
         if kind not in judges:
-            tables.append(_undefined(name, about[kind]["absent"]))
+            tables["source"].append(_undefined(name, about[kind]["absent"]))
     order = ["score", "input", "value", "covered", "reason"]
-    scores = pd.concat(tables, ignore_index=True)[order]
+    scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[order]
     empty = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
-    return scores, pd.concat(curves, ignore_index=True) if curves else empty, columns
+    drawn = [*curves["output"], *curves["source"]]
+    return scores, pd.concat(drawn, ignore_index=True) if drawn else empty, columns
 
 
 def _of_sync(lips: sync.Lips, network):
     return lambda wave: sync.judge_sync(lips, network, wave).scores
 
 
-def _of_mouth(opened: np.ndarray, fps: float):
-    return lambda wave: (*mouth.follows_sound(opened, wave, fps)[1], *mouth.in_silence(opened, wave, fps, bound=0.3))
+def _of_mouth(opened: np.ndarray, fps: float, closed: float):
+    return lambda wave: (
+        *mouth.follows_sound(opened, wave, fps)[1],
+        *mouth.in_silence(opened, wave, fps, bound=closed),
+    )
 
 
 def _undefined(judge: str, reason: str) -> pandas.DataFrame:

@@ -23,14 +23,13 @@ KINDS = {
     "expert": "sync expert",
     "quality": "visual quality discriminator",
     "lse": "network of the LSE metric",
+    "reader": "reader of mouths",
 }
 
 
-def skeleton(kind: str, width: float) -> nn.Module:
-    """The network without memory for its parameters: quick to build, and only names and shapes to look at."""
-    import torch
-
-    from lipsync_lab.networks import s3fd, syncnet, wav2lip
+def network(kind: str, width: float) -> nn.Module:
+    """A network of a kind, with torch's own first weights."""
+    from lipsync_lab.networks import reader, s3fd, syncnet, wav2lip
 
     networks = {
         "detector": s3fd.S3FD,
@@ -38,9 +37,17 @@ def skeleton(kind: str, width: float) -> nn.Module:
         "expert": syncnet.SyncNetColor,
         "quality": wav2lip.QualityDiscriminator,
         "lse": syncnet.SyncNetV2,
+        "reader": reader.MouthReader,
     }
+    return networks[kind](width)
+
+
+def skeleton(kind: str, width: float) -> nn.Module:
+    """The network without memory for its parameters: quick to build, and only names and shapes to look at."""
+    import torch
+
     with torch.device("meta"):
-        return networks[kind](width)
+        return network(kind, width)
 
 
 def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
@@ -52,10 +59,10 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
     try:
         width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
         lead = int(metadata.get("mel_lead", 0))
-        network = skeleton(kind, width)
+        fitted = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
         raise CheckpointError(f"{path}: its metadata are of no use ({error}): write it again") from error
-    wanted = network.state_dict()
+    wanted = fitted.state_dict()
     for other in KINDS:
         if set(state) != set(wanted) and set(state) == set(skeleton(other, 1.0).state_dict()):
             raise CheckpointError(f"{path} is a {KINDS[other]}, and a {KINDS[kind]} is wanted: give one of those")
@@ -77,8 +84,8 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
             f"{path} does not fit the {KINDS[kind]} at width {width:g}, first three names of each fault: "
             f"{'; '.join(told)}: give weights that were trained for this network"
         )
-    network.load_state_dict(state, assign=True)
-    return network.float(), width, lead
+    fitted.load_state_dict(state, assign=True)
+    return fitted.float(), width, lead
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:

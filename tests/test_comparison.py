@@ -53,6 +53,7 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
     scores.columns = ["score", "input", "value", "covered", "reason"]
     curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
     about = {"expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
+    about["reader"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
     clip = {"cadence_extra_mouth": 1.0, "cadence_mouth_ms": 40.0}
     return evaluation.Evaluation(frames, scores, curves, clip, about)
 

@@ -14,7 +14,7 @@ from lipsync_lab import evaluation, runs, samples
 from lipsync_lab.errors import MediaError
 from lipsync_lab.pipeline import Pipeline
 
-JUDGES = {"expert": None, "judge": None, "lse": None}
+JUDGES = {"expert": None, "judge": None, "lse": None, "reader": None}
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ SOUNDS = pd.DataFrame(
         ("film", "photographic", "output", "m", NAN),
     ],
     columns=["clip", "domain", "input", "symbol", "least"],
-)
+).assign(bound=0.3)
 BEAT = frames(
     "toon",
     "drawn",
@@ -139,7 +139,7 @@ EVERY = {
     "beside_nulls": lambda ax=None: figures.beside_nulls(SCORES, "opening", ax),
     "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "drawn", ax),
     "causes": lambda ax=None: figures.causes(CAUSES, ax),
-    "closures": lambda ax=None: figures.closures(SOUNDS, 0.3, ax),
+    "closures": lambda ax=None: figures.closures(SOUNDS, ax),
     "differences": lambda ax=None: figures.differences(APART, ax),
     "distributions": lambda ax=None: figures.distributions(TWO, ax=ax),
     "failing": lambda ax=None: figures.failing(FAILING, ax),
@@ -349,7 +349,7 @@ def test_openness_is_drawn_over_the_loudness():
 
 
 def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
-    ax = figures.closures(SOUNDS, bound=0.3)
+    ax = figures.closures(SOUNDS)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["film: output", "toon: source", "toon: output"]
     dots = [(line.get_markerfacecolor(), line.get_xdata().tolist()) for line in ax.lines if line.get_marker() == "o"]
     assert dots[1:] == [("white", [0.0]), (DRAWN, [0.6, 0.1])]
@@ -359,7 +359,7 @@ def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
 
 def test_letters_at_one_place_are_written_once():
     near = pd.DataFrame({"symbol": list("mbmp"), "least": [0.10, 0.11, 0.12, 0.5]})
-    ax = figures.closures(near.assign(clip="toon", domain="drawn", input="output"), bound=0.3)
+    ax = figures.closures(near.assign(clip="toon", domain="drawn", input="output", bound=0.3))
     assert {words.get_text() for words in ax.texts} == {"mb ×3", "p", "closed"}
 
 

@@ -642,7 +642,7 @@ def tasks(clips) -> dict[str, loop.Task]:
         "quality": quality.QualityTask(
             QualityRecipe(schedule(16, 4e-3), 0.07, faces=2), clips, clips[:1], Wav2Lip(0.05)
         ),
-        "reader": reader.ReaderTask(ReaderRecipe(schedule(12), faces=8, channels=4), clips, clips[:1]),
+        "reader": reader.ReaderTask(ReaderRecipe(schedule(12), width=0.25, faces=8), clips, clips[:1]),
     }
 
 
@@ -695,9 +695,9 @@ def test_going_on_is_as_if_never_stopped(clips, name, tmp_path: Path):
 
 
 def test_a_run_is_not_taken_up_by_another_recipe(clips, tmp_path: Path):
-    task = reader.ReaderTask(ReaderRecipe(schedule(2), faces=4, channels=2), clips)
+    task = reader.ReaderTask(ReaderRecipe(schedule(2), width=0.125, faces=4), clips)
     loop.train(task, tmp_path)
-    other = reader.ReaderTask(ReaderRecipe(schedule(3), faces=4, channels=2), clips)
+    other = reader.ReaderTask(ReaderRecipe(schedule(3), width=0.125, faces=4), clips)
     with pytest.raises(CheckpointError, match=r"state\.pt.*other numbers"):
         loop.train(other, tmp_path)
     (tmp_path / "state.pt").write_bytes(b"nonsense")
@@ -706,7 +706,7 @@ def test_a_run_is_not_taken_up_by_another_recipe(clips, tmp_path: Path):
 
 
 def test_a_time_limit_stops_with_the_state_saved(clips, tmp_path: Path):
-    task = reader.ReaderTask(ReaderRecipe(schedule(50), faces=2, channels=2), clips)
+    task = reader.ReaderTask(ReaderRecipe(schedule(50), width=0.125, faces=2), clips)
     seen = []
     loop.train(task, tmp_path, minutes=0.0, progress=lambda *told: seen.append(told))
     assert loop.read_state(tmp_path / "state.pt")["step"] == 1
@@ -714,7 +714,7 @@ def test_a_time_limit_stops_with_the_state_saved(clips, tmp_path: Path):
 
 
 def test_training_begins_with_given_weights_and_the_card_says_so(clips, tmp_path: Path):
-    recipe = ReaderRecipe(schedule(2), faces=4, channels=2)
+    recipe = ReaderRecipe(schedule(2), width=0.125, faces=4)
     loop.train(reader.ReaderTask(recipe, clips), tmp_path / "first")
     task = reader.ReaderTask(recipes.changed(recipe, seed=5), clips)
     assert work._begin(task, tmp_path / "first") == "first"
@@ -723,7 +723,7 @@ def test_training_begins_with_given_weights_and_the_card_says_so(clips, tmp_path
         torch.testing.assert_close(value, given[f"module.{name}"], rtol=0, atol=0)
     loop.train(task, tmp_path / "second", begun_from="first")
     assert loop.read_state(tmp_path / "second" / "state.pt")["begun_from"] == "first"
-    wider = reader.ReaderTask(ReaderRecipe(schedule(2), faces=4, channels=3), clips)
+    wider = reader.ReaderTask(ReaderRecipe(schedule(2), width=0.2, faces=4), clips)
     with pytest.raises(ParameterError, match="another width"):
         work._begin(wider, tmp_path / "first")
 
@@ -930,7 +930,9 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
 
     common = ["--data", str(folder)]
     numbers = ["--set", "steps=1", "warmup=1"]
-    run("train", "reader", *common, "--out", str(tmp_path / "r"), *numbers, "channels=2", "faces=2")
+    run("train", "reader", *common, "--out", str(tmp_path / "r"), *numbers, "width=0.125", "faces=2")
+    told = run("evaluate", "reader", str(tmp_path / "r"), *common)
+    assert "drawn_closed:" in told
     run("train", "expert", *common, "--out", str(tmp_path / "e"), *numbers, "width=0.05", "clips=2", "windows=3")
     given = ["--expert", str(tmp_path / "e")]
     run("train", "generator", *common, "--out", str(tmp_path / "g"), *given, *numbers, "width=0.05", "faces=2")

@@ -9,7 +9,6 @@ from lipsync_lab.comparison.examined import SIDES, Case, Examined, cases, examin
 from lipsync_lab.comparison.intervals import UNITS, differences, failing, intervals
 from lipsync_lab.comparison.looks import Example, examples, hardest, look, recall
 from lipsync_lab.comparison.tables import (
-    CLOSED,
     causes,
     closures,
     loudness,
@@ -26,7 +25,6 @@ from lipsync_lab.comparison.tables import (
 )
 
 __all__ = [
-    "CLOSED",
     "SIDES",
     "UNITS",
     "Case",

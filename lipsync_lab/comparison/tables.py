@@ -17,9 +17,6 @@ from lipsync_lab.scoring import detection as detecting
 if TYPE_CHECKING:
     import pandas
 
-#: Less open than this is closed, for `scoring.mouth.openness`.
-CLOSED = 0.3
-
 
 def recorded() -> pandas.DataFrame:
     """What the published S3FD found on the study's clips (`study`), with the columns of `frames` that it has."""
@@ -154,7 +151,8 @@ def closures(examined: Sequence[Examined]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        clip, domain, input ("output", "source"), and the columns of `scoring.mouth.closures`.
+        clip, domain, input ("output", "source"), the columns of `scoring.mouth.closures`, and the ``bound`` below which
+        a mouth counts as closed.
     """
     import pandas as pd
 
@@ -166,9 +164,10 @@ def closures(examined: Sequence[Examined]) -> pandas.DataFrame:
         fps = _heard(one)[1]
         spoken = list(_phonemes(truth, fps))
         for given, column in {"output": "opened", "source": "opened_source"}.items():
-            sounds, _ = mouth.closures(one.found.frames[column].to_numpy(), fps, spoken, CLOSED)
-            tables.append(sounds.assign(clip=one.case.name, domain=one.case.domain, input=given))
-    columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed"]
+            sounds, _ = mouth.closures(one.found.frames[column].to_numpy(), fps, spoken, one.found.closed)
+            told = {"clip": one.case.name, "domain": one.case.domain, "input": given, "bound": one.found.closed}
+            tables.append(sounds.assign(**told))
+    columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed", "bound"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 

@@ -131,15 +131,13 @@ def openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = "", ax: 
 
 
 @styled
-def closures(sounds: pandas.DataFrame, bound: float, ax: Axes | None = None) -> Axes:
+def closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     """How far the mouth is open at its most closed in every M, B and P: it should be left of the line.
 
     Parameters
     ----------
     sounds : DataFrame
-        Of `comparison.closures`.
-    bound : float
-        Open less than this is closed.
+        Of `comparison.closures`; the line stands at its ``bound``, the highest where clips were read in several ways.
     ax : Axes, optional
     """
     rows = sounds[["clip", "domain", "input"]].drop_duplicates().sort_values(["clip", "input"], ascending=[True, False])
@@ -153,6 +151,7 @@ def closures(sounds: pandas.DataFrame, bound: float, ax: Axes | None = None) -> 
             ax.annotate("the mouth is not known there", (0.01, place + 0.1), color=GREY, fontsize=11, bbox=white)
         for at, words in _gathered(some.dropna(subset="least").sort_values("least")):
             ax.annotate(words, (at, place), (0, 6), textcoords="offset points", ha="center", fontsize=11)
+    bound = sounds["bound"].max()
     ax.axvline(bound, color=INK, linestyle="--", linewidth=1.5)
     ax.annotate(
         "closed", (bound, 1), (-6, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right"

@@ -1,7 +1,7 @@
 """The mouth against the sound: whether it opens with the voice, closes where lips must, and rests in silence.
 
-How far a mouth is open is given as an array, one number a frame: from the truth of made material, from a trained
-reader, or from `openness`, which reads it out of the pixels.
+How far a mouth is open is given as an array, one number a frame: from the truth of made material, from `read`, where
+that truth vouches for a network that reads it, or from `openness`, which needs nothing but pixels that move.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import numpy as np
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
+from lipsync_lab.networks.reader import UNIT
 from lipsync_lab.scoring.baselines import SILENT_DB, Score, level, scored
 
 if TYPE_CHECKING:
     import pandas
+    from torch import nn
 
 #: Frames by which the sound is moved to and fro.
 SHIFT = 15
@@ -29,13 +31,68 @@ CLOSING = "mbp"
 
 _LOWER = (slice(50, 94), slice(18, 78))  # of a crop: where mouths are, without the background beside chin and cheeks
 _MOVING, _CONTRAST = 0.8, 60.0
+_AT_ONCE = 128
+
+#: Less open than this is closed, as a share of the clip's own range (`in_range`): by `openness`, and by `read` with the
+#: bundled reader, which finds 97 % of closed drawn lips below it and 1 % of those that are open by two pixels.
+CLOSED_SEEN, CLOSED_READ = 0.3, 0.1
+
+
+def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
+    """The gap between the lips, by a network that learnt it from made faces.
+
+    Parameters
+    ----------
+    faces : ndarray, uint8, (N, 96, 96, 3)
+        RGB crops, as the generator sees them (`generation.crop`).
+    network : networks.reader.MouthReader
+        In evaluation mode.
+
+    Returns
+    -------
+    ndarray, float64, (N,)
+        Pixels of the crop.
+
+    Notes
+    -----
+    Believe it where the material is of the kind that it learnt from, and nowhere else: with `reader-lab` the
+    correlation with the truth is 0.97 on drawn faces of this project's making, and on the study's clips of broadcast
+    animation it follows the loudness of the voice less than `openness` does.
+    """
+    import torch
+
+    faces = _checked(faces)
+    device, found = next(network.parameters()).device, []
+    with torch.inference_mode():
+        for first in range(0, len(faces), _AT_ONCE):
+            bgr = torch.from_numpy(np.ascontiguousarray(faces[first : first + _AT_ONCE, ..., ::-1])).to(device)
+            found.append(network(bgr.permute(0, 3, 1, 2).float() / 255).double().cpu().numpy() * UNIT)
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def in_range(read: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Readings as shares of the range of others: 0 at their 5th percentile, 1 at their 95th, and no further.
+
+    NaN throughout where the others do not differ. NaNs among them are passed over.
+    """
+    known = np.asarray(of, float)
+    known = known[~np.isnan(known)]
+    low, high = np.quantile(known, (0.05, 0.95)) if len(known) else (0.0, 0.0)
+    return ((np.asarray(read, float) - low) / (high - low)).clip(0, 1) if high > low else np.full(len(read), np.nan)
+
+
+def _checked(faces: np.ndarray) -> np.ndarray:
+    faces = np.asarray(faces)
+    if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3) or faces.dtype != np.uint8:
+        raise ParameterError(f"mouths are read from uint8 RGB (N, 96, 96, 3), not {faces.dtype} {faces.shape}")
+    return faces
 
 
 def openness(faces: np.ndarray) -> np.ndarray:
     """How far a mouth is open, from the pixels alone.
 
     The part of the lower face that moves most is taken for the mouth. An open one shows what is not skin: the mean
-    difference in colour (Lab) between that part and the face, brought to 0 and 1 at the clip's 5th and 95th percentile.
+    difference in colour (Lab) between that part and the face, as a share of the clip's own range (`in_range`).
 
     Parameters
     ----------
@@ -63,9 +120,7 @@ def openness(faces: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    faces = np.asarray(faces)
-    if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3) or faces.dtype != np.uint8:
-        raise ParameterError(f"mouths are read from uint8 RGB (N, 96, 96, 3), not {faces.dtype} {faces.shape}")
+    faces = _checked(faces)
     if len(faces) < 2:
         return np.full(len(faces), np.nan)
     lower = np.stack([cv2.cvtColor(np.ascontiguousarray(face[_LOWER]), cv2.COLOR_RGB2LAB) for face in faces])
@@ -77,13 +132,12 @@ def openness(faces: np.ndarray) -> np.ndarray:
     if not weight.any():
         return np.full(len(faces), np.nan)
     weight /= weight.sum()
-    read = np.empty(len(lower))
+    seen = np.empty(len(lower))
     for number, face in enumerate(lower):
         skin = np.median(face.reshape(-1, 3), axis=0)
         contrast = np.linalg.norm(face - skin, axis=2).clip(max=_CONTRAST)
-        read[number] = (contrast * weight).sum()
-    low, high = np.quantile(read, (0.05, 0.95))
-    return ((read - low) / (high - low)).clip(0, 1) if high > low else np.full(len(faces), np.nan)
+        seen[number] = (contrast * weight).sum()
+    return in_range(seen, seen)
 
 
 def follows_sound(

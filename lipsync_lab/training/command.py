@@ -96,12 +96,12 @@ def _train(options: argparse.Namespace, progress: Progress) -> int:
 
 def _evaluate_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("what", choices=TRAINED[:-1])
+    add("what", choices=TRAINED)
     add("weights", metavar="MODEL", help="run's folder, file or name")
     add("--data", required=True, metavar="FOLDER", help="with shards in validation/")
     add("--out", metavar="NUMBERS.json", help="where the numbers go; on the screen in any case")
     _recipe_flag(add)
-    add("--reader", metavar="FOLDER", help="for the generator: run of the reader of mouths")
+    add("--reader", metavar="MODEL", help="for the generator: reads its mouths (reader-lab)")
     add("--expert", metavar="MODEL", help="for the generator: judges it too")
     add("--generator", metavar="MODEL", help="for quality")
     add("--clips", nargs="+", default=(), metavar="CLIP", help="for the detector: clips to count finds in")

@@ -21,6 +21,7 @@ from lipsync_lab.detection import Detector, at_analysis_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
+from lipsync_lab.scoring import mouth
 from lipsync_lab.training import expert, quality, reader
 from lipsync_lab.training.data import Clip
 from lipsync_lab.training.detector import found_faces
@@ -229,7 +230,7 @@ def generator(
     ----------
     network : Wav2Lip
         In evaluation mode.
-    judge : reader.Reader
+    judge : networks.reader.MouthReader
         In evaluation mode; how far it can be trusted is among the numbers.
     clips : sequence of Clip
         Those without known mouths are left out.
@@ -244,7 +245,8 @@ def generator(
     dict
         ``openness``: correlation, within a clip, of the mouth read from the dubbed picture with the openness of the
         *new* sentence; ``openness_of_source``: the same of the picture before; ``openness_at_0``: of what comes out
-        when mel windows start with their frame; ``closed_in_silence``: share of frames; ``mouth``, ``pasted``, ``l1``
+        when mel windows start with their frame; ``closed_in_silence``: share of frames, closed by the range of the clip
+        as it was (`scoring.mouth.in_range`); ``mouth``, ``pasted``, ``l1``
         of `generator.reconstruction` and ``mouth_against_pasted``; ``expert`` and ``expert_of_source``: share of
         windows that the expert takes for in sync with the new sound; ``reader_...`` of `reader.validity`, sharp and
         blurred by one pixel.
@@ -258,13 +260,15 @@ def generator(
         other = known[(number + 1) % len(known)]
         count = min(len(clip), len(other))
         index, faces, wanted = np.arange(count), clip.faces[:count], other.openness[:count]
-        dubbed = draw(network, faces, faces, other.windows(index, lead))
-        rows["openness"].append(reader.correlation(reader.read(judge, dubbed), wanted))
-        rows["openness_of_source"].append(reader.correlation(reader.read(judge, faces), wanted))
+        before, dubbed = mouth.read(faces, judge), draw(network, faces, faces, other.windows(index, lead))
+        rows["openness"].append(reader.correlation(mouth.read(dubbed, judge), wanted))
+        rows["openness_of_source"].append(reader.correlation(before, wanted))
         late = draw(network, faces, faces, other.windows(index, 0))
-        rows["openness_at_0"].append(reader.correlation(reader.read(judge, late), wanted))
+        rows["openness_at_0"].append(reader.correlation(mouth.read(late, judge), wanted))
         silent = draw(network, faces, faces, np.full((count, N_MELS, MEL_WINDOW), -MAX_ABS, np.float32))
-        closed.append(float((reader.read(judge, silent) < reader.CLOSED).mean()))
+        # a clip whose own mouth never moves has no range to be closed in
+        resting = mouth.in_range(mouth.read(silent, judge), before)
+        closed += [] if np.isnan(resting).any() else [float((resting < mouth.CLOSED_READ).mean())]
         if likes is not None:
             starts = np.arange(0, count - 5, 5)
             for name, pictures in (("expert", dubbed), ("expert_of_source", faces)):
@@ -273,13 +277,24 @@ def generator(
         if progress:
             progress("dub held-out clips", number + 1, len(known))
     numbers = {name: _mean(values) for name, values in rows.items()}
-    numbers["closed_in_silence"] = float(np.mean(closed))
+    numbers["closed_in_silence"] = _mean(closed)
     numbers |= reconstruction(network, known, lead)
     numbers["mouth_against_pasted"] = numbers["mouth"] / numbers["pasted"]
     numbers |= {name: _share(values) for name, values in expert_rows.items() if values}
     numbers |= {f"reader_{name}": value for name, value in reader.validity(judge, known).items()}
     soft = reader.validity(judge, known, sigma=1.0)
     return numbers | {"reader_correlation_blurred": soft["correlation"], "clips": len(known)}
+
+
+def reader_of_mouths(network: nn.Module, clips: Sequence[Clip]) -> dict[str, float]:
+    """`reader.validity` of each kind of clip with known mouths, ``drawn_correlation`` and so on, and of drawn ones
+    blurred by one pixel, ``blurred_correlation`` and so on."""
+    numbers = {}
+    for kind in ("drawn", "photograph"):
+        some = [clip for clip in clips if clip.kind == kind]
+        numbers |= {f"{kind}_{name}": value for name, value in reader.validity(network, some).items()}
+    drawn = [clip for clip in clips if clip.kind == "drawn"]
+    return numbers | {f"blurred_{name}": value for name, value in reader.validity(network, drawn, sigma=1.0).items()}
 
 
 def judge_of_quality(

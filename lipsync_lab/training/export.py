@@ -32,8 +32,13 @@ _WHAT = {
     "detector": "finds faces (S3FD)",
     "expert": "tells whether lips and sound belong together (SyncNet, the expert of Wav2Lip)",
     "generator": "draws the lower half of a face for 0.2 s of speech (Wav2Lip)",
+    "reader": "reads from the pixels of a made face how far its lips are apart",
     "quality": "tells real lower halves of faces from generated and spoilt ones (Wav2Lip's discriminator)",
 }
+
+
+#: What the table of models tells of a kind that has no bar.
+_TOLD = ("drawn_correlation", "drawn_closed", "drawn_open")
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,9 @@ def export(
     save_file(tensors, part, metadata=about)
     part.chmod(0o644)  # safetensors writes for its owner alone
     part.replace(path)
+    share = "" if kind == "reader" else " of the published network's channels"  # nobody has published a reader
     facts = {
-        "width": f"{width:g} of the published network's channels, "
+        "width": f"{width:g}{share}, "
         f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million numbers",
         "steps": f"{state['step']} of {recipe['schedule']['steps']}",
         "begun from": state["begun_from"] or "random weights",
@@ -170,7 +176,7 @@ def _row(name, kind, path, numbers, materials) -> str:
     """One line of ``checkpoints/models.csv``: name, kind, file, size, sha256, url, terms, note."""
     grid = {"film", "recording"} & set(materials)
     terms = "Apache-2.0" + ("; trained on GRID speaker 1, CC BY 4.0" if grid else "")
-    bars = [f"{key} {_figure(numbers[key])}" for key in BARS[kind] if key in numbers]
+    bars = [f"{key} {_figure(numbers[key])}" for key in BARS.get(kind, _TOLD) if key in numbers]
     note = f"{_WHAT[kind]}; on held-out material {', '.join(bars)}" if bars else _WHAT[kind]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(

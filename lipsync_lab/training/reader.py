@@ -9,49 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from lipsync_lab.generation import FACE_SIZE
-from lipsync_lab.networks.blocks import Conv, residuals
+from lipsync_lab.networks.reader import UNIT, MouthReader
+from lipsync_lab.scoring import mouth
 from lipsync_lab.training.data import Clip
-from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
+from lipsync_lab.training.loop import pixels, seeded
 from lipsync_lab.training.recipes import ReaderRecipe
 from lipsync_lab.training.windows import Choice, seen
 
-#: Pixels of the crop that the network calls 1.
-_UNIT = 10.0
-#: Lips less than this apart, in pixels of the crop, are closed: drawn shapes have either none or two and more.
-CLOSED = 1.0
-_CHECKED, _AT_ONCE = 64, 128
-
-
-class Reader(nn.Module):
-    """Lower half of a face to the height of the gap between its lips.
-
-    Parameters
-    ----------
-    channels : int
-        Of the first layer.
-    """
-
-    def __init__(self, channels: int = 16):
-        super().__init__()
-        c = channels
-        self.layers = nn.Sequential(
-            Conv(3, c, 5, 2, 2),
-            Conv(c, 2 * c, 3, 2, 1),
-            *residuals(2 * c, 1),
-            Conv(2 * c, 4 * c, 3, 2, 1),
-            *residuals(4 * c, 1),
-            Conv(4 * c, 4 * c, 3, 2, 1),
-            nn.Flatten(),
-            nn.Linear(4 * c * 3 * 6, 1),
-        )
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, 96, 96), BGR in [0, 1], to (N,) in tens of pixels."""
-        return self.layers(faces[:, :, FACE_SIZE // 2 :] - 0.5).squeeze(1)
+_CHECKED = 64
 
 
 class ReaderTask:
@@ -63,7 +30,7 @@ class ReaderTask:
         self.recipe = recipe
         self.choice = Choice(clips, recipe.mix)
         self.held_out = held_out[:_CHECKED]
-        self.networks = {"reader": seeded(lambda: Reader(recipe.channels), recipe.schedule.seed)}
+        self.networks = {"reader": seeded(lambda: MouthReader(recipe.width), recipe.schedule.seed)}
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
         faces, gaps = [], []
@@ -78,7 +45,7 @@ class ReaderTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         read = self.networks["reader"](pixels(batch["faces"])).float()
-        loss = nn.functional.smooth_l1_loss(read, batch["gaps"] / _UNIT, beta=0.1)
+        loss = nn.functional.smooth_l1_loss(read, batch["gaps"] / UNIT, beta=0.1)
         yield "reader", loss, {"loss": loss}
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -92,16 +59,6 @@ def blurred(face: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(face, (0, 0), sigma) if sigma > 0.1 else face
 
 
-def read(network: nn.Module, faces: np.ndarray) -> np.ndarray:
-    """Gap between the lips in pixels of the crop, float32 (N,), of faces uint8 RGB (N, 96, 96, 3)."""
-    device, found = device_of(network), []
-    with torch.inference_mode():
-        for first in range(0, len(faces), _AT_ONCE):
-            some = tensor(faces[first : first + _AT_ONCE], device)
-            found.append(network(pixels(some)).float().cpu().numpy() * _UNIT)
-    return np.concatenate(found)
-
-
 def validity(network: nn.Module, clips: Sequence[Clip], sigma: float = 0.0) -> dict[str, float]:
     """How well the reader reads clips whose truth is known, blurred by `sigma` pixels.
 
@@ -110,26 +67,27 @@ def validity(network: nn.Module, clips: Sequence[Clip], sigma: float = 0.0) -> d
     dict
         ``correlation`` of reading and truth within a clip, its mean over clips; ``error``, mean absolute, in pixels;
         ``closed`` and ``open``, the shares of closed and of clearly open mouths (two pixels and more) that are read as
-        such.
+        such: below `scoring.mouth.CLOSED_READ` of the clip's own range, or not.
     """
-    correlations, readings, truths = [], [], []
+    correlations, readings, shares, truths = [], [], [], []
     for clip in clips:
         known = np.flatnonzero(~np.isnan(clip.gap))
         if len(known) < 2:
             continue
-        reading = read(network, np.stack([blurred(face, sigma) for face in clip.faces[known]]))
+        reading = mouth.read(np.stack([blurred(face, sigma) for face in clip.faces[known]]), network)
         correlations.append(correlation(reading, clip.gap[known]))
         readings.append(reading)
+        shares.append(mouth.in_range(reading, reading))
         truths.append(clip.gap[known])
     if not truths:
         return dict.fromkeys(("correlation", "error", "closed", "open"), np.nan)
-    reading, truth = np.concatenate(readings), np.concatenate(truths)
+    reading, share, truth = (np.concatenate(some) for some in (readings, shares, truths))
     shut, wide = truth < 0.2, truth >= 2
     return {
         "correlation": float(np.nanmean(correlations)) if np.isfinite(correlations).any() else np.nan,
         "error": float(np.abs(reading - truth).mean()),
-        "closed": float((reading[shut] < CLOSED).mean()) if shut.any() else np.nan,
-        "open": float((reading[wide] >= CLOSED).mean()) if wide.any() else np.nan,
+        "closed": float((share[shut] < mouth.CLOSED_READ).mean()) if shut.any() else np.nan,
+        "open": float((share[wide] >= mouth.CLOSED_READ).mean()) if wide.any() else np.nan,
     }
 
 

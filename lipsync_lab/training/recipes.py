@@ -118,12 +118,11 @@ class QualityRecipe:
 
 @dataclass(frozen=True)
 class ReaderRecipe:
-    """The reader of mouths, with which the generator is measured: `faces` a batch, `channels` in its first layer."""
+    """The reader of mouths, with which the generator is measured: `faces` a batch."""
 
     schedule: Schedule
     width: float = 1.0
     faces: int = 64
-    channels: int = 16
     mix: Mapping[str, float] = field(default_factory=lambda: {"drawn": 0.9, "photograph": 0.1})
 
 
@@ -148,7 +147,7 @@ SMALL_CPU = Recipe(
     expert=ExpertRecipe(Schedule(6500, 1e-3), 0.25, clips=10, windows=5),
     generator=GeneratorRecipe(Schedule(5500, 1.5e-3), 0.25, faces=30),
     quality=QualityRecipe(Schedule(3000, 4e-4), 0.125, faces=16),
-    reader=ReaderRecipe(Schedule(1500, 2e-3)),
+    reader=ReaderRecipe(Schedule(4000, 2e-3)),
     face_shards=(60, 5),
     frame_shards=(24, 3),
 )
@@ -160,7 +159,7 @@ GPU = Recipe(
         Schedule(40_000, 8e-4, warmup=500, average=0.999, readers=8), 0.5, faces=200, quality=0.03
     ),
     quality=QualityRecipe(Schedule(8_000, 3e-4, readers=8), 0.25, faces=128),
-    reader=ReaderRecipe(Schedule(4_000, 2e-3, readers=8), faces=256, channels=24),
+    reader=ReaderRecipe(Schedule(8_000, 2e-3, readers=8), width=1.5, faces=256),
     face_shards=(400, 12),
     frame_shards=(120, 6),
 )

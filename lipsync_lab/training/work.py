@@ -222,30 +222,16 @@ def network_of(kind: str, given: str | Path, device: str = "cpu") -> tuple[nn.Mo
     CheckpointError
         It is not there, or is something else.
     """
-    from lipsync_lab import checkpoints
+    from lipsync_lab import checkpoints, statedict
     from lipsync_lab.training import loop
-    from lipsync_lab.training.reader import Reader
 
     if not Path(given).is_dir():
-        if kind == "reader":
-            raise ParameterError(f"{given}: the reader of mouths is the folder of its training; give that")
         return checkpoints.load(given, kind, device).model, 1
     state = loop.read_state(Path(given) / loop.STATE)
     recipe = state["recipe"]
     if kind not in state["averages"]:
         raise ParameterError(f"{given}: trained {', '.join(state['averages'])}, and a {kind} is wanted")
-    if kind == "reader":
-        network = Reader(recipe["channels"])
-    else:
-        from lipsync_lab.networks import s3fd, syncnet, wav2lip
-
-        networks = {
-            "detector": s3fd.S3FD,
-            "expert": syncnet.SyncNetColor,
-            "generator": wav2lip.Wav2Lip,
-            "quality": wav2lip.QualityDiscriminator,
-        }
-        network = networks[kind](recipe["quality_width" if kind != state["kind"] else "width"])
+    network = statedict.network(kind, recipe["quality_width" if kind != state["kind"] else "width"])
     average = state["averages"][kind]
     prefix = "module."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
@@ -272,7 +258,7 @@ def evaluate(
 
     Parameters
     ----------
-    what : {"detector", "expert", "generator", "quality"}
+    what : {"detector", "expert", "generator", "quality", "reader"}
     weights : path or str
         A run's folder, a file, or a model's name; for `clips` and `tiles` a detector must be a file or a name.
     data : path
@@ -280,7 +266,7 @@ def evaluate(
     recipe : str
         Says what is off sync.
     reader : path, optional
-        Run's folder of the reader of mouths; the generator needs it.
+        The reader of mouths, which measures the generator; this project's own if not given.
     expert : path, optional
         Judges the generator too.
     generator : path, optional
@@ -301,6 +287,7 @@ def evaluate(
     dict of str -> float
         See the functions of `evaluate`.
     """
+    from lipsync_lab import checkpoints
     from lipsync_lab.training import evaluate as bars
     from lipsync_lab.training.data import open_shards
     from lipsync_lab.training.detector import open_frames
@@ -314,17 +301,17 @@ def evaluate(
     if what == "expert":
         return bars.sync_expert(network, found, _recipe(recipe).expert)
     if what == "generator":
-        if reader is None:
-            raise ParameterError("the generator is measured by a reader of mouths; train one, and give its folder")
         likes = expert and network_of("expert", expert, device)[0]
-        judge = network_of("reader", reader, device)[0]
+        judge = network_of("reader", reader or checkpoints.DEFAULTS["reader"], device)[0]
         return bars.generator(network, judge, found, lead=lead, likes=likes, progress=progress)
     if what == "quality":
         if generator is None:
             raise ParameterError("the quality discriminator is measured against a generator; give one")
         drawer, lead = network_of("generator", generator, device)
         return bars.judge_of_quality(network, drawer, found, lead=lead)
-    raise ParameterError(f"nothing is measured by the name of {what!r}; take {', '.join(TRAINED[:-1])}")
+    if what == "reader":
+        return bars.reader_of_mouths(network, found)
+    raise ParameterError(f"nothing is measured by the name of {what!r}; take {', '.join(TRAINED)}")
 
 
 def _elsewhere(weights, clips, boxes, tiles, step, device, progress) -> dict[str, float]:
