@@ -1,4 +1,4 @@
-"""What the published S3FD did on ten real 2D clips: its boxes, recorded once, bundled without a pixel.
+"""What the published S3FD did on ten real 2D clips: its boxes, recorded once, bundled without a picture.
 
 The clips are those of the study that this project starts from; ``data/study/README.md`` says where the numbers are
 from. They let the misses of the real detector be seen with no weights and no network.
@@ -18,7 +18,10 @@ from lipsync_lab.errors import MediaError, ParameterError
 if TYPE_CHECKING:
     import pandas
 
-PATH = Path(__file__).resolve().parents[1] / "data" / "study" / "s3fd_boxes.json"
+HOME = Path(__file__).resolve().parents[1] / "data" / "study"
+PATH = HOME / "s3fd_boxes.json"
+#: What `benchmarks/study_pixels.py` measured on the same frames, and what a person sees in those that were missed.
+PIXELS, SEEN = HOME / "pixels.csv", HOME / "seen.csv"
 
 #: Over all 21 clips of the study whose video survives: frames in which S3FD found a face, and frames in all.
 FOUND, FRAMES = 2240, 2841
@@ -65,6 +68,44 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
         }
         tables.append(pd.DataFrame(columns | dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True))))
     return pd.concat(tables, ignore_index=True)
+
+
+def pixels(clip: str) -> pandas.DataFrame:
+    """What the pixels of a clip's frames say, measured once.
+
+    Parameters
+    ----------
+    clip : str
+        One of `names`.
+
+    Returns
+    -------
+    pandas.DataFrame, index ``frame``
+        ``shot``, and the columns of `scoring.detection.pixels`.
+    """
+    table = _table(PIXELS)
+    return table[table["clip"] == clip].drop(columns="clip").set_index("frame")
+
+
+def seen() -> pandas.DataFrame:
+    """What a person sees in the frames that were missed, a row a stretch: the middle frame of each was looked at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``clip``; ``first`` and ``last`` frame; ``view`` (front, three-quarter, profile, from behind); ``what`` is
+        unusual about the face, in words, empty where nothing is.
+    """
+    return _table(SEEN).fillna({"what": ""})
+
+
+def _table(path: Path) -> pandas.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{path}: cannot be read ({error}); restore it from the repository") from None
 
 
 def _read() -> dict[str, dict]:

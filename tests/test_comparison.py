@@ -196,6 +196,27 @@ def test_the_recorded_detector_is_counted_as_the_study_counts_it():
     assert numbers["runs"].to_dict() == {clip: len(strip.split()) for clip, strip in strips.items()}
 
 
+def test_the_recorded_misses_have_causes_and_were_looked_at():
+    recorded = comparison.recorded()
+    assert recorded[["luma", "contrast"]].notna().all().all()
+    why = comparison.causes(recorded).set_index("cause")
+    assert why["misses"].sum() == 284
+    # counted here from the bundled numbers themselves
+    pixels = pd.read_csv(study.PIXELS)
+    gone = pixels[~study.frames()["found"].to_numpy()]
+    assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
+    assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
+    seen = comparison.by_eye()
+    assert seen["frames"].sum() == 284
+    assert seen["stretches"].to_dict() == comparison.missed(recorded).query("missed > 0")["runs"].to_dict()
+    assert set(seen["view"]) <= {"front", "three-quarter", "profile", "from behind"}
+    # each stretch that was looked at is one of the record's
+    for row in study.seen().itertuples():
+        found = study.frames(row.clip)["found"].tolist()
+        assert not any(found[row.first : row.last + 1])
+        assert [found[at] for at in (row.first - 1, row.last + 1) if 0 <= at < len(found)].count(False) == 0
+
+
 def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float, float] = (2, 3)) -> pd.DataFrame:
     """Two matched pairs of two seconds, with a constant seam; the second second is higher by 2 on the drawn side."""
     rows = []

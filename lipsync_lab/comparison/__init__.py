@@ -9,6 +9,7 @@ from lipsync_lab.comparison.examined import SIDES, Case, Examined, cases, examin
 from lipsync_lab.comparison.intervals import UNITS, differences, failing, intervals
 from lipsync_lab.comparison.looks import Example, examples, hardest, look, recall
 from lipsync_lab.comparison.tables import (
+    by_eye,
     causes,
     closures,
     loudness,
@@ -30,6 +31,7 @@ __all__ = [
     "Case",
     "Example",
     "Examined",
+    "by_eye",
     "cases",
     "causes",
     "closures",

@@ -19,10 +19,40 @@ if TYPE_CHECKING:
 
 
 def recorded() -> pandas.DataFrame:
-    """What the published S3FD found on the study's clips (`study`), with the columns of `frames` that it has."""
-    table = study.frames()
-    known = table[["clip", "frame", "time"]].assign(domain="drawn", shot=0, missed=(~table["found"]).astype(float))
-    return known.assign(cause="", cause_value=np.nan)
+    """What the published S3FD found on the study's clips (`study`), with the columns of `frames` that it has.
+
+    Where a face was missed, the box of the nearest frame in which it was found says where the pixels were measured and
+    how large it is.
+    """
+    import pandas as pd
+
+    tables = []
+    for clip in study.names():
+        found, measured = study.frames(clip), study.pixels(clip)
+        ledger = found.assign(
+            shot=measured["shot"].to_numpy(),
+            best_score=np.nan,
+            provenance=np.where(found["found"], "recorded", "missing"),
+            mouth_drawn=found["found"],
+            **{f"best_{side}": found[side] for side in ("x1", "y1", "x2", "y2")},
+        )
+        # a stretch of misses goes on over a cut: nobody filled any of it
+        rows = detecting.rows(ledger, pixels=measured).reset_index().assign(shot=0)
+        tables.append(rows.assign(clip=clip, domain="drawn"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def by_eye() -> pandas.DataFrame:
+    """What a person sees in the frames that the published S3FD missed (`study.seen`), a row a clip.
+
+    Returns
+    -------
+    DataFrame, index ``clip``
+        view, what, stretches, frames (missed).
+    """
+    seen = study.seen().assign(frames=lambda rows: rows["last"] - rows["first"] + 1)
+    sights = seen.groupby(["clip", "view", "what"], sort=False)["frames"].agg(["size", "sum"]).reset_index()
+    return sights.set_index("clip").rename(columns={"size": "stretches", "sum": "frames"})
 
 
 def miss_runs(table: pandas.DataFrame) -> pandas.DataFrame:
