@@ -36,7 +36,8 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
             *lines,
             f"- Recorded with the published weights: S3FD missed **{total:.0f} of {of_all}** frames "
             f"({total / of_all:.1%}) of {len(study)} drawn clips. {(study['missed'] > 0).sum()} of the clips have a "
-            f"miss; {worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
+            f"miss; {worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them "
+            f"({', '.join(worst.index)}).",
             f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and "
             f"{(lengths > longest).sum()} of {len(lengths)} stretches are longer than the {longest} frames that a gap "
             "policy fills by default.",
