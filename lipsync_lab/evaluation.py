@@ -303,7 +303,7 @@ def _key(run: runs.Run, about: Mapping[str, Any]) -> str:
     here, digest = Path(__file__).parent, hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for path in (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json"):
         digest.update(checkpoints.sha256(path).encode())
-    for path in [*sorted((here / "scoring").glob("*.py")), Path(__file__)]:
+    for path in [*sorted((here / "scoring").glob("*.py")), here / "drawings.py", Path(__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

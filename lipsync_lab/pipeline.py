@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import audio, checkpoints, compositing, detection, generation, runs, source, tracking, video
+from lipsync_lab import (
+    audio,
+    checkpoints,
+    compositing,
+    detection,
+    drawings,
+    generation,
+    runs,
+    source,
+    tracking,
+    video,
+)
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.view import View
@@ -341,9 +352,12 @@ class Pipeline:
             if done + place < len(work.starts) and work.track.box(number) is not None
         ]
         finished = [frame for _, frame in batch]
+        stood = [0] * len(batch)
+        if self.settings.mouths == "drawings":
+            stood = [work.rhythm.add(frame, work.track.box(number)) for number, frame in batch]
         if not faces:
             return finished
-        mels = audio.mel_windows(work.mel, [work.starts[done + place] for place, _ in faces])
+        mels = audio.mel_windows(work.mel, [work.starts[done + place - stood[place]] for place, _ in faces])
         crops = np.stack([generation.crop(finished[place], box) for place, box in faces])
         mouths = generation.draw(self.weights.model, crops, mels, self.device)
         for (place, box), mouth in zip(faces, mouths, strict=True):
@@ -405,6 +419,7 @@ class _Work:
     draws: bool
     outside: int
     drawn: np.ndarray
+    rhythm: drawings.Rhythm = field(default_factory=drawings.Rhythm)
 
 
 def _starts(mel: np.ndarray, samples: int, fps: Fraction, settings: Settings) -> list[int]:

@@ -13,6 +13,7 @@ GAPS = ("pass", "hold", "interpolate", "abort")
 SMOOTHINGS = ("centered", "upstream", "none")
 FILLS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
+MOUTHS = ("frames", "drawings")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Settings:
         None for what the generator's own file asks for, and 0 where it asks for nothing.
     feather : float
         0 pastes the whole square, as published; else the lower half, blended over this share of the box.
+    mouths : str
+        When a new one is drawn: in all "frames", as published, or with the "drawings": while the source holds the face
+        that it shows, up to three frames, its mouth is held too (`drawings`).
     fill : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -83,6 +87,7 @@ class Settings:
     generator_batch: int = 16
     mel_lead: int | None = None
     feather: float = 0.0
+    mouths: str = "frames"
     fill: str = "loop"
     keep_tail: bool = False
     published_length: bool = False
@@ -110,6 +115,7 @@ class Settings:
         need(self.choose in CHOICES or n_th, "choose", f"{', '.join(CHOICES)}, or 0, 1, ... from the left")
         need(self.gap in GAPS, "gap", " or ".join(GAPS))
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))
+        need(self.mouths in MOUTHS, "mouths", " or ".join(MOUTHS))
         need(self.fill in FILLS, "fill", " or ".join(FILLS))
         need(self.codec in CODECS, "codec", " or ".join(CODECS))
 
@@ -143,6 +149,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "smoothing": "upstream",
         "mel_lead": 0,
         "feather": 0.0,
+        "mouths": "frames",
         "fill": "loop",
         "keep_tail": False,
         "published_length": True,

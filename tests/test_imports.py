@@ -36,6 +36,7 @@ LEVELS = {
     "source": 3,
     "detection": 3,
     "tracking": 3,
+    "drawings": 3,
     "generation": 3,
     "compositing": 3,
     "pipeline": 4,

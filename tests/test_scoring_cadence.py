@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipsync_lab import video
+from lipsync_lab import drawings, video
 from lipsync_lab.cartoon import scene
 from lipsync_lab.cartoon.pose import MouthPose
 from lipsync_lab.cartoon.truth import Truth, table
@@ -124,7 +124,7 @@ def test_a_cheek_that_boils_is_no_new_mouth():
         output[48:80, 16:80] += np.uint8(12 * (index % 2))
         boiling.append((source, output))
     found = cadence.rows(boiling, ledger, truth)
-    assert found["mouth_change"].min() > cadence.BOUND
+    assert found["mouth_change"].min() > drawings.BOUND
     assert found["extra_mouth"].dropna().tolist() == [0] * 7
 
 
@@ -133,5 +133,5 @@ def test_changes_are_block_means_of_luma():
     first, second = rng.integers(0, 256, (2, 40, 48, 3), dtype=np.uint8)
     luma = [np.rint(frame @ np.array([0.299, 0.587, 0.114])) for frame in (first, second)]
     wanted = np.abs(luma[1] - luma[0])[16:24, 20:28].mean()
-    assert cadence.changes(first, second)[20, 24] == pytest.approx(wanted, abs=0.5)
-    assert cadence.noise(cadence.changes(first, first)) == 0
+    assert drawings.changes(first, second)[20, 24] == pytest.approx(wanted, abs=0.5)
+    assert drawings.noise(drawings.changes(first, first)) == 0

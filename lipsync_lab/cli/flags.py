@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lipsync_lab.checkpoints import DEFAULTS
-from lipsync_lab.settings import CODECS, FILLS, GAPS, PRESETS, SMOOTHINGS
+from lipsync_lab.settings import CODECS, FILLS, GAPS, MOUTHS, PRESETS, SMOOTHINGS
 
 GENERATOR = (
     "generator: a model's name or a file of weights; identity gives each face back, untrained draws noise, `weights "
@@ -181,6 +181,12 @@ def own(dub: argparse.ArgumentParser) -> None:
         default=unset,
         metavar="SHARE",
         help="soft edge, as a share of the box, 0 to 0.25; 0 pastes the whole square as published (0)",
+    )
+    add(
+        "--mouths",
+        choices=MOUTHS,
+        default=unset,
+        help="a new one in all frames, or with the drawings: held while the source holds its own (frames)",
     )
     add("--fill", choices=FILLS, default=unset, help="a clip shorter than the voice: loop, hold, pingpong (loop)")
     add(

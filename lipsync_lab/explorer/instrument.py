@@ -18,7 +18,7 @@ from lipsync_lab.errors import LipsyncError
 from lipsync_lab.explorer import pictures
 from lipsync_lab.explorer.session import Session
 from lipsync_lab.geometry import Box
-from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
+from lipsync_lab.settings import CHOICES, GAPS, MOUTHS, SMOOTHINGS
 
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Progress
@@ -166,6 +166,7 @@ class Explorer(widgets.VBox):
         self.feather = widgets.FloatSlider(
             description="feather", min=0, max=0.25, step=0.01, continuous_update=False, **options
         )
+        self.mouths = widgets.Dropdown(description="new mouths with", options=MOUTHS, **options)
         small = widgets.Layout(width="150px")
         self.pads = [
             widgets.BoundedIntText(description=f"pad {side}", min=-5000, max=5000, layout=small)
@@ -173,7 +174,7 @@ class Explorer(widgets.VBox):
         ]
         self._knobs = {
             name: getattr(self, name)
-            for name in ("threshold", "choose", "gap", "longest_gap", "smoothing", "mel_lead", "feather")
+            for name in ("threshold", "choose", "gap", "longest_gap", "smoothing", "mel_lead", "feather", "mouths")
         }
         for knob in (*self._knobs.values(), *self.pads, self.detector):
             knob.observe(self._on_knob, "value")
@@ -181,7 +182,7 @@ class Explorer(widgets.VBox):
             [
                 widgets.VBox([self.detector, self.threshold, self.choose]),
                 widgets.VBox([self.gap, self.longest_gap, self.smoothing]),
-                widgets.VBox([self.mel_lead, self.feather]),
+                widgets.VBox([self.mel_lead, self.feather, self.mouths]),
             ]
         )
         self._tuning = widgets.VBox([self._tuning, widgets.HBox(self.pads)])

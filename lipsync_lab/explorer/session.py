@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, compositing, generation, runs, samples, source, tracking, video
+from lipsync_lab import audio, checkpoints, compositing, drawings, generation, runs, samples, source, tracking, video
 from lipsync_lab.detection import Detection, default
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError, ParameterError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The difference is shown this many times as strong.
 AMPLIFY = 8
 #: Settings that may change while a clip is open; all others decide what the frames are, or what a file is.
-TUNABLE = ("threshold", "choose", "gap", "longest_gap", "smoothing", "pads", "mel_lead", "feather")
+TUNABLE = ("threshold", "choose", "gap", "longest_gap", "smoothing", "pads", "mel_lead", "feather", "mouths")
 #: A box drawn by hand has sides of this many pixels at least: less is a slip of the mouse.
 LEAST_SIDE = 8
 
@@ -206,6 +206,7 @@ class Session:
         tracked = _track(record, used, kind, settings, self.edits, float(self.source.fps))
         self.settings, self.detector, self.record, self._starts = settings, detector, record, starts
         self.chosen, self.track = tracked
+        self._rhythm: list[int] | None = None
 
     def _search(
         self, detector: str | Path, settings: Settings, progress: Progress | None
@@ -365,8 +366,17 @@ class Session:
 
     def _mouths(self, frames: list[int]) -> np.ndarray:
         crops = np.stack([generation.crop(self._frames[frame], self.track.box(frame)) for frame in frames])
-        mels = audio.mel_windows(self.mel, [self._starts[frame] for frame in frames])
+        mels = audio.mel_windows(self.mel, [self._starts[frame - self._stood(frame)] for frame in frames])
         return generation.draw(self.weights.model, crops, mels, self.device)
+
+    def _stood(self, frame: int) -> int:
+        """For how many frames the mouth of a frame has been standing; to know it, the whole clip is looked at once."""
+        if self.settings.mouths == "frames":
+            return 0
+        if self._rhythm is None:
+            rhythm = drawings.Rhythm()
+            self._rhythm = [rhythm.add(self._frames[number], self.track.box(number)) for number in range(len(self))]
+        return self._rhythm[frame]
 
     def _why_not(self, frame: int) -> str:
         """Why no mouth is drawn on a frame; nothing where one is."""

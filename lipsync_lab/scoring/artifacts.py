@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from lipsync_lab import drawings
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import cadence, regions
 
@@ -130,8 +131,8 @@ def rows(
         change.append(np.nan)
         noise.append(np.nan)
         if before is not None:
-            moved = cadence.changes(before[0], source)
-            change[-1], noise[-1] = float(moved.max()), cadence.noise(moved)
+            moved = drawings.changes(before[0], source)
+            change[-1], noise[-1] = float(moved.max()), drawings.noise(moved)
             # what is drawn now against what was drawn there; a frame passed through between is no flicker
             if box is not None and not np.isnan(drawn[row - 1, 0]):
                 numbers["flicker"] = flicker(before, (source, output), box, lips[row])
@@ -262,14 +263,14 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
 
 def _outside(source: np.ndarray, output: np.ndarray, box: Box | None) -> dict[str, float]:
     change = cv2.absdiff(source, output)
-    blocks = cadence.changes(source, output)
+    blocks = drawings.changes(source, output)
     pixels = change.shape[0] * change.shape[1]
     total = float(change.sum(dtype=np.float64))
     if box is not None:
         total -= float(change[box.slices].sum(dtype=np.float64))
         pixels -= int(box.area)
         # a block that reaches into the box says nothing about the outside
-        blocks[box.padded(*[cadence.BLOCK // 2] * 4).clipped(source.shape[1], source.shape[0]).slices] = 0
+        blocks[box.padded(*[drawings.BLOCK // 2] * 4).clipped(source.shape[1], source.shape[0]).slices] = 0
     return {"outside": total / (3 * pixels) if pixels else np.nan, "outside_peak": float(blocks.max())}
 
 

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 import pandas as pd
 
+from lipsync_lab.drawings import BLOCK, BOUND, RAISE, changes, noise
 from lipsync_lab.scoring import regions
 
-#: Side of the block over which a difference is averaged: the codec's own, so that its noise is averaged away.
-BLOCK = 8
-#: Grey levels by which the most changed block of a held drawing may differ without grain. Measured on twelve made clips
-#: of four styles on twos and threes, encoded at crf 18: "held" has a precision of 0.988 and a recall of 1.0 at 6.6. The
-#: worst clip has film grain and small mouths: 0.93 and 1.0.
-BOUND = 6.6
-#: Share of the noise (grey levels) by which the bound is raised; the noise is that of the clip's quietest quarter.
-_RAISE, _QUIET = 0.5, 0.25
+#: The noise that raises the bound is that of the clip's quietest quarter.
+_QUIET = 0.25
 #: Share of the skin's blocks that the change of a mouth has to rise above: what the whole cheek does is boil, no mouth.
 _CALM = 0.9
 #: Milliseconds that a mouth stands at the least (Rhubarb Lip Sync).
@@ -32,28 +26,6 @@ COLUMNS = (
     *("time", "shot", "source_change", "source_noise", "held", "drawing"),
     *("mouth_change", "mouth_noise", "mouth", "extra_mouth"),
 )
-
-
-def changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How much each place changed: |difference of luma|, averaged over a block round it.
-
-    Parameters
-    ----------
-    before, after : ndarray, uint8, (H, W, 3)
-        RGB.
-
-    Returns
-    -------
-    ndarray, float32, (H, W)
-        Grey levels.
-    """
-    first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (before, after))
-    return cv2.blur(np.abs(second - first), (BLOCK, BLOCK))
-
-
-def noise(map_of_changes: np.ndarray) -> float:
-    """Grey levels that the middle block changed by: grain, the encode, or a camera that moves."""
-    return float(np.median(map_of_changes[::BLOCK, ::BLOCK]))
 
 
 def held(change: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -83,7 +55,7 @@ def bound(noise: np.ndarray, floor: float | np.ndarray = 0.0) -> float | np.ndar
     known = np.asarray(noise, float)
     known = known[~np.isnan(known)]
     quiet = float(np.quantile(known, _QUIET)) if len(known) else 0.0
-    return BOUND * (1 + _RAISE * np.fmax(quiet, floor))
+    return BOUND * (1 + RAISE * np.fmax(quiet, floor))
 
 
 def rows(
