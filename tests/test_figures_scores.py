@@ -135,6 +135,15 @@ PROPOSALS = {
     "two": [[Detection(Box(6, 6, 24, 30), 0.4), Detection(Box(0, 0, 6, 6), 0.3)], [Detection(Box(0, 0, 6, 6), 0.8)]],
 }
 
+EFFECTS = pd.DataFrame(
+    [
+        ("a soft edge", "visible seam", "toon", "drawn", 8.0, 2.0),
+        ("a soft edge", "visible seam", "film", "photographic", 2.0, 2.0),
+        ("gaps filled", "face without a mouth", "toon", "drawn", NAN, NAN),
+    ],
+    columns=["mend", "kind", "clip", "domain", "before", "after"],
+).assign(bound=4.0)
+
 EVERY = {
     "beside_nulls": lambda ax=None: figures.beside_nulls(SCORES, "opening", ax),
     "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "drawn", ax),
@@ -146,6 +155,7 @@ EVERY = {
     "fault_matrix": lambda ax=None: figures.fault_matrix(MATRIX, ax),
     "found_strips": lambda ax=None: figures.found_strips(TWO, ax),
     "gallery": lambda ax=None: figures.gallery(EXAMPLES, ax=ax),
+    "mended": lambda ax=None: figures.mended(EFFECTS, ax),
     "miss_lengths": lambda ax=None: figures.miss_lengths(RUNS, ax),
     "mouth_durations": lambda ax=None: figures.mouth_durations(MOUTHS, ax),
     "offset_curves": lambda ax=None: figures.offset_curves(CURVES, "correlation", ax),
@@ -391,3 +401,13 @@ def test_durations_are_shares_with_the_shortest_mouth_marked():
     assert same_color(ax.containers[0][0].get_facecolor(), DRAWN)
     assert [line.get_xdata()[0] for line in ax.lines] == [70]
     assert "no mouth was seen" in figures.mouth_durations(MOUTHS[:0]).texts[0].get_text()
+
+
+def test_mends_go_from_hollow_to_filled_in_bounds_of_failure():
+    ax = figures.mended(EFFECTS)
+    dots = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in ax.lines if line.get_marker() == "o"]
+    drawn, photographic = figures.DOMAIN_COLOURS["drawn"], figures.DOMAIN_COLOURS["photographic"]
+    assert dots == [(2.0, "white"), (0.5, drawn), (0.5, "white"), (0.5, photographic)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "visible seam\na soft edge"
+    ]  # nothing is known of gaps

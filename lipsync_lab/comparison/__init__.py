@@ -4,7 +4,7 @@ It reads what `evaluation` wrote beside each run and runs no generator. Two clip
 the other photographic, and both are dubbed with the very same sound.
 """
 
-from lipsync_lab.comparison import findings
+from lipsync_lab.comparison import findings, mends
 from lipsync_lab.comparison.examined import SIDES, Case, Examined, cases, examine, frames, pairs, pipeline_of
 from lipsync_lab.comparison.intervals import UNITS, differences, failing, intervals
 from lipsync_lab.comparison.looks import Example, examples, hardest, look, recall
@@ -45,6 +45,7 @@ __all__ = [
     "intervals",
     "look",
     "loudness",
+    "mends",
     "miss_runs",
     "missed",
     "mouths",

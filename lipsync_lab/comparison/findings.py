@@ -135,6 +135,32 @@ def of_domains(examined: Sequence[Examined], apart: pandas.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def of_mends(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
+    """Of `mends.effects` and `mends.filled`: what each change did to what it is meant for."""
+    lines = []
+    for (mend, kind), rows in effects.groupby(["mend", "kind"], sort=False):
+        told = [_effect(row) for row in rows.itertuples()]
+        lines.append(f"- **{mend}**, against {kind}: {'; '.join(told)}.")
+    usual = Settings().longest_gap
+    lines.append(
+        f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, boxes between those on both "
+        f"sides fill {filled.loc[usual, 'interpolate']} where gaps of up to {usual} frames are filled, and "
+        f"{filled['interpolate'].max()} where they may last {filled.index.max()}. The others lie at the beginning or "
+        "the end of a shot: there another detector, a lower threshold or a box drawn by hand has to find the face."
+    )
+    return "\n".join(lines)
+
+
+def _effect(row) -> str:
+    """What a mend did to one clip, in words."""
+    if row.before != row.before:
+        return f"{row.clip} cannot be told"
+    if row.before == row.after == 0:
+        return f"{row.clip} has none to mend"
+    sure = "" if row.low > 0 or row.high < 0 else " (not sure: the interval holds 0)"
+    return f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**{sure}"
+
+
 def _missed_shares(table: pandas.DataFrame) -> list[str]:
     shares = table.groupby("domain", sort=False)["missed"].agg(["sum", "count"])
     return [

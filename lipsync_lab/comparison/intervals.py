@@ -82,7 +82,7 @@ def differences(
             continue
         wide = units[kind.measure].unstack("domain").reindex(columns=list(SIDES))
         sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in SIDES]
-        values = _interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
+        values = interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
         reason = ""
         if min(map(len, sides)) < 2:
             reason = f"an interval needs two {by}s on either side: {len(sides[0])} drawn, {len(sides[1])} photographic"
@@ -124,17 +124,24 @@ def _units(table: pandas.DataFrame, by: str) -> pandas.DataFrame:
     return paired.assign(**seconds).groupby(["pair", *seconds, "domain"])[measures].mean()
 
 
-def _interval(drawn: np.ndarray, photographic: np.ndarray, paired: bool, level: float, resamples: int, seed: int):
-    """Both means, their difference, and its interval; NaN where there is none."""
+def interval(
+    first: np.ndarray,
+    second: np.ndarray,
+    paired: bool,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float, float, float]:
+    """Both means, the first less the second, and the bootstrap interval of that; NaN where there is none."""
     from scipy.stats import bootstrap
 
-    if not len(drawn) or not len(photographic):
-        return (*(float(side.mean()) if len(side) else np.nan for side in (drawn, photographic)), *[np.nan] * 3)
-    means = float(drawn.mean()), float(photographic.mean())
+    if not len(first) or not len(second):
+        return (*(float(side.mean()) if len(side) else np.nan for side in (first, second)), *[np.nan] * 3)
+    means = float(first.mean()), float(second.mean())
     difference = means[0] - means[1]
-    if min(len(drawn), len(photographic)) < 2:
+    if min(len(first), len(second)) < 2:
         return *means, difference, np.nan, np.nan
-    data = (drawn - photographic,) if paired else (drawn, photographic)
+    data = (first - second,) if paired else (first, second)
     found = bootstrap(
         data,
         np.mean if paired else _difference_of_means,

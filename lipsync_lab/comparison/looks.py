@@ -147,7 +147,7 @@ def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Exa
     by_name = {each.case.name: each for each in examined}
     worst = table[table[one.measure] > 0].sort_values(one.measure, ascending=False, kind="stable")
     return [
-        Example(row.clip, row.domain, row.frame, one, getattr(row, one.measure), *_near(by_name[row.clip], row.frame))
+        Example(row.clip, row.domain, row.frame, one, getattr(row, one.measure), *near(by_name[row.clip], row.frame))
         for row in _spread(worst, most).itertuples()
     ]
 
@@ -162,9 +162,10 @@ def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:
     return table.loc[[row.Index for row in chosen]]
 
 
-def _near(one: Examined, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """Source and output round what was drawn on; all of the frame where nothing was."""
+def near(one: Examined, frame: int, near_what: Examined | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Source and output round what was drawn on, by this run or by another of the clip; all of the frame where nothing
+    was."""
     before, after = one.pictures(frame)
-    box = regions.inside(regions.boxes(one.run.ledger())[frame], before.shape, 0.15, 0.15)
+    box = regions.inside(regions.boxes((near_what or one).run.ledger())[frame], before.shape, 0.15, 0.15)
     box = box or Box(0, 0, before.shape[1], before.shape[0])
     return before[box.slices], after[box.slices]

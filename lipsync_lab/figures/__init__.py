@@ -8,7 +8,7 @@ apart; where a colour means something it means the same in every figure.
 from lipsync_lab.figures.curves import training
 from lipsync_lab.figures.misses import causes, found_strips, miss_lengths, recall, searched
 from lipsync_lab.figures.run import candidates, contact_sheet, coverage, mel, steps, timeline, triptych, waveform
-from lipsync_lab.figures.scores import differences, distributions, failing, fault_matrix, gallery
+from lipsync_lab.figures.scores import differences, distributions, failing, fault_matrix, gallery, mended
 from lipsync_lab.figures.style import DOMAIN_COLOURS, PROVENANCE_COLOURS, STYLE
 from lipsync_lab.figures.timing import (
     beside_nulls,
@@ -37,6 +37,7 @@ __all__ = [
     "found_strips",
     "gallery",
     "mel",
+    "mended",
     "miss_lengths",
     "mouth_durations",
     "offset_curves",

@@ -248,3 +248,33 @@ def differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         said.set_path_effects(HALO)
         said.set_y(0.01)
     return ax
+
+
+@styled
+def mended(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+    """Each kind of failure as published (hollow) and with what is meant against it (filled), in bounds of failure.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `comparison.mends.effects`; rows where nothing is known are left out.
+    ax : Axes, optional
+    """
+    known = effects[effects["before"].notna()]
+    places = list(dict.fromkeys(zip(known["mend"], known["kind"], strict=True)))
+    domains = list(dict.fromkeys(known["domain"]))
+    ax = axes_of(ax, 0.16 + 0.07 * max(2, len(places)))
+    for row, (mend, kind) in enumerate(places):
+        some = known[(known["mend"] == mend) & (known["kind"] == kind)]
+        for number, one in enumerate(some.itertuples()):
+            at, colour = row + 0.28 * (number - (len(some) - 1) / 2), domain_colour(one.domain)
+            before, after = one.before / one.bound, one.after / one.bound
+            ax.annotate("", (after, at), (before, at), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.8})
+            ax.plot(before, at, "o", color=colour, markerfacecolor="white", markersize=8)
+            ax.plot(after, at, "o", color=colour, markersize=8)
+    ax.set_yticks(range(len(places)), labels=[f"{kind}\n{mend}" for mend, kind in places])
+    ax.axvline(1, color=INK, linestyle="--", linewidth=1.2)
+    _in_bounds(ax, "measure (1 = bound of failure): hollow as published, filled with the change")
+    ax.set_ylim(len(places) - 0.4, -0.6)
+    ax.legend(handles=domain_handles(domains), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=2)
+    return ax

@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
-from lipsync_lab.reporting.clips import box_to_show, dubbed, headline, is_done, judged, located, telling_frame, worst
+from lipsync_lab.reporting.clips import (
+    box_to_show,
+    dubbed,
+    examined,
+    headline,
+    is_done,
+    judged,
+    located,
+    telling_frame,
+    worst,
+)
 from lipsync_lab.reporting.notebooks import (
     NOTEBOOKS,
     bars,
@@ -49,6 +59,7 @@ __all__ = [
     "bars",
     "box_to_show",
     "dubbed",
+    "examined",
     "execute",
     "find",
     "findings",
@@ -72,6 +83,8 @@ CLIPS = (
 
 #: An instrument that is a single picture on paper: it is printed for one clip.
 _INSTRUMENT = "explorer"
+#: This one dubs its clips again and again: it is printed for the first matched pair alone.
+_AGAIN = "06_what_mends_it"
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,8 @@ def report(
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
         None for `NOTEBOOKS`. Each is printed once a generator; one with a parameter `clip` for either clip of the first
-        matched pair (`comparison.pairs`), or where there is none for the first clip. Of `clip`, `voice`, `run_folder`,
+        matched pair (`comparison.pairs`), or where there is none for the first clip, and the one that dubs them again
+        for both together. Of `clip`, `voice`, `run_folder`,
         `clips`, `voices`, `runs`, `generator`, `detector` and `settings` each is given what it has a parameter for.
         Parameters of the mapping come on top, and must exist.
     force : bool
@@ -161,7 +175,8 @@ def report(
         for path, given in books.items():
             name = Path(path).stem
             a_clip = "clip" in accepted[path]
-            shown = [[one] for one in _walked(good, name)] if a_clip else [good] * bool(good)
+            walked = _walked(good, name)
+            shown = [[one] for one in walked] if a_clip else [walked if name == _AGAIN else good] * bool(good)
             for these in shown:
                 offered = _offered(pipeline, these, out / "runs" / model, Path(path).resolve().parent)
                 taken = {key: value for key, value in offered.items() if key in accepted[path]} | dict(given)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import checkpoints, evaluation, runs, samples
+from lipsync_lab import checkpoints, comparison, evaluation, runs, samples
 from lipsync_lab.geometry import Box
 from lipsync_lab.reporting.outcomes import code, save, versions
 
@@ -40,6 +41,19 @@ def dubbed(
     run = pipeline.run(face, speech, folder, progress)
     save(run.folder / "request.json", _request(pipeline, face, speech))
     return run
+
+
+def examined(
+    pipeline: Pipeline, cases: Sequence[comparison.Case], folder: str | Path, progress: Progress | None = None
+) -> list[comparison.Examined]:
+    """Every case dubbed into a folder of its name, or found again there (`dubbed`), and examined."""
+    made = {
+        case.name: dubbed(
+            pipeline, located(case.clip), located(case.voice), Path(folder) / case.name, progress=progress
+        )
+        for case in cases
+    }
+    return comparison.examine(cases, made, progress)
 
 
 def is_done(pipeline: Pipeline, face: Path, speech: Path, folder: Path) -> bool:

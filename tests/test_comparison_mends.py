@@ -1,0 +1,88 @@
+"""What mends it: one habit at a time, counted on the same frames, and gaps counted by another hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab import comparison, evaluation, failures, study
+from lipsync_lab.comparison import findings, mends
+from lipsync_lab.settings import Settings
+
+NAN = float("nan")
+
+
+def examined(frames: pd.DataFrame, name: str = "toon") -> comparison.Examined:
+    case = comparison.Case(name, name, name, "drawn")
+    table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**frames)
+    return comparison.Examined(case, None, evaluation.Evaluation(table, None, None, {}, {}), "")
+
+
+def measured(**values) -> dict:
+    names = {measure for mend in mends.MENDS for measure in mend.measures}
+    return dict.fromkeys(names, NAN) | values
+
+
+def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
+    usual = asdict(Settings.of(mends.PUBLISHED.changes))
+    known = {kind.measure for kind in failures.KINDS} | {"not_drawn"}
+    for mend in mends.MENDS:
+        changed = asdict(Settings.of({**mends.PUBLISHED.changes, **mend.changes}))
+        assert {name for name in usual if usual[name] != changed[name]} == set(mend.changes)
+        assert len(mend.changes) == 1
+        assert mend.measures
+        assert set(mend.measures) <= known
+    upstream = Settings.of({}, preset="upstream")
+    assert all(getattr(upstream, name) == value for name, value in mends.PUBLISHED.changes.items() if name != "gap")
+
+
+def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
+    made = mends.pipelines("identity", "lbp", {"crf": 30, "feather": 0.2})
+    assert list(made) == ["as published", *(mend.name for mend in mends.MENDS)]
+    assert {one.settings.crf for one in made.values()} == {30}
+    assert made["as published"].settings.feather == 0
+    assert made["a soft edge"].settings.feather == 0.1
+    assert made["sound one frame earlier"].settings.mel_lead == 1
+
+
+def test_effects_are_counted_on_frames_that_both_know():
+    number = np.arange(100)
+    before = examined(measured(seam=8.0 + number % 2, flicker=1.0))
+    after = examined(measured(seam=np.where(number < 50, 2.0, NAN), flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25))
+    found = mends.effects({mend.name: [after] for mend in mends.MENDS} | {"as published": [before]})
+    rows = found.set_index("measure")
+    seam = rows.loc["seam"]
+    assert (seam["kind"], seam["bound"], seam["seconds"]) == ("visible seam", 4.0, 2)
+    assert (seam["before"], seam["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
+    assert seam["low"] <= seam["difference"] <= seam["high"] < 0
+    flicker = rows.loc["flicker"]
+    assert flicker["low"] < 0 < flicker["high"]
+    assert rows.loc["sync", ["before", "after", "low"]].isna().all()
+    said = findings.of_mends(found, mends.filled())
+    assert "- **a soft edge**, against visible seam: toon from 8.5 to **2**." in said
+    assert "toon from 1 to **1** (not sure: the interval holds 0)" in said
+    assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in said
+    none = examined(measured(not_drawn=0.0))
+    found = mends.effects({mend.name: [none] for mend in mends.MENDS} | {"as published": [none]})
+    assert "face without a mouth: toon has none to mend" in findings.of_mends(found, mends.filled())
+
+
+def test_filled_gaps_are_those_with_a_neighbour_in_the_shot():
+    table = mends.filled()
+    assert table["of"].eq(284).all()
+    for longest, row in table.iterrows():
+        hold = between = 0
+        for clip in study.names():
+            for _, rows in study.frames(clip).groupby(study.pixels(clip)["shot"].to_numpy()):
+                strip = "".join("." if found else "x" for found in rows["found"])
+                at = 0
+                while (at := strip.find("x", at)) >= 0:
+                    stop = len(strip) if "." not in strip[at:] else strip.index(".", at)
+                    if stop - at <= longest and at > 0:
+                        hold += stop - at
+                        between += (stop - at) * (stop < len(strip))
+                    at = stop
+        assert (row["hold"], row["interpolate"]) == (hold, between)
