@@ -390,6 +390,23 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
     assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [1, len(numbers), 0]
 
 
+def test_another_detectors_misses_are_its_own_and_have_causes(examined):
+    truth = evaluation.truth_of(examined[0].face)
+    numbers = [0, 20, 40, 60]
+    box = Box(*truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
+    right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
+    lists = [[right], [unsure], [], [beside]]
+    looked = {"other": {"drawn_hello": dict(zip(numbers, lists, strict=True))}}
+    found = comparison.missed_by(examined[:1], looked, 0.5)["other"]
+    assert found["frame"].tolist() == numbers
+    assert found["missed"].tolist() == [0, 1, 1, 1]
+    # the frames 10 to 39 are turned away, as this clip's table has it
+    assert found["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
+    assert comparison.missed_by(examined[:1], looked, 0.2)["other"]["missed"].tolist() == [0, 0, 1, 1]
+    why = comparison.causes(found).set_index("cause")["misses"]
+    assert (why["profile"], why["unexplained"]) == (1, 2)
+
+
 def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
     drawn, photographic = examined
     as_drawn = comparison.Examined(

@@ -7,7 +7,7 @@ the other photographic, and both are dubbed with the very same sound.
 from lipsync_lab.comparison import findings, mends
 from lipsync_lab.comparison.examined import SIDES, Case, Examined, cases, examine, frames, pairs, pipeline_of
 from lipsync_lab.comparison.intervals import UNITS, differences, failing, intervals
-from lipsync_lab.comparison.looks import Example, examples, hardest, look, recall
+from lipsync_lab.comparison.looks import Example, examples, hardest, look, missed_by, recall
 from lipsync_lab.comparison.tables import (
     by_eye,
     causes,
@@ -48,6 +48,7 @@ __all__ = [
     "mends",
     "miss_runs",
     "missed",
+    "missed_by",
     "mouths",
     "opening_curves",
     "overview",

@@ -112,6 +112,33 @@ def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
     return out.assign(recall=out["recall"] / out["frames"], false_faces=out["false_faces"] / out["frames"])
 
 
+def missed_by(examined: Sequence[Examined], looked: Looked, threshold: float) -> dict[str, pandas.DataFrame]:
+    """`frames` as each detector of `look` saw them, those at which it looked: with its own misses and their causes.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    looked : mapping
+        Of `look`.
+    threshold : float
+        Score that a candidate must exceed.
+    """
+    import pandas as pd
+
+    out = {}
+    for detector, by_clip in looked.items():
+        tables = []
+        for one in examined:
+            numbers, truth = list(by_clip[one.case.name]), evaluation.truth_of(one.face)
+            own = frames([one])
+            own = own[own["frame"].isin(numbers)]
+            lists = list(by_clip[one.case.name].values())
+            truth = truth if truth is None else truth.iloc[numbers]
+            tables.append(detecting.missed_by(own, lists, truth, threshold))
+        out[detector] = pd.concat(tables, ignore_index=True)
+    return out
+
+
 def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
     """The frames of either domain that were hardest to find a face in: missed ones before found, then by score.
 

@@ -204,6 +204,38 @@ def recall(
     return pd.DataFrame(out, columns=columns)
 
 
+def missed_by(
+    table: pd.DataFrame,
+    candidates: Sequence[Sequence[Detection]],
+    truth: pd.DataFrame | None = None,
+    threshold: float = 0.5,
+) -> pd.DataFrame:
+    """The frames of `rows` as another detector saw them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `rows`; all of the frames, or some.
+    candidates : sequence of list of Detection
+        What the other proposed on these frames.
+    truth : DataFrame, optional
+        Of these frames, as for `recall`.
+    threshold : float
+        Score to be exceeded.
+
+    Returns
+    -------
+    DataFrame
+        `table` with other ``missed``, ``cause`` and ``cause_value``.
+    """
+    true = np.full((len(table), 4), np.nan)
+    if truth is not None:
+        true = regions.boxes(regions.check_truth(truth, len(table)), "face_")
+    best = [_best_match(row, None if truth is None else box) for row, box in zip(candidates, true, strict=True)]
+    missed = (np.array(best, float) <= threshold).astype(float)
+    return _with_causes(table.assign(missed=np.where(table["missed"].isna(), np.nan, missed)))
+
+
 def compare(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables of `rows` by several detectors on the same frames, one below the other; columns detector, frame, ..."""
     return pd.concat(tables, names=["detector"]).reset_index()
