@@ -25,27 +25,26 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
             f"- For {known} of {count} missed frames truth or pixels name a cause that holds less often where a face "
             "was found."
         )
+    return "\n".join([*lines, *_of_recorded(recorded)])
+
+
+def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
+    """What the published detector missed, for how long, and why."""
     study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().longest_gap
-    total, of_all = study["missed"].sum(), study["frames"].sum()
+    total, of_all = int(study["missed"].sum()), study["frames"].sum()
     worst = study["missed"].nlargest(3)
-    why = causes(recorded).set_index("cause")["misses"]
-    views = by_eye().groupby("view", sort=False)["frames"].sum().sort_values(ascending=False)
-    seen = ", ".join(f"{view} in {count}" for view, count in views.items())
-    return "\n".join(
-        [
-            *lines,
-            f"- Recorded with the published weights: S3FD missed **{total:.0f} of {of_all}** frames "
-            f"({total / of_all:.1%}) of {len(study)} drawn clips. {(study['missed'] > 0).sum()} of the clips have a "
-            f"miss; {worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them "
-            f"({', '.join(worst.index)}).",
-            f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and "
-            f"{(lengths > longest).sum()} of {len(lengths)} stretches are longer than the {longest} frames that a gap "
-            "policy fills by default.",
-            f"- Recorded: darkness, low contrast, motion or a cut goes with {total - why['unexplained']:.0f} of the "
-            f"{total:.0f} missed frames; the others look to the pixels like those in which it found one. An eye "
-            f"sees a face in each of them; its view is {seen}.",
-        ]
-    )
+    explained = total - causes(recorded).set_index("cause").loc["unexplained", "misses"]
+    views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
+    return [
+        f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
+        f"{len(study)} drawn clips. {(study['missed'] > 0).sum()} of the clips have a miss; {worst.sum() / total:.0%} "
+        f"of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
+        f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and {(lengths > longest).sum()} of "
+        f"{len(lengths)} stretches are longer than the {longest} frames that a gap policy fills by default.",
+        f"- Recorded: darkness, low contrast, motion or a cut goes with {explained} of the {total} missed frames; the "
+        "others look to the pixels like those in which it found one. An eye sees a face in each of them; its view is "
+        f"{', '.join(f'{view} in {count}' for view, count in views.items())}.",
+    ]
 
 
 def of_mouths(examined: Sequence[Examined], leads: pandas.Series) -> str:
