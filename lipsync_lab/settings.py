@@ -140,8 +140,10 @@ class Settings:
         return asdict(self)
 
 
-#: Named sets of settings. `upstream` does everything as the published inference.py, also where it is to its harm.
+#: Named sets of settings. `upstream` does everything as the published inference.py, also where it is to its harm;
+#: `animation` is what `comparison.mends` found to help on drawn clips, whatever the generator.
 PRESETS: dict[str, dict[str, Any]] = {
+    "animation": {"gap": "interpolate", "smoothing": "centered", "feather": 0.1, "mouths": "drawings"},
     "upstream": {
         "analysis_size": None,
         "choose": "best",
@@ -153,5 +155,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fill": "loop",
         "keep_tail": False,
         "published_length": True,
-    }
+    },
 }

@@ -13,6 +13,7 @@ from lipsync_lab.comparison import findings, mends
 from lipsync_lab.settings import Settings
 
 NAN = float("nan")
+NAMES = ["as published", *(mend.name for mend in mends.MENDS), "all of it"]
 
 
 def examined(frames: pd.DataFrame, name: str = "toon") -> comparison.Examined:
@@ -35,13 +36,14 @@ def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
         assert len(mend.changes) == 1
         assert mend.measures
         assert set(mend.measures) <= known
+    assert mends.TOGETHER.changes == {name: value for mend in mends.MENDS for name, value in mend.changes.items()}
     upstream = Settings.of({}, preset="upstream")
     assert all(getattr(upstream, name) == value for name, value in mends.PUBLISHED.changes.items() if name != "gap")
 
 
 def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
     made = mends.pipelines("identity", "lbp", {"crf": 30, "feather": 0.2})
-    assert list(made) == ["as published", *(mend.name for mend in mends.MENDS)]
+    assert list(made) == ["as published", *(mend.name for mend in mends.MENDS), "all of it"]
     assert {one.settings.crf for one in made.values()} == {30}
     assert made["as published"].settings.feather == 0
     assert made["a soft edge"].settings.feather == 0.1
@@ -52,8 +54,8 @@ def test_effects_are_counted_on_frames_that_both_know():
     number = np.arange(100)
     before = examined(measured(seam=8.0 + number % 2, flicker=1.0))
     after = examined(measured(seam=np.where(number < 50, 2.0, NAN), flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25))
-    found = mends.effects({mend.name: [after] for mend in mends.MENDS} | {"as published": [before]})
-    rows = found.set_index("measure")
+    found = mends.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
+    rows = found[found["mend"] != "all of it"].set_index("measure")
     seam = rows.loc["seam"]
     assert (seam["kind"], seam["bound"], seam["seconds"]) == ("visible seam", 4.0, 2)
     assert (seam["before"], seam["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
@@ -66,7 +68,7 @@ def test_effects_are_counted_on_frames_that_both_know():
     assert "toon from 1 to **1** (not sure: the interval holds 0)" in said
     assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in said
     none = examined(measured(not_drawn=0.0))
-    found = mends.effects({mend.name: [none] for mend in mends.MENDS} | {"as published": [none]})
+    found = mends.effects(dict.fromkeys(NAMES, [none]))
     assert "face without a mouth: toon has none to mend" in findings.of_mends(found, mends.filled())
 
 

@@ -159,7 +159,11 @@ def detection(group) -> None:
 def own(dub: argparse.ArgumentParser) -> None:
     group = dub.add_argument_group("ours")
     add, unset = group.add_argument, argparse.SUPPRESS
-    add("--preset", choices=PRESETS, help="upstream: everything as published, also where it fails (none)")
+    add(
+        "--preset",
+        choices=PRESETS,
+        help="animation: what helps drawn clips; upstream: everything as published, also where it fails (none)",
+    )
     detection(group)
     add(
         "--gap",

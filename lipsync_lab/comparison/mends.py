@@ -16,7 +16,7 @@ from lipsync_lab.comparison.looks import examples, near
 from lipsync_lab.detection import Detection
 from lipsync_lab.geometry import Box
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.settings import Settings
+from lipsync_lab.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
     import pandas
@@ -57,6 +57,12 @@ MENDS = (
     Mend("sound one frame earlier", {"mel_lead": 1}, ("sync",)),
     Mend("mouths with the drawings", {"mouths": "drawings"}, ("extra_mouth", "flicker")),
 )
+#: All of them at once: the preset "animation", and the sound where the generator was trained to hear it.
+TOGETHER = Mend(
+    "all of it",
+    {**PRESETS["animation"], "mel_lead": 1},
+    ("not_drawn", "drawn_jitter_centre", "seam", "sync", "extra_mouth"),
+)
 
 
 def pipelines(
@@ -65,7 +71,7 @@ def pipelines(
     settings: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> dict[str, Pipeline]:
-    """A pipeline as published and one for each mend, by name, from a notebook's parameters (`pipeline_of`).
+    """A pipeline as published, one for each mend and one for all of them, by name, from a notebook's parameters.
 
     All of them look for faces once, if they have a folder `cache` in common.
     """
@@ -77,7 +83,7 @@ def pipelines(
             settings=Settings.of({**(settings or {}), **PUBLISHED.changes, **one.changes}),
             cache=cache,
         )
-        for one in (PUBLISHED, *MENDS)
+        for one in (PUBLISHED, *MENDS, TOGETHER)
     }
 
 
@@ -100,7 +106,7 @@ def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
 
     kinds = {kind.measure: (kind.name, kind.bound) for kind in failures.KINDS} | {"not_drawn": (NOT_DRAWN, 0.5)}
     rows = []
-    for mend in MENDS:
+    for mend in (*MENDS, TOGETHER):
         for measure in mend.measures:
             for before, after in zip(examined[PUBLISHED.name], examined[mend.name], strict=True):
                 columns = {"before": before.found.frames, "after": after.found.frames}
