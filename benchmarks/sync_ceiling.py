@@ -3,9 +3,9 @@
     python -m lipsync_lab render --data DATA --what faces
     python benchmarks/sync_ceiling.py DATA          # some minutes
 
-The expert's sound encoder is trained as ever, but in place of pixels its other half is given the truth of each frame:
-how far the mouth is open, how high its gap, how wide and high its box, as shares of the clip's most. What this judge
-cannot tell on held-out clips, no pixels can tell either, save for the teeth and the tongue.
+The expert's sound encoder goes on from `syncnet-lab`, but in place of pixels its other half is given the truth of each
+frame: how far the mouth is open, how high its gap, how wide and high its box, as shares of the clip's most. What this
+judge cannot tell on held-out clips is hard to tell from pixels too; these show the teeth and the tongue besides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lipsync_lab.networks.syncnet import SyncNetColor
+from lipsync_lab import checkpoints
 from lipsync_lab.training import data, expert
 from lipsync_lab.training.loop import seeded
 from lipsync_lab.training.recipes import SMALL_CPU
@@ -38,7 +38,7 @@ def windows(clip: data.Clip, starts: np.ndarray) -> np.ndarray:
 class Judge(nn.Module):
     def __init__(self):
         super().__init__()
-        self.sound = SyncNetColor(RECIPE.width).audio_encoder
+        self.sound = checkpoints.load(checkpoints.DEFAULTS["expert"], "expert").model.audio_encoder.train()
         size = self.sound[-1].conv_block[0].out_channels
         self.mouth = nn.Sequential(nn.Linear(4 * WINDOW, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
         self.last = nn.Linear(256, size)

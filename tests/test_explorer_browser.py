@@ -57,7 +57,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     found = boxes(home / "found.json", [None if n in MISSED else FACE for n in range(frames)])
     notebook = nbformat.read(reporting.NOTEBOOKS / "explorer.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    cell.source, changed = re.subn(r'detector = "lbp"', f"detector = {found.name!r}", cell.source)
+    cell.source, changed = re.subn("detector = None", f"detector = {found.name!r}", cell.source)
     assert changed
     nbformat.write(notebook, home / "explorer.ipynb")
 
@@ -127,7 +127,7 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
 
         # it opens on the first failure, and says which weights draw
         shown(MISSED[0], "missing")
-        expect(instrument.get_by_text("seeded random weights").first).to_be_visible()
+        expect(instrument.get_by_text("this project's own small model").first).to_be_visible()
 
         # the slider, then the keys, then the timeline
         instrument.locator(".noUi-handle").first.focus()

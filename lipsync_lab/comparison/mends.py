@@ -87,6 +87,18 @@ def pipelines(
     }
 
 
+def changes() -> pandas.DataFrame:
+    """What each mend changes, index ``change``: setting, published, here."""
+    import pandas as pd
+
+    rows = [
+        {"change": mend.name, "setting": name, "published": PUBLISHED.changes[name], "here": value}
+        for mend in (*MENDS, TOGETHER)
+        for name, value in mend.changes.items()
+    ]
+    return pd.DataFrame(rows).set_index("change")
+
+
 def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
     """What each mend does to what it is meant for, clip by clip.
 
