@@ -100,6 +100,8 @@ class Weights:
         One sentence for the reader of a result: what these weights are.
     mel_lead : int
         Frames by which a generator's mel windows have to start early, as its file says; 0 as published.
+    longest_side : int
+        Pixels: a detector should be shown no larger pictures, as its file says; 0 for any, as published.
     """
 
     model: nn.Module
@@ -109,6 +111,7 @@ class Weights:
     width: float
     provenance: str
     mel_lead: int = 0
+    longest_side: int = 0
 
 
 @dataclass(frozen=True)
@@ -206,9 +209,10 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     if model and (objection := _objection(model, path, found)):
         cure = f"delete it and run 'python -m lipsync_lab weights fetch {model.name}'" if model.url else "restore it"
         raise CheckpointError(f"{path} {objection}: {cure}, or give your own weights another name")
-    network, width, lead = statedict.fit(path, kind)
+    network, width, lead, longest = statedict.fit(path, kind)
     name = model.name if model else path.name
-    return Weights(network.eval().to(device), name, path, found, width, _provenance(model, path, found, width), lead)
+    provenance = _provenance(model, path, found, width)
+    return Weights(network.eval().to(device), name, path, found, width, provenance, lead, longest)
 
 
 def fetch(name: str, progress: bool = True) -> Path:

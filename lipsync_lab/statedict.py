@@ -50,15 +50,16 @@ def skeleton(kind: str, width: float) -> nn.Module:
         return network(kind, width)
 
 
-def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
-    """The network with the file's weights, its width, and by how many frames its mel windows start early."""
+def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
+    """The network with the file's weights, its width, by how many frames its mel windows start early, and the longest
+    side of the pictures that it should be shown (0: any)."""
     import torch
 
     state, metadata = _read(path)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     try:
         width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
-        lead = int(metadata.get("mel_lead", 0))
+        lead, longest = int(metadata.get("mel_lead", 0)), int(metadata.get("longest_side", 0))
         fitted = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
         raise CheckpointError(f"{path}: its metadata are of no use ({error}): write it again") from error
@@ -85,7 +86,7 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int]:
             f"{'; '.join(told)}: give weights that were trained for this network"
         )
     fitted.load_state_dict(state, assign=True)
-    return fitted.float(), width, lead
+    return fitted.float(), width, lead, longest
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:

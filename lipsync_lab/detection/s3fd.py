@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab.detection.base import Detection
+from lipsync_lab.detection.base import Detection, at_analysis_size
 from lipsync_lab.geometry import Box
 
 #: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
@@ -39,11 +39,15 @@ class S3FDDetector:
         self.name = loaded.name
         self.device = device
         self.identity: dict[str, Any] = {"detector": "s3fd", "sha256": loaded.sha256, "floor": FLOOR, "nms": NMS_IOU}
+        # a small one knows faces up to the size of the squares that it learnt from
+        self.longest_side = loaded.longest_side
         self.provenance = loaded.provenance
         self.model = loaded.model
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """Every candidate above `FLOOR` that no better one covers; see `Detector`."""
+        if self.longest_side and max(frames.shape[1:3]) > self.longest_side:
+            return at_analysis_size(self, frames, first, self.longest_side)
         import torch
 
         from lipsync_lab.networks.s3fd import MEANS, decode

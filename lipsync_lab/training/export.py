@@ -13,6 +13,7 @@ from typing import Any
 
 from lipsync_lab.checkpoints import KINDS, sha256
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.training.detector import longest_side
 from lipsync_lab.training.evaluate import BARS
 from lipsync_lab.training.loop import STATE, read_state
 
@@ -115,6 +116,8 @@ def export(
     about = {"name": name, "kind": kind, "width": f"{width:g}", "steps": str(state["step"])}
     if "lead" in recipe:
         about["mel_lead"] = str(recipe["lead"])
+    if kind == "detector":
+        about["longest_side"] = str(longest_side(recipe["side"]))
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     path, card = out / f"{name}.safetensors", out / f"{name}.md"
