@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,8 @@ def beside_nulls(scores: pandas.DataFrame, score: str, ax: Axes | None = None) -
         if some["value"][some["input"] == name].isna().all():
             reasons = [one for one in dict.fromkeys(some["reason"][some["input"] == name]) if one]
             words = f"undefined: {'; '.join(reasons)}" if reasons else "undefined"
+            # a line that is longer than the axis would squeeze it
+            words = textwrap.shorten(words, 90, placeholder=" …")
             ax.annotate(words, (0.01, row - 0.12), xycoords=("axes fraction", "data"), color=GREY, fontsize=11)
     ax.set_yticks(range(len(inputs)), labels=[_INPUT_NAMES.get(name, "untouched source") for name in inputs])
     ax.set_ylim(len(inputs) - 0.5, -0.5)
