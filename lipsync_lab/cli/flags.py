@@ -215,7 +215,7 @@ def report(report: argparse.ArgumentParser) -> None:
         "--clips",
         nargs="+",
         metavar="CLIP",
-        help="samples or files; if not given, both bundled pairs and a clip for each way to fail",
+        help="samples or files; if not given, both bundled pairs and four clips that are hard",
     )
     add("--voices", nargs="+", metavar="VOICE", help="one voice a clip, or one for all; each clip's own if not given")
     add(

@@ -75,7 +75,7 @@ __all__ = [
     "worst",
 ]
 
-#: What is reported on unless something else is named: both matched pairs, and a clip for each way to fail.
+#: What is reported on unless something else is named: both matched pairs, and four clips that are hard.
 CLIPS = (
     *("drawn_hello", "astronaut_hello", "drawn_baker", "astronaut_baker"),
     *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
