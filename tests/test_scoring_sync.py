@@ -13,7 +13,7 @@ import torch
 from golden_weights import fill
 from scipy.signal import medfilt
 
-from lipsync_lab import video
+from lipsync_lab import checkpoints, evaluation, samples, video
 from lipsync_lab.audio import SAMPLE_RATE, melspectrogram
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import crop
@@ -479,3 +479,27 @@ def test_a_mouth_that_never_moves_is_not_read():
     assert np.isnan(mouth.openness(face)).all()
     with pytest.raises(ParameterError, match="96, 96"):
         mouth.openness(face[:, :50])
+
+
+def test_readings_are_shares_of_the_range_that_they_are_asked_for():
+    usual = np.r_[np.zeros(10), np.full(10, 4.0), np.nan]
+    assert mouth.in_range(np.array([0.0, 1.0, 4.0, 9.0, -3.0]), usual).tolist() == [0, 0.25, 1, 1, 0]
+    assert np.isnan(mouth.in_range(np.array([1.0, 2.0]), np.full(5, 3.0))).all()
+    assert np.isnan(mouth.in_range(np.array([1.0]), np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("name", ["drawn_hello", "astronaut_hello"])
+def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
+    truth = evaluation.truth_of(samples.path(name))
+    boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
+    frames = video.frames(samples.path(name))
+    faces = np.stack([crop(f.image, Box(*np.rint(box).tolist())) for f, box in zip(frames, boxes, strict=True)])
+    reader = checkpoints.load(checkpoints.DEFAULTS["reader"], "reader").model
+    gaps = mouth.read(faces, reader)
+    assert np.corrcoef(gaps, truth["openness"])[0, 1] > 0.9
+    closed = mouth.in_range(gaps, gaps) < mouth.CLOSED_READ
+    assert closed[truth["openness"] < 0.02].mean() > 0.9
+    assert closed[truth["openness"] > 0.25].mean() < 0.05
+    with pytest.raises(ParameterError, match="96, 96, 3"):
+        mouth.read(faces[:, :50], reader)
+    assert mouth.read(faces[:0], reader).shape == (0,)
