@@ -437,6 +437,25 @@ def test_another_throat_has_its_resonances_elsewhere():
     assert max(peaks) in range(41, 48)
 
 
+def test_between_two_bands_the_throat_goes_straight():
+    class Given:
+        """A throat longer by a twentieth, before a microphone that changes nothing."""
+
+        def __init__(self):
+            self.drawn = iter((0.95, 0.0, 0.0))
+
+        def random(self):
+            return 0.0
+
+        def uniform(self, low, high):
+            return next(self.drawn)
+
+    bands = np.arange(80)
+    mels = np.random.default_rng(0).uniform(-3, 3, (2, 80, 16)).astype(np.float32)
+    wanted = [[np.interp(bands * 0.95, bands, column) for column in window.T] for window in mels]
+    np.testing.assert_allclose(windows.heard(mels, Given()), np.swapaxes(wanted, 1, 2), atol=1e-5)
+
+
 def test_clips_are_drawn_by_their_kinds_share(clips):
     mixed = [*clips, made_clip(9, 30, "film", "p")]
     choice = windows.Choice(mixed, {"drawn": 0.25, "film": 0.75, "photograph": 1.0})
