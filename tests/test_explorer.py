@@ -14,7 +14,7 @@ from PIL import ImageColor
 from lipsync_lab import audio, figures, source, video
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import DetectionError, LipsyncError, MediaError, ParameterError
-from lipsync_lab.explorer import FAILURES, Explorer, Session, missing_stretches, pictures
+from lipsync_lab.explorer import FAILURES, Explorer, Session, canvas, missing_stretches
 from lipsync_lab.explorer import session as room
 from lipsync_lab.explorer.frames import Frames
 from lipsync_lab.geometry import PROVENANCES, Box, FaceTrack
@@ -334,15 +334,15 @@ def rgb(colour):
 
 def test_boxes_stand_where_they_are(home):
     session = opened(home)
-    picture, scale = pictures.stage(session.view(2), 0.5), pictures.stage_scale((WIDTH, HEIGHT))
+    picture, scale = canvas.stage(session.view(2), 0.5), canvas.stage_scale((WIDTH, HEIGHT))
     assert picture.shape == (HEIGHT * scale, WIDTH * scale, 3)
     x1, _, x2, y2 = (round(value * scale) for value in face(2))
     # inner edge of the face's outline, half way down
     middle = round(40 * scale)
     assert tuple(picture[middle, x1 + 1]) == rgb(figures.PROVENANCE_COLOURS["recorded"])
     bottom = round(session.view(2).box.y2 * scale)
-    assert tuple(picture[bottom, (x1 + x2) // 2 + 20]) == rgb(pictures.CROP_COLOUR)
-    missed = pictures.stage(session.view(5), 0.5)
+    assert tuple(picture[bottom, (x1 + x2) // 2 + 20]) == rgb(canvas.CROP_COLOUR)
+    missed = canvas.stage(session.view(5), 0.5)
     blank = cv2.resize(session.view(5).source, missed.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     changed = np.flatnonzero((missed != blank).any(axis=(1, 2)))
     assert changed.min() > 0.8 * missed.shape[0]  # nothing but the words at the bottom
@@ -351,30 +351,30 @@ def test_boxes_stand_where_they_are(home):
 def test_the_timeline_is_the_track(home):
     session = opened(home)
     session.change(gap="interpolate", longest_gap=1)
-    picture = pictures.strip(session.track, session.failures())
-    width, height = pictures.STRIP
+    picture = canvas.strip(session.track, session.failures())
+    width, height = canvas.STRIP
     for number in range(FRAMES):
         x = round((number + 0.5) * width / FRAMES)
-        assert pictures.column_frame(x, FRAMES) == number
+        assert canvas.column_frame(x, FRAMES) == number
         kind = session.track.provenance[number]
         assert tuple(picture[5, x]) == rgb(figures.PROVENANCE_COLOURS[kind])
         grey = picture[-5, x].max() - picture[-5, x].min() == 0
         assert grey == (kind != "missing")
-    assert pictures.column_frame(-5, FRAMES) == 0
-    assert pictures.column_frame(width + 5, FRAMES) == FRAMES - 1
-    marked = pictures.strip(session.track, session.failures(), 3)
-    assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(pictures.CURSOR_COLOUR)
-    words = {kind for kind, _ in pictures.legend(session.track, session.failures())}
+    assert canvas.column_frame(-5, FRAMES) == 0
+    assert canvas.column_frame(width + 5, FRAMES) == FRAMES - 1
+    marked = canvas.strip(session.track, session.failures(), 3)
+    assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(canvas.CURSOR_COLOUR)
+    words = {kind for kind, _ in canvas.legend(session.track, session.failures())}
     assert words == {*session.track.provenance, "failure (lower row)", "this frame"}
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
 
 
 def test_small_pictures_say_which_weights_drew(home):
     session = opened(home, generator="untrained")
-    drawn, missed = (pictures.tiles(session.view(n), session.weights.name) for n in (2, 5))
+    drawn, missed = (canvas.tiles(session.view(n), session.weights.name) for n in (2, 5))
     assert any("mouth, by untrained" in words for words in drawn)
     assert any("× 8" in words for words in drawn)
-    assert all(tile.shape == (pictures.TILE, pictures.TILE, 3) for tile in (*drawn.values(), *missed.values()))
+    assert all(tile.shape == (canvas.TILE, canvas.TILE, 3) for tile in (*drawn.values(), *missed.values()))
     mouth = next(tile for words, tile in drawn.items() if words.startswith("mouth"))
     assert mouth.std() > 20
     assert next(tile for words, tile in missed.items() if words.startswith("mouth")).std() < 20
@@ -421,7 +421,7 @@ def test_keys_and_timeline_walk_the_clip(explorer):
         assert f"frame {frame} " in explorer.facts.value
     key(explorer, "ArrowLeft", shift=True)
     assert explorer.frame == FRAMES - 11
-    sent(explorer.timeline, "mouse_down", x=pictures.STRIP[0] * 10.5 / FRAMES, y=3)
+    sent(explorer.timeline, "mouse_down", x=canvas.STRIP[0] * 10.5 / FRAMES, y=3)
     assert explorer.frame == 10
     assert "no face in frame 10" in explorer.facts.value
 
@@ -475,7 +475,7 @@ def test_another_clip_is_opened(explorer, tmp_path):
 def test_where_no_widgets_are_a_picture_stands(explorer):
     bundle = explorer._repr_mimebundle_()
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(bundle["image/png"]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape[1] >= pictures.STRIP[0]
+    assert picture.shape[1] >= canvas.STRIP[0]
     assert picture.std() > 20
     assert "application/vnd.jupyter.widget-view+json" in bundle
     explorer.next_second.click()

@@ -1,4 +1,4 @@
-"""The widgets: they show what `session` says and `pictures` draws, and hand back what a person does."""
+"""The widgets: they show what `session` says and `canvas` draws, and hand back what a person does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from lipsync_lab import detection, samples
 from lipsync_lab.errors import LipsyncError
-from lipsync_lab.explorer import pictures
+from lipsync_lab.explorer import canvas
 from lipsync_lab.explorer.session import Session
 from lipsync_lab.geometry import Box
 from lipsync_lab.settings import CHOICES, GAPS, MOUTHS, SMOOTHINGS
@@ -98,14 +98,14 @@ class Explorer(widgets.VBox):
         super().__init__(
             [self._opening, self.about, self._pictures, self.timeline, self._moving, self.status]
             + [self._tuning, self._saving, self.player],
-            layout=widgets.Layout(width=f"{pictures.STRIP[0] + 20}px"),
+            layout=widgets.Layout(width=f"{canvas.STRIP[0] + 20}px"),
         )
         self.add_class("lipsync-lab-explorer")
         self._adopt(frame)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**options)
-        png = _encoded(pictures.sheet(self.session, self.frame))
+        png = _encoded(canvas.sheet(self.session, self.frame))
         return {**bundle, "image/png": base64.b64encode(png).decode("ascii")}
 
     @property
@@ -129,16 +129,16 @@ class Explorer(widgets.VBox):
         self.stage.on_mouse_up(self._on_release)
         self.stage.on_mouse_out(self._on_leave)
         self.stage.on_key_down(self._on_key)
-        self.tiles = [widgets.Image(format="png", width=pictures.TILE, height=pictures.TILE) for _ in range(4)]
+        self.tiles = [widgets.Image(format="png", width=canvas.TILE, height=canvas.TILE) for _ in range(4)]
         self.captions = [widgets.HTML() for _ in self.tiles]
         cells = [widgets.VBox(pair) for pair in zip(self.captions, self.tiles, strict=True)]
         four = widgets.GridBox(
-            cells, layout=widgets.Layout(grid_template_columns=f"repeat(2, {pictures.TILE + 6}px)", margin="0 0 0 16px")
+            cells, layout=widgets.Layout(grid_template_columns=f"repeat(2, {canvas.TILE + 6}px)", margin="0 0 0 16px")
         )
         # not stretched: the mouse would be where the picture is not
         self._pictures = widgets.HBox([self.stage, four], layout=widgets.Layout(align_items="flex-start"))
 
-        self.timeline = ipycanvas.Canvas(width=pictures.STRIP[0], height=pictures.STRIP[1])
+        self.timeline = ipycanvas.Canvas(width=canvas.STRIP[0], height=canvas.STRIP[1])
         self.timeline.on_mouse_down(self._on_timeline)
         self.timeline.on_key_down(self._on_key)
         self.legend = widgets.HTML()
@@ -203,7 +203,7 @@ class Explorer(widgets.VBox):
         """Set every widget to what the session is, and show a frame."""
         session = self.session
         width, height = session.record.size
-        self._scale = pictures.stage_scale((width, height))
+        self._scale = canvas.stage_scale((width, height))
         self.stage.width, self.stage.height = round(width * self._scale), round(height * self._scale)
         self._quiet = True
         for name, knob in self._knobs.items():
@@ -224,15 +224,15 @@ class Explorer(widgets.VBox):
         session = self.session
         view = session.view(self.frame)
         with ipycanvas.hold_canvas():
-            self.stage[0].put_image_data(_opaque(pictures.stage(view, session.settings.threshold)))
+            self.stage[0].put_image_data(_opaque(canvas.stage(view, session.settings.threshold)))
             self.stage[1].clear()
-            self.timeline.put_image_data(_opaque(pictures.strip(session.track, session.failures(), self.frame)))
-        shown = pictures.tiles(view, session.weights.name).items()
+            self.timeline.put_image_data(_opaque(canvas.strip(session.track, session.failures(), self.frame)))
+        shown = canvas.tiles(view, session.weights.name).items()
         for tile, caption, (words, picture) in zip(self.tiles, self.captions, shown, strict=True):
             tile.value, caption.value = _encoded(picture), f"<small>{escape(words)}</small>"
         self.about.value = f"<small>{escape(session.models)}</small>"
-        self.facts.value = f"{escape(pictures.caption(session, view))}{self._of_failures()}"
-        entries = pictures.legend(session.track, session.failures())
+        self.facts.value = f"{escape(canvas.caption(session, view))}{self._of_failures()}"
+        entries = canvas.legend(session.track, session.failures())
         self.legend.value = "&emsp;".join(f'<span style="color:{colour}">■</span> {kind}' for kind, colour in entries)
 
     def _of_failures(self) -> str:
@@ -328,7 +328,7 @@ class Explorer(widgets.VBox):
 
     @_reporting
     def _on_timeline(self, x: float, _: float) -> None:
-        self._go(pictures.column_frame(x, len(self.session)))
+        self._go(canvas.column_frame(x, len(self.session)))
 
     @_reporting
     def _on_press(self, x: float, y: float) -> None:
