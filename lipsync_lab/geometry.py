@@ -9,7 +9,7 @@ import numpy as np
 from lipsync_lab.errors import ParameterError
 
 #: Where a frame's box comes from. `missing` frames have none.
-PROVENANCES = ("detected", "interpolated", "held", "recorded", "missing")
+PROVENANCES = ("detected", "interpolated", "held", "recorded", "manual", "missing")
 
 
 @dataclass(frozen=True)

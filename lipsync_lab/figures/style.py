@@ -26,6 +26,7 @@ DOMAIN_COLOURS = {"drawn": "#D55E00", "photographic": "#0072B2"}
 PROVENANCE_COLOURS = {
     "detected": "#009E73",
     "recorded": "#56B4E9",
+    "manual": "#5D3A9B",
     "interpolated": "#E69F00",
     "held": "#F0E442",
     "missing": "#333333",

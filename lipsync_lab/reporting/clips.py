@@ -83,7 +83,7 @@ def headline(run: runs.Run) -> dict[str, Any]:
     count = ledger["provenance"].value_counts()
     return {
         "frames": len(ledger),
-        "detected": int(count.get("detected", 0) + count.get("recorded", 0)),
+        "detected": int(count.get("detected", 0) + count.get("recorded", 0) + count.get("manual", 0)),
         "gap_filled": int(count.get("interpolated", 0) + count.get("held", 0)),
         "passed_through": int(count.get("missing", 0)),
         "mouths_drawn": int(ledger["mouth_drawn"].sum()),

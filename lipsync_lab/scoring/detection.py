@@ -31,7 +31,7 @@ CAUSES = ("occluded", "profile", "small", "dark", "low contrast", "motion", "aft
 
 PIXELS = ("luma", "contrast", "motion")
 #: Provenances of the ledger that say that the detector itself found the face.
-_FOUND = ("detected", "recorded")
+_FOUND = ("detected", "recorded", "manual")
 
 
 def rows(
