@@ -1,32 +1,37 @@
-"""Drawings that stand: drawn animation shows each for two or three frames, and a mouth may stand as long.
+"""Animation holds: runs of frames that show the same drawing of a face.
 
-A generator that draws another mouth in every frame breaks that rhythm. `Rhythm` says of each frame, as it comes, how
-long the drawing in its face has been standing, so that its mouth can be drawn from the sound of the drawing's first
-frame.
+Drawn animation keeps one drawing for two or three frames ("on twos", "on threes"), or for much longer. A frame is
+*held* if its face is that of the frame before it. This module has the only definition of that: `Pipeline` reuses
+mouths by it (`Settings.mouths`), and the cadence metric counts mouth changes during holds by it.
+
+The generated mouth of a hold is reused for `LONGEST` frames at most. In a longer hold a new mouth is due every
+`LONGEST` frames: such a change is *scheduled* (`scheduled`) and is no failure.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from lipsync_lab.geometry import Box
 
-#: Side of the block over which a difference is averaged: the codec's own, so that its noise is averaged away.
+#: Side in pixels of the block over which differences are averaged: the video codec's own block.
 BLOCK = 8
-#: Grey levels by which the most changed block of a held drawing may differ without grain. Measured on twelve made clips
-#: of four styles on twos and threes, encoded at crf 18: "held" has a precision of 0.988 and a recall of 1.0 at 6.6. The
-#: worst clip has film grain and small mouths: 0.93 and 1.0.
+#: Grey levels by which the most changed block of a held face may differ where there is no grain. Measured on twelve
+#: synthetic clips of four styles on twos and threes, encoded at crf 18: precision 0.988 and recall 1.0 at 6.6. The
+#: worst clip, with film grain and a small mouth, has 0.93 and 1.0.
 BOUND = 6.6
-#: Share of the noise (grey levels) by which the bound is raised.
+#: Share by which the bound rises for every grey level of noise.
 RAISE = 0.5
-#: More noise than this (grey levels) is none: the whole face is another.
+#: Grey levels: more noise than this does not raise the bound, since then the whole face has changed.
 GRAIN = 6.0
-#: Frames that a mouth stands at the most, on threes: a face that does not move at all speaks all the same.
+#: Frames for which one mouth is reused during a hold, itself included: animation on threes.
 LONGEST = 3
 
 
 def changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How much each place changed: |difference of luma|, averaged over a block round it.
+    """Change of each pixel's neighbourhood: |difference of luma|, averaged over a block of `BLOCK` pixels.
 
     Parameters
     ----------
@@ -40,41 +45,114 @@ def changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (before, after))
-    return cv2.blur(np.abs(second - first), (BLOCK, BLOCK))
+    first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
+    return cv2.blur(cv2.absdiff(first, second).astype(np.float32), (BLOCK, BLOCK))
 
 
 def noise(map_of_changes: np.ndarray) -> float:
-    """Grey levels that the middle block changed by: grain, the encode, or a camera that moves."""
+    """Grey levels of the median block of `changes`: film grain, encoding noise, or a moving camera."""
     return float(np.median(map_of_changes[::BLOCK, ::BLOCK]))
 
 
-class Rhythm:
-    """For how many frames the drawing of a face has been standing, frame by frame.
+def bound(grain: float | np.ndarray) -> float | np.ndarray:
+    """Grey levels from which on the most changed block shows a new drawing, at a noise of `grain` grey levels."""
+    return BOUND * (1 + RAISE * np.minimum(grain, GRAIN))
 
-    What is compared is the face alone: where a drawing stands before a camera that moves, or beside a hand that does,
-    its mouth stands too.
+
+def same_drawing(before: np.ndarray, after: np.ndarray, box: Box) -> bool:
+    """Whether two frames show the same drawing inside a box.
+
+    Parameters
+    ----------
+    before, after : ndarray, uint8, (H, W, 3)
+        RGB.
+    box : Box
+        Whole pixels, inside the frames. Motion outside it, of the camera or of a hand, does not count.
+    """
+    if before.shape != after.shape:
+        return False
+    moved = changes(before[box.slices], after[box.slices])
+    return float(moved.max()) < float(bound(noise(moved)))
+
+
+class Holds:
+    """Finds holds in frames that arrive one by one.
+
+    Consecutive frames are compared inside the box of the hold's first frame. A track whose boxes stand still during
+    each hold, as `pipeline.make_plan` makes it, therefore has the same holds as the track that it was made from.
     """
 
     def __init__(self):
         self._before: np.ndarray | None = None
-        self._stood = 0
+        self._box: Box | None = None
+        self._number = -1
+        self._first = 0
 
     def add(self, frame: np.ndarray, box: Box | None) -> int:
-        """Frames since the mouth of this one began to stand: 0 for one that needs a new mouth.
+        """Number of the first frame of the hold that the next frame belongs to; its own number if it is not held.
 
         Parameters
         ----------
         frame : ndarray, uint8, (H, W, 3)
-            RGB, of the source: the next one that is shown.
+            RGB.
         box : Box or None
-            Of its face, in whole pixels, inside the frame.
+            The frame's face: whole pixels, inside the frame. A frame without a face is never held, nor is the next.
         """
-        stands = box is not None and self._before is not None and self._before.shape == frame.shape
-        if stands:
-            moved = changes(self._before[box.slices], frame[box.slices])
-            # grain is everywhere, and an encoder's noise: what stands out of it is another drawing
-            stands = float(moved.max()) < BOUND * (1 + RAISE * min(noise(moved), GRAIN))
-        self._stood = self._stood + 1 if stands and self._stood + 1 < LONGEST else 0
-        self._before = None if box is None else frame
-        return self._stood
+        self._number += 1
+        held = box is not None and self._box is not None and same_drawing(self._before, frame, self._box)
+        if not held:
+            self._first, self._box = self._number, box
+        self._before = frame
+        return self._first
+
+
+def first_frames(frames: Iterable[np.ndarray], boxes: Iterable[Box | None]) -> np.ndarray:
+    """First frame of the hold that each frame belongs to.
+
+    Parameters
+    ----------
+    frames : iterable of ndarray, uint8, (H, W, 3)
+        RGB, read once; two are kept at a time.
+    boxes : iterable of Box or None
+        The face in each frame, see `Holds.add`.
+
+    Returns
+    -------
+    ndarray, int64, (N,)
+        ``first[n] == n`` for a new drawing; ``first[n] < n`` for a held frame.
+    """
+    holds = Holds()
+    return np.array([holds.add(frame, box) for frame, box in zip(frames, boxes, strict=False)], np.int64)
+
+
+def scheduled(first: np.ndarray) -> np.ndarray:
+    """Which held frames are due for a new mouth, since their hold has lasted for a multiple of `LONGEST` frames.
+
+    Parameters
+    ----------
+    first : ndarray, int64, (N,)
+        Of `first_frames`.
+
+    Returns
+    -------
+    ndarray, bool, (N,)
+        False in the first frame of a hold.
+    """
+    age = np.arange(len(first)) - np.asarray(first)
+    return (age > 0) & (age % LONGEST == 0)
+
+
+def mouth_frames(first: np.ndarray) -> np.ndarray:
+    """Frame whose mouth each frame shows: the last one at or before it that is new or `scheduled`.
+
+    Parameters
+    ----------
+    first : ndarray, int64, (N,)
+        Of `first_frames`.
+
+    Returns
+    -------
+    ndarray, int64, (N,)
+    """
+    numbers = np.arange(len(first))
+    return numbers - (numbers - np.asarray(first, np.int64)) % LONGEST

@@ -354,7 +354,8 @@ class Pipeline:
         finished = [frame for _, frame in batch]
         stood = [0] * len(batch)
         if self.settings.mouths == "drawings":
-            stood = [work.rhythm.add(frame, work.track.box(number)) for number, frame in batch]
+            firsts = [work.holds.add(frame, work.track.box(number)) for number, frame in batch]
+            stood = [(done + place - first) % drawings.LONGEST for place, first in enumerate(firsts)]
         if not faces:
             return finished
         mels = audio.mel_windows(work.mel, [work.starts[done + place - stood[place]] for place, _ in faces])
@@ -419,7 +420,7 @@ class _Work:
     draws: bool
     outside: int
     drawn: np.ndarray
-    rhythm: drawings.Rhythm = field(default_factory=drawings.Rhythm)
+    holds: drawings.Holds = field(default_factory=drawings.Holds)
 
 
 def _starts(mel: np.ndarray, samples: int, fps: Fraction, settings: Settings) -> list[int]:

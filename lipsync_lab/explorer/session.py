@@ -374,8 +374,9 @@ class Session:
         if self.settings.mouths == "frames":
             return 0
         if self._rhythm is None:
-            rhythm = drawings.Rhythm()
-            self._rhythm = [rhythm.add(self._frames[number], self.track.box(number)) for number in range(len(self))]
+            numbers = range(len(self))
+            first = drawings.first_frames((self._frames[n] for n in numbers), (self.track.box(n) for n in numbers))
+            self._rhythm = (np.arange(len(self)) - drawings.mouth_frames(first)).tolist()
         return self._rhythm[frame]
 
     def _why_not(self, frame: int) -> str:
