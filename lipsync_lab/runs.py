@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
+from lipsync_lab import checkpoints
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import FaceTrack
 
@@ -167,3 +170,67 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in names},
     }
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """SHA-256 of the package's own files: a version number does not change while one is working on them."""
+    digest, home = hashlib.sha256(), Path(lipsync_lab.__file__).parent
+    for path in sorted(path for path in home.rglob("*") if path.suffix in (".py", ".mplstyle", ".j2")):
+        digest.update(f"{path.relative_to(home).as_posix()} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
+    """Everything that a run depends on, as JSON text: inputs, weights, detector, settings, device, code, versions.
+
+    Parameters
+    ----------
+    pipeline : pipeline.Pipeline
+    face, speech : path
+        As for `pipeline.Pipeline.run`.
+    """
+    weights = pipeline.weights
+    content = {
+        "face": checkpoints.sha256(face),
+        "speech": checkpoints.sha256(speech),
+        "generator": [weights.name, weights.sha256, weights.width],
+        "detector": pipeline.finder.identity,
+        "settings": pipeline.settings.as_dict(),
+        "device": pipeline.device,
+        "code": code(),
+        "versions": versions(),
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def is_current(pipeline: Any, face: str | Path, speech: str | Path, folder: str | Path) -> bool:
+    """Whether `run_once` would use the run in a folder again."""
+    note = Path(folder) / "request.json"
+    return note.is_file() and note.read_text(encoding="utf-8") == request(pipeline, face, speech)
+
+
+def run_once(
+    pipeline: Any,
+    face: str | Path,
+    speech: str | Path,
+    folder: str | Path,
+    force: bool = False,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Run:
+    """Return the run in a folder if the same request made it; otherwise make a new run there.
+
+    The request is kept in the folder as ``request.json``. Parameters other than `force` are those of
+    `pipeline.Pipeline.run`.
+
+    Parameters
+    ----------
+    force : bool
+        Make a new run in any case.
+    """
+    if not force and is_current(pipeline, face, speech, folder):
+        return Run(Path(folder))
+    run = pipeline.run(face, speech, folder, progress)
+    text = request(pipeline, face, speech)
+    write_whole(run.folder / "request.json", lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+    return run

@@ -29,7 +29,6 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.reporting import pictures
 from lipsync_lab.reporting.notebooks import _lighten
-from lipsync_lab.reporting.outcomes import code
 from lipsync_lab.settings import Settings
 
 WALKTHROUGH = reporting.NOTEBOOKS / "01_pipeline_walkthrough.ipynb"
@@ -353,7 +352,7 @@ def test_every_generator_dubs_every_clip(material, tmp_path):
 
 
 def test_a_report_in_the_repository_can_be_moved_with_it(material, tmp_path, monkeypatch):
-    code()  # which is told once, from the true package
+    runs.code()  # which is told once, from the true package
     for name in ("here", "there"):
         monkeypatch.setattr(lipsync_lab, "__file__", str(tmp_path / name / "lipsync_lab" / "__init__.py"))
         if name == "here":

@@ -21,10 +21,8 @@ from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.reporting.clips import (
     box_to_show,
-    dubbed,
     examined,
     headline,
-    is_done,
     judged,
     located,
     telling_frame,
@@ -40,10 +38,12 @@ from lipsync_lab.reporting.notebooks import (
     renew,
     to_html,
 )
-from lipsync_lab.reporting.outcomes import Outcome, code, first_line, versions
+from lipsync_lab.reporting.outcomes import Outcome, first_line, versions
 from lipsync_lab.reporting.page import TABLE, Take, write
 from lipsync_lab.reporting.pictures import illustrate
 from lipsync_lab.reporting.words import banner, proves
+from lipsync_lab.runs import is_current
+from lipsync_lab.runs import run_once as dubbed
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _take(
     told = staged if progress else None
     try:
         face, speech = located(case.clip), located(case.voice)
-        reused = not force and is_done(pipeline, face, speech, folder)
+        reused = not force and is_current(pipeline, face, speech, folder)
         run = dubbed(pipeline, face, speech, folder, force, told)
         [examined] = comparison.examine([case], {case.name: run}, told)
         illustrate(examined, out / "pictures" / name)
@@ -250,7 +250,7 @@ def _key(notebook: str | Path, parameters: Mapping[str, Any], examined: Iterable
     notes = ("request.json", f"{evaluation.FOLDER}/about.json")
     inputs = [(one.run.folder / note).read_text(encoding="utf-8") for one in examined for note in notes]
     text = Path(notebook).read_text(encoding="utf-8")
-    content = json.dumps([text, dict(parameters), inputs, code(), versions()], sort_keys=True, default=str)
+    content = json.dumps([text, dict(parameters), inputs, runs.code(), versions()], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

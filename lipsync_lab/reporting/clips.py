@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import checkpoints, comparison, evaluation, runs, samples
+from lipsync_lab import comparison, evaluation, runs, samples
 from lipsync_lab.geometry import Box
-from lipsync_lab.reporting.outcomes import code, save, versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,57 +22,17 @@ def located(name: str | Path) -> Path:
     return samples.path(str(name)) if str(name) in samples.SAMPLES and not Path(name).exists() else Path(name)
 
 
-def dubbed(
-    pipeline: Pipeline,
-    face: str | Path,
-    speech: str | Path,
-    folder: str | Path,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> runs.Run:
-    """The run in a folder, if the same models, settings, inputs and code made it; else a new one.
-
-    Parameters are those of `pipeline.Pipeline.run`.
-    """
-    if not force and is_done(pipeline, face, speech, Path(folder)):
-        return runs.Run(Path(folder))
-    run = pipeline.run(face, speech, folder, progress)
-    save(run.folder / "request.json", _request(pipeline, face, speech))
-    return run
-
-
 def examined(
     pipeline: Pipeline, cases: Sequence[comparison.Case], folder: str | Path, progress: Progress | None = None
 ) -> list[comparison.Examined]:
-    """Every case dubbed into a folder of its name, or found again there (`dubbed`), and examined."""
+    """Every case dubbed into a folder of its name, or found again there (`runs.run_once`), and examined."""
     made = {
-        case.name: dubbed(
+        case.name: runs.run_once(
             pipeline, located(case.clip), located(case.voice), Path(folder) / case.name, progress=progress
         )
         for case in cases
     }
     return comparison.examine(cases, made, progress)
-
-
-def is_done(pipeline: Pipeline, face: Path, speech: Path, folder: Path) -> bool:
-    note = folder / "request.json"
-    return note.is_file() and note.read_text(encoding="utf-8") == _request(pipeline, face, speech)
-
-
-def _request(pipeline: Pipeline, face: str | Path, speech: str | Path) -> str:
-    """All that a run depends on, as text."""
-    weights = pipeline.weights
-    content = {
-        "face": checkpoints.sha256(face),
-        "speech": checkpoints.sha256(speech),
-        "generator": [weights.name, weights.sha256, weights.width],
-        "detector": pipeline.finder.identity,
-        "settings": pipeline.settings.as_dict(),
-        "device": pipeline.device,
-        "code": code(),
-        "versions": versions(),
-    }
-    return json.dumps(content, indent=1) + "\n"
 
 
 def headline(run: runs.Run) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,15 +45,6 @@ class Outcome:
 
 def first_line(error: object) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip("- ")), type(error).__name__)
-
-
-@lru_cache(maxsize=1)
-def code() -> str:
-    """SHA-256 of the package's own files: a version number does not change while one is working on them."""
-    digest, home = hashlib.sha256(), Path(lipsync_lab.__file__).parent
-    for path in sorted(path for path in home.rglob("*") if path.suffix in (".py", ".mplstyle", ".j2")):
-        digest.update(f"{path.relative_to(home).as_posix()} ".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import samples
+from lipsync_lab import runs, samples
 from lipsync_lab.reporting.clips import headline, judged, worst
-from lipsync_lab.reporting.outcomes import Outcome, code, save, versions
+from lipsync_lab.reporting.outcomes import Outcome, save, versions
 from lipsync_lab.reporting.pictures import AMPLIFY, draw, is_playable
 from lipsync_lab.reporting.words import made, proves
 
@@ -200,7 +200,7 @@ def _manifest(
         },
         "seconds": {name: one["seconds"] for name, one in info.items()},
         "outcomes": [asdict(one) | {"path": one.path.relative_to(out).as_posix()} for one in outcomes],
-        "code_sha256": code(),
+        "code_sha256": runs.code(),
         "versions": versions(),
     }
 
