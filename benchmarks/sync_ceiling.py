@@ -17,21 +17,22 @@ import torch
 from torch import nn
 
 from lipsync_lab import checkpoints
-from lipsync_lab.training import data, expert
+from lipsync_lab.training import clips as material
+from lipsync_lab.training import expert
 from lipsync_lab.training.loop import seeded
 from lipsync_lab.training.recipes import SMALL_CPU
-from lipsync_lab.training.windows import WINDOW, heard, off_sync
+from lipsync_lab.training.sampling import WINDOW, heard, off_sync
 
 RECIPE, GROUPS, RATE = SMALL_CPU.expert, 16, 1e-3
 
 
-def truth(clip: data.Clip) -> np.ndarray:
+def truth(clip: material.Clip) -> np.ndarray:
     x1, y1, x2, y2 = clip.mouth.T
     known = np.stack([clip.openness, clip.gap, x2 - x1, y2 - y1], axis=1)
     return (known / np.maximum(known.max(axis=0), 1e-3)).astype(np.float32)
 
 
-def windows(clip: data.Clip, starts: np.ndarray) -> np.ndarray:
+def windows(clip: material.Clip, starts: np.ndarray) -> np.ndarray:
     return truth(clip)[starts[:, None] + np.arange(WINDOW)].reshape(len(starts), -1)
 
 
@@ -49,7 +50,7 @@ class Judge(nn.Module):
         return nn.functional.normalize(audio, dim=1), nn.functional.normalize(face, dim=1)
 
 
-def train(clips: list[data.Clip], steps: int) -> Judge:
+def train(clips: list[material.Clip], steps: int) -> Judge:
     judge = seeded(Judge, 1)
     optimiser = torch.optim.Adam(judge.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -76,7 +77,7 @@ def train(clips: list[data.Clip], steps: int) -> Judge:
 
 
 @torch.inference_mode()
-def measure(judge: Judge, clips: list[data.Clip]) -> None:
+def measure(judge: Judge, clips: list[material.Clip]) -> None:
     """The very pairs that `evaluate expert` takes."""
     on, off = [], []
     for clip, starts, own, other in expert.pairs(clips, 5, 6, RECIPE.least_shift, RECIPE.least_difference):
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("data", metavar="DATA", help="folder with train/ and validation/")
     parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
-    parts = (data.open_shards(f"{options.data}/{part}") for part in ("train", "validation"))
+    parts = (material.open_shards(f"{options.data}/{part}") for part in ("train", "validation"))
     learnt, unseen = ([clip for clip in part if clip.kind == "drawn" and len(clip) >= 2 * WINDOW] for part in parts)
     measure(train(learnt, options.steps), unseen)
 

@@ -109,8 +109,8 @@ def evaluate(
     run : runs.Run
         The clip that it was made from must still be where it was.
     expert, judge, lse, reader : str, path or None
-        Networks by name or file: `networks.syncnet.SyncNetColor`, `networks.wav2lip.QualityDiscriminator`,
-        `networks.syncnet.SyncNetV2`, `networks.reader.MouthReader`. Scores of a network that is None, or whose
+        Networks by name or file: `models.syncnet.SyncNetColor`, `models.wav2lip.QualityDiscriminator`,
+        `models.syncnet.SyncNetV2`, `models.mouth_openness.MouthReader`. Scores of a network that is None, or whose
         published weights are not there, are undefined and say why. Mouths are read by the last where a truth table lies
         beside the clip; elsewhere, or without it, by `scoring.mouth.openness`.
     device : str

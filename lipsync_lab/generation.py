@@ -57,7 +57,7 @@ def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str 
     Parameters
     ----------
     generator : torch.nn.Module
-        `networks.wav2lip.Wav2Lip`, or anything with its call.
+        `models.wav2lip.Wav2Lip`, or anything with its call.
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB crops; each serves as its own reference, as published.
     mels : ndarray, float32, (N, 80, 16)

@@ -29,7 +29,7 @@ KINDS = {
 
 def network(kind: str, width: float) -> nn.Module:
     """A network of a kind, with torch's own first weights."""
-    from lipsync_lab.networks import reader, s3fd, syncnet, wav2lip
+    from lipsync_lab.models import mouth_openness, s3fd, syncnet, wav2lip
 
     networks = {
         "detector": s3fd.S3FD,
@@ -37,7 +37,7 @@ def network(kind: str, width: float) -> nn.Module:
         "expert": syncnet.SyncNetColor,
         "quality": wav2lip.QualityDiscriminator,
         "lse": syncnet.SyncNetV2,
-        "reader": reader.MouthReader,
+        "reader": mouth_openness.MouthReader,
     }
     return networks[kind](width)
 

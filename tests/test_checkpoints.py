@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from lipsync_lab import checkpoints
 from lipsync_lab.checkpoints import KINDS, MODELS, fetch, load, sha256, verify
 from lipsync_lab.errors import CheckpointError, ParameterError
-from lipsync_lab.networks.reader import MouthReader
-from lipsync_lab.networks.s3fd import S3FD
-from lipsync_lab.networks.syncnet import SyncNetColor, SyncNetV2
-from lipsync_lab.networks.wav2lip import QualityDiscriminator, Wav2Lip
+from lipsync_lab.models.mouth_openness import MouthReader
+from lipsync_lab.models.s3fd import S3FD
+from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
+from lipsync_lab.models.wav2lip import QualityDiscriminator, Wav2Lip
 
 NETWORKS = {
     "detector": S3FD,

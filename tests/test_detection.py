@@ -17,7 +17,7 @@ from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.detection.view import View
 from lipsync_lab.errors import CheckpointError, DetectionError, ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.networks.s3fd import S3FD
+from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.settings import Settings
 
 PORTRAIT_FACE = Box(178, 62, 272, 168)  # of scikit-image's portrait, measured by eye: brow to chin, ear to ear
@@ -118,7 +118,7 @@ def test_a_box_and_a_detector_exclude_each_other():
 
 def test_published_boxes(golden):
     """Half a pixel from what the published detector returns, face by face, after its own suppression."""
-    from lipsync_lab.networks.s3fd import MEANS, decode
+    from lipsync_lab.models.s3fd import MEANS, decode
 
     with np.load(golden / "s3fd.npz") as known:
         rgb = known["frames_bgr"][..., ::-1].astype(np.float32) - np.array(MEANS, np.float32)

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipsync_lab.cartoon import scene
-from lipsync_lab.cartoon.pose import MouthPose
-from lipsync_lab.cartoon.truth import table
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.scoring import artifacts, faults, matrix, mouth
+from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.pose import MouthPose
+from lipsync_lab.synthesis.truth import table
 
 POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("B", 0.2, 0.6, teeth=0.8)]
 SIZE, FRAMES = 160, 16

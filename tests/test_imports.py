@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "lipsync_lab"
 
-#: A room imports from rooms with a smaller number. `cartoon` uses levels 0 and 1, `training` up to 5.
+#: A room imports from rooms with a smaller number. `synthesis` uses levels 0 and 1, `training` up to 5.
 LEVELS = {
     "errors": 0,
     "geometry": 0,
@@ -26,11 +26,11 @@ LEVELS = {
     "_writer": 1,
     "audio": 1,
     "video": 1,
-    "networks": 1,
+    "models": 1,
     "checkpoints": 2,
     "samples": 2,
     "statedict": 2,
-    "cartoon": 2,
+    "synthesis": 2,
     "runs": 3,
     "study": 3,
     "source": 3,
@@ -76,7 +76,7 @@ INSTRUMENTS = {"matplotlib", "ipywidgets", "papermill"}
 INSTRUMENT_ROOMS = {"figures", "explorer", "reporting", "cli", "__main__"}
 
 #: Arrays in, arrays out: these rooms have nothing to do with files.
-DISKLESS = {"networks", "tracking", "scoring"}
+DISKLESS = {"models", "tracking", "scoring"}
 DISK_MODULES = re.compile(
     r"av|ftplib|glob|gzip|h5py|http|imageio|io|joblib|mmap|os|pathlib|pickle|pooch|requests|safetensors|shelve|shutil"
     r"|socket|soundfile|sqlite3|subprocess|tempfile|urllib|zipfile"
@@ -88,7 +88,7 @@ DISK_NAMES = re.compile(
 
 
 def room(module: str) -> str:
-    """`lipsync_lab.networks.s3fd` -> `networks`; the package root itself is the empty name."""
+    """`lipsync_lab.models.s3fd` -> `models`; the package root itself is the empty name."""
     return module.removeprefix(PACKAGE).removeprefix(".").split(".")[0]
 
 
@@ -173,7 +173,7 @@ def test_every_room_keeps_to_its_level():
 
 def test_the_walk_sees_the_package():
     found = {room(module) for module in package_sources()}
-    assert {"", "errors", "geometry", "networks", "detection"} <= found
+    assert {"", "errors", "geometry", "models", "detection"} <= found
 
 
 def test_no_two_rooms_lean_on_each_other_within_a_level():
@@ -190,7 +190,7 @@ def test_no_two_rooms_lean_on_each_other_within_a_level():
         ("audio", "from lipsync_lab import pipeline", "audio (level 1) imports pipeline (level 4)"),
         ("audio", "from . import pipeline", "audio (level 1) imports pipeline (level 4)"),
         ("audio", "from .pipeline import run", "audio (level 1) imports pipeline (level 4)"),
-        ("networks.s3fd", "from ..detection import x", "networks (level 1) imports detection (level 3)"),
+        ("models.s3fd", "from ..detection import x", "models (level 1) imports detection (level 3)"),
         ("audio", "def f():\n    import lipsync_lab.samples", "audio:2: audio (level 1) imports samples (level 2)"),
         ("audio", "if TYPE_CHECKING:\n    from lipsync_lab.samples import S", "audio (level 1) imports samples"),
         ("audio", "import lipsync_lab\nlipsync_lab.samples.get()", "audio (level 1) imports samples (level 2)"),
@@ -198,8 +198,12 @@ def test_no_two_rooms_lean_on_each_other_within_a_level():
         ("audio", "import_module('.samples', 'lipsync_lab')", "audio (level 1) imports samples (level 2)"),
         ("audio", "from lipsync_lab import Pipeline", "'Pipeline' is no room"),
         ("detection.s3fd", "from lipsync_lab.tracking import t", "detection (level 3) imports tracking (level 3)"),
-        ("cartoon.draw", "from lipsync_lab.checkpoints import load", "cartoon (level 2) imports checkpoints (level 2)"),
-        ("training.data", "from lipsync_lab.figures import curve", "training (level 6) imports figures (level 6)"),
+        (
+            "synthesis.film",
+            "from lipsync_lab.checkpoints import load",
+            "imports checkpoints (level 2)",
+        ),
+        ("training.clips", "from lipsync_lab.figures import curve", "training (level 6) imports figures (level 6)"),
         ("reporting", "from lipsync_lab.training import train", "reporting (level 6) imports training (level 6)"),
         ("figures", "from lipsync_lab.cli import main", "figures (level 6) imports cli (level 6)"),
         ("pipeline", "from lipsync_lab.training import train", "pipeline (level 4) imports training (level 6)"),
@@ -207,11 +211,11 @@ def test_no_two_rooms_lean_on_each_other_within_a_level():
         ("scoring.sync", "def f():\n    import matplotlib.pyplot as plt", "matplotlib belongs to level 6"),
         ("training.loop", "from matplotlib import pyplot", "matplotlib belongs to level 6"),
         ("pipeline", "from papermill import execute_notebook", "papermill belongs to level 6"),
-        ("cartoon", "import ipywidgets", "ipywidgets belongs to level 6"),
+        ("synthesis", "import ipywidgets", "ipywidgets belongs to level 6"),
         ("", "import matplotlib", "matplotlib belongs to level 6"),
         ("tracking", "from pathlib import Path", "tracking never touches a disk, and imports pathlib"),
         ("tracking", "boxes = np.load(name)", "tracking never touches a disk, and says load"),
-        ("networks.s3fd", "state = torch.load(name)", "networks never touches a disk, and says load"),
+        ("models.s3fd", "state = torch.load(name)", "models never touches a disk, and says load"),
         ("scoring", "with open(name) as f: pass", "scoring never touches a disk, and says open"),
         ("scoring", "reader = open", "scoring never touches a disk, and says open"),
         ("scoring", "from numpy import fromfile as f", "scoring never touches a disk, and says fromfile"),
@@ -228,11 +232,11 @@ def test_a_planted_fault_is_found(module: str, source: str, fault: str):
     ("module", "source"),
     [
         ("audio", "import numpy\nfrom lipsync_lab.errors import MediaError\nfrom .container import opened"),
-        ("networks.s3fd", "from .blocks import Conv\nfrom lipsync_lab.networks import blocks\nself.load_state_dict(x)"),
+        ("models.s3fd", "from .blocks import Conv\nfrom lipsync_lab.models import blocks\nself.load_state_dict(x)"),
         ("pipeline", "import lipsync_lab\nfrom lipsync_lab import __version__, video\nlipsync_lab.__version__"),
         ("pipeline", "from pathlib import Path\nopen('run.json')"),
-        ("cartoon.draw", "from lipsync_lab.cartoon.pose import SHAPES\nfrom lipsync_lab.video import Writer"),
-        ("training.data", "from lipsync_lab.cartoon import draw\nfrom lipsync_lab.failures import label"),
+        ("synthesis.film", "from lipsync_lab.synthesis.pose import SHAPES\nfrom lipsync_lab.video import Writer"),
+        ("training.clips", "from lipsync_lab.synthesis import film\nfrom lipsync_lab.failures import label"),
         ("cli", "from lipsync_lab.training import train\nfrom lipsync_lab import reporting\nimport matplotlib"),
         ("__main__", "from lipsync_lab.cli import main"),
         ("", "def __getattr__(name):\n    from lipsync_lab.pipeline import Pipeline"),
@@ -245,8 +249,8 @@ def test_what_is_allowed_passes(module: str, source: str):
 
 def test_a_package_resolves_its_own_relative_imports():
     inside, beside = "from .blocks import Conv", "from ..detection import x"
-    assert violations({f"{PACKAGE}.networks": (inside, True)}) == []
-    assert "imports detection" in violations({f"{PACKAGE}.networks": (beside, True)})[0]
+    assert violations({f"{PACKAGE}.models": (inside, True)}) == []
+    assert "imports detection" in violations({f"{PACKAGE}.models": (beside, True)})[0]
 
 
 #: Too slow to load for one who only wants the package's version or the command line's help.

@@ -16,7 +16,7 @@ from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.errors import DetectionError, MediaError, ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.networks.wav2lip import Wav2Lip
+from lipsync_lab.models.wav2lip import Wav2Lip
 from lipsync_lab.pipeline import Pipeline, find
 from lipsync_lab.runs import LEDGER
 from lipsync_lab.settings import Settings

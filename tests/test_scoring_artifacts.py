@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from lipsync_lab.cartoon.truth import Truth, table
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import artifacts, regions
 from lipsync_lab.scoring.matrix import perfect_ledger
+from lipsync_lab.synthesis.truth import Truth, table
 
 SIZE = 128
 FACE, MOUTH = (32, 24, 96, 92), (52, 72, 76, 82)

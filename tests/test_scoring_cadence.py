@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from lipsync_lab import drawings, video
-from lipsync_lab.cartoon import scene
-from lipsync_lab.cartoon.pose import MouthPose
-from lipsync_lab.cartoon.truth import Truth, table
 from lipsync_lab.scoring import cadence
 from lipsync_lab.scoring.matrix import perfect_ledger
+from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.pose import MouthPose
+from lipsync_lab.synthesis.truth import Truth, table
 
 POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("E", 0.5, 0.35, rounding=0.6)]
 FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)

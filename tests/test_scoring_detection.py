@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipsync_lab.cartoon.truth import Truth, table
 from lipsync_lab.detection import Detection
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import detection
 from lipsync_lab.scoring.matrix import perfect_ledger
+from lipsync_lab.synthesis.truth import Truth, table
 
 FACE = (40, 30, 100, 90)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync_lab.cartoon.truth import Truth, table
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import crop
 from lipsync_lab.geometry import Box
-from lipsync_lab.networks.wav2lip import QualityDiscriminator
+from lipsync_lab.models.wav2lip import QualityDiscriminator
 from lipsync_lab.scoring import quality
 from lipsync_lab.scoring.matrix import perfect_ledger
+from lipsync_lab.synthesis.truth import Truth, table
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from lipsync_lab.audio import SAMPLE_RATE, melspectrogram
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import crop
 from lipsync_lab.geometry import Box
-from lipsync_lab.networks.syncnet import SyncNetColor, SyncNetV2
+from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.samples import HOME
 from lipsync_lab.scoring import baselines, mfcc, mouth, sync
 from lipsync_lab.scoring.crops import crops
 from lipsync_lab.scoring.sync import EXPERT, LSE, Lips, hear, judge_sync, offset_distances, watch
-from lipsync_lab.training.data import Clip, unknown_truth
+from lipsync_lab.training.clips import Clip, unknown_truth
 from lipsync_lab.training.expert import lips as shown_in_training
 
 #: The same rules on smaller faces: what the network makes of them is tested with the real one.

@@ -171,8 +171,9 @@ def _samples(options: argparse.Namespace) -> int:
 
 
 def _cartoon(options: argparse.Namespace) -> int:
-    from lipsync_lab.cartoon import film, scene
-    from lipsync_lab.cartoon.speech import speak
+    from lipsync_lab.synthesis import film
+    from lipsync_lab.synthesis.animation import scene
+    from lipsync_lab.synthesis.speech import speak
 
     speech = speak(options.text, voice=options.voice, variant=options.variant, rate=options.rate, pitch=options.pitch)
     size = tuple(options.size)

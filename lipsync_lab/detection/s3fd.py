@@ -50,7 +50,7 @@ class S3FDDetector:
             return at_analysis_size(self, frames, first, self.longest_side)
         import torch
 
-        from lipsync_lab.networks.s3fd import MEANS, decode
+        from lipsync_lab.models.s3fd import MEANS, decode
 
         # published habit: RGB is handed in, the BGR means are subtracted
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
@@ -68,7 +68,7 @@ def candidates(rows: np.ndarray, floor: float = FLOOR, iou: float = NMS_IOU) -> 
     Parameters
     ----------
     rows : ndarray, float32, (anchors, 5)
-        x1, y1, x2, y2, score, of `networks.s3fd.decode`.
+        x1, y1, x2, y2, score, of `models.s3fd.decode`.
     floor, iou : float
         See `FLOOR`, `NMS_IOU`.
     """

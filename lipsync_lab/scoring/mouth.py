@@ -13,7 +13,7 @@ import numpy as np
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
-from lipsync_lab.networks.reader import UNIT
+from lipsync_lab.models.mouth_openness import UNIT
 from lipsync_lab.scoring.baselines import SILENT_DB, Score, level, scored
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
     ----------
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB crops, as the generator sees them (`generation.crop`).
-    network : networks.reader.MouthReader
+    network : models.mouth_openness.MouthReader
         In evaluation mode.
 
     Returns

@@ -24,7 +24,7 @@ def judge(network: nn.Module, faces: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     network : torch.nn.Module
-        `networks.wav2lip.QualityDiscriminator`, on the device where it shall run.
+        `models.wav2lip.QualityDiscriminator`, on the device where it shall run.
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB; only their lower halves are looked at.
 
@@ -65,7 +65,7 @@ def rows(pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, n
     ledger : DataFrame
         Of a run (`runs.LEDGER`).
     network : torch.nn.Module
-        `networks.wav2lip.QualityDiscriminator`.
+        `models.wav2lip.QualityDiscriminator`.
 
     Returns
     -------

@@ -38,7 +38,8 @@ def mouths(ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> np.ndarra
     ledger : DataFrame
         Of a run.
     truth : DataFrame, optional
-        Columns of `cartoon.truth`, one row a frame, in the same order; where it knows no mouth, the ledger's box says.
+        Columns of `synthesis.truth`, one row a frame, in the same order; where it has no mouth, the ledger's box is
+        used.
 
     Returns
     -------

@@ -100,10 +100,10 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 1 - (a * b).sum(axis=1)
 
 
-#: `networks.syncnet.SyncNetV2`: crops of `crops.crops`, and scores as syncnet_python's (Chung & Zisserman 2016, "Out of
+#: `models.syncnet.SyncNetV2`: crops of `crops.crops`, and scores as syncnet_python's (Chung & Zisserman 2016, "Out of
 #: time"; Prajwal et al. 2020, arXiv 2008.10010, section 4.2). LSE-D is its distance, LSE-C its confidence.
 LSE = Judge("lse", SIDE, _whole_faces, _mfcc_windows, _euclidean, published=True)
-#: `networks.syncnet.SyncNetColor`: crops as the generator sees them (`generation.crop`), the distance is one less the
+#: `models.syncnet.SyncNetColor`: crops as the generator sees them (`generation.crop`), the distance is one less the
 #: cosine of Prajwal et al. 2020, section 3.1, and only lips and sounds that are both there are compared.
 EXPERT = Judge("expert", FACE_SIZE, _lower_halves, _mel_windows, _cosine, published=False)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.training import work
-from lipsync_lab.training.work import TRAINED, Progress
+from lipsync_lab.training import tasks
+from lipsync_lab.training.tasks import TRAINED, Progress
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _render_flags(parser: argparse.ArgumentParser) -> None:
 
 def _render(options: argparse.Namespace, progress: Progress) -> int:
     names = ("recipe", "what", "shards", "first", "workers", "recordings")
-    work.render(options.data, **{name: getattr(options, name) for name in names}, progress=progress)
+    tasks.render(options.data, **{name: getattr(options, name) for name in names}, progress=progress)
     return 0
 
 
@@ -65,7 +65,7 @@ def _preprocess_flags(parser: argparse.ArgumentParser) -> None:
 def _preprocess(options: argparse.Namespace, progress: Progress) -> int:
     names = ("data", "detector", "every", "threshold", "device")
     given = {name: getattr(options, name) for name in names}
-    work.preprocess(options.clips, options.out, **given, pads=tuple(options.pads), progress=progress)
+    tasks.preprocess(options.clips, options.out, **given, pads=tuple(options.pads), progress=progress)
     return 0
 
 
@@ -90,7 +90,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> int:
     clash = sorted(set(given) & {name for name, _ in options.set})
     if clash:
         raise ParameterError(f"{', '.join(clash)} is a flag of its own, and no number of a recipe")
-    print(work.train(options.what, options.data, options.out, **given, progress=progress, **dict(options.set)))
+    print(tasks.train(options.what, options.data, options.out, **given, progress=progress, **dict(options.set)))
     return 0
 
 
@@ -112,11 +112,11 @@ def _evaluate_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> int:
-    from lipsync_lab.training.evaluate import missed_bars
+    from lipsync_lab.training.benchmark import missed_bars
 
     names = ("recipe", "reader", "expert", "generator", "clips", "boxes", "tiles", "step", "device")
     given = {name: getattr(options, name) for name in names}
-    numbers = work.evaluate(options.what, options.weights, options.data, **given, progress=progress)
+    numbers = tasks.evaluate(options.what, options.weights, options.data, **given, progress=progress)
     if options.out:
         _write_numbers(options.out, numbers)
     for name, value in numbers.items():

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.networks.s3fd import MEANS, S3FD, STRIDES, VARIANCES, anchors, decode
-from lipsync_lab.training.drawn import Picture
+from lipsync_lab.models.s3fd import MEANS, S3FD, STRIDES, VARIANCES, anchors, decode
 from lipsync_lab.training.loop import device_of, seeded, tensor
 from lipsync_lab.training.recipes import DetectorRecipe
-from lipsync_lab.training.windows import tones
+from lipsync_lab.training.render import Picture
+from lipsync_lab.training.sampling import tones
 
 #: An anchor is a face's from this overlap on; a face with few such anchors also gets some from the second on.
 MATCH, COMPENSATE = 0.35, 0.1
@@ -112,7 +112,7 @@ def match(faces: Tensor, prior: Tensor) -> Tensor:
 
 
 def encode(faces: Tensor, prior: Tensor) -> Tensor:
-    """Offsets from anchors to faces, both (N, 4), which `networks.s3fd.decode` turns back."""
+    """Offsets from anchors to faces, both (N, 4), which `models.s3fd.decode` turns back."""
     center, size = (faces[:, :2] + faces[:, 2:]) / 2, faces[:, 2:] - faces[:, :2]
     moved = (center - prior[:, :2]) / prior[:, 2:] / VARIANCES[0]
     return torch.cat((moved, torch.log(size / prior[:, 2:]) / VARIANCES[1]), dim=1)

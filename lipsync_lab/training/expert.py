@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsync_lab.networks.blocks import scaled
-from lipsync_lab.networks.syncnet import SyncNetColor
-from lipsync_lab.training.data import Clip
+from lipsync_lab.models.blocks import scaled
+from lipsync_lab.models.syncnet import SyncNetColor
+from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
 from lipsync_lab.training.recipes import ExpertRecipe
-from lipsync_lab.training.windows import WINDOW, Choice, heard, off_sync, seen
+from lipsync_lab.training.sampling import WINDOW, Choice, heard, off_sync, seen
 
 #: Pairs of held-out windows that are judged at once, and clips that the check in training looks at.
 _AT_ONCE, _CHECKED = 64, 96

@@ -13,14 +13,14 @@ from typing import Any
 
 from lipsync_lab.checkpoints import KINDS, sha256
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.training.benchmark import BARS
 from lipsync_lab.training.detector import longest_side
-from lipsync_lab.training.evaluate import BARS
 from lipsync_lab.training.loop import STATE, read_state
 
 #: Materials and their terms, for cards. Only what was trained on is named there.
 MATERIALS = {
-    "drawn": "Characters of this project's drawing machine, voices of espeak-ng (`lipsync_lab/cartoon`): made for this "
-    "training, nothing to license.",
+    "drawn": "Characters of this project's drawing machine, voices of espeak-ng (`lipsync_lab/synthesis`): made for "
+    "this training, nothing to license.",
     "photograph": "The portrait of Eileen Collins that scikit-image carries as `astronaut` (NASA, public domain), made "
     "to speak by this project.",
     "film": "The GRID audiovisual sentence corpus, speaker 1 (M. Cooke, J. Barker, S. Cunningham, X. Shao, "
@@ -146,7 +146,7 @@ def _card(name, kind, facts, recipe, numbers, materials, limits) -> str:
     if numbers:
         lines += [
             "On characters, voices and sentences that were not trained on; what each number is stands in "
-            "`lipsync_lab/training/evaluate.py`.",
+            "`lipsync_lab/training/benchmark.py`.",
             "",
             "| number | value | must be |",
             "|---|---|---|",

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from lipsync_lab.generation import FACE_SIZE
-from lipsync_lab.networks.blocks import scaled
-from lipsync_lab.networks.wav2lip import QualityDiscriminator, Wav2Lip
-from lipsync_lab.training.data import Clip
+from lipsync_lab.models.blocks import scaled
+from lipsync_lab.models.wav2lip import QualityDiscriminator, Wav2Lip
+from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.expert import log_loss, stacked
 from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
 from lipsync_lab.training.recipes import GeneratorRecipe
-from lipsync_lab.training.windows import WINDOW, Choice, heard, reference, seen
+from lipsync_lab.training.sampling import WINDOW, Choice, heard, reference, seen
 
 #: Where the mouth of a filmed face is looked for: nobody has measured it (x1, y1, x2, y2 of 96 pixels).
 FILM_MOUTH = (24.0, 58.0, 72.0, 90.0)

@@ -11,7 +11,7 @@ import numpy as np
 from lipsync_lab import audio, tracking, video
 from lipsync_lab.detection import Detector, at_analysis_size
 from lipsync_lab.errors import MediaError
-from lipsync_lab.training.data import FPS, new_folder
+from lipsync_lab.training.clips import FPS, new_folder
 
 #: A shot with fewer faces is left out: the generator learns from five frames and a reference outside them.
 SHORTEST = 15

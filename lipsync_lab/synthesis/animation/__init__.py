@@ -1,0 +1,1 @@
+"""Procedural 2D animation: characters that speak, drawn frame by frame on transparent cels."""

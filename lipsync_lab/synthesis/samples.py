@@ -1,0 +1,168 @@
+"""How every clip and voice in ``data/samples`` was made, so that each can be made again.
+
+Characters, voices and sentences are such as the bundled models were not trained on: seeds and variants are those that
+`training.sentences` holds out (the portrait, of which there is only one, and the older hello pair excepted).
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.synthesis import film
+from lipsync_lab.synthesis.animation.scene import Scene
+from lipsync_lab.synthesis.speech import SAMPLE_RATE, Speech, join, silence, speak
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said, and how: the arguments of `speech.speak`, and seconds of silence around it."""
+
+    text: str
+    variant: str
+    voice: str = "en-us"
+    rate: int = 160
+    pitch: int = 50
+    before: float = 0.0
+    after: float = 0.0
+
+    def speech(self) -> Speech:
+        said = speak(self.text, voice=self.voice, rate=self.rate, pitch=self.pitch, variant=self.variant)
+        pauses = [silence(seconds) if seconds else None for seconds in (self.before, self.after)]
+        return join(*(part for part in (pauses[0], said, pauses[1]) if part))
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """The photograph that speaks: the arguments of `film.photographed`."""
+
+    seed: int = 0
+    size: tuple[int, int] = (384, 384)
+
+
+_UNSEEN = 1_000_000_000
+_HELLO = Line("Hello! Tell me, am I drawn, or was I filmed?", "f2")
+_BAKER = Line("Every morning, my baker makes five warm loaves for me.", "linda", rate=150, before=0.2, after=0.3)
+
+#: What each clip shows, take by take; the names are the files'.
+CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
+    "drawn_hello": ((_HELLO, Scene(seed=13, style="anime", size=(384, 384))),),
+    "astronaut_hello": ((_HELLO, Portrait()),),
+    "drawn_baker": ((_BAKER, Scene(seed=_UNSEEN + 22, style="flat", size=(384, 384), backdrop="room")),),
+    "astronaut_baker": ((_BAKER, Portrait(seed=4)),),
+    "turning_away": (
+        (
+            Line("Look over there! A ship is coming home.", "Lee", rate=150, pitch=85, before=0.2, after=0.4),
+            Scene(seed=_UNSEEN + 9, style="anime", size=(512, 288), view="away", backdrop="sea", framing="close"),
+        ),
+    ),
+    "small_in_the_hills": (
+        (
+            Line(
+                "Can you see me? I am all the way down here, below the hill.", "Annie", pitch=60, before=0.2, after=0.2
+            ),
+            Scene(seed=_UNSEEN + 12, style="flat", size=(640, 360), framing="far", camera="pan", backdrop="hills"),
+        ),
+    ),
+    "behind_a_cup": (
+        (
+            Line("Mm, what a lovely pot of tea. Would you like a cup, my dear?", "linda", "en-gb", 140, 40, 0.2, 0.3),
+            Scene(seed=_UNSEEN, style="western", size=(512, 288), framing="close", occluder="cup", backdrop="room"),
+        ),
+    ),
+    "cut_in_the_city": (
+        (
+            Line("Did you bring the map?", "Annie", rate=170, before=0.16, after=0.24),
+            Scene(seed=_UNSEEN + 8, style="anime", size=(512, 288), view="three-quarter", backdrop="city"),
+        ),
+        (
+            Line("Me? I believed you had it!", "boris", rate=165, before=0.2, after=0.3),
+            Scene(
+                seed=_UNSEEN + 10, style="anime", size=(512, 288), framing="portrait", backdrop="city", camera="zoom"
+            ),
+        ),
+    ),
+    "dog_on_threes": (
+        (
+            Line("Oh boy, oh boy! My very own moving picture!", "grandpa", rate=150, pitch=70, before=0.25, after=0.4),
+            Scene(seed=_UNSEEN + 15, style="rubberhose", size=(384, 288), on=3, mouth_on=3, fps=24.0),
+        ),
+    ),
+    "nobody_there": (
+        (
+            Line(
+                "She looked at the sea for a long time, and said nothing at all.",
+                "Annie",
+                "en-gb",
+                150,
+                before=0.3,
+                after=0.4,
+            ),
+            Scene(seed=_UNSEEN + 31, style="anime", size=(512, 288), empty=True, cuts=1, backdrop="sea", camera="pan"),
+        ),
+    ),
+}
+
+#: Voices to dub with; no clip was made from them.
+VOICES: dict[str, Line] = {
+    "voice_lighthouse": Line(
+        "The keeper of the lighthouse feeds a family of gulls, and gives each of them a name.", "m4", rate=155
+    ),
+    "voice_umbrella": Line(
+        "Please remember my blue umbrella; it may be raining before we arrive.", "f5", "en-gb", 150, 55
+    ),
+}
+
+
+def make(folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
+    """Make bundled clips and voices again.
+
+    Speech, pictures and truth come out as they are committed; the bytes of the clips depend on the encoder's version.
+
+    Parameters
+    ----------
+    folder : path
+        Where ``NAME.mp4`` and ``NAME.truth.csv``, or ``NAME.wav``, are written.
+    names : iterable of str, optional
+        Of `CLIPS` and `VOICES`; all of them if not given.
+
+    Returns
+    -------
+    list of Path
+        The clips and voices, in the order of the names.
+
+    Raises
+    ------
+    ParameterError
+        If there is no sample of a name.
+    """
+    folder, names = Path(folder), list(names or [*CLIPS, *VOICES])
+    if unknown := [name for name in names if name not in CLIPS and name not in VOICES]:
+        raise ParameterError(f"no bundled sample is named {unknown[0]}; there are {', '.join([*CLIPS, *VOICES])}")
+    return [_voice(folder, name) if name in VOICES else _clip(folder, name) for name in names]
+
+
+def _clip(folder: Path, name: str) -> Path:
+    out, takes = folder / f"{name}.mp4", CLIPS[name]
+    line, setting = takes[0]
+    if isinstance(setting, Portrait):
+        film.photographed(out, line.speech(), seed=setting.seed, size=setting.size)
+    else:
+        film.joined(out, [(line.speech(), setting) for line, setting in takes])
+    return out
+
+
+def _voice(folder: Path, name: str) -> Path:
+    out = folder / f"{name}.wav"
+    samples = np.rint(VOICES[name].speech().wave * 32767).astype("<i2")
+    with wave.open(str(out), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(samples.tobytes())
+    return out

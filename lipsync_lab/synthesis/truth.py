@@ -1,0 +1,90 @@
+"""What is known about one frame of made material, and the table that is written beside a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.synthesis.pose import SHAPES
+
+if TYPE_CHECKING:
+    import pandas
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One frame of a drawn or photographic clip. Lengths are pixels of the finished frame, boxes half-open.
+
+    Attributes
+    ----------
+    frame : int
+        Number of the frame, from 0.
+    time : float
+        Seconds at which the frame is shown.
+    shot : int
+        Number of the shot, from 0.
+    face_x1, face_y1, face_x2, face_y2 : float
+        Face box by S3FD's convention: brow to chin, ear to ear. NaN when there is no face.
+    mouth_x1, mouth_y1, mouth_x2, mouth_y2 : float
+        Box round the outer edge of the lips. NaN when there is no face.
+    openness : float
+        Gap between the lips, 0 closed to 1 as wide as this face can; the pose's number as drawn in this frame.
+    openness_px : float
+        The same gap, measured at its highest; NaN when there is no face.
+    width_px : float
+        Distance between the corners of the mouth; NaN when there is no face.
+    shape : str
+        One of `pose.SHAPES`.
+    phoneme : str
+        What is being said, in IPA without stress marks; empty in silence.
+    drawing : int
+        Frames with the same number hold the same drawing.
+    pose : str
+        "front", "three-quarter" or "profile"; empty when there is no face.
+    yaw : float
+        Degrees that the head is turned, positive towards the right edge of the frame; NaN when there is no face.
+    occluded : int
+        1 when something hides the mouth, else 0.
+    """
+
+    frame: int
+    time: float
+    shot: int = 0
+    face_x1: float = NAN
+    face_y1: float = NAN
+    face_x2: float = NAN
+    face_y2: float = NAN
+    mouth_x1: float = NAN
+    mouth_y1: float = NAN
+    mouth_x2: float = NAN
+    mouth_y2: float = NAN
+    openness: float = 0.0
+    openness_px: float = NAN
+    width_px: float = NAN
+    shape: str = "X"
+    phoneme: str = ""
+    drawing: int = 0
+    pose: str = ""
+    yaw: float = NAN
+    occluded: int = 0
+
+    def __post_init__(self):
+        if len(self.shape) != 1 or self.shape not in SHAPES:
+            raise ParameterError(
+                f"unknown mouth shape {self.shape!r} in frame {self.frame}; known: {', '.join(SHAPES)}"
+            )
+
+
+#: The table's columns, in order.
+COLUMNS = tuple(column.name for column in fields(Truth))
+
+
+def table(truths: Iterable[Truth]) -> pandas.DataFrame:
+    """One row a frame, with the columns `COLUMNS`; no truths give an empty table with the same columns."""
+    import pandas
+
+    return pandas.DataFrame([astuple(truth) for truth in truths], columns=list(COLUMNS))

@@ -1,0 +1,293 @@
+"""From phonemes to mouths: which of the nine shapes stands when, and how one goes over into the next.
+
+The shapes are those of Preston Blair's chart with the letters of Rhubarb Lip Sync, whose 70 ms is the shortest hold.
+Co-articulation is by rule: a consonant takes its rounding from the vowel that follows, a consonant too short to be seen
+gives way to its neighbours, and what must be seen (m, b, p closed) takes the time it needs from what need not.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lipsync_lab.synthesis.pose import REST, MouthPose
+from lipsync_lab.synthesis.speech import SAMPLE_RATE, Phoneme, Speech
+
+#: Shortest time that a shape stands, in seconds (Rhubarb's).
+MINIMUM_HOLD = 0.07
+#: Pauses shorter than this do not close the mouth.
+MINIMUM_PAUSE = 0.12
+#: Time that lips take from one shape to the next.
+TRANSITION = 0.08
+
+#: Every shape as a mouth that speaks it clearly.
+POSES = {
+    "A": MouthPose("A", 0.0, 0.5),
+    "B": MouthPose("B", 0.18, 0.6, teeth=0.8),
+    "C": MouthPose("C", 0.5, 0.6, teeth=0.4, tongue=0.15),
+    "D": MouthPose("D", 1.0, 0.55, teeth=0.3, tongue=0.1),
+    "E": MouthPose("E", 0.5, 0.3, rounding=0.6, teeth=0.15),
+    "F": MouthPose("F", 0.25, 0.05, rounding=1.0),
+    "G": MouthPose("G", 0.12, 0.5, teeth=1.0),
+    "H": MouthPose("H", 0.5, 0.55, teeth=0.4, tongue=0.9),
+    "X": REST,
+}
+
+#: The shapes whose lips touch.
+CLOSED = "AX"
+
+#: Shape of each sound by its IPA letters, of the languages in `speech.LANGUAGES` and their neighbours.
+_LETTERS = {
+    "A": "mbpɱʙ",
+    "B": "iɪjɨszʃʒɕʑçθðβtdnɲrɹɾɽʈɖɳcɟ",
+    "C": "æɛeəɐʌɜɘɤ",
+    "D": "aɑ",
+    "E": "ɔoɒœɞɵɚɝ",
+    "F": "uʊwyʏʉøɥɯ",
+    "G": "fvʋ",
+    "H": "lɫʎɭɬ",
+}
+_SHAPE_OF = {letter: shape for shape, letters in _LETTERS.items() for letter in letters}
+_VOWELS = frozenset("iɪɨæɛeəɐʌɜɘɤaɑɔoɒœɞɵɚɝuʊyʏʉøɯ")
+#: Consonants for which the lips are pushed forward whatever follows.
+_PROTRUDED = frozenset("ʃʒɹ")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One shape, held from `start` to `end` (seconds)."""
+
+    start: float
+    end: float
+    pose: MouthPose
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What a mouth does while something is said: keys without gaps from 0 to `duration`, in seconds."""
+
+    keys: tuple[Key, ...]
+    phonemes: tuple[Phoneme, ...]
+    duration: float
+
+
+def shape_of(symbol: str) -> str:
+    """The shapes of one phoneme in IPA, in order: two for diphthongs and for affricates such as pf, "" for a sound that
+    does not show on the lips, "X" for a pause ("")."""
+    if not symbol:
+        return "X"
+    # The long one is the vowel of "bird"; the short one is German's final "er".
+    letters = symbol.replace("ɜː", "ɝ")
+    shapes = [_SHAPE_OF[letter] for letter in letters if letter in _SHAPE_OF]
+    return "".join(shape for shape, _ in itertools.groupby(shapes))[:2]
+
+
+def timeline(speech: Speech) -> Timeline:
+    """The mouth of a speech: closed in pauses and on m, b and p, every shape at least `MINIMUM_HOLD` long.
+
+    A speech shorter than `MINIMUM_HOLD` leaves the mouth at rest.
+    """
+    levels = [_level(speech, phoneme) for phoneme in speech.phonemes]
+    loudest = max(levels, default=0.0) or 1.0
+    spans = []
+    for phoneme, level in zip(speech.phonemes, levels, strict=True):
+        spans += _spans(phoneme, level / loudest)
+    spans = _with_minimum_hold(_merged(_without_hidden(spans)))
+    poses = _with_rounding([span.pose for span in spans])
+    edges = list(itertools.accumulate((span.duration for span in spans), initial=0.0))
+    edges[-1] = speech.duration
+    keys = tuple(Key(start, end, pose) for start, end, pose in zip(edges, edges[1:], poses, strict=False))
+    return Timeline(keys, speech.phonemes, speech.duration)
+
+
+def pose_at(timeline: Timeline, time: float) -> MouthPose:
+    """The mouth at `time` seconds as a camera sees it: lips travel from shape to shape.
+
+    They travel half the way before and half after the border between two shapes, save that closed lips stay closed
+    for the whole of their time. Before the start and from the end on, the mouth is at rest.
+    """
+    if not 0 <= time < timeline.duration:
+        return REST
+    keys, index = timeline.keys, _index(timeline, time)
+    key = keys[index]
+    if time - key.start <= key.end - time:
+        other, away = (keys[index - 1].pose if index else REST), time - key.start
+    else:
+        other, away = (keys[index + 1].pose if index + 1 < len(keys) else REST), key.end - time
+    closed, other_closed = key.pose.shape in CLOSED, other.shape in CLOSED
+    half = (key.end - key.start) / 2
+    if closed and not other_closed:
+        return key.pose
+    if other_closed and not closed:
+        share = min(away / min(TRANSITION, half), 1.0)
+    else:
+        share = 0.5 + 0.5 * min(away / min(TRANSITION / 2, half), 1.0)
+    return _between(other, key.pose, share * share * (3 - 2 * share))
+
+
+def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthPose:
+    """The mouth at `time` seconds as an animator draws it: one of the nine shapes, without in-betweens.
+
+    Parameters
+    ----------
+    timeline : Timeline
+    time : float
+        Seconds.
+    hold : float
+        Seconds for which the drawing will be held. The drawing shows the shape that stands longest in that time, and a
+        closed mouth of at least half a `MINIMUM_HOLD` goes before all others, so that no m, b or p is lost on twos and
+        threes.
+    """
+    if not 0 <= time < timeline.duration:
+        return REST
+    first = _index(timeline, time)
+    best, longest = timeline.keys[first].pose, 0.0
+    for key in timeline.keys[first:]:
+        if key.start >= time + hold:
+            break
+        seen = min(key.end, time + hold) - max(key.start, time)
+        if key.pose.shape == "A" and seen >= MINIMUM_HOLD / 2:
+            return key.pose
+        if seen > longest:
+            best, longest = key.pose, seen
+    return best
+
+
+def phoneme_at(timeline: Timeline, time: float) -> str:
+    """What is being said at `time` seconds, in IPA; "" in pauses and outside the speech."""
+    if not 0 <= time < timeline.duration:
+        return ""
+    index = bisect.bisect_right(timeline.phonemes, time, key=lambda phoneme: phoneme.start) - 1
+    return timeline.phonemes[max(index, 0)].symbol
+
+
+def _index(timeline, time) -> int:
+    return max(bisect.bisect_right(timeline.keys, time, key=lambda key: key.start) - 1, 0)
+
+
+def _between(first, second, share) -> MouthPose:
+    """The numbers lie between the two poses, the letter is the second one's."""
+    numbers = ("openness", "width", "rounding", "teeth", "tongue")
+    mixed = {name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in numbers}
+    return replace(second, **mixed)
+
+
+@dataclass
+class _Span:
+    """A key in the making. Higher ranks take the time that they lack from lower ones."""
+
+    duration: float
+    pose: MouthPose | None
+    rank: int
+
+    @property
+    def closed(self) -> bool:
+        return self.pose is not None and self.pose.shape in CLOSED
+
+    @property
+    def surplus(self) -> float:
+        return max(self.duration - MINIMUM_HOLD, 0.0)
+
+
+_CONSONANT, _VOWEL, _CLOSURE = 1, 2, 3
+
+
+def _level(speech, phoneme) -> float:
+    """Root mean square of the wave; 0 for what is not a vowel."""
+    if not _VOWELS.intersection(phoneme.symbol):
+        return 0.0
+    part = speech.wave[int(phoneme.start * SAMPLE_RATE) : int(phoneme.end * SAMPLE_RATE)]
+    return float(np.sqrt(np.mean(np.square(part, dtype=np.float64)))) if len(part) else 0.0
+
+
+def _spans(phoneme, loudness) -> list[_Span]:
+    duration, symbol = phoneme.end - phoneme.start, phoneme.symbol
+    shapes = shape_of(symbol)
+    if not shapes or (shapes == "X" and duration < MINIMUM_PAUSE):
+        return [_Span(duration, None, 0)]
+    poses = [POSES[shape] for shape in shapes]
+    if _VOWELS.intersection(symbol):
+        # A loud vowel opens wide, an unstressed one hardly; the ear hears level about as its square root.
+        poses = [replace(pose, openness=pose.openness * (0.65 + 0.35 * loudness**0.5)) for pose in poses]
+        ranks = [_VOWEL, _CONSONANT]
+    else:
+        ranks = [{"A": _CLOSURE, "G": _VOWEL, "X": _VOWEL}.get(shape, _CONSONANT) for shape in shapes]
+        if _PROTRUDED.intersection(symbol):
+            poses = [replace(pose, width=0.3, rounding=0.5) for pose in poses]
+    shares = (1.0,) if len(poses) == 1 else (0.6, 0.4)
+    if symbol == "p":  # the lips part at the burst; the breath after it belongs to the next sound
+        return [_Span(0.65 * duration, poses[0], _CLOSURE), _Span(0.35 * duration, None, 0)]
+    return [_Span(share * duration, *rest) for share, *rest in zip(shares, poses, ranks, strict=False)]
+
+
+def _without_hidden(spans) -> list[_Span]:
+    """Sounds made behind the lips, and short pauses, look like the open shapes beside them."""
+    result = list(spans)
+    while hidden := [index for index, span in enumerate(result) if span.pose is None]:
+        if len(result) == 1:
+            return [_Span(result[0].duration, REST, _VOWEL)]
+        beside = _beside(result, hidden[0])
+        if len(beside) == 2 and all(span.closed for span in beside):
+            result[hidden[0]] = _Span(result[hidden[0]].duration, POSES["B"], _CONSONANT)
+        else:
+            _absorb(result, hidden[0])
+    return result
+
+
+def _beside(spans, index) -> list[_Span]:
+    return spans[max(index - 1, 0) : index] + spans[index + 1 : index + 2]
+
+
+def _absorb(spans, index) -> None:
+    """Give a span's time to the open ones beside it, or to the closed ones where there are no others."""
+    beside = _beside(spans, index)
+    takers = [span for span in beside if not span.closed] or beside
+    for span in takers:
+        span.duration += spans[index].duration / len(takers)
+    del spans[index]
+
+
+def _merged(spans) -> list[_Span]:
+    """Neighbours of one shape are one; it opens as wide as the wider of them."""
+    result = []
+    for span in spans:
+        if result and result[-1].pose.shape == span.pose.shape:
+            last = result[-1]
+            wider = max(last.pose, span.pose, key=lambda pose: pose.openness)
+            result[-1] = _Span(last.duration + span.duration, wider, max(last.rank, span.rank))
+        else:
+            result.append(span)
+    return result
+
+
+def _with_minimum_hold(spans) -> list[_Span]:
+    tolerance = 1e-9
+    while short := [index for index, span in enumerate(spans) if span.duration < MINIMUM_HOLD - tolerance]:
+        if len(spans) == 1:
+            return [_Span(spans[0].duration, REST, _VOWEL)]
+        index = max(short, key=lambda index: spans[index].rank)
+        span = spans[index]
+        if span.rank > _CONSONANT:
+            # What comes before gives first, because lips are early rather than late.
+            for giver in sorted(_beside(spans, index), key=lambda giver: giver.rank):
+                free = giver.duration if giver.rank < span.rank and not giver.closed else giver.surplus
+                given = min(free, MINIMUM_HOLD - span.duration)
+                giver.duration -= given
+                span.duration += given
+        if span.duration < MINIMUM_HOLD - tolerance:
+            _absorb(spans, index)
+        spans = _merged([span for span in spans if span.duration > tolerance])
+    return spans
+
+
+def _with_rounding(poses) -> list[MouthPose]:
+    """Lips are pushed forward for a rounded vowel while the consonant before it is still being said."""
+    result = list(poses)
+    for index, (pose, following) in enumerate(itertools.pairwise(poses)):
+        if pose.shape in "ABGH" and following.shape in "EF":
+            mixed = _between(pose, following, 0.6)
+            result[index] = replace(pose, width=mixed.width, rounding=mixed.rounding)
+    return result

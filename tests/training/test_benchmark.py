@@ -1,0 +1,120 @@
+"""Benchmarks of trained models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_material import made_clip, write_film
+
+from lipsync_lab import checkpoints
+from lipsync_lab.detection.base import Detection
+from lipsync_lab.detection.fixed import FixedBox
+from lipsync_lab.errors import MediaError
+from lipsync_lab.geometry import Box
+from lipsync_lab.training import (
+    benchmark,
+    generator,
+)
+
+
+class Draws(torch.nn.Module):
+    """Stands for a generator: the reference comes back, with a mouth as open as the mel window is loud."""
+
+    def __init__(self, shut: bool = False):
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
+        self.shut = shut
+
+    def forward(self, mel, face):
+        out = face[:, 3:].clone()
+        out[:, :, 60:90, 30:66] = out[:, :, 50:51, 30:31]
+        # the loudest moment of the two columns at which the middle of the frame is heard
+        loud = (mel[:, 0, :, 3:5].amax(dim=(1, 2)) + 4) * 3.5
+        for one, height in zip(out, loud.tolist(), strict=True):
+            if not self.shut and height > 3:
+                one[:, 74 - round(height / 2) : 74 + round(height / 2), 32:64] = 0.1
+        return out
+
+
+class Measures(torch.nn.Module):
+    """Stands for the reader: counts dark rows in the middle of the mouth."""
+
+    def __init__(self):
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, faces):
+        return (faces[:, 2, 55:, 48] < 0.32).sum(dim=1).float() / 10
+
+
+def test_a_generator_that_follows_the_sound_is_told_from_one_that_does_not():
+    clips = [made_clip(seed, 40) for seed in range(30, 34)]
+    good = benchmark.generator(Draws(), Measures(), clips, lead=1)
+    assert good["openness"] > 0.8
+    assert abs(good["openness_of_source"]) < 0.35
+    assert good["closed_in_silence"] == 1
+    assert good["openness"] > good["openness_at_0"] + 0.05
+    assert good["reader_correlation"] > 0.95
+    idle = benchmark.generator(Draws(shut=True), Measures(), clips, lead=1)
+    assert np.isnan(idle["openness"])
+    assert "openness is nan and must be >= 0.7" in benchmark.missed_bars("generator", idle)
+
+
+def test_reconstruction_lies_between_what_is_shown_and_what_is_pasted(clips, monkeypatch):
+    pasting = generator.reconstruction(checkpoints.load("identity", "generator").model, clips, 1)
+    assert pasting["pasted"] > 0.02
+    assert pasting["mouth"] == pytest.approx(pasting["pasted"], abs=1 / 255)
+    monkeypatch.setattr(generator, "draw", lambda network, faces, references, mels: faces)
+    assert generator.reconstruction(Draws(), clips, 1) == {"l1": 0, "mouth": 0, "pasted": pasting["pasted"]}
+    assert np.isnan(generator.reconstruction(Draws(), [], 1)["mouth"])
+
+
+def test_bars_are_missed_from_the_right_side():
+    numbers = {"openness": 0.7, "openness_of_source": 0.3, "mouth_against_pasted": 0.5, "closed_in_silence": 0.89}
+    assert [line.split()[0] for line in benchmark.missed_bars("generator", numbers)] == [
+        "openness_of_source",
+        "closed_in_silence",
+    ]
+    assert len(benchmark.missed_bars("quality", {})) == 4
+
+
+def test_recorded_frames_are_counted_with_their_neighbours(tmp_path: Path):
+    write_film(tmp_path / "film.mkv", cut=99, frames=20)
+    boxes = {"film": {"frames": 20, "boxes": [[40, 30, 100, 90] if n < 10 else None for n in range(20)]}}
+    found = benchmark.on_recorded(FixedBox(Box(45, 30, 100, 90)), [tmp_path / "film.mkv"], boxes)
+    assert found == {"found": 1.0, "found_recorded": 1.0, "found_missed": 1.0, "frames": 20, "missed": 10}
+    wrong = benchmark.on_recorded(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"], boxes)
+    assert wrong["found"] == 0
+    assert benchmark.on_clips(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"])["one"] == 1
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    assert benchmark.read_boxes(tmp_path / "boxes.json") == boxes
+    with pytest.raises(MediaError, match="no boxes are recorded"):
+        benchmark.on_recorded(FixedBox(Box(0, 0, 9, 9)), [tmp_path / "film.mkv"], {})
+
+
+def test_tiles_are_searched_one_by_one():
+    class Bright:
+        name, identity, looks = "bright", {}, True
+
+        def detect(self, frames, first=0):
+            out = []
+            for frame in frames:
+                rows, columns = np.nonzero(frame[..., 0] > 100)
+                box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else None
+                out.append([Detection(Box(*map(float, box)), 0.9)] if box else [])
+            return out
+
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[10:30, 70:100], image[80:120, 70:110] = 200, 200
+    boxes = [(0, 1, Box(70, 10, 100, 30)), (1, 1, Box(70, 80, 110, 100)), (1, 0, Box(5, 70, 30, 90))]
+    found = benchmark.on_tiles(Bright(), image, 64, boxes)
+    assert found == {
+        "recall": pytest.approx(2 / 3),
+        "precision": 1.0,
+        "recall_04": pytest.approx(2 / 3),
+        "faces": 3,
+    }

@@ -1,0 +1,30 @@
+"""The discriminator's degraded faces."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.training import (
+    discriminator,
+)
+
+
+def test_faults_grow_and_stay_in_the_lower_half(clips):
+    face = cv2.resize(np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8), (96, 96))
+    for fault in discriminator.FAULTS:
+        away = [
+            np.abs(discriminator.spoilt(face, fault, strength, np.random.default_rng(1)).astype(int) - face).astype(
+                float
+            )
+            for strength in discriminator.STRENGTHS
+        ]
+        assert away[0].max() == 0
+        assert all(a.mean() < b.mean() for a, b in pairwise(away)), fault
+        assert all(one[:48].max() == 0 for one in away)
+    with pytest.raises(ParameterError, match="no fault"):
+        discriminator.spoilt(face, "rust", 0.5, np.random.default_rng(0))
