@@ -128,3 +128,29 @@ class FaceTrack:
         """The frame's box, or None where there is no face."""
         row = self.boxes[frame]
         return None if np.isnan(row[0]) else Box(*row.tolist())
+
+
+def spans(mask: np.ndarray, groups: np.ndarray | None = None) -> list[tuple[int, int]]:
+    """Runs of frames in which a mask is true.
+
+    Parameters
+    ----------
+    mask : array_like of bool, (N,)
+    groups : array_like, (N,), optional
+        A run also ends where this changes, as numbers of shots do. With a mask that is true everywhere, the runs are
+        those of equal values.
+
+    Returns
+    -------
+    list of (start, stop)
+        First frame and one past the last of each run, half-open, in order.
+    """
+    inside = np.asarray(mask, bool)
+    change = np.zeros(max(len(inside) - 1, 0), bool)
+    if groups is not None:
+        values = np.asarray(groups)
+        change = values[1:] != values[:-1]
+    first, last = inside.copy(), inside.copy()
+    first[1:] &= ~inside[:-1] | change
+    last[:-1] &= ~inside[1:] | change
+    return list(zip(np.flatnonzero(first).tolist(), (np.flatnonzero(last) + 1).tolist(), strict=True))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.geometry import Box, FaceTrack, spans
 
 
 def test_other_orders():
@@ -53,3 +53,25 @@ def test_track_gives_boxes_and_none():
 def test_tracks_that_cannot_be(changed):
     with pytest.raises(ParameterError):
         track(**changed)
+
+
+def test_spans_are_those_of_a_plain_walk():
+    def walk(mask, groups):
+        found, start = [], None
+        for frame in range(len(mask) + 1):
+            ends = frame == len(mask) or not mask[frame] or (start is not None and groups[frame] != groups[frame - 1])
+            if start is not None and ends:
+                found.append((start, frame))
+                start = None
+            if start is None and frame < len(mask) and mask[frame]:
+                start = frame
+        return found
+
+    rng = np.random.default_rng(0)
+    for length in [0, 1, 2, *rng.integers(3, 40, 200)]:
+        mask = rng.random(length) < rng.choice([0.0, 0.3, 0.8, 1.0])
+        groups = np.cumsum(rng.random(length) < 0.2)
+        assert spans(mask) == walk(mask, np.zeros(length))
+        assert spans(mask, groups) == walk(mask, groups)
+        names = np.array(["held", "missing", "detected"])[groups % 3]
+        assert spans(mask, names) == walk(mask, names)

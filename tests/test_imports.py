@@ -23,6 +23,8 @@ LEVELS = {
     "settings": 1,
     "container": 1,
     "download": 1,
+    "files": 1,
+    "progress": 0,
     "_writer": 1,
     "audio": 1,
     "video": 1,
