@@ -1,7 +1,8 @@
-"""Models by name: where their weights lie, what they must be, and how they get into a network.
+"""Models by name: the table of models, fetching and verifying their weights, and loading them into networks.
 
-A name leads to a file and the file's SHA-256, which is compared before anything in the file is read. Weights are
-unpickled with ``weights_only``, so that a file can bring numbers and nothing else.
+A name leads to a file and its SHA-256, which is compared before the file is parsed. Weights are unpickled with
+``weights_only``, so that a file can supply tensors and cannot run code. `MODELS` is every named model by name, the rows
+of ``checkpoints/models.csv``; it is read when it is first used.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import hashlib
 import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import statedict
+from lipsync_lab import bundled, statedict
 from lipsync_lab.download import download
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.statedict import KINDS
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Where the table of all models and the bundled ones lie; fetched weights too unless `folder` says otherwise.
-HOME = Path(__file__).resolve().parents[1] / "checkpoints"
+#: Folder of the table of models and of the bundled weights.
+HOME = bundled.folder("checkpoints")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that has a name.
+    """A named model.
 
     Attributes
     ----------
@@ -38,15 +40,15 @@ class Model:
     kind : str
         One of `KINDS`.
     file : str or None
-        Name of the file; None for a model that is made on the spot.
+        Name of the file; None for a model that is built in code.
     size : int or None
         Bytes; None where unknown.
     sha256 : str or None
-        Of the file, in hexadecimal: all 64 digits, or the first ones where no more are published, or None.
+        Of the file, in hexadecimal: all 64 digits, or the first ones where only these are published, or None.
     url : str or None
-        Address of a published file; None for what this project made itself.
+        Address of a published file; None for a model that this project trained.
     terms : str
-        Under which terms the weights are given.
+        Terms under which the weights may be used.
     note : str
         What the model is.
     """
@@ -62,14 +64,14 @@ class Model:
 
     @property
     def path(self) -> Path | None:
-        """Where the file belongs, whether it is there or not; None for a model that is made on the spot."""
+        """Path of the file, whether it exists or not; None for a model that is built in code."""
         if self.file is None:
             return None
         return (folder() if self.url else HOME) / self.file
 
 
-#: What is used of each kind where nothing else is named: this project's own small models, which need no download. Of
-#: the LSE network there is none but the published one.
+#: The default model of each kind: this project's own small models, which need no download, except for the LSE network,
+#: of which only the published one exists.
 DEFAULTS = {
     "detector": "s3fd-lab",
     "generator": "wav2lip-lab",
@@ -91,17 +93,17 @@ class Weights:
     name : str
         The model's name, or the name of the file.
     path : Path or None
-        The file; None for a model that is made on the spot.
+        The file; None for a model that is built in code.
     sha256 : str or None
         Of the file; for `untrained` of its parameters; None for `identity`, which has none.
     width : float
         Share of the published network's inner channels.
     provenance : str
-        One sentence for the reader of a result: what these weights are.
+        One sentence for the reader of a result: which weights these are, and whether they were verified.
     mel_lead : int
-        Frames by which a generator's mel windows have to start early, as its file says; 0 as published.
+        Audio offset in frames that the file's metadata state for a generator; 0 for the published weights.
     longest_side : int
-        Pixels: a detector should be shown no larger pictures, as its file says; 0 for any, as published.
+        Largest side in pixels of a detector's input that the file's metadata state; 0 for no limit.
     """
 
     model: nn.Module
@@ -116,7 +118,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Finding:
-    """What `verify` found of one model: `state` is absent, right, wrong, or unverifiable (no hash is published)."""
+    """Result of `verify` for one model: `state` is absent, right, wrong, or unverifiable (no hash is published)."""
 
     model: Model
     path: Path
@@ -124,6 +126,7 @@ class Finding:
     sha256: str | None
 
 
+@cache
 def _models() -> dict[str, Model]:
     with (HOME / "models.csv").open(newline="", encoding="utf-8") as lines:
         rows = [{key: value or None for key, value in row.items()} for row in csv.DictReader(lines)]
@@ -131,13 +134,25 @@ def _models() -> dict[str, Model]:
     return {model.name: model for model in models}
 
 
-#: Every model that has a name, by name: the rows of ``checkpoints/models.csv``.
-MODELS: dict[str, Model] = _models()
+def __getattr__(name: str) -> Any:
+    if name == "MODELS":
+        return _models()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def folder() -> Path:
-    """Where fetched weights lie: ``LIPSYNC_LAB_CHECKPOINTS``, or ``checkpoints/`` in the repository."""
-    return Path(os.environ.get("LIPSYNC_LAB_CHECKPOINTS") or HOME)
+    """Folder of fetched weights.
+
+    ``LIPSYNC_LAB_CHECKPOINTS`` if that is set; else ``checkpoints/`` in a checkout, and for an installed package a
+    folder in the user's cache, since the package's own may be read-only and goes when the package is removed.
+    """
+    if chosen := os.environ.get("LIPSYNC_LAB_CHECKPOINTS"):
+        return Path(chosen)
+    if not bundled.installed():
+        return HOME
+    import pooch
+
+    return Path(pooch.os_cache("lipsync_lab")) / "checkpoints"
 
 
 def sha256(path: str | Path) -> str:
@@ -184,7 +199,7 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     if kind not in KINDS:
         raise ParameterError(f"no network is of kind {kind!r}; there are {', '.join(KINDS)}")
     _check_device(device)
-    model = MODELS.get(str(name_or_path))
+    model = _models().get(str(name_or_path))
     if model is None:
         path = Path(name_or_path)
         if not path.is_file():
@@ -192,8 +207,8 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
                 f"{name_or_path} is neither a file nor the name of a model: give a file that is there, or one of "
                 f"{_names(kind)} ({KINDS[kind]})"
             )
-        # a web page saved as wav2lip.pth is the commonest wrong file there is
-        model = next((known for known in MODELS.values() if known.url and known.file == path.name), None)
+        # a web page saved as wav2lip.pth is the most common wrong file
+        model = next((known for known in _models().values() if known.url and known.file == path.name), None)
     else:
         path = model.path
     if model and model.kind != kind:
@@ -201,7 +216,7 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
             f"{name_or_path} is a {KINDS[model.kind]}, and a {KINDS[kind]} is wanted: give one of {_names(kind)}"
         )
     if path is None:
-        return _made_on_the_spot(model, device)
+        return _built_in_code(model, device)
     if not path.is_file():
         raise CheckpointError(_absent(model))
 
@@ -237,12 +252,12 @@ def fetch(name: str, progress: bool = True) -> Path:
     CheckpointError
         If there is no such model, nothing to fetch, no connection, no room, or another file came.
     """
-    model = MODELS.get(name)
+    model = _models().get(name)
     if model is None:
-        raise CheckpointError(f"no model is named {name}; there are {', '.join(MODELS)}")
+        raise CheckpointError(f"no model is named {name}; there are {', '.join(_models())}")
     path = model.path
     if path is None:
-        raise CheckpointError(f"{name} is made on the spot: there is no file to fetch, use it by its name")
+        raise CheckpointError(f"{name} is built in code and has no file to fetch: use it by its name")
     if not path.is_file() or _objection(model, path, sha256(path)):
         if model.url is None:
             raise CheckpointError(_absent(model))
@@ -264,10 +279,10 @@ def verify(name: str | None = None) -> list[Finding]:
     Returns
     -------
     list of Finding
-        In the order of `MODELS`, without those that are made on the spot.
+        In the order of `MODELS`, without the models that are built in code.
     """
     findings = []
-    for model in MODELS.values():
+    for model in _models().values():
         if name in (None, model.name) and (path := model.path):
             found = sha256(path) if path.is_file() else None
             right = "right" if model.sha256 else "unverifiable"
@@ -277,12 +292,12 @@ def verify(name: str | None = None) -> list[Finding]:
 
 
 def _names(kind: str) -> str:
-    return ", ".join(name for name, model in MODELS.items() if model.kind == kind)
+    return ", ".join(name for name, model in _models().items() if model.kind == kind)
 
 
 def _absent(model: Model) -> str:
     if model.url is None:
-        return f"{model.name}: {model.path} is not as it came with the repository: bring it back from there"
+        return f"{model.name}: the bundled file {model.path} is missing or changed: restore it from the repository"
     return (
         f"{model.name}: {model.path} is not there: run 'python -m lipsync_lab weights fetch {model.name}', "
         f"or put the file from {model.url} there by hand"
@@ -320,7 +335,7 @@ def _provenance(model: Model | None, path: Path, found: str, width: float) -> st
     return f"{model.name}: the published weights, verified by {share}their SHA-256"
 
 
-def _made_on_the_spot(model: Model, device: str) -> Weights:
+def _built_in_code(model: Model, device: str) -> Weights:
     width = 0.25 if model.name == "untrained" else 1.0
     network = (_untrained(width) if model.name == "untrained" else _identity()).eval()
     found = _hash_of_parameters(network)

@@ -1,8 +1,8 @@
-"""Clips and voices by name: bundled ones, and ones that are fetched when they are asked for.
+"""Clips and voices by name: bundled ones, and ones that are fetched on demand.
 
-``data/samples/manifest.csv`` has one row a file. A bundled file lies beside the manifest and was made by this project;
-any other is fetched from its public address into a cache, under the same relative path, and compared with its SHA-256
-each time that it is asked for.
+``data/samples/manifest.csv`` has one row per file. A bundled file lies beside the manifest and was made by this
+project; any other is fetched from its public address into a cache, under the same relative path, and compared with its
+SHA-256 at each use. `SAMPLES` is every sample by name, in the manifest's order; it is read when it is first used.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import hashlib
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache as cached
 from pathlib import Path
+from typing import Any
 
+from lipsync_lab import bundled
 from lipsync_lab.download import download
 from lipsync_lab.errors import MediaError, ParameterError
 
-#: Where the manifest and the bundled files lie.
-HOME = Path(__file__).resolve().parents[1] / "data" / "samples"
+#: Folder of the manifest and of the bundled files.
+HOME = bundled.folder("samples")
 #: A clip is drawn or photographic; a voice has no picture.
 DOMAINS = ("drawn", "photographic", "voice")
 
@@ -83,13 +86,16 @@ def _sample(row: dict[str, str]) -> Sample:
     )
 
 
+@cached
 def _samples() -> dict[str, Sample]:
     with (HOME / "manifest.csv").open(newline="", encoding="utf-8") as lines:
         return {row["name"]: _sample(row) for row in csv.DictReader(lines)}
 
 
-#: Every sample by name, in the manifest's order.
-SAMPLES: dict[str, Sample] = _samples()
+def __getattr__(name: str) -> Any:
+    if name == "SAMPLES":
+        return _samples()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def cache() -> Path:
@@ -120,7 +126,7 @@ def names(domain: str | None = None, bundled: bool | None = None) -> list[str]:
         raise ParameterError(f"no samples are of domain {domain!r}; there are {', '.join(DOMAINS)}")
     return [
         name
-        for name, sample in SAMPLES.items()
+        for name, sample in _samples().items()
         if domain in (None, sample.domain) and bundled in (None, sample.bundled)
     ]
 
@@ -133,9 +139,9 @@ def get(name: str) -> Sample:
     ParameterError
         If there is no sample of that name.
     """
-    if name not in SAMPLES:
-        raise ParameterError(f"no sample is named {name}; there are {', '.join(SAMPLES)}")
-    return SAMPLES[name]
+    if name not in _samples():
+        raise ParameterError(f"no sample is named {name}; there are {', '.join(_samples())}")
+    return _samples()[name]
 
 
 def path(name: str, progress: bool = False) -> Path:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import samples
+from lipsync_lab import bundled, samples
 from lipsync_lab.errors import MediaError, ParameterError
 
 if TYPE_CHECKING:
     import pandas
 
-HOME = Path(__file__).resolve().parents[1] / "data" / "study"
+HOME = bundled.folder("study")
 PATH = HOME / "s3fd_boxes.json"
 #: What `benchmarks/study_pixels.py` measured on the same frames, and what a person sees in those that were missed.
 PIXELS, SEEN = HOME / "pixels.csv", HOME / "seen.csv"

@@ -136,7 +136,8 @@ def test_a_row_in_the_table_is_all_that_a_bundled_model_takes(tmp_path, monkeypa
     header = (checkpoints.HOME / "models.csv").read_text().splitlines()[0]
     (tmp_path / "models.csv").write_text(f"{header}\nsmall,expert,small.safetensors,{size},{digest},,Apache-2.0,tiny\n")
     monkeypatch.setattr(checkpoints, "HOME", tmp_path)
-    monkeypatch.setattr(checkpoints, "MODELS", checkpoints._models())
+    rows = checkpoints._models.__wrapped__()
+    monkeypatch.setattr(checkpoints, "_models", lambda: rows)
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path / "elsewhere"))
 
     weights = load("small", "expert")
@@ -147,7 +148,7 @@ def test_a_row_in_the_table_is_all_that_a_bundled_model_takes(tmp_path, monkeypa
     with pytest.raises(CheckpointError) as error:
         load("small", "expert")
     assert digest in message(error)
-    with pytest.raises(CheckpointError, match="bring it back"):
+    with pytest.raises(CheckpointError, match="restore it from the repository"):
         fetch("small")
 
 
@@ -366,7 +367,7 @@ def test_what_is_not_there(weights_folder):
     message(error)
 
 
-# --- made on the spot ------------------------------------------------------------------------------------------------
+# --- built in code ---------------------------------------------------------------------------------------------------
 
 
 def test_untrained_is_the_same_in_every_process():
@@ -530,7 +531,7 @@ def test_fetch_into_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
 def test_fetch_what_cannot_be_fetched():
     with pytest.raises(CheckpointError, match="wav2lip_gan"):
         fetch("wav2lip_gna")
-    with pytest.raises(CheckpointError, match="made on the spot"):
+    with pytest.raises(CheckpointError, match="built in code"):
         fetch("untrained")
 
 

@@ -311,7 +311,7 @@ def test_weights_list_and_verify(place, capsys):
     assert "wav2lip.pth" not in out
     assert cli.main(["weights", "verify", "wav2lip"]) == cli.BAD_INPUT
     assert cli.main(["weights", "verify", "untrained"]) == 0
-    assert "made on the spot" in capsys.readouterr().out
+    assert "built in code" in capsys.readouterr().out
 
 
 def test_samples_list_and_path(place, capsys):

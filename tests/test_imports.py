@@ -19,6 +19,7 @@ PACKAGE = "lipsync_lab"
 #: A room imports from rooms with a smaller number. `synthesis` uses levels 0 and 1, `training` up to 5.
 LEVELS = {
     "errors": 0,
+    "bundled": 0,
     "geometry": 0,
     "settings": 1,
     "container": 1,

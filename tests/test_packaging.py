@@ -21,16 +21,33 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import lipsync_lab
+from lipsync_lab import bundled
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 #: conda-forge's name -> ours, where they differ.
-CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch", "soxr-python": "soxr"}
+CONDA_NAMES = {
+    "matplotlib-base": "matplotlib",
+    "pysoundfile": "soundfile",
+    "pytorch": "torch",
+    "soxr-python": "soxr",
+}
 
 #: What only the conda environment has to name: in the other one `venv` and the build provide them.
 CONDA_ONLY = {"python", "pip", "setuptools"}
+
+#: The extras that each part of the package may use beside the core dependencies; all other parts use none.
+EXTRAS = {
+    "figures": {"lab"},
+    "explorer": {"lab"},
+    "reporting": {"lab"},
+    "cartoon": {"synthesis"},
+    "synthesis": {"synthesis"},
+    "training": {"train"},
+    "cli": {"lab", "synthesis", "train"},
+}
 
 #: What is imported under another name than it is installed by.
 IMPORT_NAMES = {
@@ -52,16 +69,22 @@ PLATFORMS = {
 PYTHONS = {"3.11": "3.11.0", "3.12": "3.12.0", "3.13": "3.13.0"}
 
 
-def runtime() -> dict[str, Requirement]:
-    """The dependencies of the package, by canonical name."""
-    return {canonicalize_name(r.name): r for r in map(Requirement, PROJECT["project"]["dependencies"])}
+def runtime(*extras: str) -> dict[str, Requirement]:
+    """The dependencies of the package, and those of extras, by canonical name."""
+    optional, wanted = PROJECT["project"]["optional-dependencies"], dict.fromkeys(extras)
+    lines = list(PROJECT["project"]["dependencies"])
+    while wanted:
+        lines += optional[(extra := next(iter(wanted)))]
+        del wanted[extra]
+        wanted |= dict.fromkeys(
+            e for r in map(Requirement, optional[extra]) if r.name == "lipsync_lab" for e in r.extras
+        )
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines) if r.name != "lipsync_lab"}
 
 
 def everything() -> dict[str, Requirement]:
-    """The dependencies of the package, of its tests and of its development."""
-    extras = PROJECT["project"]["optional-dependencies"].values()
-    named = [Requirement(line) for extra in extras for line in extra]
-    return runtime() | {canonicalize_name(r.name): r for r in named if canonicalize_name(r.name) != "lipsync-lab"}
+    """The dependencies of the package, of its extras, of its tests and of its development."""
+    return runtime(*PROJECT["project"]["optional-dependencies"])
 
 
 def conda() -> dict[str, SpecifierSet]:
@@ -127,10 +150,29 @@ def test_every_dependency_has_a_lower_bound_and_a_reason():
 
 
 def test_package_imports_nothing_undeclared():
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "lipsync_lab").rglob("*.py")]
-    foreign = set().union(*map(imported, sources)) - set(sys.stdlib_module_names) - {"lipsync_lab"}
-    declared = set(runtime())
-    assert {name for name in foreign if canonicalize_name(IMPORT_NAMES.get(name, name)) not in declared} == set()
+    """The core uses the core dependencies, and each other part its own extras."""
+    undeclared = []
+    for path in (ROOT / "lipsync_lab").rglob("*.py"):
+        part = path.relative_to(ROOT / "lipsync_lab").with_suffix("").parts[0]
+        declared = runtime(*EXTRAS.get(part, ()))
+        for name in imported(path.read_text(encoding="utf-8")) - set(sys.stdlib_module_names) - {"lipsync_lab"}:
+            if canonicalize_name(IMPORT_NAMES.get(name, name)) not in declared:
+                undeclared.append(f"{path.relative_to(ROOT)}: {name}")
+    assert undeclared == []
+
+
+def test_tests_and_benchmarks_import_nothing_undeclared():
+    local = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"lipsync_lab", "benchmarks"}
+    sources = [p.read_text(encoding="utf-8") for f in ("tests", "benchmarks") for p in (ROOT / f).rglob("*.py")]
+    foreign = set().union(*map(imported, sources)) - set(sys.stdlib_module_names) - local
+    names = {canonicalize_name(IMPORT_NAMES.get(name, {"yaml": "pyyaml"}.get(name, name))) for name in foreign}
+    assert names - runtime("dev").keys() == set()
+
+
+def test_all_is_every_extra_that_the_package_uses():
+    assert runtime("all").keys() == runtime("lab", "synthesis", "train").keys()
+    assert "papermill" in runtime("all")
+    assert not {"papermill", "matplotlib", "jupyterlab", "espeakng-loader"} & runtime().keys()
 
 
 def test_imported_sees_every_form():
@@ -273,3 +315,76 @@ def test_notebook_run_that_finds_none_fails(tmp_path: Path):
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout + done.stderr
+
+
+# --- the wheel -------------------------------------------------------------------------------------------------------
+
+
+#: Endings of published weights, which may lie beside the bundled ones and are in no wheel.
+FETCHED = (".pth", ".pt", ".model")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which a wheel of this package is installed; nothing is downloaded for it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    unwanted = shutil.ignore_patterns("__pycache__", *(f"*{ending}" for ending in FETCHED))
+    for name in ("lipsync_lab", "checkpoints", "data"):
+        shutil.copytree(ROOT / name, source / name, ignore=unwanted)
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    (source / "checkpoints" / "wav2lip.pth").write_bytes(b"fetched")  # which no wheel may contain
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    run = {"check": True, "cwd": folder, "timeout": 120}
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source], **run)
+    (wheel,) = folder.glob("*.whl")
+    shutil.rmtree(source)
+    subprocess.run([*pip, "install", "--no-deps", "--no-compile", "--target", folder / "site", wheel], **run)
+    return folder / "site"
+
+
+def elsewhere(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Python with the installed wheel, in a folder where the repository is out of reach."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIPSYNC_LAB")}
+    environment |= {"PYTHONPATH": str(site), "XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_wheel_holds_the_bundled_files_and_nothing_fetched(installed: Path):
+    packaged = installed / "lipsync_lab" / "_bundled"
+    for name, folder in bundled.FOLDERS.items():
+        ours = (path for path in (ROOT / folder).rglob("*") if path.is_file() and not path.name.startswith("."))
+        files = {path.relative_to(ROOT / folder).as_posix() for path in ours if path.suffix not in FETCHED}
+        assert len(files) > 3
+        present = {
+            path.relative_to(packaged / name).as_posix() for path in (packaged / name).rglob("*") if path.is_file()
+        }
+        assert files <= present
+        assert not {path for path in present if path.endswith(FETCHED)}
+        for file in files:
+            assert (packaged / name / file).read_bytes() == (ROOT / folder / file).read_bytes(), file
+
+
+def test_a_wheel_dubs_a_bundled_clip_away_from_the_repository(installed: Path, tmp_path: Path):
+    line = ["-m", "lipsync_lab", "dub", "--face", "drawn_hello", "--audio", "voice_umbrella", "--outfile", "o.mp4"]
+    done = elsewhere(installed, tmp_path, *line, "--static", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o.mp4").stat().st_size > 10_000
+    assert "wav2lip-lab: this project's own small model" in done.stdout
+
+
+def test_a_wheel_is_imported_from_where_it_is_installed(installed: Path, tmp_path: Path):
+    code = (
+        "from pathlib import Path; import lipsync_lab; from lipsync_lab import checkpoints, samples, study\n"
+        "print(lipsync_lab.__file__); print(checkpoints.HOME); print(samples.path('drawn_hello'))\n"
+        "print(study.PATH); print(Path(checkpoints.MODELS['s3fd-lab'].path)); assert study.names()\n"
+        "print(checkpoints.folder())"
+    )
+    done = elsewhere(installed, tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    *paths, fetched = done.stdout.splitlines()
+    assert len(paths) == 5
+    assert all(Path(path).is_relative_to(installed) for path in paths), paths
+    assert Path(fetched).is_relative_to(tmp_path / "cache")  # not into the package, which an upgrade removes

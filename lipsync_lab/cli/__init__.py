@@ -143,11 +143,11 @@ def _weights(options: argparse.Namespace) -> int:
     findings = {found.model.name: found for found in checkpoints.verify(options.name) if found.model in wanted}
     if options.what == "list":
         for model in wanted:
-            state = findings[model.name].state if model.name in findings else "made on the spot"
+            state = findings[model.name].state if model.name in findings else "built in code"
             print(f"{model.name:20} {model.kind:10} {state:16} {model.file or '-':24} {model.note}")
         return 0
     if options.name and not findings:
-        print(f"{options.name}: made on the spot, there is no file to verify")
+        print(f"{options.name}: built in code, there is no file to verify")
     for finding in findings.values():
         print(f"{finding.state:13} {finding.path} {finding.sha256 or ''}".rstrip())
         if finding.state == "wrong":
