@@ -123,11 +123,14 @@ def test_waveform_keeps_the_peaks_and_marks_the_window():
     wave[123_456], wave[50_000] = 0.8, -0.7
     ax = figures.waveform(wave, window=(1.0, 1.2))
     outline = ax.collections[0].get_paths()[0].vertices
+    for sample in (123_456, 50_000):
+        near = outline[np.abs(outline[:, 0] - sample / 16_000) < 0.01, 1]
+        assert near.max() == pytest.approx(abs(wave[sample]))
+        assert near.min() == pytest.approx(-abs(wave[sample]))
     assert outline[:, 1].max() == pytest.approx(0.8)
-    assert outline[:, 1].min() == pytest.approx(-0.7)
-    assert outline[outline[:, 1].argmax(), 0] == pytest.approx(123_456 / 16_000, abs=0.01)
     assert ax.get_xlim() == (0, 200_000 / 16_000)
-    assert [line.get_xdata()[0] for line in ax.lines] == [1.0, 1.2]
+    edges = [line for line in ax.lines if np.shape(line.get_xdata()) == (2,)]
+    assert [line.get_xdata()[0] for line in edges] == [1.0, 1.2]
     assert "0.20 s" in ax.get_title(loc="left")
 
 
@@ -135,26 +138,27 @@ def test_mel_is_in_decibels_at_the_right_times_and_frequencies():
     spectrogram = np.full((80, 160), -4, np.float32)
     spectrogram[10, 100] = 4
     ax = figures.mel(spectrogram, first=100)
-    picture = ax.images[0]
-    assert picture.get_extent() == [0, 2.0, 0, 80]
-    assert picture.get_array().min() == -100
-    assert np.argwhere(picture.get_array() == 0).tolist() == [[10, 100]]
+    level, corners = ax.collections[0].get_array(), ax.collections[0].get_coordinates()
+    assert level.min() == -100
+    assert np.argwhere(level == 0).tolist() == [[10, 100]]
+    assert corners[0, [0, 100, -1], 0].tolist() == pytest.approx([0, 1.25, 2.0])
+    centre = librosa.mel_frequencies(n_mels=82, fmin=55, fmax=7600)[11]
+    assert corners[10, 0, 1] < centre < corners[11, 0, 1]
+    assert ax.get_xlim() == (0, 2.0)
     window = next(patch for patch in ax.patches if isinstance(patch, Rectangle))
     assert (window.get_x(), window.get_width()) == pytest.approx((1.25, 0.2))
-    centres = librosa.mel_frequencies(n_mels=82, fmin=55, fmax=7600)[1:-1]
-    tick = dict(zip([label.get_text() for label in ax.get_yticklabels()], ax.get_yticks(), strict=True))
-    assert centres[int(tick["1,000"])] == pytest.approx(1000, rel=0.05)
+    ticks = dict(zip([label.get_text() for label in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    assert ticks["1,000"] == 1000
     bar = next(other for other in ax.figure.axes if other is not ax)
     assert bar.get_ylabel() == "level (dB)"
 
 
 def test_mel_of_a_tone_peaks_at_its_frequency():
     wave = 0.5 * np.sin(2 * np.pi * 2000 * np.arange(16_000) / 16_000).astype(np.float32)
-    ax = figures.mel(audio.melspectrogram(wave))
-    loudest = ax.images[0].get_array()[:, 40].argmax()
-    assert dict(zip(["250", "500", "1,000", "2,000", "4,000"], ax.get_yticks(), strict=True))["2,000"] == pytest.approx(
-        loudest + 0.5, abs=1
-    )
+    mesh = figures.mel(audio.melspectrogram(wave)).collections[0]
+    loudest = mesh.get_array()[:, 40].argmax()
+    low, high = mesh.get_coordinates()[loudest : loudest + 2, 0, 1]
+    assert low - 50 < 2000 < high + 50
 
 
 def test_candidates_are_all_there_refused_ones_dashed():

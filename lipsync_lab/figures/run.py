@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.patches import Patch, Rectangle
@@ -36,28 +37,29 @@ if TYPE_CHECKING:
     from lipsync_lab.detection import Detection
 
 _CROP = "#F0E442"
-#: Columns that a waveform is drawn with: more than a page has pixels tells the eye nothing.
+#: Samples above which a waveform is shown by its envelope: about the pixels that a page is wide.
 _COLUMNS = 1800
 
 
 @styled
 def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Axes | None = None) -> Axes:
-    """A voice, and the stretch of it that one mouth is drawn from.
+    """The waveform of a voice (`librosa.display.waveshow`), and the part of it that one mouth is generated from.
 
     Parameters
     ----------
     wave : ndarray, float32, (n,)
-        Mono at `audio.SAMPLE_RATE`, in [-1, 1].
+        Mono at `audio.SAMPLE_RATE`, in [-1, 1]. A long one is shown by its envelope: the largest magnitude of each
+        column of pixels, above and below zero.
     window : (start, stop), optional
         Seconds.
     ax : Axes, optional
     """
+    import librosa.display
+
     ax = axes_of(ax, 0.27)
-    step = max(1, -(-len(wave) // _COLUMNS))
-    # the highest and lowest sample of each column: thinning would lose the peaks
-    columns = np.pad(wave, (0, -len(wave) % step), mode="edge").reshape(-1, step)
-    seconds = np.arange(len(columns)) * step / audio.SAMPLE_RATE
-    ax.fill_between(seconds, columns.min(axis=1), columns.max(axis=1), color="#0072B2", linewidth=0.6)
+    librosa.display.waveshow(
+        wave, sr=audio.SAMPLE_RATE, max_points=_COLUMNS, axis="s", ax=ax, color="#0072B2", linewidth=0.6
+    )
     if window is not None:
         _span(ax, window, f"window of one frame: {window[1] - window[0]:.2f} s")
     ax.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(wave) / audio.SAMPLE_RATE), ylim=(-1, 1))
@@ -66,39 +68,44 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
 
 @styled
 def mel(spectrogram: np.ndarray, first: int | None = None, ax: Axes | None = None) -> Axes:
-    """A mel spectrogram in decibels, and the sixteen columns that one mouth is drawn from.
+    """A mel spectrogram in decibels (`librosa.display.specshow`), and the columns that one mouth is generated from.
 
     Parameters
     ----------
     spectrogram : ndarray, float32, (80, columns)
         Of `audio.melspectrogram`, in [-4, 4].
     first : int, optional
-        First column of the window.
+        First column of the window of sixteen.
     ax : Axes, optional
     """
-    import librosa
+    import librosa.display
 
     ax = axes_of(ax, 0.36)
     bands, columns = spectrogram.shape
     share = (spectrogram + audio.MAX_ABS) / (2 * audio.MAX_ABS)
-    image = ax.imshow(
+    mesh = librosa.display.specshow(
         audio.MIN_DB * (1 - share),
-        origin="lower",
-        aspect="auto",
-        extent=(0, columns / audio.MELS_PER_SECOND, 0, bands),
+        x_coords=np.arange(columns + 1) / audio.MELS_PER_SECOND,
+        # edges between the centres of the bands, halfway on the mel scale
+        y_coords=librosa.mel_frequencies(n_mels=2 * bands + 3, fmin=audio.F_MIN, fmax=audio.F_MAX)[1::2],
+        x_axis="s",
+        y_axis="mel",
+        ax=ax,
         vmin=audio.MIN_DB,
         vmax=0,
-        interpolation="nearest",
+        cmap=mpl.rcParams["image.cmap"],
+        rasterized=True,
     )
-    centres = librosa.mel_frequencies(n_mels=bands + 2, fmin=audio.F_MIN, fmax=audio.F_MAX)[1:-1]
     ticks = [250, 500, 1000, 2000, 4000]
-    ax.set_yticks(np.interp(ticks, centres, np.arange(bands) + 0.5), labels=[f"{tick:,}" for tick in ticks])
-    ax.set(xlabel="time (s)", ylabel="frequency (Hz)")
+    ax.set_yticks(ticks, labels=[f"{tick:,}" for tick in ticks])
+    ax.set_yticks([], minor=True)
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0, columns / audio.MELS_PER_SECOND))
     if first is not None:
         start, stop = np.array([first, first + audio.MEL_WINDOW]) / audio.MELS_PER_SECOND
-        ax.add_patch(Rectangle((start, 0), stop - start, bands, fill=False, edgecolor="white", linewidth=2.5))
+        low, high = ax.get_ylim()
+        ax.add_patch(Rectangle((start, low), stop - start, high - low, fill=False, edgecolor="white", linewidth=2.5))
         ax.set_title(f"window of one frame: {audio.MEL_WINDOW} columns, {stop - start:.2f} s")
-    ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
+    ax.figure.colorbar(mesh, ax=ax, label="level (dB)", pad=0.01)
     return ax
 
 
