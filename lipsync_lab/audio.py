@@ -5,7 +5,6 @@ The numbers are those that the published Wav2Lip was trained with (its `hparams.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lipsync_lab.container import Limits, decoded, opened, packets, sound_streams, zero
 from lipsync_lab.errors import MediaError, ParameterError
 
 SAMPLE_RATE = 16_000
@@ -36,6 +36,9 @@ assert N_FFT % 2 == 0
 
 #: Samples transformed at a time, so that memory does not grow with the recording.
 _BLOCK = 1 << 17
+
+#: Most samples that an encoder adds after the end of the sound: four blocks of AAC.
+_PADDING = 4096
 
 
 @dataclass(frozen=True)
@@ -61,76 +64,107 @@ class Sound:
         return cls(rate, 1, [np.asarray(wave, np.float32)[:, None]])
 
 
-def open_sound(path: str | Path) -> Sound:
-    """Open the first sound track of any file that FFmpeg reads, as a stream.
+def open_sound(path: str | Path, *, limits: Limits | None = None) -> Sound:
+    """Open the first sound track that can be decoded, of any file that FFmpeg reads, as a stream.
 
     Time zero is where the file's earliest picture or sound starts: a track that starts later begins with silence,
-    and so does what follows a hole in its timestamps. FFmpeg's own down-mix is not used anywhere (it comes out
-    1.41 times too loud): channels are handed on as they are.
+    and silence fills a hole in its timestamps, in blocks of at most a second. Damaged packets are passed over.
+    FFmpeg's own down-mix is not used anywhere (it comes out 1.41 times too loud): channels are handed on as they are.
+
+    Parameters
+    ----------
+    path : path
+    limits : Limits, optional
+        By default those of the environment; `max_gap` bounds a hole.
 
     Raises
     ------
     MediaError
-        The file cannot be read, or has no sound.
+        The file cannot be read, or has no sound track that can be decoded. While the blocks are read: a hole longer
+        than the limit, NaN or infinity, no sample at all.
     """
-    from lipsync_lab.container import opened
-
     with opened(path) as container:
         if not container.streams.audio:
             raise MediaError(f"{path}: has no sound track; give a recording of the voice, or a clip that has one")
-        codec = container.streams.audio[0].codec_context
-        if not codec.sample_rate or not codec.channels:
-            raise MediaError(f"{path}: its sound track names no sample rate; convert it to WAV first")
-        return Sound(codec.sample_rate, codec.channels, _Blocks(path, codec.sample_rate, codec.channels))
+        tracks = sound_streams(container)
+        if not tracks:
+            raise MediaError(f"{path}: its sound is in a codec that FFmpeg does not decode; convert it to WAV first")
+        codec = tracks[0].codec_context
+        blocks = _Blocks(path, tracks[0].index, codec.sample_rate, codec.channels, limits or Limits.from_environment())
+        return Sound(codec.sample_rate, codec.channels, blocks)
 
 
 @dataclass(frozen=True)
 class _Blocks:
-    """The samples of a file's first sound track; can be read again from the start."""
+    """The samples of a file's sound track; can be read again from the start."""
 
     path: str | Path
+    track: int
     rate: int
     channels: int
+    limits: Limits
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        import av
-
-        from lipsync_lab.container import opened, zero
-
         done = 0
         with opened(self.path) as container:
-            stream = container.streams.audio[0]
-            start = zero(container)
-            # only the sample format is converted: same rate, same channels
-            convert = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=self.rate)
+            stream, start = container.streams[self.track], zero(container)
             # AAC comes in blocks of 1024 samples; where in the last one the sound ends, the index of an MP4 says
-            end = sys.maxsize
-            if container.format.name.startswith("mov") and stream.duration is not None:
+            end = 0
+            if container.format.name.startswith("mov") and stream.duration:
                 end = round((((stream.start_time or 0) + stream.duration) * stream.time_base - start) * self.rate)
-            for frame in container.decode(stream):
-                if frame.pts is not None:
-                    hole = round((frame.pts * frame.time_base - start) * self.rate) - done
-                    # timestamps are rounded in many containers: less than 20 ms is no hole
-                    if hole > self.rate // 50:
-                        done += hole
-                        yield np.zeros((hole, self.channels), np.float32)
-                for piece in convert.resample(frame):
-                    block = piece.to_ndarray().reshape(-1, self.channels)[: max(0, end - done)]
-                    done += len(block)
-                    if not np.isfinite(block).all():
-                        raise MediaError(f"{self.path}: its sound holds NaN or infinity; export the recording again")
-                    yield block
+            for block in _cut(self._with_silence(container, stream, start), end):
+                done += len(block)
+                yield block
         if not done:
             raise MediaError(f"{self.path}: its sound track holds no sample; export the recording again")
 
+    def _with_silence(self, container, stream, start) -> Iterator[np.ndarray]:
+        import av
 
-def load(path: str | Path) -> np.ndarray:
-    """Decode a file's sound to what the networks hear.
+        # only the sample format is converted: same rate, same channels
+        convert = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=self.rate)
+        done = 0
+        for frame in chain.from_iterable(map(decoded, packets(container, stream, self.limits))):
+            hole = 0 if frame.pts is None else round((frame.pts * frame.time_base - start) * self.rate) - done
+            if hole > self.limits.max_gap * self.rate:
+                raise self.limits.gap_error(self.path, "the sound", done / self.rate, hole / self.rate)
+            # timestamps are rounded in many containers: less than 20 ms is no hole
+            if hole > self.rate // 50:
+                done += hole
+                for first in range(0, hole, self.rate):
+                    yield np.zeros((min(self.rate, hole - first), self.channels), np.float32)
+            for piece in convert.resample(frame):
+                block = piece.to_ndarray().reshape(-1, self.channels)
+                done += len(block)
+                if not np.isfinite(block).all():
+                    raise MediaError(f"{self.path}: its sound holds NaN or infinity; export the recording again")
+                yield block
+
+
+def _cut(blocks: Iterable[np.ndarray], end: int) -> Iterator[np.ndarray]:
+    """Blocks up to sample `end`; all of them where `end` is not positive, or so early that the header must be wrong."""
+    place, beyond = 0, []
+    for block in blocks:
+        inside = block[: max(0, end - place)] if end > 0 else block
+        place += len(block)
+        if len(inside):
+            yield inside
+        if len(inside) < len(block):
+            beyond.append(block[len(inside) :])
+            if place - end > _PADDING:
+                yield from beyond
+                end, beyond = 0, []
+
+
+def load(path: str | Path, *, limits: Limits | None = None) -> np.ndarray:
+    """Decode a file's sound to the waveform that the networks take.
 
     Parameters
     ----------
     path : path
         Any container or codec that FFmpeg reads, a video among them.
+    limits : Limits, optional
+        As for `open_sound`.
 
     Returns
     -------
@@ -140,11 +174,11 @@ def load(path: str | Path) -> np.ndarray:
     Raises
     ------
     MediaError
-        The file cannot be read, has no sound, or holds NaN.
+        The file cannot be read, has no sound, holds NaN, or has a hole longer than the limit.
     """
     import soxr
 
-    sound = open_sound(path)
+    sound = open_sound(path, limits=limits)
     resampler = soxr.ResampleStream(sound.rate, SAMPLE_RATE, 1, dtype="float32")
     samples = array("f")  # grows in place: joining a list of pieces would hold the recording twice
     for block in sound.blocks:
@@ -156,9 +190,13 @@ def load(path: str | Path) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _mel_basis() -> np.ndarray:
-    import librosa
+    """Mel filter bank, float32, (80, 401).
 
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=F_MIN, fmax=F_MAX)
+    The bundled file is the output of ``librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=F_MIN,
+    fmax=F_MAX)``, kept because importing librosa takes seconds; `tests/test_audio.py` holds the two equal.
+    """
+    with np.load(Path(__file__).with_name("mel_basis.npz")) as stored:
+        return stored["basis"]
 
 
 def melspectrogram(wave: np.ndarray) -> np.ndarray:
@@ -185,8 +223,6 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
     of [-100, 0] dB to [-4, 4]: `audio.py` and `hparams.py` of Rudrabha/Wav2Lip. Worked in blocks: the whole
     transform of ten minutes would take a quarter of a gigabyte.
     """
-    import librosa
-
     wave = np.asarray(wave, np.float32)
     if wave.ndim != 1 or not len(wave):
         raise ParameterError(f"a waveform has one dimension and at least one sample, not the shape {wave.shape}")
@@ -195,11 +231,13 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
     columns = 1 + len(wave) // HOP_LENGTH
     mel = np.empty((N_MELS, columns), np.float32)
     step = _BLOCK // HOP_LENGTH
+    window = np.hanning(N_FFT + 1)[:-1]  # the periodic Hann window
     for first in range(0, columns, step):
         count = min(step, columns - first)
         start = first * HOP_LENGTH - N_FFT // 2
         block = _emphasised(wave, start, start + (count - 1) * HOP_LENGTH + N_FFT)
-        magnitude = np.abs(librosa.stft(block, n_fft=N_FFT, hop_length=HOP_LENGTH, center=False))
+        pieces = np.lib.stride_tricks.sliding_window_view(block, N_FFT)[::HOP_LENGTH]
+        magnitude = np.abs(np.fft.rfft(window * pieces).astype(np.complex64)).T
         level = 20 * np.log10(np.maximum(10 ** (MIN_DB / 20), _mel_basis() @ magnitude)) - REF_DB
         mel[:, first : first + count] = np.clip(2 * MAX_ABS * (level - MIN_DB) / -MIN_DB - MAX_ABS, -MAX_ABS, MAX_ABS)
     return mel

@@ -1,21 +1,85 @@
-"""Opening media files: the part of PyAV that sound and picture share."""
+"""Open media files: what the readers of sound and of pictures share.
+
+A file can ask for much more than it holds: one timestamp three hours ahead stands for 270,000 held pictures. `Limits`
+bounds that. Recordings that were joined byte by byte (transport and program streams, Ogg, FLV) have a clock that starts
+over or jumps; `packets` puts their parts one after the other.
+"""
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lipsync_lab.errors import MediaError
+from lipsync_lab.errors import MediaError, ParameterError
 
 if TYPE_CHECKING:
     import av
 
+#: Decoding times of one stream never go back. Less than this (seconds) is rounding, as FFmpeg's own program has it.
+_STEP_BACK = Fraction(1, 10)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a media file may ask for. Every reader takes its limits from here or from the environment.
+
+    Attributes
+    ----------
+    max_gap : float
+        Seconds, 10 by default. Longest gap between two pictures, or in the sound, that is filled: with the picture
+        before the gap, or with silence. Environment: `LIPSYNC_LAB_MAX_GAP`.
+    max_pixels : int
+        Width times height of the picture, 100 million by default. Environment: `LIPSYNC_LAB_MAX_PIXELS`.
+
+    Raises
+    ------
+    ParameterError
+        A limit that is not a positive number.
+    """
+
+    max_gap: float = 10.0
+    max_pixels: int = 100_000_000
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not 0 < value < math.inf:
+                raise ParameterError(f"{name} is {value}; give a positive number")
+
+    @classmethod
+    def from_environment(cls) -> Limits:
+        """The defaults, with what the environment variables `LIPSYNC_LAB_MAX_GAP` and so on set instead."""
+        values = {}
+        for field in fields(cls):
+            name = _variable(field.name)
+            if text := os.environ.get(name):
+                try:
+                    values[field.name] = float(text)
+                except ValueError:
+                    raise ParameterError(f"{name} is {text!r}; give a positive number") from None
+        return cls(**values)
+
+    def gap_error(self, path: str | Path, what: str, start: Fraction | float, length: Fraction | float) -> MediaError:
+        """The error for a gap of `length` seconds that begins `start` seconds after clip zero."""
+        return MediaError(
+            f"{path}: {what} is missing for {float(length):.1f} s from {float(start):.2f} s on, and the limit is "
+            f"{self.max_gap:g} s; cut the file there, or set {_variable('max_gap')}={math.ceil(length)} to fill the gap"
+        )
+
+
+def _variable(field: str) -> str:
+    return f"LIPSYNC_LAB_{field.upper()}"
+
 
 @contextmanager
 def opened(path: str | Path):
-    """Open a media file for reading, and turn FFmpeg's complaints about it into `MediaError`.
+    """Open a media file for reading, and turn FFmpeg's errors into `MediaError`.
 
     Yields
     ------
@@ -48,9 +112,108 @@ def zero(container: av.container.InputContainer) -> Fraction:
 
     Picture and sound are both counted from here, so that neither moves against the other.
     """
-    starts = [
-        s.start_time * s.time_base
-        for s in (*container.streams.video, *container.streams.audio)
-        if s.start_time is not None
+    return min((s.start_time * s.time_base for s in _timed_streams(container)), default=Fraction(0))
+
+
+def _timed_streams(container: av.container.InputContainer) -> list[av.stream.Stream]:
+    return [s for s in (*container.streams.video, *container.streams.audio) if s.start_time is not None]
+
+
+def sound_streams(container: av.container.InputContainer) -> list[av.AudioStream]:
+    """The sound tracks that can be decoded here."""
+    return [
+        stream
+        for stream in container.streams.audio
+        if (codec := stream.codec_context) is not None and codec.sample_rate and codec.channels
     ]
-    return min(starts, default=Fraction(0))
+
+
+def decoded(packet: av.Packet) -> list:
+    """The frames that a packet completes; none where the decoder refuses it, as it does a damaged one."""
+    import av
+
+    try:
+        return packet.decode()
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:  # of any kind: some decoders answer damage with "operation not permitted"
+        return []
+
+
+def joinable(container: av.container.InputContainer) -> bool:
+    """Whether the clock of this kind of file may jump: what is meant to be recorded, cut and joined as bytes."""
+    import av
+
+    return bool(container.format.flags & av.format.Flags.ts_discont.value) or container.format.name == "flv"
+
+
+def packets(container: av.container.InputContainer, stream: av.stream.Stream, limits: Limits) -> Iterator[av.Packet]:
+    """Packets of one stream from the start of the file, on one clock.
+
+    In files that may be joined recordings, a part whose clock starts over, or lies more than `limits.max_gap` ahead,
+    follows directly on the part before. The correction is the same for picture and sound, whichever is read.
+    """
+    if not joinable(container):
+        yield from container.demux(stream)
+        return
+    clock = _Clock(zero(container), limits.max_gap)
+    for packet in container.demux(_timed_streams(container)):
+        clock.correct(packet)
+        if packet.stream.index == stream.index:
+            yield packet
+
+
+class _Clock:
+    """One timeline through the packets of all streams, in the order of the file."""
+
+    def __init__(self, start: Fraction, max_gap: float):
+        self.end = start  # latest end of a packet, in corrected seconds
+        self.jumped = False
+        self.ends: dict[int, Fraction] = {}  # the same for each stream
+        self._max_gap = Fraction(max_gap)
+        self._newest = Fraction(0)  # correction of the part that began last
+        self._corrections: dict[int, Fraction] = {}
+        self._last: dict[int, Fraction] = {}
+
+    def correct(self, packet: av.Packet) -> None:
+        """Move the timestamps of a packet to the common timeline."""
+        index, base = packet.stream.index, packet.time_base
+        correction = self._corrections.get(index, self._newest)
+        if packet.dts is not None:
+            time = packet.dts * base
+            if not self._follows(index, time + correction):
+                # streams meet a jump one after the other: the next ones take the correction that the first one made
+                if not self._follows(index, time + self._newest):
+                    self._newest = self.end - time
+                correction, self.jumped = self._newest, True
+            self._last[index] = time + correction
+            end = (packet.pts if packet.pts is not None else packet.dts) * base + correction
+            end += (packet.duration or 0) * base
+            self.ends[index] = max(end, self.ends.get(index, end))
+            self.end = max(end, self.end)
+        self._corrections[index] = correction
+        if correction and base:
+            ticks = round(correction / base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def _follows(self, index: int, time: Fraction) -> bool:
+        return self._last.get(index, time) - _STEP_BACK <= time <= self.end + self._max_gap
+
+
+def joined(path: Path, max_gap: float) -> tuple[bool, dict[int, Fraction]]:
+    """Read a `joinable` file's packets once: whether its clock jumps, and where each stream ends (seconds, corrected).
+
+    The answer is kept for as long as the file does not change.
+    """
+    state = path.stat()
+    return _joined(path, state.st_size, state.st_mtime_ns, max_gap)
+
+
+@lru_cache(maxsize=64)
+def _joined(path: Path, size: int, modified: int, max_gap: float) -> tuple[bool, dict[int, Fraction]]:
+    with opened(path) as container:
+        clock = _Clock(zero(container), max_gap)
+        for packet in container.demux(_timed_streams(container)):
+            clock.correct(packet)
+    return clock.jumped, clock.ends

@@ -21,10 +21,10 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from lipsync_lab._writer import Writer, write_clip
-from lipsync_lab.container import opened, zero
+from lipsync_lab.container import Limits, decoded, joinable, joined, opened, packets, sound_streams, zero
 from lipsync_lab.errors import MediaError, ParameterError
 
-__all__ = ["STILL_FPS", "ClipInfo", "Frame", "Writer", "frames", "probe", "write_clip"]
+__all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "probe", "write_clip"]
 
 #: Frame rate of a still image, and of a clip whose file says nothing about it.
 STILL_FPS = Fraction(25)
@@ -121,6 +121,9 @@ class Frame:
 class _Source:
     """How to read one clip: where its time starts, and how its pictures become frames."""
 
+    path: Path
+    limits: Limits
+    searchable: bool
     zero: Fraction
     fps: Fraction
     lean: Fraction
@@ -135,12 +138,14 @@ class _Source:
         return math.floor(time * self.fps + self.lean + Fraction(1, 2))
 
 
-def probe(path: str | Path) -> ClipInfo:
+def probe(path: str | Path, *, limits: Limits | None = None) -> ClipInfo:
     """Look into a clip or still image.
 
     Parameters
     ----------
     path : path
+    limits : Limits, optional
+        By default those of the environment.
 
     Returns
     -------
@@ -149,12 +154,15 @@ def probe(path: str | Path) -> ClipInfo:
     Raises
     ------
     MediaError
-        No such file, a folder, an empty file, not media, cut short, no video stream, no picture that decodes.
+        No such file, a folder, an empty file, not media, cut short, no video stream, no picture that decodes, more
+        pixels than the limit.
     """
-    return _survey(path)[0]
+    return _survey(path, limits or Limits.from_environment())[0]
 
 
-def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+def frames(
+    path: str | Path, *, start: int = 0, stop: int | None = None, limits: Limits | None = None
+) -> Iterator[Frame]:
     """Decode a clip as a stream, one frame after the other at a constant rate.
 
     Clip zero is where the file's earliest picture or sound starts. Each picture of the file is shown from the frame
@@ -166,7 +174,8 @@ def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iter
     Rotation is applied, the EXIF orientation of photographs too (PyAV 18.1 cannot tell the mirrored ones of those from
     the plain). YCbCr is converted by the matrix and range that the file names; where it names none, BT.709
     from 720 lines on and BT.601 below, limited range. See-through pixels are laid over mid grey (128). Pictures of
-    another size than the clip's are scaled to it. Damaged packets are passed over, as a player does.
+    another size than the clip's are scaled to it. Damaged packets are passed over, as a player does. Recordings that
+    were joined byte by byte (MPEG-TS, MPEG-PS, Ogg, FLV), so that the clock jumps, follow one another directly.
 
     Parameters
     ----------
@@ -175,6 +184,8 @@ def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iter
     start, stop : int
         First frame, and the one after the last; the same frames as slicing the whole. Reading begins at the key frame
         before `start` where the file can be searched.
+    limits : Limits, optional
+        By default those of the environment; `max_gap` bounds how long one picture is held.
 
     Yields
     ------
@@ -186,14 +197,14 @@ def frames(path: str | Path, *, start: int = 0, stop: int | None = None) -> Iter
     ParameterError
         Negative `start` or `stop`.
     MediaError
-        As `probe`, and at once, not at the first frame.
+        As `probe`, and at once, not at the first frame. During reading: a gap longer than the limit.
     """
     if start < 0 or (stop is not None and stop < 0):
         raise ParameterError(f"frames from {start} to {stop}: frames are counted from 0; give no negative number")
-    return _frames(path, _survey(path)[1], start, stop)
+    return _frames(_survey(path, limits or Limits.from_environment())[1], start, stop)
 
 
-def _survey(path: str | Path) -> tuple[ClipInfo, _Source]:
+def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
     path = Path(path)
     with opened(path) as container:
         stream = _video_stream(container, path)
@@ -201,15 +212,22 @@ def _survey(path: str | Path) -> tuple[ClipInfo, _Source]:
         if last and last.pos + last.size > path.stat().st_size:
             raise MediaError(f"{path}: cut short, its index names more than the file holds; copy or download it again")
 
+        pixels = stream.codec_context.width * stream.codec_context.height
+        if pixels > limits.max_pixels:
+            raise MediaError(
+                f"{path}: a picture of {pixels:,} pixels, and the limit is {limits.max_pixels:,.0f}; "
+                f"scale it down, or set LIPSYNC_LAB_MAX_PIXELS={pixels}"
+            )
+
         form = container.format.name
         still = form.endswith("_pipe") or form == "image2"
         first, stamps = None, []
-        for packet in container.demux(stream):
+        for packet in packets(container, stream, limits):
             stamp = packet.dts if form in _NO_PICTURE_TIMES else packet.pts
             if stamp is not None and not packet.is_discard:
                 stamps.append(stamp)
             if first is None:
-                first = next(iter(_decoded(packet)), None)
+                first = next(iter(decoded(packet)), None)
             if first is not None and (still or len(stamps) >= _STAMPS):
                 break
         if first is None:
@@ -229,6 +247,9 @@ def _survey(path: str | Path) -> tuple[ClipInfo, _Source]:
         sideways, stored = abs(a) < abs(b), (first.width, first.height)
         width, height = stored[::-1] if sideways else stored
         duration = 1 / STILL_FPS if still else _duration(container, stream, origin)
+        jumps, ends = joined(path, limits.max_gap) if joinable(container) else (False, {})
+        if jumps and stream.index in ends:  # the header spans the jump
+            duration = ends[stream.index] - origin
         info = ClipInfo(
             path=path,
             width=width,
@@ -238,7 +259,7 @@ def _survey(path: str | Path) -> tuple[ClipInfo, _Source]:
             duration=None if duration is None else float(duration),
             rotation=(90 if b > 0 else 270) if sideways else (180 if a < 0 and d < 0 else 0),
             still=still,
-            has_sound=bool(container.streams.audio),
+            has_sound=bool(sound_streams(container)),
             full_range=first.color_range == _FULL and not first.format.is_rgb and not still,
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
@@ -246,26 +267,21 @@ def _survey(path: str | Path) -> tuple[ClipInfo, _Source]:
         )
         # In MP4 a picture's own duration is that of its neighbour in decoding order.
         end = duration if "mp4" in form else None
-        return info, _Source(origin, fps, Fraction(lean), end, form, still, stored, turn)
+        searchable = form not in _NO_PICTURE_TIMES | _NO_SEARCH and not jumps
+        return info, _Source(path, limits, searchable, origin, fps, Fraction(lean), end, form, still, stored, turn)
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise MediaError(f"{path}: its video cannot be decoded here; convert it to H.264 in MP4")
+    attached = av.stream.Disposition.attached_pic
+    tracks = [stream for stream in container.streams.video if not stream.disposition & attached]
+    for stream in tracks:
+        if stream.codec_context is not None:
             return stream
+    if tracks:
+        raise MediaError(f"{path}: its video is in a codec that FFmpeg does not decode; convert it to H.264 in MP4")
     if not container.streams.audio:
         raise MediaError(f"{path}: holds neither picture nor sound, perhaps cut short; copy or export it again")
     raise MediaError(f"{path}: holds no video; give it as the voice, and a video or picture as the clip")
-
-
-def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
-    """The pictures that a packet completes; none where it is damaged, as before the first key frame of a recording."""
-    try:
-        return packet.decode()
-    except av.error.InvalidDataError:
-        return []
 
 
 def _rate(stream: av.VideoStream, steps: list[float]) -> Fraction:
@@ -310,23 +326,28 @@ def _turn(picture: av.VideoFrame) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-def _frames(path: str | Path, source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
+def _frames(source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
     convert = VideoReformatter(), VideoReformatter()
     if source.still:
         stop = 1 if stop is None else min(stop, 1)
     index, held = start, None
+    longest = max(1, math.floor(source.limits.max_gap * source.fps))
 
     def show(until: int) -> Iterator[Frame]:
         nonlocal index
-        until = until if stop is None else min(until, stop)
-        if index < until:
+        end = until if stop is None else min(until, stop)
+        if index < end:
             time, picture = held
+            begin = min(index, source.slot(time))
+            if end - begin > longest:
+                length = (until - begin) / source.fps
+                raise source.limits.gap_error(source.path, "the picture", begin / source.fps, length)
             image = _rgb(picture, source, convert)
-            while index < until:
-                yield Frame(index, time, image if index == until - 1 else image.copy())
+            while index < end:
+                yield Frame(index, time, image if index == end - 1 else image.copy())
                 index += 1
 
-    for time, picture in _pictures(path, source, start):
+    for time, picture in _pictures(source, start):
         if held is not None:
             yield from show(source.slot(time))
         if stop is not None and index >= stop:
@@ -339,34 +360,37 @@ def _frames(path: str | Path, source: _Source, start: int, stop: int | None) -> 
         yield from show(max(source.slot(end), source.slot(time) + 1))
 
 
-def _pictures(path: str | Path, source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+def _pictures(source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Pictures and their times, from one that is shown at frame `start` or before."""
     target, back = start / source.fps, 1 / source.fps
-    while target > back and source.form not in _NO_PICTURE_TIMES | _NO_SEARCH:
-        with opened(path) as container:
-            stream = _video_stream(container, Path(path))
+    while target > back and source.searchable:
+        with opened(source.path) as container:
+            stream = _video_stream(container, source.path)
             try:
                 container.seek(math.floor((target - back + source.zero) / stream.time_base), stream=stream)
             except av.error.FFmpegError:
                 break
-            pictures = _timed(container, stream, source)
+            pictures = _timed(stream, container.demux(stream), source)
             # Decoders give nothing before a picture that leans on no other.
             first = next(pictures, None)
             if first and first[1].pts is not None and source.slot(first[0]) <= start:
                 yield from chain([first], pictures)
                 return
         back = 4 * back + 1
-    with opened(path) as container:
-        yield from _timed(container, _video_stream(container, Path(path)), source)
+    with opened(source.path) as container:
+        stream = _video_stream(container, source.path)
+        yield from _timed(stream, packets(container, stream, source.limits), source)
 
 
-def _timed(container, stream: av.VideoStream, source: _Source) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+def _timed(
+    stream: av.VideoStream, demuxed: Iterator[av.Packet], source: _Source
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     stream.thread_type = "AUTO"
     time, queue = -1 / source.fps, deque()
-    for packet in container.demux(stream):
+    for packet in demuxed:
         if source.form in _NO_PICTURE_TIMES and packet.size:
             queue.append(packet.dts)
-        for picture in _decoded(packet):
+        for picture in decoded(packet):
             stamp = queue.popleft() if queue else picture.pts
             time = time + 1 / source.fps if stamp is None else stamp * stream.time_base - source.zero
             yield time, picture

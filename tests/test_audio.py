@@ -1,5 +1,12 @@
 """Sound: the published mel and windows, and decoding against other libraries."""
 
+import subprocess
+import sys
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +30,26 @@ def test_mel_is_the_published_one(known):
 def test_mel_in_blocks_is_the_mel(known, monkeypatch):
     monkeypatch.setattr(audio, "_BLOCK", 7_000)
     assert np.abs(audio.melspectrogram(known["wav"]) - known["mel"]).max() < 1e-4
+
+
+def test_bundled_mel_filters_are_those_of_librosa():
+    """The call that the bundled file was made with."""
+    import librosa
+
+    basis = librosa.filters.mel(sr=16_000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
+    bundled = audio._mel_basis()
+    assert (bundled.dtype, bundled.shape) == (np.float32, (80, 401))
+    assert np.array_equal(bundled, basis)
+
+
+def test_mel_does_not_import_librosa():
+    code = (
+        "import sys, numpy as np; from lipsync_lab import audio; audio.melspectrogram(np.ones(9000, np.float32));"
+        "print(*sorted({'librosa', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+    root = Path(audio.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 @pytest.mark.parametrize("fps", ["12", "15", "23.976", "24", "25", "29.97", "30", "50", "60"])
@@ -138,3 +165,123 @@ def test_real_clips_last_as_long_as_their_picture(shared):
     """Fractions of a second: what the published clips of GRID (75 frames at 25 a second) must come to."""
     wave = audio.load(shared / "footage" / "live" / "grid_s2_pwij3p.mpg")
     assert len(wave) / audio.SAMPLE_RATE == pytest.approx(3.0, abs=0.05)
+
+
+# --- timestamps, damage, wrong headers ---
+
+
+def sound_with_hole(path: Path, hole: float, rate: int = 8_000) -> Path:
+    """Half a second of a tone, a hole in the timestamps, another half second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for number in range(2):
+            samples = (tone(0.5, rate) * 32_767).astype(np.int16)[None]
+            block = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            block.sample_rate, block.time_base = rate, Fraction(1, rate)
+            block.pts = round(number * (0.5 + hole) * rate)
+            container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_hole_within_the_limit_is_silence_in_pieces(tmp_path):
+    sound = audio.open_sound(sound_with_hole(tmp_path / "a.mkv", 9))
+    sizes, wave = [], []
+    for block in sound.blocks:
+        sizes.append(len(block))
+        wave.append(block[:, 0])
+    wave = np.concatenate(wave)
+    assert max(sizes) <= 8_000
+    assert len(wave) == 80_000
+    assert not wave[4_000:76_000].any()
+    assert np.abs(wave[76_000:] - tone(0.5, 8_000)).max() < 1e-3
+
+
+def test_longer_hole_is_an_error_that_says_where(tmp_path):
+    path = sound_with_hole(tmp_path / "a.mkv", 3 * 3600)
+    tracemalloc.start()
+    with pytest.raises(MediaError, match=r"a\.mkv: the sound .*10800\.0 s from 0\.50 s.*LIPSYNC_LAB_MAX_GAP=10800"):
+        audio.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_limit_of_a_hole_can_be_raised(tmp_path, monkeypatch):
+    path = sound_with_hole(tmp_path / "a.mkv", 12)
+    assert len(audio.load(path, limits=audio.Limits(max_gap=12))) == pytest.approx(13 * 16_000, abs=2)
+    monkeypatch.setenv("LIPSYNC_LAB_MAX_GAP", "12")
+    assert len(audio.load(path)) == pytest.approx(13 * 16_000, abs=2)
+    monkeypatch.setenv("LIPSYNC_LAB_MAX_GAP", "1")
+    with pytest.raises(MediaError, match="limit is 1 s"):
+        audio.load(path)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "nan", "inf", "long"])
+def test_limits_that_are_none(monkeypatch, text):
+    monkeypatch.setenv("LIPSYNC_LAB_MAX_GAP", text)
+    with pytest.raises(ParameterError, match="positive number"):
+        audio.Limits.from_environment()
+
+
+def m4a(path: Path, seconds: float = 2.0, rate: int = 48_000) -> bytearray:
+    pictures = [np.zeros((32, 32, 3), np.uint8)] * round(seconds * 25)
+    rng = np.random.default_rng(3)
+    noise = rng.uniform(-0.3, 0.3, round(seconds * rate)).astype(np.float32)
+    video.write_clip(path, pictures, 25, sound=audio.Sound.from_wave(noise, rate))
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize("share", [0, 1 / 30, None])
+def test_sound_whose_header_has_a_wrong_duration(tmp_path, share):
+    data = m4a(tmp_path / "a.mp4")
+    expected = audio.load(tmp_path / "a.mp4")
+    at = data.rindex(b"mdhd") + 16  # of the second track, the sound
+    length = int.from_bytes(data[at + 4 : at + 8], "big")
+    data[at + 4 : at + 8] = (0xFFFFFFFF if share is None else int(share * length)).to_bytes(4, "big")
+    (tmp_path / "b.mp4").write_bytes(data)
+    wave = audio.load(tmp_path / "b.mp4")
+    assert len(wave) == pytest.approx(len(expected), abs=1_500)  # up to four blocks of padding more
+    assert np.abs(wave[: len(expected) - 100] - expected[:-100]).max() < 1e-6
+
+
+def test_damaged_packet_is_passed_over(tmp_path):
+    data = m4a(tmp_path / "a.mp4")
+    expected = audio.load(tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    position, size = packets[40]
+    refused = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        damaged = data.copy()
+        damaged[position : position + size] = rng.integers(0, 256, size, dtype=np.uint8).tobytes()
+        (tmp_path / "b.mp4").write_bytes(damaged)
+        with av.open(str(tmp_path / "b.mp4")) as container:
+            try:
+                list(container.decode(audio=0))
+            except av.error.FFmpegError:
+                refused += 1
+        wave = audio.load(tmp_path / "b.mp4")
+        assert len(wave) == pytest.approx(len(expected), abs=400)
+        assert np.abs(wave[:12_500] - expected[:12_500]).max() < 1e-6
+        assert np.abs(wave[16_000:30_000] - expected[16_000:30_000]).max() < 0.02
+    assert refused > 3
+
+
+def test_first_track_that_decodes_is_read(tmp_path):
+    """An iPhone's spatial sound: a codec that FFmpeg does not know, and AAC beside it."""
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        streams = [container.add_stream("aac", rate=48_000, layout="mono") for _ in range(2)]
+        for stream, level in zip(streams, (0.1, 0.5), strict=True):
+            block = av.AudioFrame.from_ndarray(tone(1, 48_000, level=level)[None], "fltp", "mono")
+            block.sample_rate, block.time_base, block.pts = 48_000, Fraction(1, 48_000), 0
+            container.mux(stream.encode(block))
+            container.mux(stream.encode(None))
+    data = (tmp_path / "a.mp4").read_bytes()
+    first = data.index(b"mp4a")
+    alien = data[:first] + data[first:].replace(b"mp4a", b"apac", 1).replace(b"esds", b"dapa", 1)
+    (tmp_path / "first.mp4").write_bytes(alien)
+    assert np.abs(audio.load(tmp_path / "first.mp4")[4_000:12_000]).max() == pytest.approx(0.5, abs=0.05)
+    (tmp_path / "both.mp4").write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"dapa"))
+    with pytest.raises(MediaError, match=r"both\.mp4: .*codec that FFmpeg does not decode"):
+        audio.load(tmp_path / "both.mp4")
