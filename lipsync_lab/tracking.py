@@ -5,13 +5,14 @@ Works on arrays alone. Nothing reaches across a cut, save in the published smoot
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lipsync_lab.errors import DetectionError, ParameterError
-from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.geometry import Box, FaceTrack, spans
 from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ def shot_numbers(starts: list[int] | tuple[int, ...], frames: int) -> np.ndarray
 
 @dataclass
 class _Thread:
-    """A face followed through a shot: candidates by frame number."""
+    """A face followed through a shot: candidates by frame number, in order."""
 
     faces: dict[int, Detection]
 
     @property
     def last(self) -> int:
-        return max(self.faces)
+        return next(reversed(self.faces))
 
     @property
     def area(self) -> float:
@@ -98,15 +99,15 @@ def choose(
 ) -> list[Detection | None]:
     """Choose one face a frame, the same one through a shot.
 
-    Candidates of following frames are linked where they are of like size and near each other. In each shot one
-    such thread is chosen; another one only speaks where it shares no frame with those chosen before it.
+    Candidates of following frames are linked into threads where they are of similar size and near each other. In each
+    shot one thread is chosen; another one is added only if it shares no frame with those chosen before it.
 
     Parameters
     ----------
     candidates : list of list of Detection
         One list a frame.
     shots : ndarray, int64, (N,)
-        Number of each frame's shot.
+        Number of each frame's shot, rising from 0.
     size : (width, height)
         Pixels of the frames.
     threshold : float
@@ -133,18 +134,20 @@ def choose(
     if face == "best":
         return [row[0] if row else None for row in accepted]
     chosen: list[Detection | None] = [None] * len(accepted)
-    for shot in np.unique(shots):
-        for thread in _preferred(_threads(accepted, np.flatnonzero(shots == shot), longest_gap), face, size):
+    for start, stop in spans(np.ones(len(accepted), bool), shots):
+        for thread in _preferred(_threads(accepted, range(start, stop), longest_gap), face, size):
             if all(chosen[frame] is None for frame in thread.faces):
                 for frame, found in thread.faces.items():
                     chosen[frame] = found
     return chosen
 
 
-def _threads(accepted: list[list[Detection]], frames: np.ndarray, longest_gap: int) -> list[_Thread]:
+def _threads(accepted: list[list[Detection]], frames: range, longest_gap: int) -> list[_Thread]:
+    """Link the candidates of one shot, in time proportional to its frames: a thread that has ended is not revisited."""
     threads: list[_Thread] = []
-    for frame in frames.tolist():
-        open_ = [thread for thread in threads if frame - thread.last <= longest_gap + 1]
+    open_: list[_Thread] = []
+    for frame in frames:
+        open_ = [thread for thread in open_ if frame - thread.last <= longest_gap + 1]
         pairs = [
             (_distance(thread.faces[thread.last].box, found.box), t, c)
             for t, thread in enumerate(open_)
@@ -156,27 +159,30 @@ def _threads(accepted: list[list[Detection]], frames: np.ndarray, longest_gap: i
                 open_[t].faces[frame] = accepted[frame][c]
                 taken_threads.add(t)
                 taken_faces.add(c)
-        threads += [_Thread({frame: found}) for c, found in enumerate(accepted[frame]) if c not in taken_faces]
+        begun = [_Thread({frame: found}) for c, found in enumerate(accepted[frame]) if c not in taken_faces]
+        threads += begun
+        open_ += begun
     return threads
 
 
 def _distance(a: Box, b: Box) -> float:
     """Below 1 where two boxes may be the same face: moved by less than half of its size, at most 1.6 times as big."""
-    size = (a.area * b.area) ** 0.25
-    moved = np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]) / (0.5 * size)
-    grown = abs(np.log(a.area / b.area)) / (2 * np.log(1.6))
-    return float(max(moved, grown))
+    if not a.area or not b.area:
+        return math.inf
+    moved = math.dist(a.center, b.center) / (0.5 * (a.area * b.area) ** 0.25)
+    grown = abs(math.log(a.area / b.area)) / (2 * math.log(1.6))
+    return max(moved, grown)
 
 
 def _preferred(threads: list[_Thread], face: str | int, size: tuple[int, int]) -> list[_Thread]:
-    """Threads in the order in which they are to speak."""
+    """Threads in the order in which they are to be chosen."""
     by_area = sorted(threads, key=lambda thread: -thread.area)
     if face == "largest":
         return by_area
     if face == "central":
         middle = np.asarray(size) / 2
         return sorted(by_area, key=lambda thread: float(np.linalg.norm(thread.center() - middle)))
-    # only faces seen for a good part of the shot are counted: a flicker on the wallpaper is not the second face
+    # only faces of a good part of the shot are counted: a flicker on the wallpaper is not the second face
     most = max((len(thread.faces) for thread in threads), default=0)
     counted = sorted((t for t in threads if 2 * len(t.faces) >= most), key=lambda thread: thread.center()[0])
     return counted[face : face + 1]
@@ -265,16 +271,8 @@ def track(
     )
 
 
-def _runs(mask: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
-    """First and one-past-last frame of every stretch in which `mask` holds, cut at shots."""
-    key = np.where(mask, shots, -1)
-    edges = np.flatnonzero(np.diff(key)) + 1
-    starts, stops = np.r_[0, edges], np.r_[edges, len(key)]
-    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if a < b and mask[a]]
-
-
 def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
-    for start, stop in _runs(source == "missing", shots):
+    for start, stop in spans(source == "missing", shots):
         before = start > 0 and shots[start - 1] == shots[start]
         after = stop < len(boxes) and shots[stop] == shots[start]
         if stop - start > longest_gap or not before or (gap == "interpolate" and not after):
@@ -302,7 +300,7 @@ def _centered(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
     from scipy.ndimage import uniform_filter1d
 
     out = boxes.copy()
-    for start, stop in _runs(~np.isnan(boxes[:, 0]), shots):
+    for start, stop in spans(~np.isnan(boxes[:, 0]), shots):
         out[start:stop] = np.round(uniform_filter1d(boxes[start:stop], SMOOTHING_WINDOW, axis=0, mode="nearest"))
     return out
 

@@ -57,6 +57,105 @@ def test_a_face_that_jumps_is_still_found():
     assert None not in tracking.choose(rows, shots(8), SIZE)
 
 
+def brute_force(rows, numbers, size, face, longest_gap):
+    """The same choice by comparing every frame with every thread."""
+    chosen = [None] * len(rows)
+    for shot in sorted(set(numbers.tolist())):
+        threads = []  # dictionaries: frame -> candidate
+        for frame in np.flatnonzero(numbers == shot).tolist():
+            following = [thread for thread in threads if frame - max(thread) <= longest_gap + 1]
+            pairs = []
+            for t, thread in enumerate(following):
+                for c, found in enumerate(rows[frame]):
+                    a, b = thread[max(thread)].box, found.box
+                    moved = np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1])
+                    moved /= 0.5 * (a.area * b.area) ** 0.25
+                    pairs.append((max(moved, abs(np.log(a.area / b.area)) / (2 * np.log(1.6))), t, c))
+            linked, placed = set(), set()
+            for distance, t, c in sorted(pairs):
+                if distance < 1 and t not in linked and c not in placed:
+                    following[t][frame] = rows[frame][c]
+                    linked.add(t)
+                    placed.add(c)
+            threads += [{frame: found} for c, found in enumerate(rows[frame]) if c not in placed]
+        centers = [np.mean([found.box.center for found in thread.values()], axis=0) for thread in threads]
+        order = sorted(range(len(threads)), key=lambda n: -sum(found.box.area for found in threads[n].values()))
+        if face == "central":
+            order.sort(key=lambda n: float(np.linalg.norm(centers[n] - np.asarray(size) / 2)))
+        elif face != "largest":
+            longest = max(map(len, threads), default=0)
+            counted = [n for n in range(len(threads)) if 2 * len(threads[n]) >= longest]
+            order = sorted(counted, key=lambda n: centers[n][0])[face : face + 1]
+        for thread in (threads[n] for n in order):
+            if all(chosen[frame] is None for frame in thread):
+                for frame, found in thread.items():
+                    chosen[frame] = found
+    return chosen
+
+
+@pytest.mark.parametrize("face", ["largest", "central", 0, 1])
+def test_choice_is_that_of_brute_force(face):
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        frames, gap = int(rng.integers(0, 60)), int(rng.integers(0, 6))
+        numbers = np.cumsum(rng.random(frames) < 0.05)
+        walks = np.cumsum(rng.normal(0, 4, (frames, 3, 2)), axis=0) + rng.uniform(0, 150, (3, 2))
+        rows = [
+            [at(*spot, side=20 * 1.3 ** rng.normal()) for spot in spots[rng.random(3) < 0.8]]
+            + [at(*rng.uniform(0, 180, 2), side=rng.uniform(8, 60)) for _ in range(rng.integers(0, 3))]
+            for spots in walks
+        ]
+        expected = brute_force(rows, numbers, SIZE, face, gap)
+        assert tracking.choose(rows, numbers, SIZE, face=face, longest_gap=gap) == expected
+
+
+def test_choice_takes_time_proportional_to_the_frames(monkeypatch):
+    """Frame numbers visited in threads, and distances computed: twice as many for twice as many frames."""
+    count = 0
+
+    class Counted(dict):
+        def __iter__(self):
+            nonlocal count
+            for key in super().__iter__():
+                count += 1
+                yield key
+
+        def __reversed__(self):
+            nonlocal count
+            for key in super().__reversed__():
+                count += 1
+                yield key
+
+    class Thread(tracking._Thread):
+        def __init__(self, faces):
+            super().__init__(Counted(faces))
+
+        @property
+        def last(self):
+            nonlocal count
+            count += 1
+            return super().last
+
+    def distance(a, b, measured=tracking._distance):
+        nonlocal count
+        count += 1
+        return measured(a, b)
+
+    monkeypatch.setattr(tracking, "_Thread", Thread)
+    monkeypatch.setattr(tracking, "_distance", distance)
+
+    def operations(frames: int) -> int:
+        nonlocal count
+        count, rng = 0, np.random.default_rng(0)
+        rows = [[at(90), *(at(*rng.uniform(0, 2000, 2), side=5) for _ in range(2))] for _ in range(frames)]
+        tracking.choose(rows, shots(frames), SIZE)
+        return count
+
+    few, many = operations(200), operations(400)
+    assert few > 200
+    assert many < 2.2 * few
+
+
 def test_each_shot_chooses_for_itself():
     rows = [[at(20, side=40), at(100)]] * 3 + [[at(20), at(100, side=40)]] * 3
     assert [face.box.x1 for face in tracking.choose(rows, shots(3, 3), SIZE)] == [20] * 3 + [100] * 3
