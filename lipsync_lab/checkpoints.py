@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import bundled, statedict
-from lipsync_lab.download import download
 from lipsync_lab.errors import CheckpointError, ParameterError
+from lipsync_lab.files import download, sha256
 from lipsync_lab.statedict import KINDS
 
 if TYPE_CHECKING:
@@ -153,21 +153,6 @@ def folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("lipsync_lab")) / "checkpoints"
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, read piece by piece, in hexadecimal.
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be read.
-    """
-    try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, failures, runs, source, video
+from lipsync_lab import audio, checkpoints, failures, files, runs, source, video
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.generation import crop
@@ -135,7 +135,7 @@ def evaluate(
     face = Path(info["face"]["file"])
     if not face.is_file():
         raise MediaError(f"{face}: the clip that {run.folder} was made from is gone; put it back, or run again")
-    if checkpoints.sha256(face) != info["face"]["sha256"]:
+    if files.sha256(face) != info["face"]["sha256"]:
         raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
     judges, about = _judges({"expert": expert, "quality": judge, "lse": lse, "reader": reader}, device)
     key = _key(run, about)
@@ -302,7 +302,7 @@ def _key(run: runs.Run, about: Mapping[str, Any]) -> str:
     """SHA-256 of what an evaluation depends on: the run's files, the judges, and the code that measures."""
     here, digest = Path(__file__).parent, hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for path in (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json"):
-        digest.update(checkpoints.sha256(path).encode())
+        digest.update(files.sha256(path).encode())
     for path in [*sorted((here / "scoring").glob("*.py")), here / "drawings.py", Path(__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -330,7 +330,7 @@ def _write(folder: Path, found: Evaluation, key: str) -> None:
 
     def table(name: str, content, index: bool) -> None:
         text = content.to_csv(index=index, lineterminator="\n", float_format="%.6g")
-        runs.write_whole(folder / name, lambda part: part.write_text(text, encoding="utf-8", newline=""))
+        files.write_text(folder / name, text)
 
     (folder / "about.json").unlink(missing_ok=True)
     table("frames.csv", found.frames, True)
@@ -339,4 +339,4 @@ def _write(folder: Path, found: Evaluation, key: str) -> None:
     table("failures.csv", found.failures, False)
     clip = {name: None if np.isnan(value) else round(float(value), 6) for name, value in found.clip.items()}
     text = json.dumps({"key": key, "judges": found.about, "clip": clip}, indent=1) + "\n"
-    runs.write_whole(folder / "about.json", lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+    files.write_text(folder / "about.json", text)

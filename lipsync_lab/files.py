@@ -137,6 +137,11 @@ def private_name(folder: Path) -> Path:
     return folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
+def is_private(path: Path) -> bool:
+    """Whether a file or folder is one that is being written, or was when its process ended."""
+    return _PRIVATE.fullmatch(path.name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Remove the private files and folders in `folder` whose process, on this machine, runs no more."""
     for path in folder.iterdir():
@@ -248,7 +253,10 @@ def _removed(target: Path, is_ours: Callable[[Path], bool]) -> bool:
         if not _renamed(old, target):
             _put_beside(old, target)
         return False
-    shutil.rmtree(old)
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old)
     return True
 
 

@@ -21,6 +21,7 @@ from lipsync_lab import (
     compositing,
     detection,
     drawings,
+    files,
     generation,
     runs,
     source,
@@ -145,7 +146,7 @@ class Pipeline:
                 },
                 "speech": {
                     "file": runs.portable(speech, folder),
-                    "sha256": checkpoints.sha256(speech),
+                    "sha256": files.sha256(speech),
                     "seconds": samples / audio.SAMPLE_RATE,
                 },
                 "generator": _about(self.weights),
@@ -261,7 +262,8 @@ class Pipeline:
             outside = sum(frame < len(rows) and score > settings.threshold for frame, score in finder.outside.items())
         record = records.Record(tuple(rows), tuple(s for s in starts if s < len(rows)), size, complete)
         if place is not None:
-            runs.write_whole(place, lambda part: records.write(part, record))
+            with files.atomic_file(place) as part:
+                records.write(part, record)
         return record, False, outside
 
     def _chosen(self, record: records.Record) -> tuple[list[detection.Detection | None], np.ndarray]:
@@ -289,7 +291,8 @@ class Pipeline:
             detector={"name": self.finder.name, **self.finder.identity},
         )
         about = {"threshold": self.settings.threshold, "fps": str(clip.fps)}
-        runs.write_whole(path, lambda part: records.write(part, whole, chosen, **about))
+        with files.atomic_file(path) as part:
+            records.write(part, whole, chosen, **about)
 
     def _warnings(self, clip: source.Source, work: _Work) -> list[str]:
         """What a person must know who sees that all went well, one line each."""

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder that is there wholly or not at all."""
+"""The folder of a run, which is complete or absent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import hashlib
 import json
 import os
 import platform
-import shutil
-import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -22,18 +19,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import checkpoints
-from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab import files
 from lipsync_lab.geometry import FaceTrack
 
 if TYPE_CHECKING:
     import pandas
+
+    from lipsync_lab.progress import Progress
 
 #: Columns of the ledger, one row a source frame.
 LEDGER = (
     *("frame", "time", "shot", "best_score", "best_x1", "best_y1", "best_x2", "best_y2"),
     *("provenance", "x1", "y1", "x2", "y2", "mouth_drawn"),
 )
+
+#: All that a run's folder holds: what the run writes, the request that made it, and the folder of its evaluation.
+CONTENTS = {"output.mp4", "output.mkv", "detections.json", "ledger.csv", "run.json", "request.json", "evaluation"}
+#: What file managers write into any folder.
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -109,48 +112,24 @@ def ledger(track: FaceTrack, drawn: np.ndarray, fps: Fraction) -> pandas.DataFra
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A private folder beside the target that takes its place when all went well, and is gone when not."""
-    if target.exists() and not (target / "run.json").is_file() and not (target.is_dir() and not any(target.iterdir())):
-        raise ParameterError(f"{target}: is there already and is not an earlier run; name another folder")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise MediaError(
-            f"{target}: cannot be written ({error.strerror}); name a folder that you may write to"
-        ) from None
-    try:
+    """A private folder beside the target that takes its place when all went well (`files.atomic_folder`).
+
+    An earlier run is replaced. A folder that holds anything else, also beside a run, is never deleted: it is refused
+    at the start, and if it got there while the run was made, the finished run is kept beside it.
+    """
+    with files.atomic_folder(target, is_run, "run") as part:
         yield part
-        part.chmod(0o755)
-        while not _took_place(part, target):
-            # an earlier run stands there, or another one finished meanwhile: the last one stays
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            with suppress(FileNotFoundError):
-                target.rename(old / "run")
-            shutil.rmtree(old)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
-def _took_place(part: Path, target: Path) -> bool:
-    try:
-        part.rename(target)
-    except OSError:
-        if target.exists():
-            return False
-        raise
-    return True
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """A cache file is there wholly or not at all, also where two runs write it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run and nothing that no run writes, so that a new run may replace it."""
+    if not (folder / "run.json").is_file():
+        return False
+    own = [path for path in folder.iterdir() if path.name not in _LITTER and not files.is_private(path)]
+    tables = (folder / "evaluation").rglob("*")
+    return {path.name for path in own} <= CONTENTS and all(
+        path.suffix in (".csv", ".json") or path.name in _LITTER or files.is_private(path) for path in tables
+    )
 
 
 def versions() -> dict[str, str]:
@@ -192,8 +171,8 @@ def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
     """
     weights = pipeline.weights
     content = {
-        "face": checkpoints.sha256(face),
-        "speech": checkpoints.sha256(speech),
+        "face": files.sha256(face),
+        "speech": files.sha256(speech),
         "generator": [weights.name, weights.sha256, weights.width],
         "detector": pipeline.finder.identity,
         "settings": pipeline.settings.as_dict(),
@@ -216,7 +195,7 @@ def run_once(
     speech: str | Path,
     folder: str | Path,
     force: bool = False,
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Return the run in a folder if the same request made it; otherwise make a new run there.
 
@@ -231,6 +210,5 @@ def run_once(
     if not force and is_current(pipeline, face, speech, folder):
         return Run(Path(folder))
     run = pipeline.run(face, speech, folder, progress)
-    text = request(pipeline, face, speech)
-    write_whole(run.folder / "request.json", lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+    files.write_text(run.folder / "request.json", request(pipeline, face, speech))
     return run

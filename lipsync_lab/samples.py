@@ -8,7 +8,6 @@ SHA-256 at each use. `SAMPLES` is every sample by name, in the manifest's order;
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsync_lab import bundled
-from lipsync_lab.download import download
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.files import download, sha256
 
 #: Folder of the manifest and of the bundled files.
 HOME = bundled.folder("samples")
@@ -183,11 +182,6 @@ def path(name: str, progress: bool = False) -> Path:
     return file
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _objection(sample: Sample, file: Path) -> str:
-    found = _sha256(file)
+    found = sha256(file)
     return "" if found == sample.sha256 else f"is not {sample.name}: expected SHA-256 {sample.sha256}, found {found}"

@@ -57,7 +57,7 @@ def from_file(path: str | Path, settings: Settings) -> Source:
     MediaError
         It cannot be read as pictures.
     """
-    from lipsync_lab.checkpoints import sha256
+    from lipsync_lab.files import sha256
 
     info = video.probe(path)
     still = info.still or settings.static

@@ -20,8 +20,9 @@ import torch
 from safetensors.torch import save_file
 
 from lipsync_lab import checkpoints
-from lipsync_lab.checkpoints import KINDS, MODELS, fetch, load, sha256, verify
+from lipsync_lab.checkpoints import KINDS, MODELS, fetch, load, verify
 from lipsync_lab.errors import CheckpointError, ParameterError
+from lipsync_lab.files import sha256
 from lipsync_lab.models.mouth_openness import MouthReader
 from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
@@ -555,13 +556,6 @@ def test_verify(weights_folder, monkeypatch):
 
 
 # --- odds and ends ---------------------------------------------------------------------------------------------------
-
-
-def test_sha256_of_a_known_file(tmp_path):
-    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-2
-    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(CheckpointError, match="No such file"):
-        sha256(tmp_path / "gone")
 
 
 def test_importing_loads_no_heavy_library():

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from clips import boxes, clip, read, wav
 
-from lipsync_lab import checkpoints, cli, samples, video
+from lipsync_lab import checkpoints, cli, files, samples, video
 from lipsync_lab.pipeline import Pipeline
 
 
@@ -304,7 +304,7 @@ def test_weights_list_and_verify(place, capsys):
     assert cli.main(["weights", "verify"]) == cli.BAD_INPUT
     out = capsys.readouterr().out
     assert "b78b681b" in out, "expected"
-    assert checkpoints.sha256(place / "weights" / "wav2lip.pth") in out, "found"
+    assert files.sha256(place / "weights" / "wav2lip.pth") in out, "found"
     assert cli.main(["weights", "verify", "wav2lip_gan"]) == 0, "the wrong one is another"
     out = capsys.readouterr().out
     assert "wav2lip_gan.pth" in out

@@ -28,6 +28,8 @@ def test_sha256_of_a_file(tmp_path):
     content = os.urandom(300_000)
     (tmp_path / "a").write_bytes(content)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+    (tmp_path / "a").write_bytes(b"abc")  # the example of FIPS 180-2
+    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(MediaError, match="b cannot be read: No such file"):
         files.sha256(tmp_path / "b")
 

@@ -23,7 +23,6 @@ LEVELS = {
     "geometry": 0,
     "settings": 1,
     "container": 1,
-    "download": 1,
     "files": 1,
     "progress": 0,
     "_writer": 1,

@@ -18,7 +18,7 @@ from lipsync_lab.errors import DetectionError, MediaError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.models.wav2lip import Wav2Lip
 from lipsync_lab.pipeline import Pipeline, find
-from lipsync_lab.runs import LEDGER
+from lipsync_lab.runs import LEDGER, Run
 from lipsync_lab.settings import Settings
 
 FACE = [40, 20, 90, 70]
@@ -376,6 +376,45 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
     with pytest.raises(ParameterError, match="mine"):
         plain().run(clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav"), tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_an_earlier_run_is_replaced_with_all_that_was_made_of_it(run, tmp_path):
+    made, _ = run
+    (made.folder / "request.json").write_text("{}")
+    (made.folder / "evaluation").mkdir()
+    (made.folder / "evaluation" / "frames.csv").write_text("frame")
+    (made.folder / ".DS_Store").write_text("of a file manager")
+    plain().run(tmp_path / "in.mp4", tmp_path / "v.wav", made.folder)
+    assert sorted(p.name for p in made.folder.iterdir()) == ["detections.json", "ledger.csv", "output.mp4", "run.json"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "evaluation/thesis.txt", "takes/thesis.csv"])
+def test_a_run_with_a_file_of_its_owner_is_left_alone(name, run, tmp_path):
+    made, _ = run
+    (made.folder / name).parent.mkdir(exist_ok=True)
+    (made.folder / name).write_text("years of work")
+    with pytest.raises(ParameterError, match="run is there already"):
+        plain().run(tmp_path / "in.mp4", tmp_path / "v.wav", made.folder)
+    assert (made.folder / name).exists()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_file_put_into_the_folder_during_the_run_is_kept(earlier, tmp_path):
+    path, speech, target = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav"), tmp_path / "run"
+    if earlier:
+        plain().run(path, speech, target)
+
+    def plant(*_):
+        target.mkdir(exist_ok=True)
+        (target / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(MediaError) as error:
+        plain().run(path, speech, target, plant)
+    assert f"{target}:" in str(error.value)
+    assert str(tmp_path / "run-2") in str(error.value)
+    assert (target / "thesis.txt").read_text() == "years of work"
+    assert len(Run(tmp_path / "run-2").ledger()) > 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "run", "run-2", "v.wav"]
 
 
 def test_boxes_for_too_few_frames(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lipsync_lab import files
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
@@ -47,12 +48,10 @@ class LBPCascade:
         # scikit-image's reader walks into bad memory on files of another kind, so the kind is looked at first
         if "<cascade" not in text or "LBP" not in text:
             raise DetectionError(f"{path}: not an LBP cascade as OpenCV writes them; Haar cascades are not supported")
-        from hashlib import sha256
-
         self.name = path.stem
         self.identity: dict[str, Any] = {
             "detector": "lbp",
-            "sha256": sha256(path.read_bytes()).hexdigest(),
+            "sha256": files.sha256(path),
             "scale": SCALE,
             "sizes": [SMALLEST, LARGEST],
             "neighbours": NEIGHBOURS,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lipsync_lab import files
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.detection.view import View
@@ -51,7 +51,7 @@ class Recorded:
     def read(cls, path: str | Path) -> Recorded:
         """From a `detections.json`; raises `DetectionError` for anything else."""
         recorded = cls(records.read(path), path)
-        recorded.identity["sha256"] = sha256(Path(path).read_bytes()).hexdigest()
+        recorded.identity["sha256"] = files.sha256(path)
         return recorded
 
     def seen_through(self, view: View) -> Recorded:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import checkpoints, runs, samples, tracking
+from lipsync_lab import files, runs, samples, tracking
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
@@ -50,7 +50,7 @@ def run_content(folder: Path) -> RunContent:
     clip = Path(info["face"]["file"])
     if not clip.is_file():
         raise MediaError(f"{folder}: its clip {clip} is gone; bring it back, or open another run")
-    if checkpoints.sha256(clip) != info["face"]["sha256"]:
+    if files.sha256(clip) != info["face"]["sha256"]:
         raise MediaError(f"{folder}: {clip} is no longer the clip that the run was made from; dub it again")
     settings, kind = Settings.of(info["settings"]), info["detector"]["detector"]
     record, boxes = read_whole(run.detections)

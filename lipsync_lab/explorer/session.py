@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, compositing, drawings, generation, runs, samples, source, tracking, video
+from lipsync_lab import audio, checkpoints, compositing, drawings, files, generation, samples, source, tracking, video
 from lipsync_lab.detection import Detection, default
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError, ParameterError
@@ -271,7 +271,8 @@ class Session:
             raise ParameterError(f"{path}: boxes are saved as JSON; let the name end in .json")
         about = {"threshold": self.settings.threshold, "fps": str(self.source.fps)}
         try:
-            runs.write_whole(path, lambda part: records.write(part, self.record, self.chosen, **about))
+            with files.atomic_file(path) as part:
+                records.write(part, self.record, self.chosen, **about)
         except OSError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror}); name another file") from None
         return path

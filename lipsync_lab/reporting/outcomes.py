@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import lipsync_lab
-from lipsync_lab import runs
+from lipsync_lab import files
 
 _PACKAGES = (
     *("torch", "numpy", "opencv-python-headless", "av", "librosa", "soxr", "scikit-image", "scenedetect-headless"),
@@ -54,4 +54,4 @@ def versions() -> dict[str, str]:
 
 def save(path: Path, text: str) -> None:
     """A text file that is there wholly or not at all, the same on every system."""
-    runs.write_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+    files.write_text(path, text)

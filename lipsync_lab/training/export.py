@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab.checkpoints import KINDS, sha256
+from lipsync_lab.checkpoints import KINDS
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.files import sha256
 from lipsync_lab.training.benchmark import BARS
 from lipsync_lab.training.detector import longest_side
 from lipsync_lab.training.loop import STATE, read_state

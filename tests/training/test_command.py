@@ -14,7 +14,7 @@ import torch
 from scipy.io import wavfile
 from training_material import made_clip, toy_tasks
 
-from lipsync_lab import checkpoints
+from lipsync_lab import checkpoints, files
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.models.syncnet import SyncNetColor
 from lipsync_lab.models.wav2lip import QualityDiscriminator
@@ -58,7 +58,7 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, kind, make):
     assert ("**missed**" in card) == (kind == "expert") or "blur_falls | 0 | >= 1, **missed**" in card
     (row,) = csv.reader([done.row])
     assert row[:3] == ["tiny-lab", network, "tiny-lab.safetensors"]
-    assert row[4] == checkpoints.sha256(done.path)
+    assert row[4] == files.sha256(done.path)
     with pytest.raises(ParameterError, match="unknown material"):
         export(tmp_path / "run", tmp_path, "x", materials=("gold",))
 
