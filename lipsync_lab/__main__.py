@@ -4,7 +4,7 @@ import sys
 
 
 def run() -> int:
-    """The command line; where a package that it needs is not installed, one line says so instead of a traceback."""
+    """Run the command line; where a core dependency is not installed, one line says so instead of a traceback."""
     try:
         from lipsync_lab.cli import main
 
@@ -14,8 +14,8 @@ def run() -> int:
         if top == "lipsync_lab" or top in sys.stdlib_module_names:
             raise
         print(
-            f"lipsync_lab: this Python, {sys.executable}, lacks {top}: use .venv/bin/python, which `make .venv` makes "
-            "(or install the package into this one)",
+            f"lipsync_lab: {sys.executable} lacks {top}: install the package with pip, or use .venv/bin/python, which "
+            "`make .venv` builds",
             file=sys.stderr,
         )
         return 2

@@ -11,7 +11,9 @@ import torch
 from clips import boxes, clip, read, wav
 
 from lipsync_lab import checkpoints, cli, files, samples, video
+from lipsync_lab.cli import renamed, training
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.training.tasks import TRAINED
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_defaults_say_what_made_the_picture(place, capsys):
     assert "s3fd-lab" in out.out
     assert (place / "results" / "result_voice.mp4").is_file()
     assert (place / "results" / "result_voice" / "ledger.csv").is_file()
-    assert "draw:" in out.err, "a progress bar"
+    assert "draw" in out.err, "the stages"
 
 
 def test_quiet(place, capsys):
@@ -89,15 +91,15 @@ def test_a_dub_without_a_mouth_is_loud_about_it_even_when_quiet(place, capsys):
 def test_closing_lines_tell_what_was_written_from_what_was_used(place, capsys):
     boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
     wav(place / "short.wav", 0.4)
-    line = ["dub", "--face", "in.mp4", "--detector", "b.json", "--gap", "hold", "--longest-gap", "1", "--outfile"]
+    line = ["dub", "--face", "in.mp4", "--detector", "b.json", "--dropouts", "hold", "--max-dropout", "1", "--outfile"]
     assert cli.main([*line, "o.mp4", "--audio", "short.wav"]) == 0
     out = capsys.readouterr().out
     assert "o.mp4: 10 frames written, from the first 10 of 15 frames of the clip: " in out
     assert "5 recorded" in out
     assert "1 held" in out
-    assert "4 missing, passed through untouched" in out
-    assert "2 gaps of 2 frames were too long to be filled: --longest-gap 1" in out
-    assert cli.main([*line, "o.mp4", "--audio", "v.wav", "--longest-gap", "2"]) == 0
+    assert "4 missing, passed through unchanged" in out
+    assert "2 dropouts of 2 frames were too long to be filled: --max-dropout 1" in out
+    assert cli.main([*line, "o.mp4", "--audio", "v.wav", "--max-dropout", "2"]) == 0
     out = capsys.readouterr().out
     assert "from all 15 frames of the clip" in out
     assert "too long" not in out
@@ -109,11 +111,11 @@ def test_the_outfile_is_a_file_of_its_own(place):
     assert not (place / "o.mp4").samefile(place / "o" / "output.mp4")
 
 
-@pytest.mark.parametrize("read", ["face", "audio", "checkpoint_path", "detector", "out", "out over boxes"])
+@pytest.mark.parametrize("read", ["face", "audio", "generator", "detector", "out", "out over boxes"])
 def test_what_is_read_is_never_written_over(place, capsys, read):
     """Also under another name for the same file, which is why names alone are not compared."""
     clip(place / "voice.mp4", 15)
-    names = {"face": "in.mp4", "audio": "voice.mp4", "checkpoint_path": "mine.mp4", "detector": "b.json"}
+    names = {"face": "in.mp4", "audio": "voice.mp4", "generator": "mine.mp4", "detector": "b.json"}
     torch.save(checkpoints.load("untrained", "generator").model.state_dict(), "mine.mp4")
     boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
     before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
@@ -125,7 +127,7 @@ def test_what_is_read_is_never_written_over(place, capsys, read):
     else:
         line = ["dub", "--outfile", target, *(word for name in names for word in (f"--{name}", names[name]))]
     assert cli.main(line) == cli.BAD_INPUT
-    assert "would overwrite what is read" in capsys.readouterr().err
+    assert "would overwrite an input" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in place.iterdir() if path.name in before} == before
 
 
@@ -141,16 +143,30 @@ def test_a_run_never_replaces_the_folder_that_it_reads_from(place, capsys):
 
 def test_recorded_boxes_and_our_flags(place):
     boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
-    line = [*DUB, "--detector", "b.json", "--gap", "interpolate", "--feather", "0.1", "--mel-lead", "1", "--crf", "30"]
-    assert cli.main([*line, "--outfile", "o.mkv", "--codec", "ffv1", "--run-folder", "here", "--fill", "pingpong"]) == 0
+    line = [
+        *DUB,
+        "--detector",
+        "b.json",
+        "--dropouts",
+        "interpolate",
+        "--feather",
+        "0.1",
+        "--audio-offset",
+        "1",
+        "--crf",
+        "30",
+    ]
+    assert (
+        cli.main([*line, "--outfile", "o.mkv", "--codec", "ffv1", "--run-folder", "here", "--extend", "pingpong"]) == 0
+    )
     ledger = (place / "here" / "ledger.csv").read_text()
     assert "interpolated" in ledger
     assert len(read(place / "o.mkv")) == 15
 
 
-def test_upstream_preset_stops_at_the_first_missed_frame(place, capsys):
+def test_reference_preset_stops_at_the_first_missed_frame(place, capsys):
     boxes(place / "b.json", [[20, 20, 60, 60], None] * 8)
-    assert cli.main([*DUB, "--detector", "b.json", "--preset", "upstream"]) == 2
+    assert cli.main([*DUB, "--detector", "b.json", "--preset", "reference"]) == 2
     assert "frame 1" in capsys.readouterr().err
     assert not (place / "results").exists() or not any((place / "results").iterdir())
 
@@ -219,12 +235,12 @@ def bad(place, name):
         "no batch": ([*DUB, "--wav2lip_batch_size", "0"], "--wav2lip_batch_size 0 is not possible"),
         "no frames at once": ([*DUB, "--face_det_batch_size", "0"], "--face_det_batch_size 0"),
         "feather": ([*DUB, "--feather", "2"], "--feather 2.0"),
-        "gap": ([*DUB, "--longest-gap", "-1"], "--longest-gap -1"),
+        "gap": ([*DUB, "--max-dropout", "-1"], "--max-dropout -1"),
         "factor": ([*DUB, "--resize_factor", "0"], "--resize_factor 0"),
         "no such device": ([*DUB, "--device", "abacus"], "abacus"),
         "bad crop": ([*DUB, "--crop", "500", "600", "0", "-1"], "crop"),
         "box outside": ([*DUB, "--box", "500", "600", "500", "600"], "outside"),
-        "no such face": ([*DUB, "--face-index", "loudest"], "--face-index 'loudest' is not possible"),
+        "no such face": ([*DUB, "--face-selection", "loudest"], "--face-selection 'loudest' is not possible"),
         "which weights": (["weights", "fetch"], "wav2lip"),
         "verify nobody": (["weights", "verify", "nobody"], "no model is named nobody"),
         "which sample": (["samples", "path"], "which sample"),
@@ -322,14 +338,14 @@ def test_samples_list_and_path(place, capsys):
 
 
 def test_help_of_every_command(capsys):
-    for command in ("dub", "detect", "weights", "samples", "cartoon", "report"):
+    for command in ("dub", "detect", "weights", "samples", "synthesize", "report", "train"):
         with pytest.raises(SystemExit) as stopped:
             cli.main([command, "--help"])
         assert stopped.value.code == 0
         assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["dub", "detect", "report", "cartoon"])
+@pytest.mark.parametrize("command", ["dub", "detect", "report", "synthesize"])
 def test_help_states_every_default(command):
     """In brackets, or in words where the default is not one value."""
     parser = cli._parser()._subparsers._group_actions[0].choices[command]
@@ -349,7 +365,7 @@ def test_names_in_the_help(capsys):
 
 def test_a_negative_seed_is_refused_in_words(capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["cartoon", "--text", "a", "--out", "a.mp4", "--seed", "-1"])
+        cli.main(["synthesize", "--text", "a", "--out", "a.mp4", "--seed", "-1"])
     assert stopped.value.code == cli.BAD_INPUT
     assert "--seed: -1 is not a whole number from 0 on" in capsys.readouterr().err
 
@@ -415,3 +431,95 @@ def test_one_pixel(place):
     line = ["dub", "--face", "tiny.mkv", "--audio", "v.wav", "--outfile", "o.mkv", "--codec", "ffv1", "--quiet"]
     assert cli.main(line) == 0
     assert read(place / "o.mkv").shape == (15, 1, 1, 3)
+
+
+# --- groups and old spellings ----------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_in_three_groups(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
+    listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
+    assert listed["use"][:2] == ["dub", "detect"]
+    assert listed["use"][-1] == "report"
+    assert listed["data"] == ["samples", "weights", "synthesize"]
+    assert listed["training"] == ["train"]
+    commands = cli._parser()._subparsers._group_actions[0].choices
+    assert set(commands) == {name for names in listed.values() for name in names}
+    assert set(commands["train"]._subparsers._group_actions[0].choices) == set(training.COMMANDS)
+    assert set(training.COMMANDS) == {"render", "preprocess", "fit", "benchmark", "export"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "cartoon --text a --on 3 --mouth-on=2 --photograph",
+            "synthesize --text a --exposure 3 --mouth-exposure=2 --portrait",
+        ),
+        ("render --data d", "train render --data d"),
+        ("preprocess a.mp4 --out o", "train preprocess a.mp4 --out o"),
+        ("export run --name x --on cpu", "train export run --name x --on cpu"),
+        ("train detector --data d", "train fit detector --data d"),
+        ("train --data d detector", "train fit --data d detector"),
+        ("evaluate detector w --data d", "train benchmark detector w --data d"),
+        ("dub --gap pass --longest-gap 3", "dub --dropouts passthrough --max-dropout 3"),
+        ("dub --gap=abort --mouths drawings", "dub --dropouts=error --mouth-cadence holds"),
+        (
+            "dub --mouths=frames --fill loop --mel-lead 1",
+            "dub --mouth-cadence=every_frame --extend loop --audio-offset 1",
+        ),
+        ("dub --preset upstream --smoothing=upstream", "dub --preset reference --smoothing=reference"),
+        ("detect --face-index 1 --analysis-size none", "detect --face-selection 1 --detection-size none"),
+    ],
+)
+def test_old_spellings_are_translated_and_noted(old, new):
+    words, notes = renamed.translate(old.split(), training.COMMANDS, TRAINED)
+    assert words == new.split()
+    assert notes
+    assert all(" is now " in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "--help", "train", "train --help", "train -h", "train fit detector", "evaluate --source a --output b"),
+        *("evaluate --source generator --output detector", "dub --outfile pass --dropouts hold", "samples list"),
+        *("train export r --on x", "dub --face upstream --audio frames --mouth-cadence holds", "weights list abort"),
+        "synthesize --out a.mp4 -- --on",
+    ],
+)
+def test_present_spellings_stay_as_they_are(line):
+    assert renamed.translate(line.split(), training.COMMANDS, TRAINED) == (line.split(), [])
+
+
+def test_old_flags_still_work_and_warn_on_one_line_each(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    line = [*DUB, "--detector", "b.json", "--quiet", "--outfile"]
+    assert cli.main([*line, "new.mp4", "--dropouts", "hold", "--max-dropout", "3", "--mouth-cadence", "holds"]) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.main([*line, "old.mp4", "--gap", "hold", "--longest-gap", "3", "--mouths", "drawings"]) == 0
+    warned = capsys.readouterr().err.splitlines()
+    assert len(warned) == 4
+    assert all(row.startswith("lipsync_lab: DeprecationWarning: --") for row in warned)
+    assert "--gap is now --dropouts" in warned[0]
+    assert np.array_equal(read(place / "old.mp4"), read(place / "new.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "extra"),
+    [
+        ("report", "papermill", "lab"),
+        ("synthesize --text a --out a.mp4", "espeakng_loader", "synthesis"),
+        ("train fit generator --data d --out o", "matplotlib", "train"),
+    ],
+)
+def test_a_missing_extra_is_named_in_one_line(line, module, extra, place, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)  # which blocks its import
+    before = set(place.rglob("*"))
+    assert cli.main(line.split()) == cli.BAD_INPUT
+    (said,) = capsys.readouterr().err.splitlines()
+    assert module in said
+    assert f"pip install 'lipsync_lab[{extra}]'" in said
+    assert set(place.rglob("*")) == before

@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 import lipsync_lab
 from lipsync_lab import bundled
+from lipsync_lab.cli import extras
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -167,6 +168,14 @@ def test_tests_and_benchmarks_import_nothing_undeclared():
     foreign = set().union(*map(imported, sources)) - set(sys.stdlib_module_names) - local
     names = {canonicalize_name(IMPORT_NAMES.get(name, {"yaml": "pyyaml"}.get(name, name))) for name in foreign}
     assert names - runtime("dev").keys() == set()
+
+
+def test_commands_ask_for_what_their_extras_bring():
+    optional = PROJECT["project"]["optional-dependencies"]
+    assert extras.EXTRAS.keys() == optional.keys() - {"all", "test", "dev"}
+    for extra, modules in extras.EXTRAS.items():
+        asked = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in modules}
+        assert asked == runtime(extra).keys() - runtime().keys(), extra
 
 
 def test_all_is_every_extra_that_the_package_uses():

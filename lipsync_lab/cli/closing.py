@@ -1,39 +1,33 @@
-"""The lines that a run closes with: what was written, and what became of the clip's frames."""
+"""The closing lines of `dub`: what was written, and how many of the clip's frames have a generated mouth."""
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas
+from lipsync_lab.geometry import spans
 
+if TYPE_CHECKING:
     from lipsync_lab.runs import Run
 
 
 def lines(run: Run, outfile: Path) -> list[str]:
-    """One line on frames, and one on gaps that were too long to be filled."""
+    """One line on frames, and one on dropouts that were too long to be filled."""
     info, ledger = run.info, run.ledger()
     counts = ledger["provenance"].value_counts()
-    said = [f"{number} {kind}{', passed through untouched' * (kind == 'missing')}" for kind, number in counts.items()]
+    kinds = [f"{number} {kind}{', passed through unchanged' * (kind == 'missing')}" for kind, number in counts.items()]
     used, there = len(ledger), info["face"]["frames_of_the_clip"]
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
-    out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(said)}"]
-    settings = info["settings"]
+    out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(kinds)}"]
+    settings, limit = info["settings"], info["settings"]["longest_gap"]
     if settings["gap"] in ("hold", "interpolate"):
-        gaps = [length for length in gap_lengths(ledger) if length > settings["longest_gap"]]
-        if gaps:
-            number = "1 gap" if len(gaps) == 1 else f"{len(gaps)} gaps"
-            length = f"{min(gaps)}" if min(gaps) == max(gaps) else f"{min(gaps)} to {max(gaps)}"
-            was = "was" if len(gaps) == 1 else "were"
-            limit = settings["longest_gap"]
-            out.append(f"{number} of {length} frames {was} too long to be filled: --longest-gap {limit} is the limit")
+        missing = (ledger["provenance"] == "missing").to_numpy()
+        lengths = [end - start for start, end in spans(missing, ledger["shot"].to_numpy())]
+        long = [length for length in lengths if length > limit]
+        if long:
+            dropouts = "1 dropout" if len(long) == 1 else f"{len(long)} dropouts"
+            length = f"{min(long)}" if min(long) == max(long) else f"{min(long)} to {max(long)}"
+            was = "was" if len(long) == 1 else "were"
+            out.append(f"{dropouts} of {length} frames {was} too long to be filled: --max-dropout {limit} is the limit")
     return out
-
-
-def gap_lengths(ledger: pandas.DataFrame) -> list[int]:
-    """Frames of every stretch without a box, within a shot."""
-    stretches = groupby(zip(ledger["provenance"], ledger["shot"], strict=True))
-    return [len(list(frames)) for (kind, _), frames in stretches if kind == "missing"]

@@ -1,0 +1,86 @@
+"""The commands of data: `samples`, `weights` and `synthesize`."""
+
+from __future__ import annotations
+
+import argparse
+
+from lipsync_lab import progress
+from lipsync_lab.cli import extras
+from lipsync_lab.errors import ParameterError
+
+#: Exit code of `weights verify` where a file is another than the table of models says.
+WRONG = 2
+
+
+def weights(options: argparse.Namespace) -> int:
+    from lipsync_lab import checkpoints
+
+    if options.what == "fetch":
+        if not options.name:
+            raise ParameterError(f"which weights? name one of {', '.join(checkpoints.MODELS)}")
+        if (model := checkpoints.MODELS.get(options.name)) is not None:
+            print(f"{model.name}: {model.note}\nterms: {model.terms}")
+        print(checkpoints.fetch(options.name, progress=not options.quiet))
+        return 0
+    if options.name and options.name not in checkpoints.MODELS:
+        raise ParameterError(f"no model is named {options.name}; there are {', '.join(checkpoints.MODELS)}")
+    wanted = [checkpoints.MODELS[options.name]] if options.name else list(checkpoints.MODELS.values())
+    findings = {found.model.name: found for found in checkpoints.verify(options.name) if found.model in wanted}
+    if options.what == "list":
+        for model in wanted:
+            state = findings[model.name].state if model.name in findings else "built in code"
+            print(f"{model.name:20} {model.kind:10} {state:16} {model.file or '-':24} {model.note}")
+        return 0
+    if options.name and not findings:
+        print(f"{options.name}: built in code, there is no file to verify")
+    for finding in findings.values():
+        print(f"{finding.state:13} {finding.path} {finding.sha256 or ''}".rstrip())
+        if finding.state == "wrong":
+            print(f"{'':13} expected {finding.model.sha256}")
+    return WRONG if any(finding.state == "wrong" for finding in findings.values()) else 0
+
+
+def samples(options: argparse.Namespace) -> int:
+    from lipsync_lab import samples as table
+
+    if options.what == "list":
+        for name in table.names():
+            sample = table.get(name)
+            where = "bundled" if sample.bundled else "fetched on demand"
+            print(f"{name:20} {sample.domain:12} {where:18} {sample.licence} | {sample.note}".rstrip(" |"))
+        return 0
+    if not options.name:
+        raise ParameterError(f"which sample? name one of {', '.join(table.names())}")
+    print(table.path(options.name, progress=options.what == "fetch" and not options.quiet))
+    return 0
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    extras.need("synthesis", "synthesize")
+    from lipsync_lab.synthesis import film
+    from lipsync_lab.synthesis.animation import scene
+    from lipsync_lab.synthesis.speech import speak
+
+    speech = speak(options.text, voice=options.voice, variant=options.variant, rate=options.rate, pitch=options.pitch)
+    size = tuple(options.size)
+    with progress.make(quiet=options.quiet) as shown:
+        if options.portrait:
+            table = film.photographed(
+                options.out, speech, seed=options.seed, fps=options.fps, size=size, progress=shown
+            )
+        else:
+            setting = scene.Scene(
+                seed=options.seed,
+                style=options.style,
+                on=options.exposure,
+                mouth_on=options.mouth_exposure or options.exposure,
+                fps=options.fps,
+                size=size,
+                view=options.view,
+                framing=options.framing,
+                text=options.subtitle,
+            )
+            table = film.drawn(options.out, speech, setting, shown)
+    if not options.quiet:
+        print(f"{options.out}: {speech.duration:.2f} s; ground truth: {table}")
+    return 0
