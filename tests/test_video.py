@@ -10,6 +10,7 @@ import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -388,6 +389,37 @@ def test_joined_recordings_follow_one_another(tmp_path: Path, starts: tuple[floa
         first = numbers.index(30 * k) * 640
         spectrum = np.abs(np.fft.rfft(wave[first + 4_000 : first + 12_000]))
         assert spectrum.argmax() * 2 == pytest.approx(200 + 300 * k, abs=4)
+
+
+def test_streams_that_meet_a_jump_one_after_the_other_stay_together():
+    """As in broadcasts, where pictures of the new clock come before the last sound of the old one."""
+    clock = container_module._Clock(Fraction(0), 10)
+    times = {0: [], 1: []}
+    stretches = [(0, 0, 10), (1, 0, 10), (0, 25_000, 25_010), (1, 10, 15), (1, 25_005, 25_010)]
+    stretches += [(0, 100, 110), (1, 25_010, 25_013), (1, 103, 110)]
+    for index, start, stop in stretches:
+        for tick in range(start, stop):
+            packet = SimpleNamespace(stream=SimpleNamespace(index=index), time_base=Fraction(1, 25), duration=1)
+            packet.pts = packet.dts = tick
+            clock.correct(packet)
+            times[index].append(packet.pts)
+    assert times == {0: list(range(30)), 1: list(range(30))}
+
+
+@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.PermissionError, av.error.PatchWelcomeError])
+def test_packet_that_the_decoder_refuses_completes_no_frame(error: type[Exception]):
+    def decode():
+        raise error(1, "refused")
+
+    assert container_module.decoded(SimpleNamespace(decode=decode)) == []
+
+
+def test_lack_of_memory_is_no_damage():
+    def decode():
+        raise av.error.MemoryError(1, "no memory")
+
+    with pytest.raises(MemoryError):
+        container_module.decoded(SimpleNamespace(decode=decode))
 
 
 def test_recording_whose_clock_does_not_jump_is_left_alone(tmp_path: Path):
