@@ -1,8 +1,7 @@
-"""The explorer: what it shows is what the pipeline does, what it saves is what `dub` takes; and the widgets over it."""
+"""The explorer shows what the pipeline does and saves what `dub` takes; its failures are those of the evaluation."""
 
 import base64
 import json
-from itertools import groupby
 
 import cv2
 import numpy as np
@@ -11,13 +10,13 @@ import pytest
 from clips import HEIGHT, WIDTH, boxes, clip, read
 from PIL import ImageColor
 
-from lipsync_lab import audio, figures, source, video
+from lipsync_lab import audio, checkpoints, detection, evaluation, figures, source, video
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import DetectionError, LipsyncError, MediaError, ParameterError
-from lipsync_lab.explorer import FAILURES, Explorer, Session, canvas, missing_stretches
-from lipsync_lab.explorer import session as room
+from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas
+from lipsync_lab.explorer import session as session_module
 from lipsync_lab.explorer.frames import Frames
-from lipsync_lab.geometry import PROVENANCES, Box, FaceTrack
+from lipsync_lab.geometry import PROVENANCES, Box
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
 
@@ -130,10 +129,10 @@ def test_the_next_second_plays(home, tmp_path):
 
 def test_drawn_boxes_are_what_dub_takes(home, tmp_path):
     session = opened(home, generator="untrained")
-    session.change(gap="interpolate", smoothing="none")
+    session.change(gap="interpolate", smoothing="none", pads=(0, 0, 0, 0))
     assert session.draw_box(5, Box(30.4, 10.6, 80.2, 70.9)) == Box(30, 11, 80, 71)
     session.no_face(0)
-    assert session.track.provenance[[0, 4, 5, 6]].tolist() == ["missing", "interpolated", "recorded", "interpolated"]
+    assert session.track.provenance[[0, 4, 5, 6]].tolist() == ["missing", "interpolated", "manual", "interpolated"]
     saved = session.save(tmp_path / "mine.json")
 
     record = records.read(saved)
@@ -144,17 +143,84 @@ def test_drawn_boxes_are_what_dub_takes(home, tmp_path):
     np.testing.assert_array_equal(session.track.boxes, track.boxes)
     assert np.abs(session.view(5).output.astype(int) - frames[5]).max() <= 1
 
-    session.undo(5)
-    session.undo(0)
+    session.reset(5)
+    session.reset(0)
     session.change(gap="pass")
     assert np.flatnonzero(session.track.provenance == "missing").tolist() == list(MISSED)
+
+
+def test_boxes_given_by_hand_are_exact(home):
+    """Neither padded nor smoothed with their neighbours, whatever the settings are."""
+    session = opened(home)
+    session.change(pads=(3, 9, 4, 2), smoothing="centered", gap="interpolate")
+    box = Box(40, 20, 90, 60)
+    for frame in (2, 5):  # among detected frames, and in a dropout
+        session.draw_box(frame, box)
+        view = session.view(frame)
+        assert (view.box, view.provenance, view.edited) == (box, "manual", True)
+        np.testing.assert_array_equal(view.crop, cv2.resize(view.source[20:60, 40:90], (96, 96)))
+    assert not session.view(7).edited
+
+
+def test_between_two_key_boxes_the_frames_are_interpolated(home, tmp_path):
+    session = opened(home)
+    start, stop = Box(10, 10, 50, 50), Box(30, 18, 78, 66)
+    session.draw_box(3, start)
+    with pytest.raises(ParameterError, match="before and after"):
+        session.interpolate(5)
+    assert session.track.provenance[5] == "missing"
+    session.draw_box(7, stop)
+    before = session.track.boxes.copy()
+    assert session.interpolate(7) == [4, 5, 6]
+    assert session.track.provenance[3:8].tolist() == ["manual", *["interpolated"] * 3, "manual"]
+    expected = np.stack([np.interp([4, 5, 6], [3, 7], [a, b]) for a, b in zip(start, stop, strict=True)], axis=1)
+    np.testing.assert_array_equal(session.track.boxes[4:7], expected)
+    np.testing.assert_array_equal(session.track.boxes[[3, 7]], [tuple(start), tuple(stop)])
+
+    record = records.read(session.save(tmp_path / "mine.json"))
+    assert [tuple(record.candidates[n][0].box) for n in (4, 5, 6)] == [tuple(row) for row in expected]
+    assert json.loads((tmp_path / "mine.json").read_text())["manual"] == [3, 4, 5, 6, 7]
+
+    session.draw_box(7, Box(30, 18, 70, 58))  # the frames between follow a key box
+    assert session.view(5).box == Box(20, 14, 60, 54)
+    session.no_face(5)
+    assert session.track.provenance[4:7].tolist() == ["interpolated", "missing", "interpolated"]
+    for _ in range(3):
+        assert session.undo()
+    np.testing.assert_array_equal(session.track.boxes, before)
+    assert session.edits.boxes == {3: start, 7: stop}
+    for _ in range(2):
+        assert session.undo()
+    assert session.edits == Edits()
+    assert not session.undo()
+
+
+def test_edits_as_values():
+    shots = [0] * 10 + [1] * 10
+    box, other = Box(0, 0, 10, 10), Box(20, 0, 30, 10)
+    edits = Edits().with_box(2, box).with_box(8, other).with_box(12, box)
+    with pytest.raises(ParameterError, match="same shot"):
+        edits.with_interpolation(10, shots)
+    with pytest.raises(ParameterError, match="no frame lies between"):
+        edits.with_box(9, box).with_interpolation(9, shots)
+    for frame in (2, 4, 8):  # on the first key box, between the two, on the last
+        assert edits.with_interpolation(frame, shots).spans == {(2, 8)}
+    filled = edits.with_interpolation(5, shots)
+    assert filled.interpolated[5] == Box(10, 0, 20, 10)
+    assert len(filled) == 3 + 5
+    split = filled.with_box(5, Box(0, 0, 20, 20))
+    assert split.spans == {(2, 5), (5, 8)}
+    assert split.without(5).spans == frozenset()
+    assert filled.with_box(8, None).spans == frozenset()
+    assert filled.without(4).spans == frozenset()
+    assert filled.with_box(4, None).interpolated.keys() == {3, 5, 6, 7}
 
 
 def test_slips_of_the_mouse_and_boxes_over_the_edge(home):
     session = opened(home)
     assert session.draw_box(5, Box(40, 40, 44, 90)) is None
     assert session.draw_box(5, Box(-300, 0, -200, 90)) is None
-    assert session.edits == {}
+    assert session.edits == Edits()
     assert session.draw_box(5, Box(-20, -20, 50, 500)) == Box(0, 0, 50, HEIGHT)
     with pytest.raises(ParameterError, match="frames 0 to 13"):
         session.no_face(FRAMES)
@@ -178,8 +244,8 @@ def test_faces_are_looked_for_once_a_detector(home, tmp_path, monkeypatch):
     clip(tmp_path / "in.mp4", 3, sound=False)
     boxes(tmp_path / "found.json", [face(n) for n in range(3)])
     looked = []
-    find = room.find
-    monkeypatch.setattr(room, "find", lambda *a, **o: looked.append(str(o["detector"])) or find(*a, **o))
+    find = session_module.find
+    monkeypatch.setattr(session_module, "find", lambda *a, **o: looked.append(str(o["detector"])) or find(*a, **o))
     session = opened(tmp_path)
     session.change(threshold=0.3)
     session.change(detector="lbp", gap="hold")
@@ -213,43 +279,6 @@ def test_files_that_cannot_be_saved(home, name):
 # -- failures ----------------------------------------------------------------------------------------------------
 
 
-def a_track(seed):
-    rng = np.random.default_rng(seed)
-    frames = 60
-    missing = np.repeat(rng.random(frames // 3) < 0.4, 3)
-    scores = np.where(rng.random(frames) < 0.2, np.nan, rng.random(frames))
-    rows = np.where(missing[:, None], np.nan, [10.0, 10.0, 50.0, 50.0])
-    provenance = np.where(missing, "missing", "detected").astype("<U12")
-    return FaceTrack(rows, scores, provenance, np.sort(rng.integers(0, 4, frames)), np.full((frames, 4), np.nan))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_stretches_by_brute_force(seed):
-    track = a_track(seed)
-    table = missing_stretches(track)
-    expected = []
-    for (kind, _), run in groupby(range(len(track)), lambda n: (track.provenance[n], track.shots[n])):
-        numbers = list(run)
-        if kind == "missing":
-            expected.append((numbers[0], numbers[-1]))
-    assert list(zip(table["first"], table["last"], strict=True)) == expected
-    assert tuple(table.columns) == FAILURES
-    for row in table.itertuples():
-        scores = track.scores[row.first : row.last + 1]
-        worst = track.scores[row.worst]
-        assert np.isnan(worst) if np.isnan(scores).any() else worst == scores.min()
-        assert row.severity == pytest.approx((row.last - row.first + 1) / 60)
-    walked, frame = [], -1
-    session = Session.__new__(Session)  # only its walk over the failures is wanted
-    session._failures, session.track = None, track
-    for _ in table.itertuples():
-        frame = session.next_failure(frame)
-        walked.append(frame)
-    assert walked == sorted(table["worst"])
-    assert session.next_failure(frame) == walked[0]
-    assert session.next_failure(walked[0], back=True) == walked[-1]
-
-
 def test_failures_shrink_as_boxes_are_drawn(home):
     session = opened(home)
     assert session.failures()[["first", "last"]].to_numpy().tolist() == [[4, 6], [10, 10]]
@@ -258,6 +287,69 @@ def test_failures_shrink_as_boxes_are_drawn(home):
     for number in (4, 5, 6):
         session.draw_box(number, Box(*face(number)))
     assert session.next_failure(0) is None
+
+
+def test_failures_are_the_evaluations_computed_once(home, monkeypatch):
+    calls = []
+    run, examined = Pipeline.run, evaluation._examined
+    monkeypatch.setattr(evaluation, "_examined", lambda *a, **o: calls.append("evaluate") or examined(*a, **o))
+    monkeypatch.setattr(Pipeline, "run", lambda *a, **o: calls.append("dub") or run(*a, **o))
+
+    session, said = opened(home, generator="untrained", cache=home / "evaluated"), []
+    assert set(session.failures()["measure"]) == {"missed"}  # known without any evaluation
+    assert session.needs_evaluation
+    session.evaluate(lambda stage, done, total: said.append(stage))
+    assert calls == ["dub", "evaluate"]
+    assert "draw" in said
+    assert len(set(said)) > 2
+    pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")
+    expected = evaluation.evaluate(pipeline.run(home / "in.mp4", home / "in.mp4", home / "beside")).failures
+    pd.testing.assert_frame_equal(session.failures(), expected)
+    assert len(set(expected["kind"])) > 2
+    assert session.worst_failure() == expected["worst"].iloc[0]
+
+    calls.clear()
+    again = opened(home, generator="untrained", cache=home / "evaluated")
+    again.evaluate()
+    assert calls == []
+    pd.testing.assert_frame_equal(again.failures(), expected)
+
+    again.draw_box(5, Box(*face(5)))
+    assert again.stale
+    pd.testing.assert_frame_equal(again.failures(), expected)
+    again.evaluate()
+    assert calls == ["dub", "evaluate"]
+    assert not again.stale
+    frames = again.evaluation.frames["missed"]
+    assert frames[frames == 1].index.tolist() == [4, 6, 10]
+    again.undo()
+    again.evaluate()
+    assert calls == ["dub", "evaluate"]
+    pd.testing.assert_frame_equal(again.failures(), expected)
+
+
+def test_a_run_is_evaluated_itself_until_it_is_changed(home, tmp_path):
+    pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")
+    run = pipeline.run(home / "in.mp4", home / "in.mp4", tmp_path / "run")
+    expected = evaluation.evaluate(run).failures
+    session = Session(run.folder, device="cpu", cache=tmp_path / "cache")
+    session.evaluate()
+    pd.testing.assert_frame_equal(session.failures(), expected)
+    assert not (tmp_path / "cache" / "runs").exists()
+    session.change(gap="hold")
+    session.evaluate()
+    assert len(list((tmp_path / "cache" / "runs").iterdir())) == 1
+    assert len(session.failures()) != len(expected)
+
+
+def test_without_a_voice_nothing_is_evaluated(home, tmp_path):
+    clip(tmp_path / "in.mp4", FRAMES, sound=False)
+    boxes(tmp_path / "found.json", [face(n) for n in range(FRAMES)])
+    with pytest.raises(ParameterError, match="give a voice"):
+        opened(tmp_path).evaluate()
+    explorer = Explorer(tmp_path / "in.mp4", detector=tmp_path / "found.json", generator="identity", device="cpu")
+    assert "not evaluated" in explorer.failing.value
+    assert explorer.frame == 0
 
 
 def test_a_table_of_failures_that_is_given(home):
@@ -281,7 +373,7 @@ def test_a_run_is_opened_as_it_was_made(home, tmp_path):
     session, ledger = Session(run.folder, device="cpu"), run.ledger()
     assert session.settings == settings
     assert session.weights.name == "untrained"
-    assert session.edits == {}
+    assert session.edits == Edits()
     assert session.track.provenance.tolist() == ledger["provenance"].tolist()
     np.testing.assert_array_equal(session.track.boxes, ledger[["x1", "y1", "x2", "y2"]].to_numpy())
     assert np.abs(session.view(5).output.astype(int) - read(run.output)[5]).max() <= 1
@@ -289,7 +381,7 @@ def test_a_run_is_opened_as_it_was_made(home, tmp_path):
     content = json.loads(run.detections.read_text())
     content["boxes"][5], content["boxes"][0] = [30, 10, 80, 70], None
     run.detections.write_text(json.dumps(content))
-    assert Session(run.folder, device="cpu").edits == {0: None, 5: Box(30, 10, 80, 70)}
+    assert Session(run.folder, device="cpu").edits.boxes == {0: None, 5: Box(30, 10, 80, 70)}
 
     clip(tmp_path / "in.mp4", FRAMES + 1)
     with pytest.raises(MediaError, match="no longer the clip"):
@@ -365,19 +457,19 @@ def test_the_timeline_is_the_track(home):
     marked = canvas.strip(session.track, session.failures(), 3)
     assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(canvas.CURSOR_COLOUR)
     words = {kind for kind, _ in canvas.legend(session.track, session.failures())}
-    assert words == {*session.track.provenance, "failure (lower row)", "this frame"}
+    assert words == {*session.track.provenance, "failure (lower row)", "current frame"}
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
 
 
 def test_small_pictures_say_which_weights_drew(home):
     session = opened(home, generator="untrained")
     drawn, missed = (canvas.tiles(session.view(n), session.weights.name) for n in (2, 5))
-    assert any("mouth, by untrained" in words for words in drawn)
+    assert any("generated by untrained" in words for words in drawn)
     assert any("× 8" in words for words in drawn)
     assert all(tile.shape == (canvas.TILE, canvas.TILE, 3) for tile in (*drawn.values(), *missed.values()))
-    mouth = next(tile for words, tile in drawn.items() if words.startswith("mouth"))
+    mouth = next(tile for words, tile in drawn.items() if words.startswith("generated"))
     assert mouth.std() > 20
-    assert next(tile for words, tile in missed.items() if words.startswith("mouth")).std() < 20
+    assert next(tile for words, tile in missed.items() if words.startswith("generated")).std() < 20
 
 
 # -- widgets -----------------------------------------------------------------------------------------------------
@@ -413,8 +505,11 @@ def key(explorer, name, shift=False):
 
 
 def test_keys_and_timeline_walk_the_clip(explorer):
-    assert explorer.frame == 4
-    walk = [("ArrowRight", 5), ("ArrowLeft", 4), ("n", 10), ("n", 4), ("p", 10), ("Home", 0), ("ArrowLeft", 0)]
+    assert explorer.frame == 5  # the middle of the longer dropout
+    bad = sorted(set(explorer.session.failures()["worst"]))
+    assert {5, 10} <= set(bad)
+    walk = [("ArrowRight", 6), ("ArrowLeft", 5), *(("n", frame) for frame in [*bad[bad.index(5) + 1 :], bad[0]])]
+    walk += [("p", bad[-1]), ("Home", 0), ("ArrowLeft", 0)]
     for name, frame in [*walk, ("End", FRAMES - 1), ("ArrowRight", FRAMES - 1), ("q", FRAMES - 1)]:
         key(explorer, name)
         assert explorer.frame == frame
@@ -423,36 +518,95 @@ def test_keys_and_timeline_walk_the_clip(explorer):
     assert explorer.frame == FRAMES - 11
     sent(explorer.timeline, "mouse_down", x=canvas.STRIP[0] * 10.5 / FRAMES, y=3)
     assert explorer.frame == 10
-    assert "no face in frame 10" in explorer.facts.value
+    assert "no candidate was accepted" in explorer.facts.value
 
 
-def test_a_box_is_drawn_moved_taken_back_and_saved(explorer, tmp_path):
+def test_a_box_is_drawn_moved_undone_and_saved(explorer, tmp_path):
     drag(explorer, 70, 70, 30, 10)  # from the lower right
-    assert explorer.session.edits == {4: Box(30, 10, 70, 70)}
-    assert "edited by hand" in explorer.facts.value
+    assert explorer.session.edits.boxes == {5: Box(30, 10, 70, 70)}
+    assert "manual, edited" in explorer.facts.value
     drag(explorer, 50, 40, 55, 38)  # pressed inside: moved
-    assert explorer.session.edits == {4: Box(35, 8, 75, 68)}
+    assert explorer.session.edits.boxes == {5: Box(35, 8, 75, 68)}
     drag(explorer, 5, 5, 6, 6)  # a click
-    assert explorer.session.edits == {4: Box(35, 8, 75, 68)}
+    assert explorer.session.edits.boxes == {5: Box(35, 8, 75, 68)}
     explorer.save_button.click()
     assert "mine.json: saved, 1 frame edited" in explorer.status.value
-    assert records.read(tmp_path / "mine.json").candidates[4][0].box == Box(35, 8, 75, 68)
+    assert records.read(tmp_path / "mine.json").candidates[5][0].box == Box(35, 8, 75, 68)
     key(explorer, "u")
-    assert explorer.session.edits == {}
+    assert explorer.session.edits.boxes == {5: Box(30, 10, 70, 70)}
     explorer.no_face.click()
-    assert explorer.session.edits == {4: None}
+    assert explorer.session.edits.boxes == {5: None}
+    explorer.reset.click()
+    assert explorer.session.edits == Edits()
+    explorer.undo.click()
+    assert explorer.session.edits.boxes == {5: None}
+
+
+def test_two_key_boxes_are_interpolated_in_the_widget(explorer):
+    key(explorer, "Home")
+    drag(explorer, 20, 10, 60, 50)
+    explorer.interpolate.click()
+    assert "before and after" in explorer.status.value
+    for _ in range(4):
+        key(explorer, "ArrowRight")
+    drag(explorer, 100, 80, 30, 15)  # outside the interpolated boxes that there are not yet: a new box
+    explorer.interpolate.click()
+    assert "frames 1 to 3 interpolated" in explorer.status.value
+    key(explorer, "ArrowLeft")
+    assert ": interpolated, edited" in explorer.facts.value
+    assert explorer.session.view(2).box == Box(25, 12, 80, 65)
+    key(explorer, "u")
+    assert explorer.session.edits.spans == frozenset()
+    key(explorer, "i")
+    assert explorer.session.edits.spans == {(0, 4)}
+
+
+def test_the_list_of_failures_is_the_evaluations_and_leads_to_them(explorer):
+    table = explorer.session.failures()
+    assert len(explorer.failures.options) == len(table) > 1
+    assert f"<b>{len(table)} failures</b>, worst first" in explorer.failing.value
+    assert explorer.frame == table["worst"].iloc[0]
+    assert explorer.failures.value == 0
+    explorer.failures.value = 1
+    assert explorer.frame == table["worst"].iloc[1]
+    assert str(table["evidence"].iloc[1]) in explorer.facts.value
+    assert explorer.evaluate.disabled
+    drag(explorer, 20, 10, 60, 50)
+    assert "stale" in explorer.failing.value
+    explorer.undo.click()
+    assert "stale" not in explorer.failing.value
+    explorer.settings.controls["gap"].value = "hold"
+    assert "stale" in explorer.failing.value
+    explorer.evaluate.click()
+    assert "stale" not in explorer.failing.value
+    assert explorer.evaluate.disabled
+
+
+def test_the_menu_has_every_detector_whose_weights_are_here(explorer):
+    known = {model.name for model in checkpoints.MODELS.values() if model.kind == "detector"} | set(detection.NAMES)
+    usable = set()
+    for name in known:
+        try:
+            detection.load(name)
+        except LipsyncError:
+            continue
+        usable.add(name)
+    assert detection.default() in usable
+    assert usable <= set(explorer.settings.detector.options)
+    assert set(explorer.settings.detector.options) - usable <= {str(explorer.session.detector)}
+    assert explorer.settings.detector.value in explorer.settings.detector.options
 
 
 def test_settings_are_seen_at_once_and_errors_said(explorer):
     before = explorer.captions[0].value, bytes(explorer.tiles[0].value)
-    explorer.gap.value = "hold"
+    explorer.settings.controls["gap"].value = "hold"
     assert "held" in explorer.facts.value
     assert (explorer.captions[0].value, bytes(explorer.tiles[0].value)) != before
-    explorer.pads[1].value = 20
+    explorer.settings.pads[1].value = 20
     assert explorer.session.settings.pads == (0, 20, 0, 0)
-    explorer.detector.value = "nobody.json"
+    explorer.settings.detector.value = "nobody.json"
     assert "nobody.json" in explorer.status.value
-    assert explorer.detector.value == str(explorer.session.detector)
+    assert explorer.settings.detector.value == str(explorer.session.detector)
     explorer.path.value = "mine.txt"
     explorer.save_button.click()
     assert "JSON" in explorer.status.value
@@ -460,7 +614,7 @@ def test_settings_are_seen_at_once_and_errors_said(explorer):
 
 def test_another_clip_is_opened(explorer, tmp_path):
     clip(tmp_path / "short.mp4", 3, sound=False)
-    explorer.detector.value = "lbp"
+    explorer.settings.detector.value = "lbp"
     explorer.clip.value = str(tmp_path / "short.mp4")
     explorer.open_button.click()
     assert len(explorer.session) == 3

@@ -1,4 +1,4 @@
-"""The explorer as a person meets it: JupyterLab in a real browser, without a display and without a network."""
+"""The explorer in JupyterLab in a real browser, without a display and without a network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from lipsync_lab import cli, reporting, runs, samples
 from lipsync_lab.detection import record as records
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Kept for a person to look at; reports/ is ignored by git.
+#: Kept for inspection; reports/ is ignored by git.
 SCREENSHOT = ROOT / "reports" / "explorer.png"
 CLIP = "drawn_hello"
-#: Frames of the made-up record on which the detector missed.
+#: Frames without a box in the record that stands in for a detector.
 MISSED = range(40, 52)
 FACE = [100, 100, 290, 300]
 #: Milliseconds for one step: on an idle machine none takes five seconds, on a busy one a page may take a minute.
@@ -38,7 +38,7 @@ KERNEL_IS_READY = """() => {
 
 
 def chromium() -> str:
-    """A browser of this system's own: Playwright's is never fetched."""
+    """Path of the system's browser; Playwright's own is never downloaded."""
     found = os.environ.get("LIPSYNC_LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not found:
         missing = "no chromium on the path (Debian: apt-get install chromium; or set LIPSYNC_LAB_CHROMIUM)"
@@ -50,7 +50,7 @@ def chromium() -> str:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Address and folder of a JupyterLab that knows nothing but a copy of the notebook."""
+    """Address and folder of a JupyterLab with nothing but a copy of the notebook."""
     frames = samples.get(CLIP).frames
     home = tmp_path / "home"
     home.mkdir()
@@ -109,7 +109,7 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
 
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=executable)
-        page = browser.new_page(viewport={"width": 1400, "height": 1700})
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         page.goto(f"{address}/doc/tree/explorer.ipynb")
@@ -125,22 +125,31 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         def shown(frame: int, words: str = "") -> None:
             expect(facts).to_contain_text(re.compile(rf"frame {frame} .*{words}"))
 
-        # it opens on the first failure, and says which weights draw
-        shown(MISSED[0], "missing")
+        # it opens with the failures of all kinds, worst first, and names the weights
+        failures = instrument.get_by_role("listbox")
+        listed = failures.locator("option").all_inner_texts()
+        assert len({re.sub(r"^[\d.]+|,.*", "", line) for line in listed}) > 3
+        expect(instrument.get_by_text(f"{len(listed)} failures")).to_be_visible()
         expect(instrument.get_by_text("this project's own small model").first).to_be_visible()
+        SCREENSHOT.parent.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOT)
+        [missed] = [line for line in listed if line.endswith(f"frames {MISSED[0]} to {MISSED[-1]}")]
+        failures.select_option(label=missed)
+        worst = MISSED[len(MISSED) // 2]
+        shown(worst, "missing")
 
         # the slider, then the keys, then the timeline
         instrument.locator(".noUi-handle").first.focus()
         page.keyboard.press("ArrowRight")
-        shown(MISSED[1], "missing")
+        shown(worst + 1, "missing")
         stage.click(position={"x": 30, "y": 30})
         page.keyboard.press("Home")
         shown(0, "recorded")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Shift+ArrowRight")
         shown(11)
-        page.keyboard.press("n")
-        shown(MISSED[0])
+        page.keyboard.press("p")
+        expect(facts).not_to_contain_text("frame 11 ")
         place = timeline.bounding_box()
         page.mouse.click(place["x"] + place["width"] * (45.5 / samples.get(CLIP).frames), place["y"] + 10)
         shown(45, "missing")
@@ -154,37 +163,52 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         page.mouse.move(place["x"] + 200 * scale, place["y"] + 200 * scale, steps=4)
         page.mouse.move(place["x"] + x2 * scale, place["y"] + y2 * scale, steps=4)
         page.mouse.up()
-        shown(45, "recorded, edited by hand")
+        shown(45, "manual, edited")
 
-        # a setting, seen at once on the frames about it
-        instrument.get_by_label("gaps").select_option("interpolate")
+        # a setting, applied at once to the frames around it
+        instrument.get_by_label("dropouts").select_option("interpolate")
         page.keyboard.press("Tab")
         stage.focus()
         page.keyboard.press("ArrowRight")
         shown(46, "interpolated")
         page.keyboard.press("ArrowLeft")
-        shown(45, "recorded, edited by hand")
+        shown(45, "manual, edited")
+
+        # two drawn boxes, and the frames between them
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        shown(48)
+        page.mouse.move(place["x"] + 130 * scale, place["y"] + 105 * scale)
+        page.mouse.down()
+        page.mouse.move(place["x"] + 300 * scale, place["y"] + 290 * scale, steps=4)
+        page.mouse.up()
+        shown(48, "manual, edited")
+        instrument.get_by_role("button", name="Interpolate").click()
+        expect(instrument.get_by_text("frames 46 to 47 interpolated")).to_be_visible()
+        expect(instrument.get_by_text("stale")).to_be_visible()
+        stage.focus()
+        page.keyboard.press("ArrowLeft")
+        shown(47, "interpolated, edited")
 
         instrument.get_by_role("button", name="Save boxes").click()
-        expect(instrument.get_by_text("detections.json: saved, 1 frame edited")).to_be_visible()
-        instrument.get_by_role("button", name="Play next second").click()
+        expect(instrument.get_by_text("detections.json: saved, 4 frames edited")).to_be_visible()
+        instrument.get_by_role("button", name="Play one second").click()
         instrument.locator("video").wait_for()
-        SCREENSHOT.parent.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOT)
         assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
         playing = "video => video.readyState > 0 || new Promise(done => { video.onloadeddata = () => done(true) })"
         assert instrument.locator("video").evaluate(playing)
         browser.close()
 
+    given = (45, 46, 47, 48)
     saved = records.read(home / "detections.json")
-    assert [n for n, row in enumerate(saved.candidates) if not row] == [n for n in MISSED if n != 45]
+    assert [n for n, row in enumerate(saved.candidates) if not row] == [n for n in MISSED if n not in given]
     assert list(saved.candidates[45][0].box) == pytest.approx([x1, y1, x2, y2], abs=1.5)
 
     face = str(samples.path(CLIP))
-    given = ["--checkpoint_path", "identity", "--detector", str(home / "detections.json"), "--quiet"]
+    options = ["--checkpoint_path", "identity", "--detector", str(home / "detections.json"), "--quiet"]
     outfile = tmp_path / "dubbed.mp4"
-    assert cli.main(["dub", "--face", face, "--audio", face, "--outfile", str(outfile), *given]) == 0
+    assert cli.main(["dub", "--face", face, "--audio", face, "--outfile", str(outfile), *options]) == 0
     ledger = runs.Run(tmp_path / "dubbed").ledger()
-    assert ledger["provenance"][45] == "recorded"
-    assert ledger["frame"][ledger["provenance"] == "missing"].tolist() == [n for n in MISSED if n != 45]
+    assert set(ledger["provenance"][list(given)]) <= {"recorded", "manual", "interpolated"}
+    assert ledger["frame"][ledger["provenance"] == "missing"].tolist() == [n for n in MISSED if n not in given]
     assert SCREENSHOT.stat().st_size > 50_000

@@ -1,11 +1,13 @@
-"""The instrument: one clip, frame by frame, with every setting at hand and a mouse to draw the boxes that are missing.
+"""The explorer: one clip, frame by frame, with every setting, its failures, and boxes that can be drawn by mouse.
 
-`session` knows what is shown and what was changed (`opening`, `frames` and `missing` serve it), `canvas` draws it as
-arrays, and `widget` is a thin layer of widgets over both.
+`session` holds the state and computes every frame, with the help of `edits`, `failures`, `frames` and `opening`;
+`canvas` renders it as images, and `widget` (with `settings`) is a thin layer of Jupyter widgets over both.
 """
 
-from lipsync_lab.explorer.missing import FAILURES, missing_stretches
-from lipsync_lab.explorer.session import FrameView, Session
+from lipsync_lab.explorer.edits import Edits
+from lipsync_lab.explorer.failures import FAILURES
+from lipsync_lab.explorer.frames import FrameView
+from lipsync_lab.explorer.session import Session
 from lipsync_lab.explorer.widget import Explorer
 
-__all__ = ["FAILURES", "Explorer", "FrameView", "Session", "missing_stretches"]
+__all__ = ["FAILURES", "Edits", "Explorer", "FrameView", "Session"]

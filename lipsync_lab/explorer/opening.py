@@ -1,4 +1,4 @@
-"""From a name to what a session works on: a clip or a run's folder, every candidate of a file of boxes, a voice."""
+"""What a session works on: a clip or the folder of a run, its candidates, and the track with a person's edits."""
 
 from __future__ import annotations
 
@@ -9,22 +9,41 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import files, runs, samples, tracking
+from lipsync_lab import checkpoints, detection, files, runs, samples, tracking
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection import record as records
-from lipsync_lab.errors import MediaError
-from lipsync_lab.geometry import Box
+from lipsync_lab.errors import DetectionError, MediaError
+from lipsync_lab.explorer.edits import Edits
+from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.settings import Settings
 
 
 def located(name: str | Path) -> Path:
-    """A path where something is there, else the file of the sample of that name."""
+    """The path if it exists, otherwise the file of the sample of that name."""
     return samples.path(str(name)) if str(name) in samples.SAMPLES and not Path(name).exists() else Path(name)
+
+
+def detectors() -> list[str]:
+    """Names of the detectors that can be used here, the default first: those whose weights are on this machine."""
+    trained = [model.name for model in checkpoints.MODELS.values() if model.kind == "detector"]
+    names = dict.fromkeys((detection.default(), *trained, *detection.NAMES))
+    return [name for name in names if _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    if name in checkpoints.MODELS:
+        path = checkpoints.MODELS[name].path
+        return path is None or path.is_file()
+    try:  # a cascade, which takes milliseconds to load
+        detection.load(name)
+    except DetectionError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """What a run's folder says: its inputs, what its detector found, and boxes in it that a person changed since."""
+    """Inputs and detections of a run, and boxes in its `detections.json` that a person has changed since."""
 
     clip: Path
     voice: Path
@@ -36,12 +55,12 @@ class RunContent:
 
 
 def run_content(folder: Path) -> RunContent:
-    """Read a run's folder, and look at whether the clip still is what it was.
+    """Read the folder of a run, and check that its clip is unchanged.
 
     Raises
     ------
     MediaError
-        It is no run's folder, or the clip is gone or is another one.
+        It is not the folder of a run, or the clip is gone or has changed.
     """
     run = runs.Run(folder)
     if not (folder / "run.json").is_file():
@@ -67,7 +86,7 @@ def run_content(folder: Path) -> RunContent:
 
 
 def read_whole(path: str | Path) -> tuple[records.Record, list[Box | None]]:
-    """Every candidate of a `detections.json` that has them, and apart from them the boxes that were chosen."""
+    """Every candidate in a `detections.json`, and separately the box that was selected in each frame."""
     records.read(path)  # says what is wrong with it
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     boxes = [None if corners is None else Box(*corners[:4]) for corners in content.pop("boxes")]
@@ -78,7 +97,7 @@ def read_whole(path: str | Path) -> tuple[records.Record, list[Box | None]]:
 
 
 def chosen(record: records.Record, settings: Settings) -> list[Detection | None]:
-    """The face of each frame, as the pipeline chooses it."""
+    """The face of each frame, as the pipeline selects it."""
     return tracking.choose(
         record.candidates,
         shots(record),
@@ -92,3 +111,32 @@ def chosen(record: records.Record, settings: Settings) -> list[Detection | None]
 def shots(record: records.Record) -> np.ndarray:
     """Number of each frame's shot, int64 (frames,)."""
     return tracking.shot_numbers(record.shots or (0,), len(record))
+
+
+def tracked(
+    record: records.Record, used: int, kind: str, settings: Settings, edits: Edits, fps: float
+) -> tuple[list[Detection | None], FaceTrack]:
+    """Faces of all frames, and the track of the frames that are used, as the pipeline makes them, with the edits."""
+    part = record.first(used)
+    faces = chosen(part, settings) + chosen(record, settings)[used:]
+    given = {**edits.interpolated, **edits.boxes}
+    for frame, box in given.items():
+        faces[frame] = None if box is None else Detection(box, 1.0)
+    track = tracking.track(
+        part.candidates,
+        faces[:used],
+        shots(part),
+        record.size,
+        gap=settings.gap,
+        longest_gap=settings.longest_gap,
+        smoothing=settings.smoothing,
+        pads=settings.pads,
+        provenance=kind,
+        fps=fps,
+    )
+    boxes, provenance = track.boxes.copy(), track.provenance.copy()
+    for frame, box in given.items():
+        if frame < used and box is not None:
+            boxes[frame] = tuple(box)
+            provenance[frame] = "manual" if frame in edits.boxes else "interpolated"
+    return faces, replace(track, boxes=boxes, provenance=provenance)

@@ -1,102 +1,76 @@
-"""What is looked at, what was changed, and what follows from it: all of the explorer that needs no widget."""
+"""The state of the explorer and everything that follows from it, without any widget."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, compositing, drawings, files, generation, samples, source, tracking, video
-from lipsync_lab.detection import Detection, default
+from lipsync_lab import (
+    audio,
+    checkpoints,
+    compositing,
+    drawings,
+    evaluation,
+    files,
+    generation,
+    runs,
+    samples,
+    source,
+    video,
+)
+from lipsync_lab.detection import default
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.explorer import missing
-from lipsync_lab.explorer.frames import Frames
-from lipsync_lab.explorer.opening import chosen, located, read_whole, run_content, shots
-from lipsync_lab.geometry import Box, FaceTrack
-from lipsync_lab.pipeline import Progress, _starts, find
+from lipsync_lab.explorer.edits import Edits
+from lipsync_lab.explorer.failures import check, missed_detections
+from lipsync_lab.explorer.frames import AMPLIFY, Frames, FrameView, side_by_side
+from lipsync_lab.explorer.opening import located, read_whole, run_content, tracked
+from lipsync_lab.geometry import Box
+from lipsync_lab.pipeline import Pipeline, Progress, _starts, find
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas
 
-#: The difference is shown this many times as strong.
-AMPLIFY = 8
-#: Settings that may change while a clip is open; all others decide what the frames are, or what a file is.
+#: Settings that can change while a clip is open; the others decide what the frames are, or how files are written.
 TUNABLE = ("threshold", "choose", "gap", "longest_gap", "smoothing", "pads", "mel_lead", "feather", "mouths")
-#: A box drawn by hand has sides of this many pixels at least: less is a slip of the mouse.
+#: Shortest side, in pixels, of a box drawn by hand; a smaller one is taken for a slip of the mouse.
 LEAST_SIDE = 8
 
 
-@dataclass(frozen=True)
-class FrameView:
-    """All that there is to see of one frame; pictures are uint8 RGB.
-
-    Attributes
-    ----------
-    frame : int
-    source : ndarray, (H, W, 3)
-    candidates : list of Detection
-        What the detector proposed, best first, refused ones too.
-    face : Detection or None
-        What was chosen of it, or was drawn by hand; None where there is no face.
-    box : Box or None
-        Padded and smoothed, in whole pixels: what is cut out.
-    provenance : str
-        One of `geometry.PROVENANCES`; "recorded" also where it was drawn by hand.
-    by_hand : bool
-        Whether a person said where the face is, or that there is none.
-    crop, mouth : ndarray, (96, 96, 3), or None
-        What the generator is given and what it gives back; no mouth where `note` says why.
-    output : ndarray, (H, W, 3)
-    difference : ndarray, (H, W, 3)
-        Between source and output, `AMPLIFY` times as strong, clipped at 255.
-    note : str
-        Why no mouth was drawn, or nothing.
-    """
-
-    frame: int
-    source: np.ndarray
-    candidates: list[Detection]
-    face: Detection | None
-    box: Box | None
-    provenance: str
-    by_hand: bool
-    crop: np.ndarray | None
-    mouth: np.ndarray | None
-    output: np.ndarray
-    difference: np.ndarray
-    note: str
-
-
 class Session:
-    """A clip under the instrument.
+    """One open clip: its detections, settings, edits, track, failures, and any frame of its output.
 
-    The whole clip is searched for faces once a detector, and what was found is kept; everything after that is done
-    again for the frames that are shown. Those are the frames that `dub` uses: none after the end of the voice, unless
-    the tail is kept; where the voice is longer than the clip, frames as the first pass through the clip has them.
+    Detection runs once for the whole clip and is kept. Everything after it is computed again for the frames that are
+    shown. The frames are those that `dub` uses: none after the end of the voice, unless the tail is kept; where the
+    voice is longer than the clip, the frames of the first pass through the clip.
 
     Parameters
     ----------
     clip : str or path
         A sample's name, a clip, a still picture, or the folder of a run.
     voice : str or path, optional
-        A sample's name or any file with sound; None for the clip's own. Without any, no mouths are drawn.
+        A sample's name or any file with sound; None for the clip's own. Without any, no mouths are generated.
     generator : str, path or checkpoints.Weights, optional
         None for the default of `checkpoints.DEFAULTS`, or the run's.
     detector : str or path, optional
-        See `detection.load`. None for the default, or in a run's folder for what the run found.
+        See `detection.load`. None for the default, or in a run's folder for the run's own detections.
     settings : Settings, optional
         None for the defaults, or the run's.
     failures : DataFrame, optional
-        With the columns `missing.FAILURES`. Without it, failures are the stretches of frames without a face.
+        With the columns `FAILURES`, worst first, to show instead of an evaluation's.
     device : str, optional
         As for `pipeline.Pipeline`.
     cache : path, optional
-        Folder for detections; None for the one that the command line uses.
+        Folder in which ``detections`` and evaluated ``runs`` are kept; None for the user's cache (`samples.cache`).
+        It may be emptied at any time.
     progress : callable, optional
         See `pipeline.Progress`.
 
@@ -115,8 +89,10 @@ class Session:
         The face of every frame of the clip, by the detector or by hand.
     track : FaceTrack
         Of the frames that are shown.
-    edits : dict of int to Box or None
-        Boxes drawn by hand; None where somebody said that there is no face.
+    edits : Edits
+        Boxes given by hand, and interpolated spans.
+    evaluation : evaluation.Evaluation or None
+        Of the last `evaluate`.
     """
 
     def __init__(
@@ -133,13 +109,16 @@ class Session:
         progress: Progress | None = None,
     ):
         self.path = located(clip)
-        self.edits: dict[int, Box | None] = {}
+        self.edits = Edits()
+        self._undone: list[Edits] = []
+        self._run: Path | None = None
         self._found: dict[str, tuple[records.Record, str]] = {}
         if self.path.is_dir():
-            run = run_content(self.path)
+            run, own = run_content(self.path), not (settings or voice or generator or detector)
             settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator
             if detector is None:
-                detector, self.edits = self.path / "detections.json", run.edits
+                detector, self.edits = self.path / "detections.json", Edits(run.edits)
+                self._run = self.path if own and not run.edits else None
                 self._found[str(detector)] = run.record, run.provenance
             self.path = run.clip
         self.settings = settings or Settings()
@@ -154,39 +133,37 @@ class Session:
         self.weights = named if loaded else checkpoints.load(named, "generator", device)
         if self.settings.mel_lead is None:
             self.settings = replace(self.settings, mel_lead=self.weights.mel_lead)
-        self.wave = self.mel = None
+        self.voice = self.wave = self.mel = None
         if voice is not None or video.probe(self.path).has_sound:
-            self.wave = audio.load(self.path if voice is None else located(voice))
+            self.voice = self.path if voice is None else located(voice)
+            self.wave = audio.load(self.voice)
             self.mel = audio.melspectrogram(self.wave)
-        self._cache = samples.cache() / "detections" if cache is None else Path(cache)
+        self._cache = samples.cache() if cache is None else Path(cache)
         self.change(detector=detector or default(), progress=progress)
         self._frames = Frames(self.source.read, self.record.size)
+        self.evaluation: evaluation.Evaluation | None = None
+        self._evaluated = self._opened = self._state()
         self._failures = failures
         if failures is not None:
-            missing.check(failures, len(self))
+            check(failures, len(self))
 
     def __len__(self) -> int:
         return len(self.track)
 
     @property
     def models(self) -> str:
-        """One sentence on what draws and what detects, to stand beside every picture."""
+        """Names the generator and the detector, to be shown beside every picture."""
         found = self.record.detector or {}
         return f"generator {self.weights.provenance}; detector {found.get('name') or Path(self.detector).name}"
 
-    @property
-    def seconds(self) -> float:
-        """Of the clip."""
-        return len(self) / float(self.source.fps)
-
     def change(self, *, detector: str | Path | None = None, progress: Progress | None = None, **values: Any) -> None:
-        """Other settings, or another detector; all or, after an error, nothing of it.
+        """Change settings or the detector; after an error nothing is changed.
 
         Parameters
         ----------
         detector : str or path, optional
         progress : callable, optional
-            Told of the search, which only a detector that was not used before needs.
+            Called during detection, which runs only for a detector that was not used before.
         values
             Of `TUNABLE`.
 
@@ -195,20 +172,26 @@ class Session:
         LipsyncError
             A setting that cannot be changed or makes no sense, or a detector that cannot be used.
         """
-        if strangers := sorted(set(values) - set(TUNABLE)):
-            raise ParameterError(f"{', '.join(strangers)}: cannot change while a clip is open, open it anew with it")
+        if unknown := sorted(set(values) - set(TUNABLE)):
+            raise ParameterError(
+                f"{', '.join(unknown)}: cannot change while a clip is open; open the clip again with it"
+            )
         settings = Settings.of({**self.settings.as_dict(), **values})
         detector = detector or self.detector
-        record, kind = self._search(detector, settings, progress)
+        record, kind = self._detections(detector, settings, progress)
+        self._apply(detector, record, kind, settings, self.edits)
+
+    def _apply(self, detector: str | Path, record: records.Record, kind: str, settings: Settings, edits: Edits) -> None:
         # an error in here leaves everything as it was
         starts = [] if self.mel is None else _starts(self.mel, len(self.wave), self.source.fps, settings)
         used = len(record) if self.mel is None or settings.keep_tail else min(len(starts), len(record))
-        tracked = _track(record, used, kind, settings, self.edits, float(self.source.fps))
+        tracks = tracked(record, used, kind, settings, edits, float(self.source.fps))
         self.settings, self.detector, self.record, self._starts = settings, detector, record, starts
-        self.chosen, self.track = tracked
+        self.edits = edits
+        self.chosen, self.track = tracks
         self._rhythm: list[int] | None = None
 
-    def _search(
+    def _detections(
         self, detector: str | Path, settings: Settings, progress: Progress | None
     ) -> tuple[records.Record, str]:
         if str(detector) not in self._found:
@@ -220,7 +203,7 @@ class Session:
                     detector=detector,
                     settings=settings,
                     device=self.device,
-                    cache=self._cache,
+                    cache=self._cache / "detections",
                     progress=progress,
                 )
                 kind = "recorded" if Path(detector).suffix.lower() == ".json" else "detected"
@@ -228,7 +211,7 @@ class Session:
         return self._found[str(detector)]
 
     def draw_box(self, frame: int, box: Box) -> Box | None:
-        """Put a box on a frame by hand, in place of what was found there.
+        """Give a frame's box by hand. It is used exactly: neither padded nor smoothed.
 
         Returns
         -------
@@ -238,38 +221,69 @@ class Session:
         box = Box(*(round(value) for value in box)).clipped(*self.record.size)
         if min(box.width, box.height) < LEAST_SIDE:
             return None
-        self._edit(frame, box)
+        self._edit(frame, self.edits.with_box(frame, box))
         return box
 
     def no_face(self, frame: int) -> None:
-        """Say that a frame has no face, whatever was found there."""
-        self._edit(frame, None)
+        """State that a frame has no face, whatever was detected there."""
+        self._edit(frame, self.edits.with_box(frame, None))
 
-    def undo(self, frame: int) -> None:
-        """Go back to what the detector found on a frame."""
-        self.edits.pop(frame, None)
-        self.change()
+    def reset(self, frame: int) -> None:
+        """Go back to the detector's result for a frame."""
+        self._edit(frame, self.edits.without(frame))
 
-    def _edit(self, frame: int, box: Box | None) -> None:
+    def interpolate(self, frame: int) -> list[int]:
+        """Fill the frames between the two key boxes around a frame with boxes in between; see `Edits`.
+
+        Returns
+        -------
+        list of int
+            The frames that were filled.
+
+        Raises
+        ------
+        ParameterError
+            There are no two boxes given by hand around the frame in its shot.
+        """
+        before = self.edits.interpolated
+        self._edit(frame, self.edits.with_interpolation(frame, self.track.shots))
+        return sorted(self.edits.interpolated.keys() - before.keys())
+
+    def undo(self) -> bool:
+        """Take the last edit back; False where there is none."""
+        if not self._undone:
+            return False
+        self._retrack(self._undone.pop())
+        return True
+
+    def _edit(self, frame: int, edits: Edits) -> None:
         if not 0 <= frame < len(self):
             raise ParameterError(f"frame {frame}: the clip has the frames 0 to {len(self) - 1}")
-        self.edits[frame] = box
-        self.change()
+        if edits != self.edits:
+            before = self.edits
+            self._retrack(edits)
+            self._undone.append(before)
+
+    def _retrack(self, edits: Edits) -> None:
+        record, kind = self._detections(self.detector, self.settings, None)
+        self._apply(self.detector, record, kind, self.settings, edits)
 
     def save(self, path: str | Path) -> Path:
-        """Write the boxes as they are now, for ``dub --detector PATH``.
+        """Write the present boxes as a `detections.json`, for ``dub --detector PATH``.
 
         Raises
         ------
         MediaError
             The file cannot be written.
         ParameterError
-            Its name does not end in ``.json``, by which `dub` knows it.
+            Its name does not end in ``.json``, by which `dub` recognises it.
         """
         path = Path(path)
         if path.suffix.lower() != ".json":
             raise ParameterError(f"{path}: boxes are saved as JSON; let the name end in .json")
-        about = {"threshold": self.settings.threshold, "fps": str(self.source.fps)}
+        about: dict[str, Any] = {"threshold": self.settings.threshold, "fps": str(self.source.fps)}
+        if given := {**self.edits.interpolated, **self.edits.boxes}:
+            about["manual"] = sorted(given)
         try:
             with files.atomic_file(path) as part:
                 records.write(part, self.record, self.chosen, **about)
@@ -277,32 +291,80 @@ class Session:
             raise MediaError(f"{path}: cannot be written ({error.strerror}); name another file") from None
         return path
 
+    def evaluate(self, progress: Progress | None = None) -> evaluation.Evaluation:
+        """Dub the clip with the present settings and boxes, evaluate the output, and take the evaluation's failures.
+
+        Both are kept in the cache by the content of everything that they depend on, and are not computed again for
+        the same clip, voice, models, settings and boxes. A run that was opened and not changed is evaluated itself.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            See `pipeline.Progress`.
+
+        Raises
+        ------
+        ParameterError
+            There is no voice.
+        LipsyncError
+            The clip cannot be dubbed or evaluated.
+        """
+        if self.voice is None:
+            raise ParameterError(f"{self.path.name}: has no sound; give a voice, without one there is no output")
+        state = self._state()
+        run = runs.Run(self._run) if self._run and state == self._opened else self._dubbed(progress)
+        self.evaluation = evaluation.evaluate(run, progress=progress)
+        self._failures, self._evaluated = self.evaluation.failures, state
+        return self.evaluation
+
+    def _dubbed(self, progress: Progress | None) -> runs.Run:
+        named = self.weights.name if self.weights.name in checkpoints.MODELS else self.weights.path
+        with tempfile.TemporaryDirectory() as folder:
+            detector = self.detector
+            # a run's detections carry its choice of faces, which the settings may have changed since
+            if len(self.edits) or self._run:
+                detector = self.save(Path(folder) / "detections.json")
+            pipeline = Pipeline(named, detector, self.settings, device=self.device, cache=self._cache / "detections")
+            key = hashlib.sha256(runs.request(pipeline, self.path, self.voice).encode()).hexdigest()
+            return runs.run_once(pipeline, self.path, self.voice, self._cache / "runs" / key[:32], progress=progress)
+
+    def _state(self) -> tuple[Settings, str, Edits]:
+        return self.settings, str(self.detector), self.edits
+
+    @property
+    def stale(self) -> bool:
+        """Whether settings or boxes have changed since `evaluate`, so that its failures no longer apply."""
+        return self.evaluation is not None and self._evaluated != self._state()
+
+    @property
+    def needs_evaluation(self) -> bool:
+        """Whether the failures that are shown are not those of an evaluation of the present state, nor given."""
+        return self.stale or (self.evaluation is None and self._failures is None)
+
     def failures(self) -> pandas.DataFrame:
-        """The table that was given; else stretches of frames without a face, as they are after all edits.
+        """The failures to show, worst first: those that were given, those of `evaluate`, or else missed detections.
 
         Returns
         -------
         DataFrame
-            With the columns `missing.FAILURES`: kind; first, last and worst frame; severity, 0 to 1; evidence in words.
+            With the columns `FAILURES` at least: kind; first, last and worst frame; severity, 0 to 1; evidence in
+            words. Missed detections are those of the present track.
         """
-        return missing.missing_stretches(self.track) if self._failures is None else self._failures
+        return missed_detections(self.track) if self._failures is None else self._failures
 
     def next_failure(self, frame: int, back: bool = False) -> int | None:
-        """Worst frame of the failure that comes next, from the clip's other end on where none does; None without any.
-
-        Parameters
-        ----------
-        frame : int
-            Where to look from.
-        back : bool
-            Look towards the beginning.
-        """
+        """Worst frame of the next (or previous) failure in time, around the clip's ends; None without failures."""
         worst = sorted(set(self.failures()["worst"].astype(int)), reverse=back)
         beyond = [one for one in worst if (one < frame if back else one > frame)]
         return (beyond or worst or [None])[0]
 
+    def worst_failure(self) -> int | None:
+        """Worst frame of the worst failure; None where there is no failure."""
+        worst = self.failures()["worst"]
+        return int(worst.iloc[0]) if len(worst) else None
+
     def view(self, frame: int) -> FrameView:
-        """Everything about one frame, worked out with the settings of this moment."""
+        """Everything about one frame, with the present settings."""
         image, box = self._frames[frame], self.track.box(frame)
         crop = None if box is None else generation.crop(image, box)
         note = self._why_not(frame)
@@ -318,7 +380,7 @@ class Session:
             face=self.chosen[frame],
             box=box,
             provenance=str(self.track.provenance[frame]),
-            by_hand=frame in self.edits,
+            edited=frame in self.edits.boxes or frame in self.edits.interpolated,
             crop=crop,
             mouth=mouth,
             output=output,
@@ -327,20 +389,18 @@ class Session:
         )
 
     def second(self, frame: int) -> bytes:
-        """The next second as a clip to play: source and output side by side, with the voice.
+        """The next second as a video: source and output side by side, with the voice.
 
         Parameters
         ----------
         frame : int
-            The first one. There are fewer frames than a second has where the clip ends before.
+            The first one. The video is shorter than a second where the clip ends before.
 
         Returns
         -------
         bytes
-            Of an MP4, at most 1280 pixels wide.
+            An MP4 file, at most 1280 pixels wide.
         """
-        import cv2
-
         fps = self.source.fps
         numbers = list(range(frame, min(len(self), frame + max(1, round(fps)))))
         spoken = [number for number in numbers if not self._why_not(number)]
@@ -350,20 +410,15 @@ class Session:
             start, stop = (round(float(edge / fps) * audio.SAMPLE_RATE) for edge in (numbers[0], numbers[-1] + 1))
             piece = self.wave[start:stop]
             sound = audio.Sound.from_wave(np.pad(piece, (0, stop - start - len(piece))))
-        shrink = max(1.0, 2 * self.record.size[0] / 1280)
-        size = tuple(2 * max(1, round(side / shrink / 2)) for side in self.record.size)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "second.mp4"
-            with video.Writer(file, fps=fps, sound=sound) as writer:
-                for number in numbers:
-                    image = output = self._frames[number]
-                    if number in mouths:
-                        box = self.track.box(number)
-                        output = compositing.paste(image, mouths[number], box, self.settings.feather)
-                    writer.write(
-                        np.hstack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (image, output)])
-                    )
-            return file.read_bytes()
+
+        def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for number in numbers:
+                image = output = self._frames[number]
+                if number in mouths:
+                    output = compositing.paste(image, mouths[number], self.track.box(number), self.settings.feather)
+                yield image, output
+
+        return side_by_side(pairs(), fps, sound)
 
     def _mouths(self, frames: list[int]) -> np.ndarray:
         crops = np.stack([generation.crop(self._frames[frame], self.track.box(frame)) for frame in frames])
@@ -371,7 +426,7 @@ class Session:
         return generation.draw(self.weights.model, crops, mels, self.device)
 
     def _stood(self, frame: int) -> int:
-        """For how many frames the mouth of a frame has been standing; to know it, the whole clip is looked at once."""
+        """Number of frames for which a frame's mouth has been held; the whole clip is decoded once for this."""
         if self.settings.mouths == "frames":
             return 0
         if self._rhythm is None:
@@ -381,38 +436,9 @@ class Session:
         return self._rhythm[frame]
 
     def _why_not(self, frame: int) -> str:
-        """Why no mouth is drawn on a frame; nothing where one is."""
+        """Why no mouth is generated for a frame; empty where one is."""
         if self.track.box(frame) is None:
             return "no face"
         if self.mel is None:
             return "no voice"
         return "" if frame < len(self._starts) else "after the voice"
-
-
-def _track(
-    record: records.Record, used: int, kind: str, settings: Settings, edits: dict[int, Box | None], fps: float
-) -> tuple[list[Detection | None], FaceTrack]:
-    """Faces of all frames, and the track of those that are used, as the pipeline makes them.
-
-    Boxes drawn by hand stand in the place of what was found.
-    """
-    part = record.first(used)
-    faces = chosen(part, settings) + chosen(record, settings)[used:]
-    for frame, box in edits.items():
-        faces[frame] = None if box is None else Detection(box, 1.0)
-    track = tracking.track(
-        part.candidates,
-        faces[:used],
-        shots(part),
-        record.size,
-        gap=settings.gap,
-        longest_gap=settings.longest_gap,
-        smoothing=settings.smoothing,
-        pads=settings.pads,
-        provenance=kind,
-        fps=fps,
-    )
-    provenance = track.provenance.copy()
-    drawn = [frame for frame in edits if frame < used and provenance[frame] == kind]
-    provenance[drawn] = "recorded"
-    return faces, replace(track, provenance=provenance)

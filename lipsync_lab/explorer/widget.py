@@ -1,4 +1,4 @@
-"""The widgets: they show what `session` says and `canvas` draws, and hand back what a person does."""
+"""The Jupyter widgets: they show the state of `session` as `canvas` renders it, and pass on what a person does."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import ipycanvas
 import ipywidgets as widgets
 import numpy as np
 
-from lipsync_lab import detection, samples
+from lipsync_lab import samples
 from lipsync_lab.errors import LipsyncError
 from lipsync_lab.explorer import canvas
 from lipsync_lab.explorer.session import Session
+from lipsync_lab.explorer.settings import SettingsPanel
 from lipsync_lab.geometry import Box
-from lipsync_lab.settings import CHOICES, GAPS, MOUTHS, SMOOTHINGS
 
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Progress
 
-#: Frames that a key takes one further, with shift.
+#: Frames of a step with the shift key.
 STRIDE = 10
 _HINT = (
-    "Drag over the picture to draw a box; press inside a drawn box to move it. Click the picture or the timeline, then "
-    "<b>←</b> <b>→</b> step (with shift, ten frames), <b>n</b> / <b>p</b> go to the next / previous failure, "
-    "<b>u</b> takes a drawn box back. Boxes: accepted in green, refused in white, drawn by hand in blue, the crop in "
-    "yellow."
+    "Drag in the picture to draw a box; drag inside a drawn box to move it. Click the picture or the timeline to use "
+    "the keys: <b>←</b> <b>→</b> one frame (with shift, ten), <b>Home</b> <b>End</b>, <b>n</b> <b>p</b> next and "
+    "previous failure, <b>i</b> interpolate between the two drawn boxes around this frame, <b>u</b> undo."
 )
-_WIDE = {"description_width": "105px"}
+#: What the stages of `pipeline.Progress` are called on screen.
+_STAGES = {"detect": "detecting faces", "draw": "generating mouths"}
 
 
 def _reporting(call: Callable) -> Callable:
-    """What a person did wrong is said in the instrument, where a traceback would end in a log that nobody reads."""
+    """Show the message of a `LipsyncError` in the widget, since a traceback of a callback only reaches the log."""
 
     @wraps(call)
     def reporting(self: Explorer, *given: Any) -> None:
@@ -48,9 +48,11 @@ def _reporting(call: Callable) -> Callable:
 
 
 class Explorer(widgets.VBox):
-    """A clip to look at frame by frame, in JupyterLab.
+    """One clip, frame by frame, in JupyterLab.
 
-    Where there are no widgets, as on a page of a report, its picture stands in its place.
+    The clip is dubbed and evaluated when it is opened, and the explorer shows the worst failure. Both results are kept
+    in the cache, so that the same clip opens at once the next time. Where there are no widgets, as on a page of a
+    report, an image of the explorer is shown.
 
     Parameters
     ----------
@@ -58,11 +60,11 @@ class Explorer(widgets.VBox):
         A sample's name, a clip, or the folder of a run.
     voice : str or path, optional
     frame : int, optional
-        To begin with; None for the first failure, or the first frame of a clip without any.
+        The frame to begin with; None for the worst failure, or the first frame of a clip without failures.
     detections : path, optional
-        Where drawn boxes are saved unless another name is typed.
+        Default file for saved boxes.
     progress : callable, optional
-        See `pipeline.Progress`; told of the first search for faces.
+        See `pipeline.Progress`; called while the clip is opened.
     options
         Of `explorer.Session`.
 
@@ -74,7 +76,7 @@ class Explorer(widgets.VBox):
     Attributes
     ----------
     session : Session
-        All that is shown comes from it, and can be asked of it.
+        The state behind the widgets.
     frame : int
         The frame that is shown.
     """
@@ -96,11 +98,12 @@ class Explorer(widgets.VBox):
         self._quiet = False
         self._build(str(clip), str(detections))
         super().__init__(
-            [self._opening, self.about, self._pictures, self.timeline, self._moving, self.status]
-            + [self._tuning, self._saving, self.player],
+            [self._opening, self._pictures, self.timeline, self._moving, self._boxes, self.status]
+            + [widgets.HBox([self._failing, self.settings]), self._help, self.player],
             layout=widgets.Layout(width=f"{canvas.STRIP[0] + 20}px"),
         )
         self.add_class("lipsync-lab-explorer")
+        self._evaluate(progress or self._progress)
         self._adopt(frame)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -115,13 +118,13 @@ class Explorer(widgets.VBox):
     def _build(self, clip: str, detections: str) -> None:
         bundled = samples.names(bundled=True)
         names = [name for name in bundled if samples.get(name).domain != "voice"]
-        wide, narrow = widgets.Layout(width="430px"), widgets.Layout(width="330px")
+        wide = widgets.Layout(width="430px")
         self.clip = widgets.Combobox(
-            value=clip, options=names, description="clip", placeholder="sample, path, or a run's folder", layout=wide
+            value=clip, options=names, description="clip", placeholder="sample, file, or folder of a run", layout=wide
         )
         self.open_button = _button("Open", self._on_open)
-        self._opening = widgets.HBox([self.clip, self.open_button])
-        self.about = widgets.HTML()
+        self.about = widgets.HTML(layout=widgets.Layout(margin="2px 0 0 12px"))
+        self._opening = widgets.HBox([self.clip, self.open_button, self.about])
 
         self.stage = ipycanvas.MultiCanvas(2, width=2, height=2)
         self.stage.on_mouse_down(self._on_press)
@@ -135,7 +138,7 @@ class Explorer(widgets.VBox):
         four = widgets.GridBox(
             cells, layout=widgets.Layout(grid_template_columns=f"repeat(2, {canvas.TILE + 6}px)", margin="0 0 0 16px")
         )
-        # not stretched: the mouse would be where the picture is not
+        # not stretched, since mouse positions are those of the unscaled canvas
         self._pictures = widgets.HBox([self.stage, four], layout=widgets.Layout(align_items="flex-start"))
 
         self.timeline = ipycanvas.Canvas(width=canvas.STRIP[0], height=canvas.STRIP[1])
@@ -146,81 +149,47 @@ class Explorer(widgets.VBox):
         self.slider.observe(self._on_slide, "value")
         back, on = _button("Previous failure", self._on_previous), _button("Next failure", self._on_next)
         self.next_failure = on
-        self.next_second = _button("Play next second", self._on_second)
+        self.next_second = _button("Play one second", self._on_second)
         self.facts = widgets.HTML()
         buttons = widgets.HBox([self.slider, back, on, self.next_second])
         self._moving = widgets.VBox([self.legend, buttons, self.facts])
 
-        options = {"style": _WIDE, "layout": narrow}
-        self.detector = widgets.Combobox(
-            description="detector", options=detection.NAMES, continuous_update=False, **options
-        )
-        self.threshold = widgets.FloatSlider(
-            description="threshold", min=0, max=0.99, step=0.01, continuous_update=False, **options
-        )
-        self.choose = widgets.Dropdown(description="which face", options=[*CHOICES, *range(10)], **options)
-        self.gap = widgets.Dropdown(description="gaps", options=GAPS, **options)
-        self.longest_gap = widgets.BoundedIntText(description="longest gap", max=100_000, **options)
-        self.smoothing = widgets.Dropdown(description="smoothing", options=SMOOTHINGS, **options)
-        self.mel_lead = widgets.BoundedIntText(description="mel lead", min=-1000, max=1000, **options)
-        self.feather = widgets.FloatSlider(
-            description="feather", min=0, max=0.25, step=0.01, continuous_update=False, **options
-        )
-        self.mouths = widgets.Dropdown(description="new mouths with", options=MOUTHS, **options)
-        small = widgets.Layout(width="150px")
-        self.pads = [
-            widgets.BoundedIntText(description=f"pad {side}", min=-5000, max=5000, layout=small)
-            for side in ("top", "bottom", "left", "right")
-        ]
-        self._knobs = {
-            name: getattr(self, name)
-            for name in ("threshold", "choose", "gap", "longest_gap", "smoothing", "mel_lead", "feather", "mouths")
-        }
-        for knob in (*self._knobs.values(), *self.pads, self.detector):
-            knob.observe(self._on_knob, "value")
-        self._tuning = widgets.HBox(
-            [
-                widgets.VBox([self.detector, self.threshold, self.choose]),
-                widgets.VBox([self.gap, self.longest_gap, self.smoothing]),
-                widgets.VBox([self.mel_lead, self.feather, self.mouths]),
-            ]
-        )
-        self._tuning = widgets.VBox([self._tuning, widgets.HBox(self.pads)])
+        self.settings = SettingsPanel(self._on_settings)
 
-        self.path = widgets.Text(value=detections, description="boxes to", layout=wide)
-        self.save_button = _button("Save boxes", self._on_save)
+        self.failures = widgets.Select(rows=8, layout=widgets.Layout(width="470px"))
+        self.failures.observe(self._on_failure, "value")
+        self.failing = widgets.HTML()
+        self.evaluate = _button("Evaluate again", self._on_evaluate)
+        self._failing = widgets.VBox([widgets.HBox([self.evaluate, self.failing]), self.failures])
+
+        self.path = widgets.Text(value=detections, layout=widgets.Layout(width="260px"))
+        self.save_button = _button("Save boxes to", self._on_save)
         self.no_face = _button("No face here", self._on_no_face)
-        self.undo = _button("Take back", self._on_undo)
-        self._saving = widgets.VBox(
-            [
-                widgets.HBox([self.no_face, self.undo, self.path, self.save_button]),
-                widgets.HTML(f"<small>{_HINT}</small>"),
-            ]
-        )
+        self.interpolate = _button("Interpolate", self._on_interpolate)
+        self.reset = _button("Back to detector", self._on_reset)
+        self.undo = _button("Undo", self._on_undo)
+        self._boxes = widgets.HBox([self.no_face, self.interpolate, self.reset, self.undo, self.save_button, self.path])
+        self._help = widgets.HTML(f"<small>{_HINT}</small>")
         self.status, self.player = widgets.HTML(), widgets.HTML()
 
     def _adopt(self, frame: int | None) -> None:
-        """Set every widget to what the session is, and show a frame."""
+        """Set every widget to the state of the session, and show a frame."""
         session = self.session
         width, height = session.record.size
         self._scale = canvas.stage_scale((width, height))
         self.stage.width, self.stage.height = round(width * self._scale), round(height * self._scale)
         self._quiet = True
-        for name, knob in self._knobs.items():
-            knob.value = getattr(session.settings, name)
-        for pad, value in zip(self.pads, session.settings.pads, strict=True):
-            pad.value = value
-        self.detector.value = str(session.detector)
+        self.settings.show(session.settings, session.detector)
         self.slider.max = len(session) - 1
         if frame is None:
-            frame = session.next_failure(-1) or 0
+            frame = session.worst_failure() or 0
         self.slider.value = min(max(0, frame), len(session) - 1)
         self._quiet = False
         self.player.value = ""
         self._show()
 
     def _show(self) -> None:
-        """Draw everything anew."""
+        """Render everything again."""
         session = self.session
         view = session.view(self.frame)
         with ipycanvas.hold_canvas():
@@ -231,26 +200,62 @@ class Explorer(widgets.VBox):
         for tile, caption, (words, picture) in zip(self.tiles, self.captions, shown, strict=True):
             tile.value, caption.value = _encoded(picture), f"<small>{escape(words)}</small>"
         self.about.value = f"<small>{escape(session.models)}</small>"
-        self.facts.value = f"{escape(canvas.caption(session, view))}{self._of_failures()}"
+        self.facts.value = f"{escape(canvas.caption(session, view))}{self._evidence()}"
         entries = canvas.legend(session.track, session.failures())
         self.legend.value = "&emsp;".join(f'<span style="color:{colour}">■</span> {kind}' for kind, colour in entries)
+        self._list_failures()
 
-    def _of_failures(self) -> str:
+    def _evidence(self) -> str:
+        """The failures of the current frame, one a line."""
         table = self.session.failures()
         here = table[(table["first"] <= self.frame) & (self.frame <= table["last"])]
-        said = "".join(f"<br><b>{escape(str(one.kind))}</b>: {escape(str(one.evidence))}" for one in here.itertuples())
-        return f"; {len(table)} failure{'s' * (len(table) != 1)} in the clip{said}"
+        return "".join(f"<br><b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in here.itertuples())
+
+    def _list_failures(self) -> None:
+        """Fill the list of failures, and select the one whose worst frame is shown."""
+        session, table = self.session, self.session.failures()
+        count = f"{len(table)} failure{'s' * (len(table) != 1)}"
+        if session.stale:
+            words = f"<b>{count}, stale</b>: settings or boxes have changed since"
+        else:
+            words = f"<b>{count}</b>, worst first" if len(table) else f"<b>{count}</b>"
+            if session.evaluation is None:
+                words += " (missed detections only, not evaluated)"
+        self.failing.value = words
+        self.evaluate.disabled = session.voice is None or not session.needs_evaluation
+        entries = [
+            (f"{row.severity:.2f}  {row.kind}, " + _span(int(row.first), int(row.last)), number)
+            for number, row in enumerate(table.itertuples())
+        ]
+        quiet, self._quiet = self._quiet, True
+        if list(self.failures.options) != entries:
+            self.failures.options = entries
+        chosen = self.failures.value
+        if chosen is None or int(table["worst"].iloc[chosen]) != self.frame:
+            self.failures.value = next((n for n, worst in enumerate(table["worst"]) if int(worst) == self.frame), None)
+        self._quiet = quiet
 
     def _say(self, words: str, bad: bool = False) -> None:
         colour = "#B3261E" if bad else "#1B6E3C"
         self.status.value = f'<span style="color:{colour}">{escape(words)}</span>'
 
-    def _searching(self, stage: str, done: int, total: int | None) -> None:
-        self._say(f"looking for faces: {done} of {total or '?'} frames")
+    def _progress(self, stage: str, done: int, total: int | None) -> None:
+        self._say(f"{_STAGES.get(stage, stage)}: {done} of {total or '?'}")
+
+    def _evaluate(self, progress: Progress) -> None:
+        """Evaluate where there is something to evaluate; an error is shown, and the clip stays open without."""
+        if self.session.voice is None or not self.session.needs_evaluation:
+            return
+        try:
+            self.session.evaluate(progress)
+        except LipsyncError as error:
+            self._say(f"not evaluated: {error}", bad=True)
+        else:
+            self.status.value = ""
 
     def _go(self, frame: int | None) -> None:
         if frame is None:
-            self._say("no failure in this clip")
+            self._say("no failures in this clip")
         else:
             self.slider.value = min(max(0, frame), len(self.session) - 1)
 
@@ -259,15 +264,19 @@ class Explorer(widgets.VBox):
     @_reporting
     def _on_open(self, *_: Any) -> None:
         name, options = self.clip.value.strip(), dict(self._options)
-        # boxes of one clip are of no use on another, and a run brings its own of everything
+        # boxes belong to one clip, and a run has its own settings and models
         if Path(name).is_dir():
             options.pop("settings", None)
         else:
-            given = Path(self.detector.value).suffix.lower() == ".json"
-            options |= {"generator": self.session.weights, "detector": None if given else self.detector.value.strip()}
-        self.session = Session(name, progress=self._searching, **options)
+            given = Path(self.settings.detector.value).suffix.lower() == ".json"
+            options |= {
+                "generator": self.session.weights,
+                "detector": None if given else self.settings.values["detector"],
+            }
+        self.session = Session(name, progress=self._progress, **options)
         self._adopt(None)
-        self._say(f"{name}: {len(self.session)} frames")
+        self._evaluate(self._progress)
+        self._adopt(None)
 
     @_reporting
     def _on_slide(self, *_: Any) -> None:
@@ -275,15 +284,11 @@ class Explorer(widgets.VBox):
             self._show()
 
     @_reporting
-    def _on_knob(self, *_: Any) -> None:
-        if self._quiet:
-            return
-        values = {name: knob.value for name, knob in self._knobs.items()}
-        values["pads"] = tuple(pad.value for pad in self.pads)
+    def _on_settings(self) -> None:
         try:
-            self.session.change(detector=self.detector.value.strip(), progress=self._searching, **values)
+            self.session.change(progress=self._progress, **self.settings.values)
         except LipsyncError:
-            self._adopt(self.frame)  # back to what holds
+            self._adopt(self.frame)  # the session has kept its settings
             raise
         self.status.value = ""
         self._show()
@@ -298,9 +303,9 @@ class Explorer(widgets.VBox):
 
     @_reporting
     def _on_second(self, *_: Any) -> None:
-        self._say("drawing the next second ...")
+        self._say("generating one second ...")
         clip = base64.b64encode(self.session.second(self.frame)).decode("ascii")
-        words = f"source | output from frame {self.frame} on, mouths by {self.session.weights.name}"
+        words = f"source | output from frame {self.frame} on, generated by {self.session.weights.name}"
         self.player.value = (
             f"<small>{escape(words)}</small><br>"
             f'<video controls autoplay loop style="max-width:100%" src="data:video/mp4;base64,{clip}"></video>'
@@ -323,6 +328,8 @@ class Explorer(widgets.VBox):
                 self._go(self.session.next_failure(self.frame))
             case "p":
                 self._go(self.session.next_failure(self.frame, back=True))
+            case "i":
+                self._on_interpolate()
             case "u":
                 self._on_undo()
 
@@ -332,7 +339,7 @@ class Explorer(widgets.VBox):
 
     @_reporting
     def _on_press(self, x: float, y: float) -> None:
-        drawn = self.session.edits.get(self.frame)
+        drawn = self.session.edits.boxes.get(self.frame)
         px, py = x / self._scale, y / self._scale
         inside = drawn is not None and drawn.x1 <= px < drawn.x2 and drawn.y1 <= py < drawn.y2
         self._press, self._held = (px, py), drawn if inside else None
@@ -364,11 +371,11 @@ class Explorer(widgets.VBox):
 
     @_reporting
     def _on_leave(self, x: float, y: float) -> None:
-        # a drag that leaves the picture ends at its edge
+        # a drag that leaves the canvas ends at its edge
         self._on_release(x, y)
 
     def _dragged(self, x: float, y: float) -> Box:
-        """The box that a drag to that place of the screen makes: a new one, or the held one moved."""
+        """The box of a drag to that screen position: a new one, or the held one moved."""
         x0, y0 = self._press
         x, y = x / self._scale, y / self._scale
         if self._held is None:
@@ -382,9 +389,31 @@ class Explorer(widgets.VBox):
         self._show()
 
     @_reporting
+    def _on_interpolate(self, *_: Any) -> None:
+        filled = self.session.interpolate(self.frame)
+        self._say(f"{_span(filled[0], filled[-1])} interpolated; not saved yet" if filled else "already interpolated")
+        self._show()
+
+    @_reporting
+    def _on_reset(self, *_: Any) -> None:
+        self.session.reset(self.frame)
+        self._say(f"frame {self.frame}: the detector's result")
+        self._show()
+
+    @_reporting
     def _on_undo(self, *_: Any) -> None:
-        self.session.undo(self.frame)
-        self._say(f"frame {self.frame}: as it was found")
+        self._say("last edit undone" if self.session.undo() else "there is no edit to undo")
+        self._show()
+
+    @_reporting
+    def _on_failure(self, change: dict[str, Any]) -> None:
+        if not self._quiet and change["new"] is not None:
+            self._go(int(self.session.failures()["worst"].iloc[change["new"]]))
+
+    @_reporting
+    def _on_evaluate(self, *_: Any) -> None:
+        self.session.evaluate(self._progress)
+        self._say("evaluated")
         self._show()
 
     @_reporting
@@ -394,6 +423,10 @@ class Explorer(widgets.VBox):
         self._say(f"{path}: saved, {count} frame{'s' * (count != 1)} edited; use it with dub --detector {path}")
 
 
+def _span(first: int, last: int) -> str:
+    return f"frame {first}" if first == last else f"frames {first} to {last}"
+
+
 def _button(words: str, call: Callable) -> widgets.Button:
     button = widgets.Button(description=words, layout=widgets.Layout(width="auto"))
     button.on_click(call)
@@ -401,7 +434,7 @@ def _button(words: str, call: Callable) -> widgets.Button:
 
 
 def _opaque(picture: np.ndarray) -> np.ndarray:
-    """ipycanvas sends three channels as JPEG, whose artifacts would pass for ours, and four as PNG."""
+    """Add an alpha channel: ipycanvas sends three channels as JPEG, with artifacts of its own, and four as PNG."""
     return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
 
 

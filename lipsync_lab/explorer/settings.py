@@ -1,0 +1,82 @@
+"""The settings that can change while a clip is open, as a panel of widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from lipsync_lab.explorer.opening import detectors
+from lipsync_lab.settings import CHOICES, GAPS, MOUTHS, SMOOTHINGS, Settings
+
+
+class SettingsPanel(widgets.VBox):
+    """Detector and settings.
+
+    Parameters
+    ----------
+    changed : callable
+        Called without arguments after a person has changed a value.
+
+    Attributes
+    ----------
+    detector : Combobox
+        Lists the detectors that can be used here; a file can be typed.
+    controls : dict of str to Widget
+        By the name of the setting, all but the pads.
+    pads : list of BoundedIntText
+        Top, bottom, left, right, in pixels.
+    """
+
+    def __init__(self, changed: Callable[[], None]):
+        self._changed, self._quiet = changed, False
+        common = {"style": {"description_width": "105px"}, "layout": widgets.Layout(width="310px")}
+        dragged = {"step": 0.01, "continuous_update": False, **common}
+        self.detector = widgets.Combobox(description="detector", continuous_update=False, **common)
+        self.controls = {
+            "threshold": widgets.FloatSlider(description="threshold", min=0, max=0.99, **dragged),
+            "choose": widgets.Dropdown(description="face selection", options=[*CHOICES, *range(10)], **common),
+            "gap": widgets.Dropdown(description="dropouts", options=GAPS, **common),
+            "longest_gap": widgets.BoundedIntText(description="max dropout", max=100_000, **common),
+            "smoothing": widgets.Dropdown(description="smoothing", options=SMOOTHINGS, **common),
+            "mel_lead": widgets.BoundedIntText(description="audio offset", min=-1000, max=1000, **common),
+            "feather": widgets.FloatSlider(description="feather", min=0, max=0.25, **dragged),
+            "mouths": widgets.Dropdown(description="mouth cadence", options=MOUTHS, **common),
+        }
+        self.pads = [
+            widgets.BoundedIntText(
+                *(0, -5000, 5000),
+                description=f"pad {side}",
+                style={"description_width": "70px"},
+                layout=widgets.Layout(width="140px"),
+            )
+            for side in ("top", "bottom", "left", "right")
+        ]
+        for control in (self.detector, *self.controls.values(), *self.pads):
+            control.observe(self._on_change, "value")
+        every = [self.detector, *self.controls.values()]
+        columns = [widgets.VBox(every[:5]), widgets.VBox(every[5:])]
+        super().__init__([widgets.HBox(columns), widgets.HBox(self.pads)])
+
+    def show(self, settings: Settings, detector: str | Path) -> None:
+        """Set every control, without calling `changed`."""
+        self._quiet = True
+        for name, control in self.controls.items():
+            control.value = getattr(settings, name)
+        for pad, value in zip(self.pads, settings.pads, strict=True):
+            pad.value = value
+        self.detector.options = list(dict.fromkeys((str(detector), *detectors())))
+        self.detector.value = str(detector)
+        self._quiet = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Detector and settings, as `Session.change` takes them."""
+        settings = {name: control.value for name, control in self.controls.items()}
+        return {"detector": self.detector.value.strip(), "pads": tuple(pad.value for pad in self.pads), **settings}
+
+    def _on_change(self, *_: Any) -> None:
+        if not self._quiet:
+            self._changed()
