@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -119,13 +120,10 @@ class _Blocks:
             raise MediaError(f"{self.path}: its sound track holds no sample; export the recording again")
 
     def _with_silence(self, container, stream, start) -> Iterator[np.ndarray]:
-        import av
-
-        # only the sample format is converted: same rate, same channels
-        convert = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=self.rate)
+        """Decoded blocks, and silence where the timestamps leave a hole."""
         done = 0
-        for frame in chain.from_iterable(map(decoded, packets(container, stream, self.limits))):
-            hole = 0 if frame.pts is None else round((frame.pts * frame.time_base - start) * self.rate) - done
+        for pts, block in self._converted(chain.from_iterable(map(decoded, packets(container, stream, self.limits)))):
+            hole = 0 if pts is None else round((pts - start) * self.rate) - done
             if hole > self.limits.max_gap * self.rate:
                 raise self.limits.gap_error(self.path, "the sound", done / self.rate, hole / self.rate)
             # timestamps are rounded in many containers: less than 20 ms is no hole
@@ -133,12 +131,33 @@ class _Blocks:
                 done += hole
                 for first in range(0, hole, self.rate):
                     yield np.zeros((min(self.rate, hole - first), self.channels), np.float32)
-            for piece in convert.resample(frame):
-                block = piece.to_ndarray().reshape(-1, self.channels)
-                done += len(block)
+            done += len(block)
+            yield block
+
+    def _converted(self, frames) -> Iterator[tuple[Fraction | None, np.ndarray]]:
+        """Time in seconds, None where it is not known, and samples of each frame at the rate and channels of the track.
+
+        Only the sample format is converted, unless the rate or the layout changes midway, as in joined recordings.
+        """
+        import av
+
+        convert, form = None, None
+        for frame in chain(frames, [None]):
+            new = frame and (frame.sample_rate, frame.layout.name, frame.format.name)
+            pieces = []
+            if new != form:
+                pieces = [(None, piece) for piece in convert.resample(None)] if convert else []
+                convert, form = new and av.AudioResampler(format="flt", layout=frame.layout, rate=self.rate), new
+            if frame:
+                time = None if frame.pts is None else frame.pts * frame.time_base
+                pieces += [(time, piece) for piece in convert.resample(frame)]
+            for time, piece in pieces:
+                block = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
+                if block.shape[1] != self.channels:  # FFmpeg's own down-mix is too loud
+                    block = block.mean(axis=1, keepdims=True).repeat(self.channels, axis=1)
                 if not np.isfinite(block).all():
                     raise MediaError(f"{self.path}: its sound holds NaN or infinity; export the recording again")
-                yield block
+                yield time, block
 
 
 def _cut(blocks: Iterable[np.ndarray], end: int) -> Iterator[np.ndarray]:

@@ -285,3 +285,26 @@ def test_first_track_that_decodes_is_read(tmp_path):
     (tmp_path / "both.mp4").write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"dapa"))
     with pytest.raises(MediaError, match=r"both\.mp4: .*codec that FFmpeg does not decode"):
         audio.load(tmp_path / "both.mp4")
+
+
+def test_rate_and_channels_may_change_midway(tmp_path):
+    """Joined MP3s: one voice at one rate, at the level and pitch of each part."""
+    parts = b""
+    for rate, layout, kind in ((44_100, "stereo", "s16p"), (48_000, "mono", "s16p"), (32_000, "stereo", "s16p")):
+        with av.open(str(tmp_path / "part.mp3"), "w") as container:
+            stream = container.add_stream("libmp3lame", rate=rate, layout=layout)
+            wave = (tone(1, rate) * 32_767).astype(np.int16)
+            block = av.AudioFrame.from_ndarray(np.stack([wave] * (2 if layout == "stereo" else 1)), kind, layout)
+            block.sample_rate, block.time_base, block.pts = rate, Fraction(1, rate), 0
+            container.mux(stream.encode(block))
+            container.mux(stream.encode(None))
+        parts += (tmp_path / "part.mp3").read_bytes()
+    (tmp_path / "joined.mp3").write_bytes(parts)
+    sound = audio.open_sound(tmp_path / "joined.mp3")
+    assert {block.shape[1] for block in sound.blocks} == {sound.channels}
+    wave = audio.load(tmp_path / "joined.mp3")
+    assert len(wave) / 16_000 == pytest.approx(3, abs=0.3)  # with the encoders' padding
+    for second in (0.5, 1.55, 2.6):
+        part = wave[int(second * 16_000) - 2_000 : int(second * 16_000) + 2_000]
+        assert np.abs(part).max() == pytest.approx(0.5, abs=0.05)
+        assert np.abs(np.fft.rfft(part)).argmax() * 4 == pytest.approx(440, abs=4)

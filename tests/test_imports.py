@@ -74,7 +74,7 @@ NEIGHBOURS = {
 ROOT_NAMES = {"__version__", "__file__", "__name__", "__path__"}
 
 #: The instruments of level 6, and the rooms that may hold them.
-INSTRUMENTS = {"matplotlib", "ipywidgets", "papermill"}
+INSTRUMENTS = {"librosa", "matplotlib", "ipywidgets", "papermill"}
 INSTRUMENT_ROOMS = {"figures", "explorer", "reporting", "cli", "__main__"}
 
 #: Arrays in, arrays out: these rooms have nothing to do with files.
