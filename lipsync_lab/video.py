@@ -235,8 +235,8 @@ def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
 
         stamps.sort()
         steps = [float((b - a) * stream.time_base) for a, b in pairwise(stamps) if b > a]
-        steps = steps if len(stamps) < _STAMPS else steps[:-_UNSETTLED]
-        fps = STILL_FPS if still else _rate(stream, steps)
+        steps = [step for step in (steps if len(stamps) < _STAMPS else steps[:-_UNSETTLED]) if step <= limits.max_gap]
+        fps = STILL_FPS if still else _rate(stream, steps, limits.max_gap)
         origin = zero(container)
         offset = (stamps[0] * stream.time_base - origin) * fps if stamps and not still else Fraction(0)
         steady = all(abs(step * fps - 1) < 0.25 for step in steps)
@@ -284,20 +284,22 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     raise MediaError(f"{path}: holds no video; give it as the voice, and a video or picture as the clip")
 
 
-def _rate(stream: av.VideoStream, steps: list[float]) -> Fraction:
+def _rate(stream: av.VideoStream, steps: list[float], longest: float) -> Fraction:
     """Frames a second for the constant timeline.
 
     FFmpeg's guess, unless no two pictures are that close (it is the rate of fields then, or of the clock), or most of
     them are much closer (it is a mean over long holds).
     """
     guess = stream.guessed_rate or stream.average_rate
-    if not steps:
-        return guess or STILL_FPS
+    if not steps:  # no timestamps, one picture, or gaps only
+        return guess if guess and guess * longest >= 1 else STILL_FPS
     quickest, usual = np.quantile(steps, [0.05, 0.5]).tolist()
     if guess and guess * quickest < 1.5 and guess * usual > 0.67:
         return guess
     common = min(_COMMON, key=lambda rate: abs(rate * usual - 1))
-    return common if abs(common * usual - 1) < 0.03 else Fraction(1 / usual).limit_denominator(1001)
+    if abs(common * usual - 1) < 0.03:
+        return common
+    return Fraction(1 / usual).limit_denominator(1001) if usual < 1 else 1 / Fraction(usual).limit_denominator(1001)
 
 
 def _duration(container: av.container.InputContainer, stream: av.VideoStream, origin: Fraction) -> Fraction | None:

@@ -6,15 +6,18 @@ import csv
 import os
 import stat
 import threading
+import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from lipsync_lab import container as container_module
 from lipsync_lab import video
 from lipsync_lab.audio import Sound, load
 from lipsync_lab.errors import MediaError, ParameterError
@@ -223,6 +226,13 @@ def test_missing_presentation_times(tmp_path: Path, name: str, codec: str, optio
     assert shown(path, start=17, stop=23) == list(range(17, 23))
 
 
+@pytest.mark.parametrize(("name", "rate"), [("a.h264", 24), ("a.mp4", 24)])
+def test_rate_of_one_picture_is_that_of_the_header(tmp_path: Path, name: str, rate: int):
+    path = mux(tmp_path / name, [card(0)], [0], rate=rate, time_base=Fraction(1, rate))
+    assert video.probe(path).fps == rate
+    assert shown(path) == [0]
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.mpg", "clip.avi"])
 def test_window_equals_slice_of_the_whole(tmp_path: Path, name: str):
     codec = {"clip.mpg": "mpeg2video", "clip.avi": "mpeg4"}.get(name, "libx264")
@@ -273,6 +283,152 @@ def test_picture_size_that_changes_is_scaled_to_the_first(tmp_path: Path):
     both.write_bytes(one.read_bytes() + two.read_bytes())
     assert {frame.image.shape for frame in video.frames(both)} == {(32, 48, 3)}
     assert shown(both) == list(range(60))
+
+
+# --- gaps and jumps in the timestamps ---
+
+
+@pytest.mark.parametrize("before", [1, 2, 40])
+def test_picture_hours_later_is_an_error_that_says_where(tmp_path: Path, before: int):
+    path = mux(tmp_path / "clip.mkv", map(card, range(before + 1)), [*steady(before, 25), 3 * 3600])
+    delivered = []
+    place = rf"clip\.mkv: the picture .* from {(before - 1) / 25:.2f} s .* 10 s; .* LIPSYNC_LAB_MAX_GAP=10(800|799)"
+    with pytest.raises(MediaError, match=place):
+        delivered.extend(number(frame.image) for frame in video.frames(path))
+    assert delivered == list(range(before - 1))
+    assert shown(path, stop=before) == list(range(before))  # what lies before the gap can be read
+
+
+@pytest.mark.parametrize("sound_from", [0, 30])
+def test_picture_long_after_the_sound_is_a_gap_too(tmp_path: Path, sound_from: int):
+    path = mux(tmp_path / "clip.mkv", map(card, range(9)), steady(9, 25, 30 - sound_from), sound_from=sound_from)
+    if sound_from:  # the sound is late: the pictures are whole
+        assert shown(path) == list(range(9))
+        with pytest.raises(MediaError, match=r"the sound .* 30\.0 s from 0\.00 s"):
+            load(path)
+    else:
+        with pytest.raises(MediaError, match=r"the picture .* from 0\.00 s"):
+            next(video.frames(path))
+
+
+def test_limit_of_a_gap_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = mux(tmp_path / "clip.mkv", map(card, range(6)), steady(3, 10) + steady(3, 10, 14), rate=10)
+    with pytest.raises(MediaError, match=r"LIPSYNC_LAB_MAX_GAP=14"):
+        shown(path)
+    expected = [0, 1, *[2] * 138, 3, 4, 5]
+    assert [number(f.image) for f in video.frames(path, limits=video.Limits(max_gap=14))] == expected
+    monkeypatch.setenv("LIPSYNC_LAB_MAX_GAP", "14")
+    assert shown(path) == expected
+
+
+def test_seconds_between_all_pictures_are_a_rate(tmp_path: Path):
+    path = mux(tmp_path / "clip.mkv", map(card, range(5)), steady(5, Fraction(1, 8)), rate=Fraction(1, 8))
+    assert video.probe(path).fps == Fraction(1, 8)
+    assert shown(path) == list(range(5))
+    path = mux(tmp_path / "slow.mkv", map(card, range(5)), steady(5, Fraction(1, 4000)), rate=Fraction(1, 4000))
+    with pytest.raises(MediaError, match="LIPSYNC_LAB_MAX_GAP=4000"):
+        shown(path)
+    slow = video.frames(path, limits=video.Limits(max_gap=4000))
+    assert [number(frame.image) for frame in slow] == list(range(5))
+
+
+def test_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.new("1", (200, 100)).save(tmp_path / "a.png")
+    monkeypatch.setenv("LIPSYNC_LAB_MAX_PIXELS", "19999")
+    with pytest.raises(MediaError, match=r"a\.png: .*20,000 pixels.*LIPSYNC_LAB_MAX_PIXELS=20000"):
+        video.probe(tmp_path / "a.png")
+    assert video.probe(tmp_path / "a.png", limits=video.Limits(max_pixels=20_000)).width == 200
+
+
+def recording(path: Path, first: int, start: float, format: str = "mpegts") -> bytes:
+    """A second of 25 cards from `first` on, with a tone of mp2 beside them; its clock starts at `start` seconds."""
+    rate, codec = 48_000, "libx264" if format == "mpegts" else "mpeg2video"
+    with av.open(str(path), "w", format=format) as container:
+        stream = container.add_stream(codec, rate=25, options={"bf": "2", "qmin": "1", "qmax": "2"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        sound = container.add_stream("mp2", rate=rate, layout="mono")
+        for k in range(25):
+            picture = av.VideoFrame.from_ndarray(card(first + k), "rgb24").reformat(format="yuv420p")
+            picture.time_base, picture.pts = Fraction(1, 25), k + round(25 * start)
+            container.mux(stream.encode(picture))
+            wave = 8_000 * np.sin(2 * np.pi * (200 + 10 * first) * np.arange(k * 1920, (k + 1) * 1920) / rate)
+            block = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], "s16", "mono")
+            block.sample_rate, block.time_base = rate, Fraction(1, rate)
+            block.pts = round(start * rate) + k * 1920
+            container.mux(sound.encode(block))
+        container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
+    return path.read_bytes()
+
+
+#: Seconds at which the clocks of two and three joined recordings start: over again, back, an hour on, most of a day on.
+JUMPS = [(0, 0), (3600, 0), (0, 3600), (0, 72_000), (0, 0, 0), (500, 3, 9_000)]
+
+
+@pytest.mark.parametrize("starts", JUMPS, ids=str)
+def test_joined_recordings_follow_one_another(tmp_path: Path, starts: tuple[float, ...]):
+    parts = [recording(tmp_path / "part.ts", 30 * k, start) for k, start in enumerate(starts)]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(parts))
+    numbers = shown(path)
+    held = 3 * (len(parts) - 1)  # the sound's last block, of 24 ms, and the encoder's delay
+    assert list(dict.fromkeys(numbers)) == [30 * k + n for k in range(len(parts)) for n in range(25)]
+    assert 25 * len(parts) <= len(numbers) <= 25 * len(parts) + held
+    info = video.probe(path)
+    assert info.fps == 25
+    assert abs(info.frames - len(numbers)) <= 2
+    for start, stop in ((0, 5), (20, 30), (40, None)):
+        assert shown(path, start=start, stop=stop) == numbers[start:stop]
+
+    tracemalloc.start()
+    wave = load(path)
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
+    assert len(wave) / 16_000 == pytest.approx(len(numbers) / 25, abs=0.12)
+    for k in range(len(parts)):  # each part's tone, where its pictures are
+        first = numbers.index(30 * k) * 640
+        spectrum = np.abs(np.fft.rfft(wave[first + 4_000 : first + 12_000]))
+        assert spectrum.argmax() * 2 == pytest.approx(200 + 300 * k, abs=4)
+
+
+def test_streams_that_meet_a_jump_one_after_the_other_stay_together():
+    """As in broadcasts, where pictures of the new clock come before the last sound of the old one."""
+    clock = container_module._Clock(Fraction(0), 10)
+    times = {0: [], 1: []}
+    stretches = [(0, 0, 10), (1, 0, 10), (0, 25_000, 25_010), (1, 10, 15), (1, 25_005, 25_010)]
+    stretches += [(0, 100, 110), (1, 25_010, 25_013), (1, 103, 110)]
+    for index, start, stop in stretches:
+        for tick in range(start, stop):
+            packet = SimpleNamespace(stream=SimpleNamespace(index=index), time_base=Fraction(1, 25), duration=1)
+            packet.pts = packet.dts = tick
+            clock.correct(packet)
+            times[index].append(packet.pts)
+    assert times == {0: list(range(30)), 1: list(range(30))}
+
+
+@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.PermissionError, av.error.PatchWelcomeError])
+def test_packet_that_the_decoder_refuses_completes_no_frame(error: type[Exception]):
+    def decode():
+        raise error(1, "refused")
+
+    assert container_module.decoded(SimpleNamespace(decode=decode)) == []
+
+
+def test_lack_of_memory_is_no_damage():
+    def decode():
+        raise av.error.MemoryError(1, "no memory")
+
+    with pytest.raises(MemoryError):
+        container_module.decoded(SimpleNamespace(decode=decode))
+
+
+def test_recording_whose_clock_does_not_jump_is_left_alone(tmp_path: Path):
+    recording(tmp_path / "a.ts", 0, 50)
+    with av.open(str(tmp_path / "a.ts")) as container:
+        raw = [(packet.pts, packet.dts) for packet in container.demux(video=0)]
+    with container_module.opened(tmp_path / "a.ts") as container:
+        read = container_module.packets(container, container.streams.video[0], video.Limits())
+        assert [(packet.pts, packet.dts) for packet in read] == raw
 
 
 # --- picture ---
