@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from lipsync_lab.synthesis.animation.character import STYLES
-from lipsync_lab.synthesis.animation.scene import Scene, frames
+from lipsync_lab.synthesis.animation.scene import frames
+from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.pose import MouthPose
 
 _MOUTHS = (

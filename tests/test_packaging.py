@@ -44,7 +44,6 @@ EXTRAS = {
     "figures": {"lab"},
     "explorer": {"lab"},
     "reporting": {"lab"},
-    "cartoon": {"synthesis"},
     "synthesis": {"synthesis"},
     "training": {"train"},
     "cli": {"lab", "synthesis", "train"},

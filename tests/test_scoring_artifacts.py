@@ -10,7 +10,7 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import artifacts, regions
 from lipsync_lab.scoring.matrix import perfect_ledger
-from lipsync_lab.synthesis.truth import Truth, table
+from lipsync_lab.synthesis.truth import GroundTruth, table
 
 SIZE = 128
 FACE, MOUTH = (32, 24, 96, 92), (52, 72, 76, 82)
@@ -31,7 +31,7 @@ def face(mouth=MOUTH) -> np.ndarray:
 def known(count: int, missing=(), **more) -> pd.DataFrame:
     names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
     box = dict(zip(names, (*FACE, *MOUTH), strict=True))
-    return table(Truth(frame=i, time=i / 25, **({} if i in missing else box), **more) for i in range(count))
+    return table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box), **more) for i in range(count))
 
 
 def measured(source, output, truth=None, **options) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from lipsync_lab.scoring import cadence
 from lipsync_lab.scoring.matrix import perfect_ledger
 from lipsync_lab.synthesis.animation import scene
 from lipsync_lab.synthesis.pose import MouthPose
-from lipsync_lab.synthesis.truth import Truth, table
+from lipsync_lab.synthesis.truth import GroundTruth, table
 
 POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("E", 0.5, 0.35, rounding=0.6)]
 FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)
@@ -30,7 +30,9 @@ def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
             noise = rng.normal(0, grain, source.shape)
             source, output = (np.clip(f + noise, 0, 255).astype(np.uint8) for f in (source, output))
         pairs.append((source, output))
-        rows.append(Truth(frame=i, time=i / 25, shot=int(shots[i]) if shots else 0, **({} if mouth == "." else box)))
+        rows.append(
+            GroundTruth(frame=i, time=i / 25, shot=int(shots[i]) if shots else 0, **({} if mouth == "." else box))
+        )
     truth = table(rows)
     return pairs, perfect_ledger(truth, (96, 96)), truth
 
@@ -43,7 +45,7 @@ def measured(*args, **options) -> pd.DataFrame:
 @pytest.mark.parametrize(("style", "on", "seed"), [("anime", 2, 5), ("western", 3, 6), ("rubberhose", 2, 3)])
 def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
     """Rubber hose has film grain: no two of its frames are alike."""
-    setting = scene.Scene(seed=seed, style=style, on=on, mouth_on=on, size=(192, 192))
+    setting = scene.Scene(seed=seed, style=style, exposure=on, mouth_exposure=on, size=(192, 192))
     truths = []
     with video.Writer(tmp_path / "clip.mp4", fps=25, crf=18) as film:
         for image, row in scene.frames(setting, lambda time: POSES[int(time * 4) % 3], 2.0):

@@ -9,7 +9,7 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.scoring import detection
 from lipsync_lab.scoring.matrix import perfect_ledger
-from lipsync_lab.synthesis.truth import Truth, table
+from lipsync_lab.synthesis.truth import GroundTruth, table
 
 FACE = (40, 30, 100, 90)
 
@@ -18,7 +18,7 @@ def known(count: int, **columns) -> pd.DataFrame:
     """A face in every frame that faces the camera; columns are changed from frame to frame by lists."""
     names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
     box = dict(zip(names, (*map(float, FACE), 60.0, 70.0, 80.0, 80.0), strict=True))
-    truth = table(Truth(frame=i, time=i / 25, pose="front", yaw=0.0, drawing=i, **box) for i in range(count))
+    truth = table(GroundTruth(frame=i, time=i / 25, pose="front", yaw=0.0, drawing=i, **box) for i in range(count))
     return truth.assign(**columns)
 
 

@@ -10,7 +10,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.models.wav2lip import QualityDiscriminator
 from lipsync_lab.scoring import quality
 from lipsync_lab.scoring.matrix import perfect_ledger
-from lipsync_lab.synthesis.truth import Truth, table
+from lipsync_lab.synthesis.truth import GroundTruth, table
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def faces(count: int) -> np.ndarray:
 
 def clip(count: int, missing=()):
     box = {"face_x1": 10.0, "face_y1": 10.0, "face_x2": 70.0, "face_y2": 80.0}
-    truth = table(Truth(frame=i, time=i / 25, **({} if i in missing else box)) for i in range(count))
+    truth = table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box)) for i in range(count))
     frames = np.random.default_rng(4).integers(0, 256, (count, 96, 112, 3), dtype=np.uint8)
     return frames, perfect_ledger(truth, (112, 96))
 

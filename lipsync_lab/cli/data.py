@@ -58,29 +58,29 @@ def samples(options: argparse.Namespace) -> int:
 def synthesize(options: argparse.Namespace) -> int:
     extras.need("synthesis", "synthesize")
     from lipsync_lab.synthesis import film
-    from lipsync_lab.synthesis.animation import scene
+    from lipsync_lab.synthesis.animation.settings import Scene
     from lipsync_lab.synthesis.speech import speak
 
     speech = speak(options.text, voice=options.voice, variant=options.variant, rate=options.rate, pitch=options.pitch)
     size = tuple(options.size)
     with progress.make(quiet=options.quiet) as shown:
         if options.portrait:
-            table = film.photographed(
+            table = film.write_portrait(
                 options.out, speech, seed=options.seed, fps=options.fps, size=size, progress=shown
             )
         else:
-            setting = scene.Scene(
+            setting = Scene(
                 seed=options.seed,
                 style=options.style,
-                on=options.exposure,
-                mouth_on=options.mouth_exposure or options.exposure,
+                exposure=options.exposure,
+                mouth_exposure=options.mouth_exposure or options.exposure,
                 fps=options.fps,
                 size=size,
                 view=options.view,
                 framing=options.framing,
                 text=options.subtitle,
             )
-            table = film.drawn(options.out, speech, setting, shown)
+            table = film.write_scene(options.out, speech, setting, shown)
     if not options.quiet:
         print(f"{options.out}: {speech.duration:.2f} s; ground truth: {table}")
     return 0

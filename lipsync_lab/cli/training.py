@@ -11,9 +11,8 @@ from lipsync_lab import progress
 from lipsync_lab.cli import extras
 from lipsync_lab.training import command
 
-_NAMES = {"train": "fit", "evaluate": "benchmark"}
 #: The commands by name.
-COMMANDS = {_NAMES.get(name, name): task for name, task in command.COMMANDS.items()}
+COMMANDS = command.COMMANDS
 
 
 def add(group: argparse.ArgumentParser, common: Callable[[argparse.ArgumentParser], None]) -> None:

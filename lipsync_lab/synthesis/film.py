@@ -1,9 +1,9 @@
-"""Speech and a scene to a clip on disk, with its truth beside it."""
+"""Write synthetic clips: a video file with sound, and its ground truth beside it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,66 +13,68 @@ import numpy as np
 from lipsync_lab import video
 from lipsync_lab.audio import Sound
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, truth, visemes
 from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, Speech, join, silence
 
-#: Called as ``progress(stage, done, total)``.
-Progress = Callable[[str, int, int | None], None]
-_Pictures = Iterable[tuple[np.ndarray, truth.Truth]]
+_Pictures = Iterable[tuple[np.ndarray, truth.GroundTruth]]
 
-_MADE = "Made by lipsync_lab's drawing machine; animation Apache-2.0; voice synthesised with espeak-ng"
-_NEVER_SAID = "She never said this: NASA's portrait of Eileen Collins (public domain, from scikit-image), animated"
+_SOURCE = "Made by lipsync_lab's character generator; animation Apache-2.0; voice synthesised with espeak-ng"
+_PORTRAIT = "She never said this: NASA's portrait of Eileen Collins (public domain, from scikit-image), animated"
 
 
-def drawn(out: str | Path, speech: Speech, setting: scene.Scene, progress: Progress | None = None, **writer) -> Path:
-    """Film a drawn scene that speaks.
+def write_scene(out: str | Path, speech: Speech, settings: Scene, progress: Progress | None = None, **writer) -> Path:
+    """Write a clip of an animated scene whose character speaks.
 
     Parameters
     ----------
     out : path
-        ``.mp4``; the truth is written beside it as ``.truth.csv``.
+        The clip, ``.mp4``; the ground truth is written beside it as ``.truth.csv``.
     speech : Speech
-    setting : scene.Scene
+    settings : Scene
     progress : callable, optional
+        Called as ``progress(stage, done, total)``.
     writer
         More options of `video.Writer`, such as ``crf``.
 
     Returns
     -------
     Path
-        Of the truth.
+        The table of ground truth.
     """
-    return joined(out, [(speech, setting)], progress, **writer)
+    return write_scenes(out, [(speech, settings)], progress, **writer)
 
 
-def joined(
-    out: str | Path, takes: Sequence[tuple[Speech, scene.Scene]], progress: Progress | None = None, **writer
+def write_scenes(
+    out: str | Path, takes: Sequence[tuple[Speech, Scene]], progress: Progress | None = None, **writer
 ) -> Path:
-    """Film drawn scenes that follow each other with hard cuts, as in a dialogue; as `drawn`.
+    """Write a clip of scenes that follow each other with hard cuts, as in a dialogue.
 
     Parameters
     ----------
-    takes : sequence of (Speech, scene.Scene)
-        What is said in each; all of one size and frame rate. A cut falls on the first frame after the speech.
+    takes : sequence of (Speech, Scene)
+        Speech and settings of each scene; all of one size and frame rate. A cut falls on the first frame after the
+        speech of a scene.
+    out, progress, writer
+        As for `write_scene`.
 
     Raises
     ------
     ParameterError
-        If there are no takes, or if their sizes or frame rates differ.
+        There are no takes, or their sizes or frame rates differ.
     """
-    looks = {(setting.size, setting.fps) for _, setting in takes}
-    if len(looks) != 1:
-        raise ParameterError(f"{out}: takes that are joined must be of one size and frame rate, not {len(looks)}")
-    ((_, fps),) = looks
+    formats = {(settings.size, settings.fps) for _, settings in takes}
+    if len(formats) != 1:
+        raise ParameterError(f"{out}: takes that are joined must be of one size and frame rate, not {len(formats)}")
+    ((_, fps),) = formats
     speeches = [_whole_frames(speech, fps) for speech, _ in takes[:-1]] + [takes[-1][0]]
-    settings = [setting for _, setting in takes]
-    return _write(
-        Path(out), _numbered(map(_take, speeches, settings), fps), fps, join(*speeches), _MADE, progress, **writer
-    )
+    pictures = _numbered(map(_take, speeches, [settings for _, settings in takes]), fps)
+    return _write(Path(out), pictures, fps, join(*speeches), _SOURCE, progress, **writer)
 
 
-def photographed(
+def write_portrait(
     out: str | Path,
     speech: Speech,
     *,
@@ -82,32 +84,32 @@ def photographed(
     progress: Progress | None = None,
     **writer,
 ) -> Path:
-    """Film the photograph that speaks; as `drawn`."""
+    """Write a clip of the animated portrait; parameters as for `write_scene` and `portrait.frames`."""
     pictures = portrait.frames(visemes.timeline(speech), fps=fps, size=size, seed=seed)
-    return _write(Path(out), pictures, fps, speech, f"{_NEVER_SAID}. {_MADE}", progress, **writer)
+    return _write(Path(out), pictures, fps, speech, f"{_PORTRAIT}. {_SOURCE}", progress, **writer)
 
 
-def _take(speech: Speech, setting: scene.Scene) -> _Pictures:
-    said = visemes.timeline(speech)
-    hold = setting.mouth_on / setting.fps
+def _take(speech: Speech, settings: Scene) -> _Pictures:
+    timeline = visemes.timeline(speech)
+    hold = settings.mouth_exposure / settings.fps
     return scene.frames(
-        setting,
-        lambda time: visemes.key_at(said, time, hold),
+        settings,
+        lambda time: visemes.key_at(timeline, time, hold),
         speech.duration,
-        partial(visemes.phoneme_at, said),
+        partial(visemes.phoneme_at, timeline),
     )
 
 
 def _whole_frames(speech: Speech, fps: float) -> Speech:
-    """The speech, with as much silence after it as its last frame has."""
-    # a sample that rounding put past a frame's end is not worth another frame
+    """Return the speech with silence after it up to the end of its last frame."""
+    # rounding can put one sample past the end of a frame, which is no reason for another frame
     count = math.ceil((len(speech.wave) - 1) * fps / SAMPLE_RATE)
     lacking = round(count * SAMPLE_RATE / fps) - len(speech.wave)
     return join(speech, silence(lacking / SAMPLE_RATE)) if lacking > 0 else speech
 
 
-def _numbered(takes: Iterable[_Pictures], fps: float) -> Iterator[tuple[np.ndarray, truth.Truth]]:
-    """One take after the other; frames, shots and drawings are counted on."""
+def _numbered(takes: Iterable[_Pictures], fps: float) -> Iterator[tuple[np.ndarray, truth.GroundTruth]]:
+    """Yield the takes one after the other, with continuous numbers of frames, shots and drawings."""
     frame = shot = drawing = 0
     for pictures in takes:
         row = None
@@ -120,10 +122,10 @@ def _numbered(takes: Iterable[_Pictures], fps: float) -> Iterator[tuple[np.ndarr
 
 
 def _write(
-    out: Path, pictures: _Pictures, fps: float, speech: Speech, made: str, progress: Progress | None, **writer
+    out: Path, pictures: _Pictures, fps: float, speech: Speech, source: str, progress: Progress | None, **writer
 ) -> Path:
     rows, total = [], max(1, round(speech.duration * fps))
-    tags = {"comment": f"{made}: {speech.text}"}
+    tags = {"comment": f"{source}: {speech.text}"}
     with video.Writer(out, fps=fps, sound=Sound.from_wave(speech.wave), tags=tags, **writer) as film:
         for image, row in pictures:
             film.write(image)

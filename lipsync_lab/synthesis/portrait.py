@@ -1,9 +1,9 @@
-"""A photograph that speaks: the mouth timeline of the drawn characters drives a portrait, so that one sentence exists
-drawn and photographic.
+"""An animated portrait: the mouth timeline of the drawn characters drives a photograph, so that one sentence exists as
+animation and as synthetic photo.
 
-The portrait is scikit-image's `astronaut` (Eileen Collins, NASA, public domain), which its wheel carries. She smiles
-with open lips. A smooth warp brings the lips together, parts them, and moves jaw and chin with the lower lip; between
-the lips show the portrait's own teeth, which stay with the skull, before a painted cavity and tongue.
+The portrait is scikit-image's `astronaut` (Eileen Collins, NASA, public domain), which its wheel contains. She
+smiles with open lips. A smooth warp closes and opens the lips, and moves jaw and chin with the lower lip. Between the
+lips, the teeth of the portrait stay fixed to the skull, in front of a painted cavity and tongue.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.synthesis.pose import REST, MouthPose
-from lipsync_lab.synthesis.truth import Truth
+from lipsync_lab.synthesis.truth import GroundTruth
 from lipsync_lab.synthesis.visemes import Timeline, phoneme_at, pose_at
 
-# Read off the portrait, in its own 512 x 512 pixels (x, y). The smile's inner edges run from corner to corner.
+# Landmarks of the portrait, in its own 512 x 512 pixels (x, y). The smile's inner edges run from corner to corner.
 _UPPER = (
     (203.3, 139.5), (206, 140.9), (208, 141.7), (212, 142.2), (216, 143.0), (220, 143.7), (224, 144.1), (228, 144.0),
     (232, 143.7), (236, 142.8), (240, 141.2), (244.6, 140.9),
@@ -51,8 +51,8 @@ _BLINK = 0.24
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a seed decides: how the portrait is cut and graded, how the head sways, when the eyes blink."""
+class _Appearance:
+    """Choices of a seed: crop and colour grading of the portrait, sway of the head, times of the blinks."""
 
     mirrored: bool
     zoom: float
@@ -70,8 +70,8 @@ def frames(
     size: tuple[int, int] = (256, 256),
     seed: int = 0,
     duration: float | None = None,
-) -> Iterator[tuple[np.ndarray, Truth]]:
-    """The portrait speaking, frame by frame.
+) -> Iterator[tuple[np.ndarray, GroundTruth]]:
+    """Yield the frames of the speaking portrait.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def frames(
     size : (int, int)
         Width and height in pixels.
     seed : int
-        Decides blinks and head motion. 0 shows the portrait as it is; every other seed also grades, crops, mirrors and
-        stretches it a little.
+        Seed of blinks and head motion. Seed 0 shows the portrait as it is; the others also grade, crop, mirror and
+        stretch it slightly.
     duration : float, optional
         Seconds; the timeline's own unless given. Beyond the timeline the mouth is at rest.
 
@@ -91,14 +91,14 @@ def frames(
     ------
     frame : ndarray, uint8, (height, width, 3)
         RGB.
-    truth : Truth
+    row : GroundTruth
 
     Raises
     ------
     ParameterError
-        A size, frame rate or duration that is not positive.
+        Size, frame rate or duration is not positive.
     MediaError
-        scikit-image is not there to give the portrait.
+        scikit-image, which contains the portrait, is not installed.
     """
     width, height = size
     length = timeline.duration if duration is None else duration
@@ -118,7 +118,21 @@ def _frames(timeline, fps, size, look, count):
 
 
 def still(pose: MouthPose = REST, *, size: tuple[int, int] = (256, 256), blink: float = 0.0) -> np.ndarray:
-    """One picture of the portrait with that mouth, RGB; `blink` is 0 for open eyes to 1 for closed ones."""
+    """Return one picture of the portrait with a pose of the mouth.
+
+    Parameters
+    ----------
+    pose : MouthPose
+    size : (int, int)
+        Width and height in pixels.
+    blink : float
+        0 for open eyes to 1 for closed eyes.
+
+    Returns
+    -------
+    ndarray, uint8, (height, width, 3)
+        RGB.
+    """
     look = _look(0, 1.0)
     return _draw(_portrait(), pose, blink, _matrix(look, None, size), size)
 
@@ -135,7 +149,7 @@ def _portrait() -> _Portrait:
     try:
         import skimage.data
     except ImportError as error:
-        raise MediaError("the photograph comes with scikit-image: install the package scikit-image") from error
+        raise MediaError("the portrait is part of scikit-image: install the package scikit-image") from error
     source = skimage.data.astronaut()
     large = cv2.resize(source, None, fx=_WORK, fy=_WORK, interpolation=cv2.INTER_CUBIC)
     # The teeth on a patch of their own: lips are kept out by taking the nearest row that is tooth.
@@ -167,7 +181,7 @@ def _smooth(share):
 
 @dataclass(frozen=True)
 class _Lips:
-    """Where the lips' inner edges stand, in the portrait's pixels."""
+    """Positions of the inner edges of the lips, in pixels of the portrait."""
 
     half: float
     corner: float
@@ -292,7 +306,7 @@ def _eyes(portrait, blink) -> np.ndarray:
     return np.clip(opened + (closed - opened) * cover[..., None], 0, 255).astype(np.uint8)
 
 
-def _look(seed, duration) -> _Look:
+def _look(seed, duration) -> _Appearance:
     rng = np.random.default_rng([seed, 31])
     sway = np.stack([rng.uniform(0.05, 0.35, 8), rng.uniform(0, 2 * np.pi, 8)])
     blinks, time = [], rng.uniform(0.6, 2.5)
@@ -308,7 +322,7 @@ def _look(seed, duration) -> _Look:
         mirrored, zoom, stretch = bool(rng.integers(2)), rng.uniform(0.9, 1.5), rng.uniform(0.96, 1.04)
         offset = tuple(rng.uniform(-12, 12, 2) / zoom)
     curve = np.clip(255 * gain * levels[:, None] ** gamma, 0, 255).round().astype(np.uint8)[None]
-    return _Look(mirrored, zoom, stretch, offset, curve, sway, tuple(blinks))
+    return _Appearance(mirrored, zoom, stretch, offset, curve, sway, tuple(blinks))
 
 
 def _lids(look, time) -> float:
@@ -339,7 +353,7 @@ def _matrix(look, time, size) -> np.ndarray:
     return np.column_stack([linear, shift])
 
 
-def _truth(frame, time, pose, phoneme, matrix, size) -> Truth:
+def _truth(frame, time, pose, phoneme, matrix, size) -> GroundTruth:
     lips = _Lips.of(pose)
     opened = lips.gap - lips.raised
     chin = 0.72 * (lips.middle + opened - 149.9)
@@ -354,7 +368,7 @@ def _truth(frame, time, pose, phoneme, matrix, size) -> Truth:
     )
     mouth = _box(lip_box, matrix, size)
     across, down = np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])
-    return Truth(
+    return GroundTruth(
         frame=frame,
         time=time,
         **dict(zip(("face_x1", "face_y1", "face_x2", "face_y2"), face, strict=True)),

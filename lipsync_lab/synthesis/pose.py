@@ -1,4 +1,4 @@
-"""How a mouth stands at one instant: what speech decides and what every style draws."""
+"""The pose of a mouth at one instant, which the speech decides and all drawing styles draw."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ SHAPES = "ABCDEFGHX"
 
 @dataclass(frozen=True)
 class MouthPose:
-    """Every number is 0 to 1.
+    """Pose of a mouth; all numbers are in [0, 1].
 
     Attributes
     ----------
     shape : str
         One of `SHAPES`.
     openness : float
-        Gap between the lips: 0 closed, 1 as wide as this face can.
+        Gap between the lips: 0 closed, 1 the widest gap of the face.
     width : float
         Distance between the corners: 0 puckered, 0.5 at rest, 1 stretched.
     rounding : float
-        How far the lips are pushed forward into a ring.
+        Protrusion of the lips into a ring.
     teeth : float
-        How much of the upper teeth shows in the gap.
+        Visible part of the upper teeth in the gap.
     tongue : float
-        How high the tongue stands in the gap.
+        Height of the tongue in the gap.
     """
 
     shape: str

@@ -1,7 +1,7 @@
-"""How every clip and voice in ``data/samples`` was made, so that each can be made again.
+"""Recipes of the bundled clips and voices in ``data/samples``, from which each can be made again.
 
-Characters, voices and sentences are such as the bundled models were not trained on: seeds and variants are those that
-`training.sentences` holds out (the portrait, of which there is only one, and the older hello pair excepted).
+The bundled models were not trained on these characters, voices and sentences: seeds and voice variants are held out by
+`training.corpus`, except for the portrait, which also occurs in the training material, and the older hello pair.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.synthesis import film
-from lipsync_lab.synthesis.animation.scene import Scene
+from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, Speech, join, silence, speak
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is said, and how: the arguments of `speech.speak`, and seconds of silence around it."""
+    """A spoken line: the arguments of `speech.speak`, and seconds of silence before and after it."""
 
     text: str
     variant: str
@@ -32,33 +32,34 @@ class Line:
     after: float = 0.0
 
     def speech(self) -> Speech:
-        said = speak(self.text, voice=self.voice, rate=self.rate, pitch=self.pitch, variant=self.variant)
+        """Synthesise the line."""
+        spoken = speak(self.text, voice=self.voice, rate=self.rate, pitch=self.pitch, variant=self.variant)
         pauses = [silence(seconds) if seconds else None for seconds in (self.before, self.after)]
-        return join(*(part for part in (pauses[0], said, pauses[1]) if part))
+        return join(*(part for part in (pauses[0], spoken, pauses[1]) if part))
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """The photograph that speaks: the arguments of `film.photographed`."""
+    """A take of the animated portrait: arguments of `film.write_portrait`."""
 
     seed: int = 0
     size: tuple[int, int] = (384, 384)
 
 
-_UNSEEN = 1_000_000_000
+_HELD_OUT = 1_000_000_000
 _HELLO = Line("Hello! Tell me, am I drawn, or was I filmed?", "f2")
 _BAKER = Line("Every morning, my baker makes five warm loaves for me.", "linda", rate=150, before=0.2, after=0.3)
 
-#: What each clip shows, take by take; the names are the files'.
+#: Takes of each clip; the keys are the names of the files.
 CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
     "drawn_hello": ((_HELLO, Scene(seed=13, style="anime", size=(384, 384))),),
     "astronaut_hello": ((_HELLO, Portrait()),),
-    "drawn_baker": ((_BAKER, Scene(seed=_UNSEEN + 22, style="flat", size=(384, 384), backdrop="room")),),
+    "drawn_baker": ((_BAKER, Scene(seed=_HELD_OUT + 22, style="flat", size=(384, 384), backdrop="room")),),
     "astronaut_baker": ((_BAKER, Portrait(seed=4)),),
     "turning_away": (
         (
             Line("Look over there! A ship is coming home.", "Lee", rate=150, pitch=85, before=0.2, after=0.4),
-            Scene(seed=_UNSEEN + 9, style="anime", size=(512, 288), view="away", backdrop="sea", framing="close"),
+            Scene(seed=_HELD_OUT + 9, style="anime", size=(512, 288), view="away", backdrop="sea", framing="close"),
         ),
     ),
     "small_in_the_hills": (
@@ -66,31 +67,31 @@ CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
             Line(
                 "Can you see me? I am all the way down here, below the hill.", "Annie", pitch=60, before=0.2, after=0.2
             ),
-            Scene(seed=_UNSEEN + 12, style="flat", size=(640, 360), framing="far", camera="pan", backdrop="hills"),
+            Scene(seed=_HELD_OUT + 12, style="flat", size=(640, 360), framing="far", camera="pan", backdrop="hills"),
         ),
     ),
     "behind_a_cup": (
         (
             Line("Mm, what a lovely pot of tea. Would you like a cup, my dear?", "linda", "en-gb", 140, 40, 0.2, 0.3),
-            Scene(seed=_UNSEEN, style="western", size=(512, 288), framing="close", occluder="cup", backdrop="room"),
+            Scene(seed=_HELD_OUT, style="western", size=(512, 288), framing="close", occluder="cup", backdrop="room"),
         ),
     ),
     "cut_in_the_city": (
         (
             Line("Did you bring the map?", "Annie", rate=170, before=0.16, after=0.24),
-            Scene(seed=_UNSEEN + 8, style="anime", size=(512, 288), view="three-quarter", backdrop="city"),
+            Scene(seed=_HELD_OUT + 8, style="anime", size=(512, 288), view="three-quarter", backdrop="city"),
         ),
         (
             Line("Me? I believed you had it!", "boris", rate=165, before=0.2, after=0.3),
             Scene(
-                seed=_UNSEEN + 10, style="anime", size=(512, 288), framing="portrait", backdrop="city", camera="zoom"
+                seed=_HELD_OUT + 10, style="anime", size=(512, 288), framing="portrait", backdrop="city", camera="zoom"
             ),
         ),
     ),
     "dog_on_threes": (
         (
             Line("Oh boy, oh boy! My very own moving picture!", "grandpa", rate=150, pitch=70, before=0.25, after=0.4),
-            Scene(seed=_UNSEEN + 15, style="rubberhose", size=(384, 288), on=3, mouth_on=3, fps=24.0),
+            Scene(seed=_HELD_OUT + 15, style="rubberhose", size=(384, 288), exposure=3, mouth_exposure=3, fps=24.0),
         ),
     ),
     "nobody_there": (
@@ -103,12 +104,14 @@ CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
                 before=0.3,
                 after=0.4,
             ),
-            Scene(seed=_UNSEEN + 31, style="anime", size=(512, 288), empty=True, cuts=1, backdrop="sea", camera="pan"),
+            Scene(
+                seed=_HELD_OUT + 31, style="anime", size=(512, 288), empty=True, cuts=1, backdrop="sea", camera="pan"
+            ),
         ),
     ),
 }
 
-#: Voices to dub with; no clip was made from them.
+#: Voices to dub with, which no clip contains.
 VOICES: dict[str, Line] = {
     "voice_lighthouse": Line(
         "The keeper of the lighthouse feeds a family of gulls, and gives each of them a name.", "m4", rate=155
@@ -122,14 +125,14 @@ VOICES: dict[str, Line] = {
 def make(folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
     """Make bundled clips and voices again.
 
-    Speech, pictures and truth come out as they are committed; the bytes of the clips depend on the encoder's version.
+    Sound, pictures and ground truth equal the committed ones; the bytes of the clips depend on the encoder's version.
 
     Parameters
     ----------
     folder : path
         Where ``NAME.mp4`` and ``NAME.truth.csv``, or ``NAME.wav``, are written.
     names : iterable of str, optional
-        Of `CLIPS` and `VOICES`; all of them if not given.
+        Keys of `CLIPS` and `VOICES`; all of them if not given.
 
     Returns
     -------
@@ -139,7 +142,7 @@ def make(folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
     Raises
     ------
     ParameterError
-        If there is no sample of a name.
+        There is no sample of a name.
     """
     folder, names = Path(folder), list(names or [*CLIPS, *VOICES])
     if unknown := [name for name in names if name not in CLIPS and name not in VOICES]:
@@ -149,11 +152,11 @@ def make(folder: str | Path, names: Iterable[str] | None = None) -> list[Path]:
 
 def _clip(folder: Path, name: str) -> Path:
     out, takes = folder / f"{name}.mp4", CLIPS[name]
-    line, setting = takes[0]
-    if isinstance(setting, Portrait):
-        film.photographed(out, line.speech(), seed=setting.seed, size=setting.size)
+    line, settings = takes[0]
+    if isinstance(settings, Portrait):
+        film.write_portrait(out, line.speech(), seed=settings.seed, size=settings.size)
     else:
-        film.joined(out, [(line.speech(), setting) for line, setting in takes])
+        film.write_scenes(out, [(line.speech(), settings) for line, settings in takes])
     return out
 
 

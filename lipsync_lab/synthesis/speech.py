@@ -1,7 +1,7 @@
-"""Text to speech whose every phoneme has a known time.
+"""Text to speech with the time of each phoneme.
 
-The voice is espeak-ng's, through its C library and its phoneme events. `espeakng_loader` carries library and data, so
-that nothing has to be installed beside the Python environment.
+The voice comes from espeak-ng, through its C library and its phoneme events. The package `espeakng_loader` contains the
+library and its data, so that nothing has to be installed outside of the Python environment.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lipsync_lab.errors import MediaError, ParameterError
 
 #: Samples a second of every `Speech`.
 SAMPLE_RATE = 16000
-#: Languages whose phonemes `mouths` is checked on, as espeak's codes; `speak` takes every other language of espeak too.
+#: Languages on whose phonemes `visemes` is tested, as codes of espeak-ng; `speak` takes the other languages too.
 LANGUAGES = ("en-us", "en-gb", "de", "fr-fr", "es", "it")
-#: espeak's variants that sound like people; `speak` takes every other one too (robots, whispers, croaks).
+#: Variants of espeak-ng that sound like people; `speak` takes the other ones too (robots, whispers, croaks).
 VARIANTS = (
     *(f"m{number}" for number in range(1, 9)),
     *(f"f{number}" for number in range(1, 6)),
@@ -36,7 +36,7 @@ _PHONEME_EVENTS, _IPA, _DO_NOT_EXIT = 0x1, 0x2, 0x8000
 _RATE, _PITCH = 1, 3
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
 
-#: A stop consonant's closure is silent and comes before its event; longer silences are pauses.
+#: The closure of a stop consonant is silent and precedes its event; a longer silence is a pause.
 _LONGEST_CLOSURE = 0.08
 _STOPS = "pbtdkɡgcɟq"
 _lock = threading.Lock()
@@ -44,8 +44,11 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One sound, in seconds from the start of the wave. `symbol` is IPA without stress marks, "" for a pause;
-    `stress` is 2 on a vowel with the main stress of its word, 1 on one with a lesser stress, else 0."""
+    """A phoneme with its times in seconds from the start of the wave.
+
+    `symbol` is IPA without stress marks, and empty for a pause. `stress` is 2 on a vowel with primary stress, 1 with
+    secondary stress, else 0.
+    """
 
     symbol: str
     start: float
@@ -55,7 +58,7 @@ class Phoneme:
 
 @dataclass(frozen=True)
 class Speech:
-    """What was said, how it sounds and when each sound comes.
+    """A spoken text: waveform, phonemes and their times.
 
     Attributes
     ----------
@@ -64,7 +67,7 @@ class Speech:
     phonemes : tuple of Phoneme
         Without gaps from 0 to `duration`; a stop consonant begins with its closure.
     text, voice : str
-        What was asked for; the voice is written `language` or `language+variant`.
+        Arguments of `speak`; the voice is ``language`` or ``language+variant``.
     """
 
     wave: np.ndarray = field(repr=False, compare=False)
@@ -79,11 +82,10 @@ class Speech:
 
 
 def speak(text: str, *, voice: str = "en-us", rate: int = 160, pitch: int = 50, variant: str | None = None) -> Speech:
-    """Say `text` with espeak-ng.
+    """Synthesise `text` with espeak-ng.
 
-    The same arguments give the same samples, whatever was said before. espeak-ng keeps the state of its noise and
-    flutter generators between utterances and offers nothing that resets them, so the library is loaded afresh for each
-    (some 20 ms).
+    The same arguments give the same samples. espeak-ng keeps the state of its noise and flutter generators between
+    utterances and has no function that resets them, so the library is loaded again for each call (about 20 ms).
 
     Parameters
     ----------
@@ -94,19 +96,19 @@ def speak(text: str, *, voice: str = "en-us", rate: int = 160, pitch: int = 50, 
     rate : int
         Words a minute, 80 to 450.
     pitch : int
-        0 to 99, 50 as the voice was made.
+        0 to 99; 50 is the pitch of the voice as published.
     variant : str, optional
-        Colour of the voice, such as "m3" or "f2".
+        Timbre of the voice, such as "m3" or "f2".
 
     Raises
     ------
     ParameterError
-        Nothing to say, or an unknown voice, variant, rate or pitch.
+        The text is empty, or voice, variant, rate or pitch is unknown or out of range.
     MediaError
         espeak-ng cannot be loaded, or gives no sound.
     """
     if not text.strip():
-        raise ParameterError("there is nothing to say: the text is empty")
+        raise ParameterError("the text is empty; give at least one word")
     if not (80 <= rate <= 450 and 0 <= pitch <= 99):
         raise ParameterError(f"rate {rate} must be 80 to 450 words a minute and pitch {pitch} 0 to 99")
     language, _, suffix = voice.partition("+")
@@ -127,7 +129,7 @@ def speak(text: str, *, voice: str = "en-us", rate: int = 160, pitch: int = 50, 
 
 
 def silence(duration: float) -> Speech:
-    """`duration` seconds in which nobody speaks."""
+    """Return `duration` seconds of silence, at least one sample."""
     if not duration > 0:
         raise ParameterError(f"silence must last longer than {duration} s")
     wave = np.zeros(round(duration * SAMPLE_RATE), np.float32)
@@ -135,7 +137,7 @@ def silence(duration: float) -> Speech:
 
 
 def join(*parts: Speech) -> Speech:
-    """One after the other: `join(silence(0.5), speak("Hello."))`."""
+    """Concatenate speeches: ``join(silence(0.5), speak("Hello."))``."""
     starts = itertools.accumulate((part.duration for part in parts), initial=0.0)
     phonemes = tuple(
         replace(phoneme, start=start + phoneme.start, end=start + phoneme.end)
@@ -152,7 +154,7 @@ def join(*parts: Speech) -> Speech:
 
 
 def voices() -> tuple[str, ...]:
-    """Every `LANGUAGES` by every `VARIANTS`, as `speak` takes them: "en-us", "en-us+m1", ..."""
+    """Return all combinations of `LANGUAGES` and `VARIANTS`, as `speak` takes them: "en-us", "en-us+m1", ..."""
     return tuple(
         f"{language}+{variant}" if variant else language for language in LANGUAGES for variant in ("", *VARIANTS)
     )
@@ -193,7 +195,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class _Espeak:
-    """The library, loaded afresh on entering and given back on leaving; one at a time in a process."""
+    """Context manager that loads the library and unloads it again; one at a time in a process."""
 
     def __enter__(self):
         _lock.acquire()
@@ -230,13 +232,13 @@ class _Espeak:
             raise MediaError(
                 f"{data}: espeak-ng cannot read its data; the folder must exist and its path be shorter than 140 bytes"
             )
-        # it has seeded its noise and flutter with the second of the day
+        # replaces the seed of noise and flutter, which the library takes from the clock
         library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         return library, sample_rate
 
 
 def _unload(library) -> None:
-    """Also forgets the library's state, which is what it is called for."""
+    """Unload the library, and its state with it."""
     if hasattr(_ctypes, "dlclose"):
         _ctypes.dlclose(library._handle)
     else:
@@ -244,7 +246,7 @@ def _unload(library) -> None:
 
 
 def _synthesise(text, name, rate, pitch) -> tuple[np.ndarray, list[tuple[str, int]], int]:
-    """int16 samples, (symbol, sample) of every phoneme event, samples a second."""
+    """Return int16 samples, (symbol, sample) of each phoneme event, and samples a second."""
     chunks, events = [], []
 
     def receive(wave, count, event):
@@ -269,12 +271,12 @@ def _synthesise(text, name, rate, pitch) -> tuple[np.ndarray, list[tuple[str, in
         status = library.espeak_Synth(content, len(content) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
     samples = np.frombuffer(b"".join(chunks), np.int16)
     if status != 0 or not samples.any():
-        raise MediaError(f"espeak-ng made no sound of {text!r} with the voice {name}; give it words that can be read")
+        raise MediaError(f"espeak-ng made no sound of {text!r} with the voice {name}; give words in that language")
     return samples, events, espeak.sample_rate
 
 
 def _phonemes(samples, events, native_rate, duration) -> tuple[Phoneme, ...]:
-    # A pause comes as several events; so do sounds that are left out, which have no length.
+    # A pause consists of several events; sounds that are left out have events of zero length.
     ends = [sample for _, sample in events[1:]] + [len(samples)]
     sounds = [["", 0, events[0][1] if events else len(samples), 0]]
     for (text, start), end in zip(events, ends, strict=True):
@@ -298,7 +300,7 @@ def _phonemes(samples, events, native_rate, duration) -> tuple[Phoneme, ...]:
 
 
 def _closure(samples, start, earliest, native_rate) -> int:
-    """First sample of the silence that runs up to `start`, as long as it can be a stop's closure."""
+    """Return the first sample of the silence before `start`, at most as long as the closure of a stop consonant."""
     earliest = max(earliest, start - int(_LONGEST_CLOSURE * native_rate))
     sounding = np.flatnonzero(np.abs(samples[earliest:start].astype(int)) > 16)
     return min(start, earliest + int(sounding[-1]) + 1) if len(sounding) else min(start, earliest)
@@ -306,8 +308,8 @@ def _closure(samples, start, earliest, native_rate) -> int:
 
 @cache
 def _languages() -> dict[str, str]:
-    """espeak's language codes and the file of each one's first voice."""
-    found = {}
+    """Return the language codes of espeak-ng, and for each the file of its preferred voice."""
+    voices = {}
     with _Espeak() as espeak:
         for voice in itertools.takewhile(bool, espeak.library.espeak_ListVoices(None)):
             # `languages` is a list of (priority byte, zero-terminated code), closed by a zero byte.
@@ -315,10 +317,10 @@ def _languages() -> dict[str, str]:
             while priority := ctypes.string_at(address, 1)[0]:
                 code = ctypes.string_at(address + 1)
                 identifier = voice.contents.identifier.decode()
-                if not identifier.startswith("mb/"):  # these need a program that is not carried
-                    found.setdefault(code.decode(), []).append((priority, identifier))
+                if not identifier.startswith("mb/"):  # MBROLA voices need a program that is not included
+                    voices.setdefault(code.decode(), []).append((priority, identifier))
                 address += len(code) + 2
-    return {code: min(candidates)[1] for code, candidates in found.items()}
+    return {code: min(candidates)[1] for code, candidates in voices.items()}
 
 
 @cache

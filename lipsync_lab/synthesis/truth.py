@@ -1,4 +1,4 @@
-"""What is known about one frame of made material, and the table that is written beside a clip."""
+"""Ground truth of the frames of synthetic clips, and the table that is written beside a clip."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Truth:
-    """One frame of a drawn or photographic clip. Lengths are pixels of the finished frame, boxes half-open.
+class GroundTruth:
+    """Ground truth of one frame of a synthetic clip. Lengths are pixels of the finished frame, boxes are half-open.
 
     Attributes
     ----------
@@ -32,23 +32,23 @@ class Truth:
     mouth_x1, mouth_y1, mouth_x2, mouth_y2 : float
         Box round the outer edge of the lips. NaN when there is no face.
     openness : float
-        Gap between the lips, 0 closed to 1 as wide as this face can; the pose's number as drawn in this frame.
+        Gap between the lips in this frame, from 0 (closed) to 1 (the widest gap of this face).
     openness_px : float
-        The same gap, measured at its highest; NaN when there is no face.
+        Largest height of the gap; NaN when there is no face.
     width_px : float
         Distance between the corners of the mouth; NaN when there is no face.
     shape : str
         One of `pose.SHAPES`.
     phoneme : str
-        What is being said, in IPA without stress marks; empty in silence.
+        Phoneme in IPA without stress marks; empty in silence.
     drawing : int
-        Frames with the same number hold the same drawing.
+        Number of the drawing; frames with the same number show the same drawing (a hold).
     pose : str
         "front", "three-quarter" or "profile"; empty when there is no face.
     yaw : float
         Degrees that the head is turned, positive towards the right edge of the frame; NaN when there is no face.
     occluded : int
-        1 when something hides the mouth, else 0.
+        1 when a prop covers the mouth, else 0.
     """
 
     frame: int
@@ -80,11 +80,11 @@ class Truth:
 
 
 #: The table's columns, in order.
-COLUMNS = tuple(column.name for column in fields(Truth))
+COLUMNS = tuple(column.name for column in fields(GroundTruth))
 
 
-def table(truths: Iterable[Truth]) -> pandas.DataFrame:
-    """One row a frame, with the columns `COLUMNS`; no truths give an empty table with the same columns."""
+def table(rows: Iterable[GroundTruth]) -> pandas.DataFrame:
+    """Return a table with one row a frame and the columns `COLUMNS`, also when there are no rows."""
     import pandas
 
-    return pandas.DataFrame([astuple(truth) for truth in truths], columns=list(COLUMNS))
+    return pandas.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))

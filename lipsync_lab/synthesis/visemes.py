@@ -1,8 +1,9 @@
-"""From phonemes to mouths: which of the nine shapes stands when, and how one goes over into the next.
+"""Mouth shapes from phonemes: which of the nine shapes is shown when, and the transitions between them.
 
-The shapes are those of Preston Blair's chart with the letters of Rhubarb Lip Sync, whose 70 ms is the shortest hold.
-Co-articulation is by rule: a consonant takes its rounding from the vowel that follows, a consonant too short to be seen
-gives way to its neighbours, and what must be seen (m, b, p closed) takes the time it needs from what need not.
+The shapes are those of Preston Blair's chart with the letters of Rhubarb Lip Sync, from which the shortest hold of 70
+ms is taken. Co-articulation follows rules: a consonant takes its rounding from the next vowel, a consonant that is too
+short to be visible merges with its neighbours, and shapes that must be visible (closed lips on m, b, p) take time from
+neighbours that need not be.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import numpy as np
 from lipsync_lab.synthesis.pose import REST, MouthPose
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, Phoneme, Speech
 
-#: Shortest time that a shape stands, in seconds (Rhubarb's).
+#: Shortest time for which a shape is shown, in seconds (as in Rhubarb Lip Sync).
 MINIMUM_HOLD = 0.07
 #: Pauses shorter than this do not close the mouth.
 MINIMUM_PAUSE = 0.12
-#: Time that lips take from one shape to the next.
+#: Duration of the transition between two shapes, in seconds.
 TRANSITION = 0.08
 
-#: Every shape as a mouth that speaks it clearly.
+#: Pose of each shape in clear speech.
 POSES = {
     "A": MouthPose("A", 0.0, 0.5),
     "B": MouthPose("B", 0.18, 0.6, teeth=0.8),
@@ -36,10 +37,10 @@ POSES = {
     "X": REST,
 }
 
-#: The shapes whose lips touch.
+#: Shapes with closed lips.
 CLOSED = "AX"
 
-#: Shape of each sound by its IPA letters, of the languages in `speech.LANGUAGES` and their neighbours.
+#: Shape of each IPA letter, for the languages in `speech.LANGUAGES` and related ones.
 _LETTERS = {
     "A": "mbpɱʙ",
     "B": "iɪjɨszʃʒɕʑçθðβtdnɲrɹɾɽʈɖɳcɟ",
@@ -67,7 +68,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a mouth does while something is said: keys without gaps from 0 to `duration`, in seconds."""
+    """Mouth shapes of a speech: keys without gaps from 0 to `duration`, in seconds."""
 
     keys: tuple[Key, ...]
     phonemes: tuple[Phoneme, ...]
@@ -75,20 +76,24 @@ class Timeline:
 
 
 def shape_of(symbol: str) -> str:
-    """The shapes of one phoneme in IPA, in order: two for diphthongs and for affricates such as pf, "" for a sound that
-    does not show on the lips, "X" for a pause ("")."""
+    """Return the shapes of a phoneme in IPA, in order.
+
+    Diphthongs and affricates such as pf have two shapes, sounds without a lip shape have none (""), and a pause ("")
+    has the shape "X".
+    """
     if not symbol:
         return "X"
-    # The long one is the vowel of "bird"; the short one is German's final "er".
+    # the long vowel is that of "bird", the short one is the German final "er"
     letters = symbol.replace("ɜː", "ɝ")
     shapes = [_SHAPE_OF[letter] for letter in letters if letter in _SHAPE_OF]
     return "".join(shape for shape, _ in itertools.groupby(shapes))[:2]
 
 
 def timeline(speech: Speech) -> Timeline:
-    """The mouth of a speech: closed in pauses and on m, b and p, every shape at least `MINIMUM_HOLD` long.
+    """Return the mouth shapes of a speech.
 
-    A speech shorter than `MINIMUM_HOLD` leaves the mouth at rest.
+    The mouth is closed in pauses and on m, b and p, and each shape lasts at least `MINIMUM_HOLD`. In a speech shorter
+    than `MINIMUM_HOLD` the mouth stays at rest.
     """
     levels = [_level(speech, phoneme) for phoneme in speech.phonemes]
     loudest = max(levels, default=0.0) or 1.0
@@ -104,10 +109,10 @@ def timeline(speech: Speech) -> Timeline:
 
 
 def pose_at(timeline: Timeline, time: float) -> MouthPose:
-    """The mouth at `time` seconds as a camera sees it: lips travel from shape to shape.
+    """Return the continuous pose of the mouth at `time` seconds.
 
-    They travel half the way before and half after the border between two shapes, save that closed lips stay closed
-    for the whole of their time. Before the start and from the end on, the mouth is at rest.
+    A transition lies half before and half after the border between two shapes, except that closed lips stay closed for
+    the whole of their time. Before the start and from the end on, the mouth is at rest.
     """
     if not 0 <= time < timeline.duration:
         return REST
@@ -129,7 +134,7 @@ def pose_at(timeline: Timeline, time: float) -> MouthPose:
 
 
 def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthPose:
-    """The mouth at `time` seconds as an animator draws it: one of the nine shapes, without in-betweens.
+    """Return the pose that an animator would draw at `time` seconds: one of the nine shapes, without in-betweens.
 
     Parameters
     ----------
@@ -137,9 +142,8 @@ def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthPose:
     time : float
         Seconds.
     hold : float
-        Seconds for which the drawing will be held. The drawing shows the shape that stands longest in that time, and a
-        closed mouth of at least half a `MINIMUM_HOLD` goes before all others, so that no m, b or p is lost on twos and
-        threes.
+        Seconds for which the drawing is held. The drawing shows the shape with the longest duration in that time. A
+        closed mouth of at least half a `MINIMUM_HOLD` has priority, so that no m, b or p is lost on twos and threes.
     """
     if not 0 <= time < timeline.duration:
         return REST
@@ -148,16 +152,16 @@ def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthPose:
     for key in timeline.keys[first:]:
         if key.start >= time + hold:
             break
-        seen = min(key.end, time + hold) - max(key.start, time)
-        if key.pose.shape == "A" and seen >= MINIMUM_HOLD / 2:
+        visible = min(key.end, time + hold) - max(key.start, time)
+        if key.pose.shape == "A" and visible >= MINIMUM_HOLD / 2:
             return key.pose
-        if seen > longest:
-            best, longest = key.pose, seen
+        if visible > longest:
+            best, longest = key.pose, visible
     return best
 
 
 def phoneme_at(timeline: Timeline, time: float) -> str:
-    """What is being said at `time` seconds, in IPA; "" in pauses and outside the speech."""
+    """Return the phoneme at `time` seconds, in IPA; "" in pauses and outside of the speech."""
     if not 0 <= time < timeline.duration:
         return ""
     index = bisect.bisect_right(timeline.phonemes, time, key=lambda phoneme: phoneme.start) - 1
@@ -169,7 +173,7 @@ def _index(timeline, time) -> int:
 
 
 def _between(first, second, share) -> MouthPose:
-    """The numbers lie between the two poses, the letter is the second one's."""
+    """Interpolate the numbers between two poses; the letter is that of the second pose."""
     numbers = ("openness", "width", "rounding", "teeth", "tongue")
     mixed = {name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in numbers}
     return replace(second, **mixed)
@@ -177,7 +181,7 @@ def _between(first, second, share) -> MouthPose:
 
 @dataclass
 class _Span:
-    """A key in the making. Higher ranks take the time that they lack from lower ones."""
+    """A key before its times are final. Spans of higher rank take missing time from spans of lower rank."""
 
     duration: float
     pose: MouthPose | None
@@ -196,7 +200,7 @@ _CONSONANT, _VOWEL, _CLOSURE = 1, 2, 3
 
 
 def _level(speech, phoneme) -> float:
-    """Root mean square of the wave; 0 for what is not a vowel."""
+    """Return the root mean square of the wave during a vowel, and 0 for other phonemes."""
     if not _VOWELS.intersection(phoneme.symbol):
         return 0.0
     part = speech.wave[int(phoneme.start * SAMPLE_RATE) : int(phoneme.end * SAMPLE_RATE)]
@@ -210,7 +214,7 @@ def _spans(phoneme, loudness) -> list[_Span]:
         return [_Span(duration, None, 0)]
     poses = [POSES[shape] for shape in shapes]
     if _VOWELS.intersection(symbol):
-        # A loud vowel opens wide, an unstressed one hardly; the ear hears level about as its square root.
+        # a loud vowel opens wide, an unstressed one hardly; loudness grows about with the square root of the level
         poses = [replace(pose, openness=pose.openness * (0.65 + 0.35 * loudness**0.5)) for pose in poses]
         ranks = [_VOWEL, _CONSONANT]
     else:
@@ -218,13 +222,13 @@ def _spans(phoneme, loudness) -> list[_Span]:
         if _PROTRUDED.intersection(symbol):
             poses = [replace(pose, width=0.3, rounding=0.5) for pose in poses]
     shares = (1.0,) if len(poses) == 1 else (0.6, 0.4)
-    if symbol == "p":  # the lips part at the burst; the breath after it belongs to the next sound
+    if symbol == "p":  # the lips part at the burst; the aspiration after it belongs to the next sound
         return [_Span(0.65 * duration, poses[0], _CLOSURE), _Span(0.35 * duration, None, 0)]
     return [_Span(share * duration, *rest) for share, *rest in zip(shares, poses, ranks, strict=False)]
 
 
 def _without_hidden(spans) -> list[_Span]:
-    """Sounds made behind the lips, and short pauses, look like the open shapes beside them."""
+    """Merge sounds without a lip shape, and short pauses, with the open shapes beside them."""
     result = list(spans)
     while hidden := [index for index, span in enumerate(result) if span.pose is None]:
         if len(result) == 1:
@@ -242,7 +246,7 @@ def _beside(spans, index) -> list[_Span]:
 
 
 def _absorb(spans, index) -> None:
-    """Give a span's time to the open ones beside it, or to the closed ones where there are no others."""
+    """Give the time of a span to its open neighbours, or to the closed ones where there are no open ones."""
     beside = _beside(spans, index)
     takers = [span for span in beside if not span.closed] or beside
     for span in takers:
@@ -251,7 +255,7 @@ def _absorb(spans, index) -> None:
 
 
 def _merged(spans) -> list[_Span]:
-    """Neighbours of one shape are one; it opens as wide as the wider of them."""
+    """Merge neighbours of the same shape; the result has the larger openness."""
     result = []
     for span in spans:
         if result and result[-1].pose.shape == span.pose.shape:
@@ -271,7 +275,7 @@ def _with_minimum_hold(spans) -> list[_Span]:
         index = max(short, key=lambda index: spans[index].rank)
         span = spans[index]
         if span.rank > _CONSONANT:
-            # What comes before gives first, because lips are early rather than late.
+            # the preceding span gives first, since lips lead the sound
             for giver in sorted(_beside(spans, index), key=lambda giver: giver.rank):
                 free = giver.duration if giver.rank < span.rank and not giver.closed else giver.surplus
                 given = min(free, MINIMUM_HOLD - span.duration)
@@ -284,7 +288,7 @@ def _with_minimum_hold(spans) -> list[_Span]:
 
 
 def _with_rounding(poses) -> list[MouthPose]:
-    """Lips are pushed forward for a rounded vowel while the consonant before it is still being said."""
+    """Round the lips during the consonant before a rounded vowel (anticipatory co-articulation)."""
     result = list(poses)
     for index, (pose, following) in enumerate(itertools.pairwise(poses)):
         if pose.shape in "ABGH" and following.shape in "EF":

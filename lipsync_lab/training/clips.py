@@ -100,7 +100,7 @@ class Clip:
 
 
 def unknown_truth(count: int) -> dict[str, np.ndarray]:
-    """Truth of a clip about which nothing is known."""
+    """GroundTruth of a clip about which nothing is known."""
     nan = np.full(count, np.nan, np.float32)
     return {"openness": nan, "gap": nan, "mouth": np.full((count, 4), np.nan, np.float32)}
 

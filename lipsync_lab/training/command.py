@@ -174,11 +174,11 @@ def _recipe_flag(add: Callable) -> None:
     add("--recipe", default="small-cpu", help="small-cpu or gpu (small-cpu)")
 
 
-#: All that `python -m lipsync_lab` learns from this room.
+#: The commands of `python -m lipsync_lab train`.
 COMMANDS = {
     "render": Command("Render drawn faces and frames to train on.", _render_flags, _render),
     "preprocess": Command("Cut faces out of clips, into the published layout.", _preprocess_flags, _preprocess),
-    "train": Command("Train a detector, expert, generator, discriminator or reader.", _train_flags, _train),
-    "evaluate": Command("Measure a model on held-out material.", _evaluate_flags, _evaluate),
+    "fit": Command("Train a detector, expert, generator, discriminator or reader.", _train_flags, _train),
+    "benchmark": Command("Measure a model on held-out material.", _evaluate_flags, _evaluate),
     "export": Command("Write a trained model and its card.", _export_flags, _export),
 }

@@ -19,8 +19,9 @@ from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import Box
 from lipsync_lab.synthesis import portrait, visemes
 from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.animation.settings import random_scene
 from lipsync_lab.synthesis.speech import Speech
-from lipsync_lab.synthesis.truth import Truth
+from lipsync_lab.synthesis.truth import GroundTruth
 from lipsync_lab.training import corpus
 from lipsync_lab.training.clips import FPS, Clip, new_folder, write_shard
 
@@ -62,9 +63,9 @@ def clip(seed: int, recordings: tuple[tuple[str, str], ...] = ()) -> Clip:
 
 def drawn(seed: int, speech: Speech, rng: np.random.Generator) -> Clip:
     """A random character says something; nothing hides the mouth."""
-    setting = scene.random_scene(seed, occluder=None, fps=float(FPS))
+    setting = random_scene(seed, occluder=None, fps=float(FPS))
     said = visemes.timeline(speech)
-    hold = setting.mouth_on / setting.fps
+    hold = setting.mouth_exposure / setting.fps
     duration = min(speech.duration, _LONGEST)
     crops = scene.face_crops(
         setting, lambda time: visemes.key_at(said, time, hold), duration, size=FACE_SIZE, bottom=BOTTOM
@@ -91,7 +92,7 @@ def photographed(seed: int, speech: Speech, rng: np.random.Generator) -> Clip:
         mouth = Box(truth.mouth_x1 - box.x1, truth.mouth_y1 - box.y1, truth.mouth_x2 - box.x1, truth.mouth_y2 - box.y1)
         values = dict(zip(("mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"), mouth.scaled(x, y), strict=True))
         known = dict(frame=truth.frame, time=truth.time, openness=truth.openness, openness_px=truth.openness_px * y)
-        crops.append((crop, Truth(**known, **values)))
+        crops.append((crop, GroundTruth(**known, **values)))
     return _clip(crops, speech, rng, "photograph", f"portrait {seed}")
 
 
@@ -136,7 +137,7 @@ def pictures(seed: int) -> Iterator[Picture]:
     if kind > 1 - 1 / _PHOTOGRAPHS:
         yield from _portraits(seed, said, rng)
         return
-    setting = scene.random_scene(seed, fps=1.0, size=FRAME_SIZE, empty=kind < _EMPTY)
+    setting = random_scene(seed, fps=1.0, size=FRAME_SIZE, empty=kind < _EMPTY)
     # the first moment is the same in all: begin somewhere in the line
     start = rng.uniform(0, max(speech.duration - _OF_SCENE, 0.1))
     for frame in scene.render(setting, lambda time: visemes.pose_at(said, start + time), float(_OF_SCENE)):

@@ -16,7 +16,8 @@ from lipsync_lab.synthesis.animation.backgrounds import KINDS, background
 from lipsync_lab.synthesis.animation.cel import Cel, bow, curve, oval, place
 from lipsync_lab.synthesis.animation.character import STYLES, character
 from lipsync_lab.synthesis.animation.head import Look
-from lipsync_lab.synthesis.animation.scene import Scene, face_crops, frames, random_scene, render
+from lipsync_lab.synthesis.animation.scene import face_crops, frames, render
+from lipsync_lab.synthesis.animation.settings import Scene, random_scene
 from lipsync_lab.synthesis.pose import REST, SHAPES, MouthPose
 
 POSES = {
@@ -170,9 +171,9 @@ def test_characters_differ_from_each_other():
     assert len({person.palette.skin for person in people}) > 100
 
 
-@pytest.mark.parametrize(("on", "mouth_on"), [(1, 1), (2, 2), (3, 2), (2, 3)])
-def test_held_drawings_are_the_same_frame(on, mouth_on):
-    scene = Scene(seed=4, style="anime", on=on, mouth_on=mouth_on, size=(96, 96))
+@pytest.mark.parametrize(("exposure", "mouth_exposure"), [(1, 1), (2, 2), (3, 2), (2, 3)])
+def test_held_drawings_are_the_same_frame(exposure, mouth_exposure):
+    scene = Scene(seed=4, style="anime", exposure=exposure, mouth_exposure=mouth_exposure, size=(96, 96))
     stream = list(frames(scene, chatter, 1.6))
     changes = 0
     for (a, before), (b, after) in itertools.pairwise(stream):
@@ -180,13 +181,15 @@ def test_held_drawings_are_the_same_frame(on, mouth_on):
         assert held == bool((a == b).all())
         changes += not held
         if not held:
-            assert after.frame % on == 0 or after.frame % mouth_on == 0
+            assert after.frame % exposure == 0 or after.frame % mouth_exposure == 0
     assert changes >= 4
     assert [truth.frame for _, truth in stream] == list(range(40))
 
 
 def test_mouths_move_on_their_own_exposure():
-    shapes = [truth.shape for _, truth in frames(Scene(seed=1, on=2, mouth_on=3, size=(64, 64)), chatter, 1.2)]
+    shapes = [
+        truth.shape for _, truth in frames(Scene(seed=1, exposure=2, mouth_exposure=3, size=(64, 64)), chatter, 1.2)
+    ]
     assert shapes == [chatter((n - n % 3) / 25).shape for n in range(30)]
 
 
@@ -330,7 +333,7 @@ def test_random_scenes_run_and_keep_what_is_fixed():
 @pytest.mark.parametrize(
     "wrong",
     [
-        dict(style="oil"), dict(view="top"), dict(on=0), dict(mouth_on=0), dict(fps=0), dict(size=(8, 8)),
+        dict(style="oil"), dict(view="top"), dict(exposure=0), dict(mouth_exposure=0), dict(fps=0), dict(size=(8, 8)),
         dict(jpeg=101), dict(occluder="wall"), dict(framing="huge"), dict(backdrop="moon"), dict(camera="fly"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from lipsync_lab import audio, samples, video
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.synthesis import film
 from lipsync_lab.synthesis import samples as making
-from lipsync_lab.synthesis.animation.scene import Scene
+from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, join, silence, speak
 from lipsync_lab.synthesis.truth import COLUMNS
 from lipsync_lab.training import corpus
@@ -174,7 +174,7 @@ def test_nobody_there():
 def test_joined_takes_are_counted_on(tmp_path):
     first, second = speak("Ma!", variant="m4"), silence(0.31)
     takes = [(first, Scene(seed=3, size=(64, 64))), (second, Scene(seed=4, size=(64, 64), cuts=1))]
-    rows = pd.read_csv(film.joined(tmp_path / "two.mp4", takes), keep_default_na=False)
+    rows = pd.read_csv(film.write_scenes(tmp_path / "two.mp4", takes), keep_default_na=False)
     frames = pictures(tmp_path / "two.mp4")
     assert rows.frame.tolist() == list(range(len(frames)))
     assert rows.time.to_numpy() == pytest.approx(rows.frame / 25, abs=6e-4)
@@ -183,7 +183,7 @@ def test_joined_takes_are_counted_on(tmp_path):
     assert rows.shot.max() == 2
     assert set(np.diff(rows.drawing)) <= {0, 1}
     assert rows.drawing[cut] == rows.drawing[cut - 1] + 1
-    alone = pd.read_csv(film.drawn(tmp_path / "one.mp4", *takes[0]), keep_default_na=False)
+    alone = pd.read_csv(film.write_scene(tmp_path / "one.mp4", *takes[0]), keep_default_na=False)
     assert rows[: len(alone)].equals(alone)
     sound = audio.load(tmp_path / "two.mp4")
     assert np.abs(sound[: len(first.wave)]).max() > 0.05
@@ -194,7 +194,7 @@ def test_joined_takes_are_counted_on(tmp_path):
 def test_takes_that_do_not_fit_are_not_joined(other, tmp_path):
     takes = [(silence(0.2), setting) for setting in (Scene(size=(64, 64)), other) if other]
     with pytest.raises(ParameterError, match=r"clip\.mp4.*one size and frame rate"):
-        film.joined(tmp_path / "clip.mp4", takes)
+        film.write_scenes(tmp_path / "clip.mp4", takes)
     assert not list(tmp_path.iterdir())
 
 

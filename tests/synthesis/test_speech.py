@@ -22,7 +22,7 @@ from lipsync_lab.synthesis.speech import (
     speak,
     voices,
 )
-from lipsync_lab.synthesis.truth import COLUMNS, Truth, table
+from lipsync_lab.synthesis.truth import COLUMNS, GroundTruth, table
 
 SENTENCES = {
     "en-us": "Mama, please buy five blue balloons. The sheep saw fish!",
@@ -344,7 +344,7 @@ def test_drawn_mouths_are_keys_and_filmed_ones_pass_through_them():
 
 
 def test_table_has_a_row_a_frame_and_its_columns():
-    rows = table([Truth(0, 0.0), Truth(1, 0.04, face_x1=3.0, shape="D", openness=0.9, phoneme="a")])
+    rows = table([GroundTruth(0, 0.0), GroundTruth(1, 0.04, face_x1=3.0, shape="D", openness=0.9, phoneme="a")])
     assert tuple(rows.columns) == COLUMNS
     assert rows["frame"].tolist() == [0, 1]
     assert rows["face_x1"].isna().tolist() == [True, False]
@@ -353,7 +353,7 @@ def test_table_has_a_row_a_frame_and_its_columns():
 
 def test_truth_knows_its_shapes():
     with pytest.raises(ParameterError, match="frame 4"):
-        Truth(4, 0.16, shape="Q")
+        GroundTruth(4, 0.16, shape="Q")
     assert MouthPose("D", 1.0, 0.5).shape in SHAPES
 
 

@@ -80,19 +80,19 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
 
     common = ["--data", str(folder)]
     numbers = ["--set", "steps=1", "warmup=1"]
-    run("train", "reader", *common, "--out", str(tmp_path / "r"), *numbers, "width=0.125", "faces=2")
-    told = run("evaluate", "reader", str(tmp_path / "r"), *common)
+    run("fit", "reader", *common, "--out", str(tmp_path / "r"), *numbers, "width=0.125", "faces=2")
+    told = run("benchmark", "reader", str(tmp_path / "r"), *common)
     assert "drawn_closed:" in told
-    run("train", "expert", *common, "--out", str(tmp_path / "e"), *numbers, "width=0.05", "clips=2", "windows=3")
+    run("fit", "expert", *common, "--out", str(tmp_path / "e"), *numbers, "width=0.05", "clips=2", "windows=3")
     given = ["--expert", str(tmp_path / "e")]
-    run("train", "generator", *common, "--out", str(tmp_path / "g"), *given, *numbers, "width=0.05", "faces=2")
+    run("fit", "generator", *common, "--out", str(tmp_path / "g"), *given, *numbers, "width=0.05", "faces=2")
     given = ["--generator", str(tmp_path / "g")]
-    told = run("train", "quality", *common, "--out", str(tmp_path / "q"), *given, *numbers, "width=0.05", "faces=2")
+    told = run("fit", "quality", *common, "--out", str(tmp_path / "q"), *given, *numbers, "width=0.05", "faces=2")
     assert told.strip().endswith("log.csv")
-    told = run("evaluate", "expert", str(tmp_path / "e"), *common)
+    told = run("benchmark", "expert", str(tmp_path / "e"), *common)
     assert "drawn_accuracy:" in told
     run(
-        "evaluate",
+        "benchmark",
         "generator",
         str(tmp_path / "g"),
         *common,
@@ -101,7 +101,7 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
         "--out",
         str(tmp_path / "n"),
     )
-    told = run("evaluate", "quality", str(tmp_path / "q"), *common, *given)
+    told = run("benchmark", "quality", str(tmp_path / "q"), *common, *given)
     assert "auc:" in told
     assert {"openness", "mouth", "closed_in_silence"} <= set(json.loads((tmp_path / "n").read_text()))
     words = ["--numbers", str(tmp_path / "n"), "--name", "w", "--out", str(tmp_path / "out"), "--on", "a test"]
@@ -113,7 +113,7 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
     with pytest.raises(ParameterError, match="no recipe"):
         tasks.train("expert", folder, tmp_path / "x", recipe="huge")
     with pytest.raises(SystemExit):
-        options("train", "expert", *common, "--out", "x", "--set", "steps")
+        options("fit", "expert", *common, "--out", "x", "--set", "steps")
 
 
 def test_layouts_are_packed_by_command(tmp_path: Path):

@@ -1,7 +1,7 @@
-"""Acting: when a character blinks, looks about, lifts its brows and moves its head.
+"""Acting of a character: blinks, gaze, brows and head motion.
 
-Television animation goes from pose to pose: a short move, then a drawing that is held. Everything here is therefore a
-list of keys with quick eases between them, not a sum of waves: between two moves nothing changes at all.
+Television animation goes from pose to pose: a short move, then a held drawing. A performance is therefore a list of
+keys with short eases between them, not a sum of waves: between two moves nothing changes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Acting:
     stresses: np.ndarray
 
     def at(self, time: float) -> dict[str, float]:
-        """Offsets for every one of `FIELDS`, and `blink`."""
+        """Return the offsets at `time` seconds by name: `FIELDS` and ``blink``."""
         now = max(int(np.searchsorted(self.times, time, side="right")) - 1, 0)
         before = self.keys[max(now - 1, 0)]
         share = min(max((time - self.times[now]) / _EASE, 0.0), 1.0)
@@ -56,7 +56,7 @@ class Acting:
 
 
 def _pulse(moments: np.ndarray, time: float, width: float) -> float:
-    """1 at each moment, falling to 0 half a width away."""
+    """Return a pulse that is 1 at each of the moments and falls to 0 at half a width from them."""
     if not len(moments):
         return 0.0
     away = np.abs(moments - time).min() / (width / 2)
@@ -70,13 +70,24 @@ def perform(
     life: float = 1.0,
     pose_at: Callable[[float], MouthPose] | None = None,
 ) -> Acting:
-    """Seeded acting for `duration` seconds from `start`; `life` scales the moves, `pose_at` tells the stresses."""
+    """Return random acting for `duration` seconds from `start`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    start, duration : float
+        Seconds.
+    life : float
+        Scale of the moves.
+    pose_at : callable, optional
+        From seconds to `MouthPose`; stresses are placed at wide openings of the mouth.
+    """
     times = start + np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.7, int(duration / 0.5) + 2))])
     keys = rng.normal(0, 0.5, (len(times), len(FIELDS))).clip(-1, 1) * _REACH * life
-    keys[rng.random(len(times)) < 0.45, 5:7] = 0.0  # the eyes come back to whom they speak to
+    keys[rng.random(len(times)) < 0.45, 5:7] = 0.0  # the gaze returns to the viewer
     blinks = start + np.cumsum(rng.uniform(0.9, 3.6, int(duration / 0.9) + 2))
     if rng.random() < 0.25:
-        blinks = np.sort(np.concatenate([blinks, blinks[::2] + 0.28]))  # some blink twice
+        blinks = np.sort(np.concatenate([blinks, blinks[::2] + 0.28]))  # double blinks
     stresses = np.array([])
     if pose_at is not None and life > 0:
         grid = np.arange(start, start + duration, 0.04)

@@ -1,141 +1,53 @@
-"""Scenes: shots, camera and events, streamed as frames with their truth.
+"""Rendering of scenes: shots, camera and events, streamed as frames with their ground truth.
 
-A scene is settled by its settings and its seed; what is said comes in as a function from seconds to a `MouthPose`.
-Bodies and mouths are drawn on exposures of their own (ones, twos, threes) and held between; the camera moves on ones.
+Settings and seed determine a scene; the speech is given as a function from seconds to a `MouthPose`. Bodies and mouths
+have separate exposures (on ones, twos, threes) and are held in between; the camera moves on ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.synthesis.animation import figure, props
-from lipsync_lab.synthesis.animation.backgrounds import KINDS
 from lipsync_lab.synthesis.animation.cel import Cel, compose
-from lipsync_lab.synthesis.animation.character import STYLES, character
+from lipsync_lab.synthesis.animation.character import character
 from lipsync_lab.synthesis.animation.head import Look
-from lipsync_lab.synthesis.animation.shots import CAMERAS, FRAMINGS, VIEWS, Shot, shots
+from lipsync_lab.synthesis.animation.settings import Scene
+from lipsync_lab.synthesis.animation.shots import PoseAt, Shot, shots
 from lipsync_lab.synthesis.pose import REST, MouthPose
-from lipsync_lab.synthesis.truth import Truth
+from lipsync_lab.synthesis.truth import GroundTruth
 
-PoseAt = Callable[[float], MouthPose]
-
-#: A face of which less than this share is in the frame has left it.
+#: A face counts as visible if at least this share of its box is inside the frame.
 VISIBLE = 0.35
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Settings of a drawn scene.
-
-    Attributes
-    ----------
-    seed : int
-        Decides character, acting, background and every other choice left open.
-    style : str, optional
-        One of `character.STYLES`; decided by the seed when absent.
-    on, mouth_on : int
-        Frames that a drawing of the body, and of the mouth, is held.
-    fps : float
-        Frames a second.
-    size : tuple of int
-        Width and height in pixels.
-    view : str
-        "front", "three-quarter", "profile", "turn" (from the front to three-quarter), "away" (from the front to
-        profile) or "mixed" (one a shot).
-    framing : str
-        "portrait" (the face fills the frame), "close", "medium", "wide" or "far".
-    camera : str
-        "still", "pan", "zoom" or "shake".
-    cuts : int
-        How many times the shot changes.
-    backdrop : str, optional
-        One of `backgrounds.KINDS`; decided by the seed when absent.
-    partner : bool
-        Whether a second character listens; the truth is about the one who speaks.
-    occluder : str, optional
-        One of `props.OCCLUDERS`: it hides the mouth in the middle of each shot.
-    leaving : bool
-        Whether the face leaves the frame towards the end of each shot.
-    empty : bool
-        No face at all: a landscape, or somebody seen from behind.
-    text : str
-        Subtitle.
-    night : bool
-        Moonlight over everything.
-    grain : float, optional
-        Grey levels of film grain; by the style when absent (only rubber hose has it).
-    jpeg : int
-        Quality of a JPEG round trip, 1 to 100; 0 for none.
-    life : float
-        How much the body moves, 0 to 1 or more.
-    """
-
-    seed: int = 0
-    style: str | None = None
-    on: int = 2
-    mouth_on: int = 2
-    fps: float = 25.0
-    size: tuple[int, int] = (256, 256)
-    view: str = "front"
-    framing: str = "close"
-    camera: str = "still"
-    cuts: int = 0
-    backdrop: str | None = None
-    partner: bool = False
-    occluder: str | None = None
-    leaving: bool = False
-    empty: bool = False
-    text: str = ""
-    night: bool = False
-    grain: float | None = None
-    jpeg: int = 0
-    life: float = 1.0
-
-    def __post_init__(self):
-        choices = dict(style=STYLES, view=VIEWS, framing=tuple(FRAMINGS), camera=CAMERAS, backdrop=KINDS)
-        choices |= dict(occluder=props.OCCLUDERS)
-        for name, known in choices.items():
-            value = getattr(self, name)
-            if value not in known and not (value is None and name in ("style", "backdrop", "occluder")):
-                raise ParameterError(f"unknown {name} {value!r} for a drawn scene; choose one of {', '.join(known)}")
-        if min(self.on, self.mouth_on) < 1:
-            raise ParameterError(f"a drawing is held for at least one frame, not {min(self.on, self.mouth_on)}")
-        if not self.fps > 0:
-            raise ParameterError(f"a scene needs a positive frame rate, not {self.fps}")
-        if min(self.size) < 32:
-            raise ParameterError(f"a scene of {self.size[0]} x {self.size[1]} pixels is too small; use at least 32")
-        if not 0 <= self.jpeg <= 100:
-            raise ParameterError(f"JPEG quality goes from 1 to 100 (0 for none), not {self.jpeg}")
-
-
-@dataclass(frozen=True)
 class Frame:
-    """One frame with all that is known about it.
+    """A frame with its ground truth.
 
     Attributes
     ----------
     pixels : ndarray, uint8, (height, width, 3)
         RGB.
-    truth : Truth
-        About the character who speaks.
+    truth : GroundTruth
+        Of the character who speaks.
     faces : tuple of Box
-        Every face in the frame, the speaker's first: what a detector should find.
+        Boxes of all faces in the frame, the speaker's first: what a detector should find.
     """
 
     pixels: np.ndarray
-    truth: Truth
+    truth: GroundTruth
     faces: tuple[Box, ...]
 
 
 def frames(
     scene: Scene, pose_at: PoseAt, duration: float, phoneme_at: Callable[[float], str] | None = None
-) -> Iterator[tuple[np.ndarray, Truth]]:
+) -> Iterator[tuple[np.ndarray, GroundTruth]]:
     """Stream a scene.
 
     Parameters
@@ -143,17 +55,17 @@ def frames(
     scene : Scene
         Settings.
     pose_at : callable
-        From seconds to `MouthPose`; asked once for each drawing of the mouth, at the time that it appears.
+        From seconds to `MouthPose`; called for each drawing of the mouth with the time at which it appears.
     duration : float
         Seconds.
     phoneme_at : callable, optional
-        From seconds to what is being said, for the truth.
+        From seconds to the phoneme, for the ground truth.
 
     Yields
     ------
     pixels : ndarray, uint8, (height, width, 3)
         RGB.
-    truth : Truth
+    truth : GroundTruth
     """
     for frame in render(scene, pose_at, duration, phoneme_at):
         yield frame.pixels, frame.truth
@@ -162,36 +74,36 @@ def frames(
 def render(
     scene: Scene, pose_at: PoseAt, duration: float, phoneme_at: Callable[[float], str] | None = None
 ) -> Iterator[Frame]:
-    """Stream a scene as `frames` does, with every face's box."""
+    """Stream a scene as `frames` does, with the boxes of all faces."""
     for moment in _moments(scene, pose_at, duration, phoneme_at):
         yield moment.stage.frame(moment)
 
 
 def face_crops(
     scene: Scene, pose_at: PoseAt, duration: float, size: int = 96, bottom: float = 0.06
-) -> Iterator[tuple[np.ndarray, Truth]]:
-    """Stream only the face, drawn straight at crop size: training data at several times the speed of `frames`.
+) -> Iterator[tuple[np.ndarray, GroundTruth]]:
+    """Stream face crops that are drawn at crop size, several times as fast as cropping `frames`.
 
-    Frames in which the face has left are left out. Subtitles are not drawn, compression and grain are.
+    Frames without a visible face are left out. Crops have grain and compression, but no subtitles.
 
     Parameters
     ----------
     scene : Scene
-        Settings; `size` of the scene only sets the staging.
+        Settings; the `size` of the scene only affects the staging.
     pose_at : callable
         From seconds to `MouthPose`.
     duration : float
         Seconds.
     size : int
-        Width and height of the crop in pixels; the face's box is stretched to it.
+        Width and height of the crop in pixels; the face box is scaled to it.
     bottom : float
-        How far the crop goes on under the chin, as a share of the box's height.
+        Part of the crop below the chin, as a share of the height of the face box.
 
     Yields
     ------
     crop : ndarray, uint8, (size, size, 3)
         RGB.
-    truth : Truth
+    truth : GroundTruth
         In pixels of the crop.
     """
     for moment in _moments(scene, pose_at, duration, None):
@@ -202,35 +114,6 @@ def face_crops(
         fit = np.array([[size / box.width, 0, -box.x1 * size / box.width], [0, size / tall, -box.y1 * size / tall]])
         frame = moment.stage.frame(moment, fit, (size, size))
         yield frame.pixels, frame.truth
-
-
-def random_scene(seed: int, **fixed) -> Scene:
-    """A scene whose every setting is drawn from the seed, save those that are given."""
-    unknown = set(fixed) - {field.name for field in fields(Scene)}
-    if unknown:
-        raise ParameterError(f"a scene has no setting {', '.join(sorted(unknown))}")
-    rng = np.random.default_rng([seed, 0x5CE7E])
-
-    def one_of(*weighted):
-        values, weights = zip(*weighted, strict=True)
-        return values[rng.choice(len(values), p=np.array(weights) / sum(weights))]
-
-    settings = dict(
-        seed=seed,
-        on=one_of((1, 1), (2, 3), (3, 2)),
-        mouth_on=one_of((1, 1), (2, 3), (3, 1)),
-        view=one_of(("front", 4), ("three-quarter", 4), ("profile", 1.5), ("turn", 1)),
-        framing=one_of(("portrait", 1), ("close", 4), ("medium", 3), ("wide", 2), ("far", 1)),
-        camera=one_of(("still", 5), ("pan", 1.5), ("zoom", 1.5), ("shake", 0.5)),
-        partner=bool(rng.random() < 0.18),
-        occluder=one_of((None, 9), *((kind, 0.25) for kind in props.OCCLUDERS)),
-        text=one_of(("", 5), ("Are you coming with us?", 1), ("That would be a fine thing to know.", 1)),
-        night=bool(rng.random() < 0.15),
-        grain=one_of((None, 5), (3.0, 1), (7.0, 1)),
-        jpeg=int(one_of((0, 1), (rng.integers(25, 96), 2))),
-        life=float(rng.uniform(0.3, 1.3)),
-    )
-    return Scene(**(settings | fixed))
 
 
 @dataclass(frozen=True)
@@ -253,14 +136,14 @@ def _moments(scene: Scene, pose_at: PoseAt, duration: float, phoneme_at) -> Iter
         stage = _Stage(scene, shot, drawings)
         for number in range(shot.first, shot.stop):
             since = number - shot.first
-            body, mouth = (number - since % held for held in (scene.on, scene.mouth_on))
+            body, mouth = (number - since % held for held in (scene.exposure, scene.mouth_exposure))
             time = number / scene.fps
             phoneme = phoneme_at(time) if phoneme_at else ""
             yield _Moment(stage, number, time, body / scene.fps, pose_at(mouth / scene.fps), phoneme)
 
 
 class _Drawings:
-    """Counts drawings: the number rises when what is drawn differs from the frame before."""
+    """Number the drawings: the number increases when a frame differs from the frame before."""
 
     def __init__(self):
         self.number, self.key = -1, None
@@ -272,7 +155,7 @@ class _Drawings:
 
 
 class _Stage:
-    """A shot being drawn: keeps the last cel of everything that is held."""
+    """Renderer of a shot; it caches the last cel of body, mouth and background for holds."""
 
     def __init__(self, scene: Scene, shot: Shot, drawings: _Drawings):
         self.scene, self.shot, self.drawings = scene, shot, drawings
@@ -280,14 +163,14 @@ class _Stage:
         self._finished = (None, None)
 
     def face(self, moment: _Moment, camera: np.ndarray | None = None) -> Box | None:
-        """The speaker's box in the frame, or None where there is none or it has left."""
+        """Return the box of the speaker's face, or None if there is no visible face."""
         if self.shot.hero is None:
             return None
         camera = self.shot.camera(moment.time) if camera is None else camera
         return self._visible(figure.face_box(self.shot.hero, self.shot.look(moment.body_time), camera), self.scene.size)
 
     def frame(self, moment: _Moment, fit: np.ndarray | None = None, size: tuple[int, int] | None = None) -> Frame:
-        """Draw the moment; `fit` is a map from the scene's frame to a picture of another size."""
+        """Draw a frame; `fit` is an affine map from the scene's frame to a picture of another size."""
         shot, size = self.shot, size or self.scene.size
         camera = shot.camera(moment.time)
         view = camera if fit is None else compose(fit, camera)
@@ -309,18 +192,16 @@ class _Stage:
             truth |= dict(openness=pose.openness, openness_px=mouth.gap, width_px=mouth.width, shape=pose.shape)
             truth |= dict(pose=look.view, yaw=float(look.yaw))
             truth |= dict(occluded=int(outline is not None and props.hides(outline, mouth.box)))
-        others = []
-        if partner is not None:
-            others = [self._visible(figure.face_box(shot.partner, partner, view), size)]
-        faces = tuple(found for found in (box, *others) if found is not None)
-        return Frame(pixels, Truth(**truth), faces)
+        beside = None if partner is None else self._visible(figure.face_box(shot.partner, partner, view), size)
+        faces = tuple(face for face in (box, beside) if face is not None)
+        return Frame(pixels, GroundTruth(**truth), faces)
 
     def _visible(self, box: Box, size: tuple[int, int]) -> Box | None:
-        seen = box.clipped(*size)
-        return seen if seen.area >= VISIBLE * box.area else None
+        clipped = box.clipped(*size)
+        return clipped if clipped.area >= VISIBLE * box.area else None
 
     def _draw(self, look, partner, prop, pose, view, fit, camera, size):
-        """The picture before film and print, what is known of the mouth, and what hides it."""
+        """Return the picture before grain and compression, the measured mouth, and the outline of the prop."""
         shot = self.shot
         cel = Cel(*size)
         with cel.plane(view):
@@ -349,12 +230,12 @@ class _Stage:
                 mouth = figure.draw_profile(cel, shot.hero, look, pose)
             else:
                 figure.draw_body(cel, shot.hero, look)
-        elif shot.stranger is not None:
-            figure.draw_from_behind(cel, shot.stranger, look)
+        elif shot.from_behind is not None:
+            figure.draw_from_behind(cel, shot.from_behind, look)
         return mouth
 
     def _behind(self, view, fit, camera, size) -> np.ndarray:
-        """The background as this camera sees it: it lies far off, so that it moves less."""
+        """Return the background in this camera's view; with parallax, it moves less than the characters."""
         key = view.tobytes()
         if key != self._backdrop[0]:
             matrix = self.shot.backdrop_camera(camera)

@@ -1,10 +1,9 @@
-"""Staging: how a scene is cut into shots, and where character, partner, prop and camera stand in each."""
+"""Staging: division of a scene into shots, and positions of characters, prop and camera in each shot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,21 +12,10 @@ from lipsync_lab.synthesis.animation.backgrounds import background
 from lipsync_lab.synthesis.animation.character import Character, character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.props import moonlight
+from lipsync_lab.synthesis.animation.settings import FRAMINGS, Scene
+from lipsync_lab.synthesis.pose import MouthPose
 
-if TYPE_CHECKING:
-    from lipsync_lab.synthesis.animation.scene import PoseAt, Scene
-
-VIEWS = ("front", "three-quarter", "profile", "turn", "away", "mixed")
-CAMERAS = ("still", "pan", "zoom", "shake")
-
-#: Head unit, and height of the head's middle, as shares of the frame's height.
-FRAMINGS = {
-    "portrait": (0.34, 0.46),
-    "close": (0.255, 0.46),
-    "medium": (0.165, 0.40),
-    "wide": (0.10, 0.38),
-    "far": (0.062, 0.42),
-}
+PoseAt = Callable[[float], MouthPose]
 
 _MARGIN = 0.16  # of the frame that the background is larger on each side
 _OCCLUDED = (0.32, 0.68)  # the middle part of a shot, in which a prop hides the mouth
@@ -37,9 +25,9 @@ _LEAVES = 0.55  # share of a shot after which a leaving face sets off
 
 @dataclass(frozen=True)
 class Shot:
-    """One shot: everything that does not change within it, and functions of time for what does.
+    """A shot: constants, and functions of time for what moves.
 
-    `hero` is None in a scene without a face; `stranger` may then stand there, seen from behind.
+    `hero` is None in a scene without a face; `from_behind` may then be a character that is seen from behind.
     """
 
     number: int
@@ -48,7 +36,7 @@ class Shot:
     fps: float
     size: tuple[int, int]
     hero: Character | None
-    stranger: Character | None
+    from_behind: Character | None
     base: Look
     acting: Acting
     turning: float
@@ -64,10 +52,11 @@ class Shot:
     gray: bool
 
     def share(self, time: float) -> float:
-        """How much of the shot has passed, 0 to 1."""
+        """Return the elapsed share of the shot, 0 to 1."""
         return min(max((time * self.fps - self.first) / max(self.stop - self.first, 1), 0.0), 1.0)
 
     def look(self, time: float) -> Look:
+        """Return position and pose of the speaker at `time` seconds."""
         look = _acted(self.base, self.acting, time)
         share = self.share(time)
         if self.turning:
@@ -81,10 +70,11 @@ class Shot:
         return look
 
     def partner_look(self, time: float) -> Look | None:
+        """Return position and pose of the listener, or None without one."""
         return None if self.partner_base is None else _acted(self.partner_base, self.partner_acting, time)
 
     def prop(self, time: float) -> tuple[str, float, float, float] | None:
-        """(kind, x, y, scale) in pixels of the uncut frame, or None while no prop is up."""
+        """Return (kind, x, y, scale) of the prop in pixels of the stage, or None while there is none."""
         if self.occluder is None or self.hero is None:
             return None
         share, (start, end) = self.share(time), _OCCLUDED
@@ -98,7 +88,7 @@ class Shot:
         return self.occluder, round(x, 2), round(y, 2), look.scale
 
     def camera(self, time: float) -> np.ndarray:
-        """The map (2, 3) from the stage, in pixels, to the frame."""
+        """Return the affine map (2, 3) from pixels of the stage to pixels of the frame."""
         (z1, x1, y1), (z2, x2, y2) = self.path
         share = self.share(time)
         share = share * share * (3 - 2 * share)
@@ -109,7 +99,7 @@ class Shot:
         return _about(zoom, x, y, self.size, self.size)
 
     def backdrop_camera(self, camera: np.ndarray) -> np.ndarray:
-        """The same for the background's picture, which lies further off."""
+        """Return the map of the background picture, which moves less with the camera (parallax)."""
         zoom = camera[0, 0]
         width, height = self.size
         x = camera[0, 2] - (1 - zoom) * width / 2
@@ -119,7 +109,7 @@ class Shot:
 
 
 def _about(zoom: float, x: float, y: float, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """Zoom about the middle and move by (x, y)."""
+    """Return the affine map that zooms about the middle and shifts by (x, y)."""
     return np.array(
         [[zoom, 0, target[0] / 2 - zoom * source[0] / 2 + x], [0, zoom, target[1] / 2 - zoom * source[1] / 2 + y]]
     )
@@ -127,7 +117,7 @@ def _about(zoom: float, x: float, y: float, source: tuple[int, int], target: tup
 
 def _acted(base: Look, acting: Acting, time: float) -> Look:
     change = acting.at(time)
-    # Acting does not carry a face into another construction, nor past the middle, where the drawing is mirrored.
+    # acting must not change the view (front, three-quarter, profile), nor the side, where the drawing is mirrored
     least, most = {"front": (0.5, 13.5), "three-quarter": (20.0, 44.0), "profile": (90.0, 90.0)}[base.view]
     yaw = base.side * min(max(abs(base.yaw) + base.side * change["yaw"], least), most)
     return replace(
@@ -145,7 +135,7 @@ def _acted(base: Look, acting: Acting, time: float) -> Look:
 
 
 def shots(scene: Scene, hero: Character, count: int, pose_at: PoseAt) -> Iterator[Shot]:
-    """The scene's shots, one after the other; `count` is the number of frames."""
+    """Yield the shots of a scene of `count` frames."""
     rng = np.random.default_rng([scene.seed, 0x5407])
     borders = np.linspace(0, count, scene.cuts + 2)
     borders[1:-1] += rng.uniform(-0.2, 0.2, scene.cuts) * count / (scene.cuts + 1)
@@ -191,7 +181,7 @@ def _shot(scene: Scene, hero: Character, number: int, first: int, stop: int, sid
     margin = 1 + 2 * _MARGIN
     backdrop = background(rng, kind, round(width * margin), round(height * margin), gray)
     path, shake = _camera(rng, scene, stop - first)
-    seen_from_behind = scene.empty and number % 2 == 0 and scene.seed % 2 == 1
+    is_from_behind = scene.empty and number % 2 == 0 and scene.seed % 2 == 1
     return Shot(
         number=number,
         first=first,
@@ -199,7 +189,7 @@ def _shot(scene: Scene, hero: Character, number: int, first: int, stop: int, sid
         fps=scene.fps,
         size=scene.size,
         hero=None if scene.empty else hero,
-        stranger=hero if seen_from_behind else None,
+        from_behind=hero if is_from_behind else None,
         base=base,
         acting=acting,
         turning=side * {"turn": rng.uniform(30, 38), "away": 90.0}[view] if view in ("turn", "away") else 0.0,
