@@ -156,16 +156,16 @@ def folder() -> Path:
 
 
 def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
-    """Bring a model's weights into its network.
+    """Load a model: its weights in its network.
 
     Parameters
     ----------
     name_or_path : str or Path
         A name of `MODELS`, or a file: ``.pth`` as the published scripts write them (``{"state_dict": ...}`` or a
-        bare state dict, with or without the ``module.`` prefix) or ``.safetensors``. A file that bears a published
-        file's name must be that file; under any other name it may be anyone's own training.
+        bare state dict, with or without the ``module.`` prefix) or ``.safetensors``. A file with the name of a
+        published file must be that file; under any other name it may contain the user's own weights.
     kind : str
-        One of `KINDS`: which network it has to be.
+        One of `KINDS`: the network that is needed.
     device : str
         Where torch puts it.
 
@@ -176,10 +176,10 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     Raises
     ------
     CheckpointError
-        If the model is unknown, is absent, is of another kind, is not the file it claims to be, does not hold
-        weights and nothing but weights, or does not fit the network.
+        If the model is unknown, absent or of another kind, has another SHA-256 than the table says, holds anything but
+        weights, or does not fit the network.
     ParameterError
-        If there is no such kind or device.
+        If the kind or the device does not exist.
     """
     if kind not in KINDS:
         raise ParameterError(f"no network is of kind {kind!r}; there are {', '.join(KINDS)}")
@@ -198,7 +198,7 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
         path = model.path
     if model and model.kind != kind:
         raise CheckpointError(
-            f"{name_or_path} is a {KINDS[model.kind]}, and a {KINDS[kind]} is wanted: give one of {_names(kind)}"
+            f"{name_or_path} is a {KINDS[model.kind]}, and a {KINDS[kind]} is needed: give one of {_names(kind)}"
         )
     if path is None:
         return _built_in_code(model, device)
@@ -218,8 +218,7 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
 def fetch(name: str, progress: bool = True) -> Path:
     """Download a published model's file into `folder`, unless the right one is there.
 
-    The file takes its place only when its SHA-256 is right; a wrong one is deleted. Where no SHA-256 is published,
-    the one found is logged as a warning.
+    A file with a wrong SHA-256 is deleted. Where no SHA-256 is published, that of the file is logged as a warning.
 
     Parameters
     ----------
@@ -235,7 +234,7 @@ def fetch(name: str, progress: bool = True) -> Path:
     Raises
     ------
     CheckpointError
-        If there is no such model, nothing to fetch, no connection, no room, or another file came.
+        If there is no such model, it has no file to fetch, the download fails, or its SHA-256 is wrong.
     """
     model = _models().get(name)
     if model is None:
@@ -254,7 +253,7 @@ def fetch(name: str, progress: bool = True) -> Path:
 
 
 def verify(name: str | None = None) -> list[Finding]:
-    """Compare known models' files with their SHA-256; every file is read again each time.
+    """Compare the files of the models with their SHA-256.
 
     Parameters
     ----------
@@ -290,7 +289,7 @@ def _absent(model: Model) -> str:
 
 
 def _objection(model: Model, path: Path, found: str) -> str:
-    """Why a file with that SHA-256 is not the model's, or nothing if it is."""
+    """Why a file with that SHA-256 is not the model's; empty if it is."""
     other = statedict.what_else(path)
     if found.startswith(model.sha256) if model.sha256 else not other:
         return ""
@@ -332,11 +331,11 @@ def _untrained(width: float) -> nn.Module:
     import torch
 
     network = statedict.skeleton("generator", width)
-    rng = np.random.default_rng(0)  # and not torch's: these numbers are the same on every machine
+    rng = np.random.default_rng(0)  # numpy's generator gives the same numbers on every machine
     state = {}
     for name, tensor in network.state_dict().items():
         if tensor.ndim > 1:
-            # torch's own initial weights fade out over so many layers: the face would be grey whatever is said
+            # with torch's initial weights the signal fades over so many layers: every output would be grey
             values = rng.standard_normal(tensor.shape) * 1.2 / np.sqrt(np.prod(tensor.shape[1:]))
         else:
             values = np.full(tensor.shape, name.endswith(("weight", "running_var")))
@@ -349,7 +348,7 @@ def _identity() -> nn.Module:
     from torch import nn
 
     class Identity(nn.Module):
-        """Wav2Lip's signature; gives back the reference face, channels 3 to 5, untouched."""
+        """Wav2Lip's signature; returns the reference face, channels 3 to 5, unchanged."""
 
         def forward(self, mel: Tensor, face: Tensor) -> Tensor:
             return face[:, 3:]

@@ -1,4 +1,4 @@
-"""From a file to a network: reading state dicts, safely, and fitting them to the network that they are for."""
+"""Reading state dicts from files, safely, and loading them into networks."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from lipsync_lab.errors import CheckpointError, ParameterError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: What a network is for, and what it is called in a sentence.
+#: Kinds of networks, and their names in messages.
 KINDS = {
     "detector": "face detector",
-    "generator": "generator of mouths",
+    "generator": "generator",
     "expert": "sync expert",
-    "quality": "visual quality discriminator",
+    "quality": "discriminator",
     "lse": "network of the LSE metric",
-    "reader": "reader of mouths",
+    "reader": "mouth-openness regressor",
 }
 
 
 def network(kind: str, width: float) -> nn.Module:
-    """A network of a kind, with torch's own first weights."""
+    """A network of a kind, with torch's initial weights."""
     from lipsync_lab.models import mouth_openness, s3fd, syncnet, wav2lip
 
     networks = {
@@ -43,7 +43,7 @@ def network(kind: str, width: float) -> nn.Module:
 
 
 def skeleton(kind: str, width: float) -> nn.Module:
-    """The network without memory for its parameters: quick to build, and only names and shapes to look at."""
+    """The network on torch's meta device: names and shapes of its parameters, without memory for them."""
     import torch
 
     with torch.device("meta"):
@@ -51,8 +51,24 @@ def skeleton(kind: str, width: float) -> nn.Module:
 
 
 def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
-    """The network with the file's weights, its width, by how many frames its mel windows start early, and the longest
-    side of the pictures that it should be shown (0: any)."""
+    """Load a file of weights into the network of a kind.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        float32, on the CPU.
+    width : float
+        Share of the published network's inner channels, from the file's metadata or inferred from the shapes.
+    audio_offset : int
+        Frames by which mel windows start earlier, from the metadata; 0 where they state none.
+    longest_side : int
+        Largest side of a detector's input in pixels, from the metadata; 0 for no limit.
+
+    Raises
+    ------
+    CheckpointError
+        The file holds no state dict, or one that does not fit.
+    """
     import torch
 
     state, metadata = _read(path)
@@ -62,17 +78,19 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
         lead, longest = int(metadata.get("mel_lead", 0)), int(metadata.get("longest_side", 0))
         fitted = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
-        raise CheckpointError(f"{path}: its metadata are of no use ({error}): write it again") from error
+        raise CheckpointError(f"{path}: its metadata cannot be used ({error}): write the file again") from error
     wanted = fitted.state_dict()
     for other in KINDS:
         if set(state) != set(wanted) and set(state) == set(skeleton(other, 1.0).state_dict()):
-            raise CheckpointError(f"{path} is a {KINDS[other]}, and a {KINDS[kind]} is wanted: give one of those")
+            raise CheckpointError(f"{path} is a {KINDS[other]}, and a {KINDS[kind]} is needed: give one of those")
     for name in wanted:
-        if name.endswith("num_batches_tracked"):  # only training counts; torch before 0.4.1, as for SyncNet, did not
+        if name.endswith(
+            "num_batches_tracked"
+        ):  # used in training only; files of torch before 0.4.1, such as SyncNet's, lack it
             state.setdefault(name, torch.tensor(0))
     faults = {
         "missing": [name for name in wanted if name not in state],
-        "unknown": [ascii(name)[1:-1] for name in state if name not in wanted],  # what a stranger's file says
+        "unknown": [ascii(name)[1:-1] for name in state if name not in wanted],  # text of a foreign file
         "of another shape": [
             f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
             for name, tensor in wanted.items()
@@ -80,17 +98,17 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
         ],
     }
     if any(faults.values()):
-        told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in faults.items() if names]
+        listed = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in faults.items() if names]
         raise CheckpointError(
             f"{path} does not fit the {KINDS[kind]} at width {width:g}, first three names of each fault: "
-            f"{'; '.join(told)}: give weights that were trained for this network"
+            f"{'; '.join(listed)}: give weights that were trained for this network"
         )
     fitted.load_state_dict(state, assign=True)
     return fitted.float(), width, lead, longest
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:
-    """The width at which most layers have the shape that they have in the file."""
+    """The width at which most layers have the shape that they have in the file; 1 where no layer is known."""
     published = skeleton(kind, 1.0).state_dict()
     common = [name for name in published if name in state and published[name].ndim and state[name].ndim]
     if not common:
@@ -106,13 +124,13 @@ def _infer_width(state: dict[str, Tensor], kind: str) -> float:
     return max((width for width in (round(ratio, 2), ratio, 1.0) if 0 < width <= 4), key=fitting)
 
 
-#: What torch.load raises, as it happens, on files that are cut short or are no checkpoint.
+#: Exceptions that torch.load raises on truncated files and on files that are no checkpoint.
 _GARBAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
             AssertionError, OSError, struct.error)  # fmt: skip
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file by name, and what a safetensors file says of itself."""
+    """The tensors of a file by name, and the metadata of a safetensors file."""
     import safetensors
 
     if other := what_else(path):
@@ -126,7 +144,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
             return state, archive.metadata() or {}
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path} is a damaged safetensors file ({error}): get it again") from error
+        raise CheckpointError(f"{path} is a damaged safetensors file ({error}): download it again") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -134,15 +152,17 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on a foreign pickle protocol; what follows says it better
+            warnings.simplefilter("ignore")  # about the pickle protocol; the error below says more
             content = torch.load(path, map_location="cpu", weights_only=True)
     except _GARBAGE as error:
         if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
-                f"{path} holds more than weights: to open it would run {asked[1]}; nothing of it was run: "
+                f"{path} holds more than weights: opening it would run {asked[1]}; nothing was run: "
                 "save its state_dict() alone"
             ) from error
-        raise CheckpointError(f"{path} holds no weights that torch can read, or is cut short: get it again") from error
+        raise CheckpointError(
+            f"{path} holds no weights that torch can read, or is truncated: download it again"
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
@@ -152,15 +172,15 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def what_else(path: Path) -> str:
-    """What a file is that holds no weights, if that shows before it is opened as weights; else nothing."""
+    """What a file is, if its first bytes show that it holds no weights; otherwise empty."""
     with path.open("rb") as stream:
         start = stream.read(512).lstrip().lower()
     if not start:
         return "an empty file"
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "a web page and no weights (an address with /blob/ gives the page, with /resolve/ the file)"
+        return "a web page, not weights (an address with /blob/ gives the page, with /resolve/ the file)"
     if start.startswith(b"pk"):
         with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                return "a TorchScript archive, which carries a program and not bare weights"
+                return "a TorchScript archive, which contains a program and not bare weights"
     return ""

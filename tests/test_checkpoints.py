@@ -341,13 +341,13 @@ def test_a_width_in_the_metadata_that_does_not_fit(tmp_path):
 
 
 def test_the_wrong_kind_is_called_by_what_it_is(tmp_path):
-    with pytest.raises(CheckpointError, match="s3fd is a face detector, and a generator of mouths is wanted") as error:
+    with pytest.raises(CheckpointError, match="s3fd is a face detector, and a generator is needed") as error:
         load("s3fd", "generator")
     assert "wav2lip_gan, wav2lip-lab, untrained" in message(error)
     for kind in KINDS:
         other = "expert" if kind != "expert" else "detector"
         torch.save(network(kind, 0.05).state_dict(), tmp_path / "mine.pth")
-        with pytest.raises(CheckpointError, match=f"is a {KINDS[kind]}, and a {KINDS[other]} is wanted"):
+        with pytest.raises(CheckpointError, match=f"is a {KINDS[kind]}, and a {KINDS[other]} is needed"):
             load(tmp_path / "mine.pth", other)
 
 
