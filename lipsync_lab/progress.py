@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import time
 from typing import Protocol, Self, TextIO
 
+#: The number of a stage, before its name.
+_NUMBER = re.compile(r"\[(\d+)/(\d+)\] ")
 #: Seconds between two pictures of a bar.
 _INTERVAL = 0.1
 
@@ -18,7 +21,8 @@ class Progress(Protocol):
     Parameters
     ----------
     stage : str
-        What is being done: "detect". In ``"talks: detect"``, "talks" is the stage and "detect" a step of it.
+        What is being done: "detect". In ``"talks: detect"``, "talks" is the stage and "detect" a step of it. In
+        ``"[3/10] talks: detect"``, the stage is the third of ten.
     done : int
         Units of this stage, or of this step, that are finished.
     total : int or None
@@ -53,6 +57,7 @@ class Reporter:
         self._begun = self._stage_begun = time.monotonic()
         self._stage: str | None = None
         self._finished: set[str] = set()
+        self._before = 0  # stages before the present one
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +68,9 @@ class Reporter:
         if name != self._stage and (self.total_stages is None or name not in self._finished):
             if self._stage is not None:
                 self.finish(self._stage)
-            self._stage, self._stage_begun = name, time.monotonic()
+            self._stage, self._stage_begun, self._before = name, time.monotonic(), len(self._finished)
+            if number := _NUMBER.match(name):
+                self._before, self.total_stages = int(number[1]) - 1, int(number[2])
         self._show(stage, done, total)
 
     def finish(self, stage: str, failed: bool = False) -> None:
@@ -103,8 +110,9 @@ class Log(Reporter):
     """Writes one plain line a finished stage, without cursor codes: for log files and pipes."""
 
     def _stage_finished(self, stage: str, seconds: float, failed: bool) -> None:
-        number = f"[{len(self._finished)}/{self.total_stages}] " if self.total_stages is not None else ""
-        self._summarise(f"{number}{stage} {'failed after ' if failed else ''}{duration(seconds)}")
+        if self.total_stages is not None and not _NUMBER.match(stage):
+            stage = f"[{len(self._finished)}/{self.total_stages}] {stage}"
+        self._summarise(f"{stage} {'failed after ' if failed else ''}{duration(seconds)}")
 
     def _summarise(self, line: str) -> None:
         print(line, file=self._file, flush=True)
@@ -131,14 +139,15 @@ class Bar(Reporter):
             self._bar = tqdm(total=self.total_stages if counts_stages else total, leave=False, file=self._file)
         elif stage == self._shown and now - self._shown_at < _INTERVAL and done != total:
             return
-        elif stage != self._shown and not counts_stages:
+        if stage != self._shown and not counts_stages:
             self._bar.set_description_str(stage, refresh=False)
             self._bar.reset(total)
             self._bar.total = total  # which `reset` keeps where the new one is not known
         if counts_stages:
+            self._bar.total = self.total_stages
             self._bar.set_postfix_str(f"{done}/{total}" if total is not None else str(done), refresh=False)
-        self._bar.n = len(self._finished) if counts_stages else done
-        self._bar.set_description_str(stage)
+        self._bar.n = self._before if counts_stages else done
+        self._bar.set_description_str(_NUMBER.sub("", stage))
         self._shown, self._shown_at = stage, now
 
     def _close(self) -> None:

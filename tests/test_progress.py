@@ -66,6 +66,28 @@ def test_failed_stages_are_counted(clock):
     ]
 
 
+def test_stages_with_numbers_of_their_own(clock):
+    """A task that knows its stages tells their numbers; a stage that says nothing is passed over."""
+    log, terminal = io.StringIO(), Terminal()
+    with progress.make(file=log) as lines, progress.make(file=terminal) as bar:
+        for stage in ("[1/4] a: detect", "[1/4] a: draw", "[2/4] b", "[4/4] b"):
+            lines(stage, 3, 7)
+            bar(stage, 3, 7)
+            clock.time += 5
+        bar.failed = lines.failed = 1
+    expected = ["[1/4] a 10 s", "[2/4] b 5 s", "[4/4] b 5 s", "3 of 4 done in 20 s, 1 failed"]
+    assert log.getvalue().splitlines() == expected
+    *pictures, summary = screen(terminal.getvalue())
+    assert summary == expected[-1]
+    shown = [re.match(r"(.*?): +\d+%.*\| (\d/\d) \[.* (\d/\d)\]", picture) for picture in pictures]
+    assert list(dict.fromkeys(picture.groups() for picture in shown if picture)) == [
+        ("a: detect", "0/4", "3/7"),
+        ("a: draw", "0/4", "3/7"),
+        ("b", "1/4", "3/7"),
+        ("b", "3/4", "3/7"),
+    ]
+
+
 def test_stages_that_nobody_counted_have_no_number_and_no_summary(clock):
     file = io.StringIO()
     with progress.make(file=file) as report:
