@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from lipsync_lab import audio, checkpoints, failures, files, runs, source, video
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.generation import crop
+from lipsync_lab.progress import Progress
 from lipsync_lab.scoring import artifacts, baselines, cadence, detection, mouth, quality, regions, sync
 from lipsync_lab.settings import Settings
 
@@ -34,8 +35,6 @@ READER = checkpoints.DEFAULTS["reader"]
 FOLDER = "evaluation"
 #: Most frames out of which the source's palette is taken.
 _PALETTE = 24
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -33,10 +33,8 @@ from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.view import View
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-
-#: Called as ``progress(stage, done, total)``: "detect" or "draw", frames so far, frames in all or None.
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass
@@ -94,7 +92,7 @@ class Pipeline:
         folder : path
             Of the run: made complete or not at all. An earlier run there is replaced.
         progress : callable, optional
-            See `Progress`.
+            See `progress.Progress`; the stages are "detect" and "draw", counted in frames.
 
         Returns
         -------
@@ -179,7 +177,7 @@ class Pipeline:
         fps : float or Fraction
             Frames a second.
         progress : callable, optional
-            See `Progress`.
+            See `progress.Progress`; the stages are "detect" and "draw", counted in frames.
 
         Returns
         -------

@@ -182,6 +182,34 @@ def path(name: str, progress: bool = False) -> Path:
     return file
 
 
+def resolve(name_or_path: str | Path, progress: bool = False) -> Path:
+    """Return the file that is meant by a path or by the name of a sample.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A path, if something is there; else the name of a sample.
+    progress : bool
+        Show a progress bar on stderr while a sample is fetched.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    MediaError
+        There is no such file and no such sample; or the sample's file cannot be fetched, or is not the manifest's.
+    """
+    name, given = str(name_or_path), Path(name_or_path)
+    if not given.exists() and name in names():
+        return path(name, progress)
+    if not given.is_file():
+        what = "is a folder" if given.is_dir() else "no such file, and no sample of that name"
+        raise MediaError(f"{name or '(empty)'}: {what}; check the path ('samples list' names the samples)")
+    return given
+
+
 def _objection(sample: Sample, file: Path) -> str:
     found = sha256(file)
     return "" if found == sample.sha256 else f"is not {sample.name}: expected SHA-256 {sample.sha256}, found {found}"

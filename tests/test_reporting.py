@@ -704,12 +704,3 @@ def test_the_banner_says_what_each_kind_of_weights_can_prove(material):
     text = reporting.banner(Pipeline("identity", material / "boxes.json"))
     assert "identity" in text.splitlines()[0]
     assert "recorded" in text.splitlines()[0]
-
-
-def test_bars_of_a_terminal(capsys):
-    with reporting.bars() as progress:
-        progress("detect", 5, 10)
-        progress("draw", 1, None)
-    said = capsys.readouterr().err
-    assert "detect:   0%|          | 0/10" in said
-    assert "draw: 0it" in said

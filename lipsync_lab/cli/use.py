@@ -95,6 +95,7 @@ def report(options: argparse.Namespace) -> int:
             force=options.force,
             progress=shown,
         )
+        shown.failed = len(done.failed)
     for outcome in done.failed:
         print(f"lipsync_lab: {outcome.kind} {outcome.name} failed: {outcome.error}", file=sys.stderr)
     print(done.index)
@@ -145,9 +146,7 @@ def _clip(name: str, flag: str) -> Path:
 
     if not name:
         raise ParameterError(f"{flag} is empty; name a file or a sample")
-    if not Path(name).exists() and name in samples.names():
-        return samples.path(name, progress=True)
-    return Path(name)
+    return samples.resolve(name, progress=True)
 
 
 def _cache(options: argparse.Namespace) -> Path | None:

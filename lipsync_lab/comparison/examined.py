@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 from lipsync_lab import audio, checkpoints, evaluation, runs, samples, source, video
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ def cases(clips: Sequence[str | Path], voices: Sequence[str | Path] = ()) -> lis
     return out
 
 
-def examine(
-    cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Callable[[str, int, int | None], None] | None = None
-) -> list[Examined]:
+def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None) -> list[Examined]:
     """Examine the runs of some cases, or read what was found when they were examined before.
 
     Parameters

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
+from lipsync_lab.progress import make as bars
 from lipsync_lab.reporting.clips import (
     box_to_show,
     examined,
@@ -30,7 +31,6 @@ from lipsync_lab.reporting.clips import (
 )
 from lipsync_lab.reporting.notebooks import (
     NOTEBOOKS,
-    bars,
     execute,
     find,
     findings,

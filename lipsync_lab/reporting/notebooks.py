@@ -8,8 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,23 +280,3 @@ def renew(notebooks: Iterable[str | Path] | None = None) -> None:
         names = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
         result.metadata = {"kernelspec": names, "language_info": {"name": "python"}}
         nbformat.write(result, path)
-
-
-@contextmanager
-def bars() -> Iterator[Progress]:
-    """A progress callback that draws a bar a stage: on stderr, or as a widget where it is called from a notebook."""
-    from tqdm.auto import tqdm
-
-    drawn: dict[str, tqdm] = {}
-
-    def progress(stage: str, done: int, total: int | None) -> None:
-        if stage not in drawn:
-            # tqdm's own notebook bars do not heed this variable
-            drawn[stage] = tqdm(total=total, desc=stage, leave=False, disable=os.environ.get("TQDM_DISABLE") == "1")
-        drawn[stage].update(done - drawn[stage].n)
-
-    try:
-        yield progress
-    finally:
-        for bar in drawn.values():
-            bar.close()

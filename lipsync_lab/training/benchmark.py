@@ -7,7 +7,7 @@ Every function returns a flat dict of numbers, which `export` puts on the model'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lipsync_lab.detection import Detector, at_analysis_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
+from lipsync_lab.progress import Progress
 from lipsync_lab.scoring import mouth
 from lipsync_lab.training import discriminator, expert, mouth_openness
 from lipsync_lab.training.clips import Clip
@@ -42,8 +43,6 @@ BARS = {
     "quality": {"auc": (">=", 0.8), "blur_falls": (">=", 1), "seam_falls": (">=", 1), "colour_falls": (">=", 1)},
 }
 _BATCH = 16
-
-Progress = Callable[[str, int, int | None], None]
 
 
 def missed_bars(kind: str, numbers: Mapping[str, float]) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 from lipsync_lab import audio
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation import FACE_SIZE
+from lipsync_lab.progress import Progress
 
 #: Frames a second of all training material, as published.
 FPS = 25
@@ -105,7 +106,7 @@ def unknown_truth(count: int) -> dict[str, np.ndarray]:
     return {"openness": nan, "gap": nan, "mouth": np.full((count, 4), np.nan, np.float32)}
 
 
-def read_layout(root: str | Path, progress: Callable[[str, int, int | None], None] | None = None) -> Iterator[Clip]:
+def read_layout(root: str | Path, progress: Progress | None = None) -> Iterator[Clip]:
     """Read every clip under a folder in the published layout.
 
     Frames that are missing (no face was found in them) split a clip in two.

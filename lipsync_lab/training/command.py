@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.progress import Progress
 from lipsync_lab.training import tasks
-from lipsync_lab.training.tasks import TRAINED, Progress
+from lipsync_lab.training.tasks import TRAINED
 
 
 @dataclass(frozen=True)

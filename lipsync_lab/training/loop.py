@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lipsync_lab.errors import CheckpointError, ParameterError
+from lipsync_lab.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +119,7 @@ def train(
     precision: str = "auto",
     minutes: float | None = None,
     begun_from: str = "",
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, nn.Module]:
     """Train a task to the end of its schedule, from where it was left.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from lipsync_lab import audio, tracking, video
 from lipsync_lab.detection import Detector, at_analysis_size
 from lipsync_lab.errors import MediaError
+from lipsync_lab.progress import Progress
 from lipsync_lab.training.clips import FPS, new_folder
 
 #: A shot with fewer faces is left out: the generator learns from five frames and a reference outside them.
@@ -28,7 +29,7 @@ def preprocess(
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     analysis_size: int | None = 640,
     quality: int = 95,
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Cut the largest face out of every frame of every clip.
 

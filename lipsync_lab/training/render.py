@@ -6,7 +6,7 @@ What is in a shard follows from its split and number alone: whoever renders it, 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from lipsync_lab import audio
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import Box
+from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, visemes
 from lipsync_lab.synthesis.animation import scene
 from lipsync_lab.synthesis.animation.settings import random_scene
@@ -185,7 +186,7 @@ def render(
     first: int = 0,
     workers: int = 1,
     recordings: tuple[tuple[str, str], ...] = (),
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Render shards; those that are there already are left as they are.
 

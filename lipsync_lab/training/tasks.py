@@ -6,16 +6,16 @@ Folders are shared by all of them: shards lie in ``DATA/train`` and ``DATA/valid
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.progress import Progress
 
 if TYPE_CHECKING:
     from torch import nn
 
-Progress = Callable[[str, int, int | None], None] | None
 
 TRAINED = ("detector", "expert", "generator", "quality", "reader")
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
@@ -30,7 +30,7 @@ def render(
     first: int = 0,
     workers: int = 1,
     recordings: str | Path | None = None,
-    progress: Progress = None,
+    progress: Progress | None = None,
 ) -> None:
     """Render drawn material for training and validation.
 
@@ -74,7 +74,7 @@ def preprocess(
     threshold: float = 0.5,
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     device: str = "cpu",
-    progress: Progress = None,
+    progress: Progress | None = None,
 ) -> None:
     """Bring clips into the published layout, and when asked into shards.
 
@@ -117,7 +117,7 @@ def train(
     device: str = "cpu",
     precision: str = "auto",
     minutes: float | None = None,
-    progress: Progress = None,
+    progress: Progress | None = None,
     **changes: float,
 ) -> Path:
     """Train one network, or go on with it.
@@ -252,7 +252,7 @@ def evaluate(
     tiles: str | Path | None = None,
     step: int = 1,
     device: str = "cpu",
-    progress: Progress = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Measure one model on held-out material.
 
