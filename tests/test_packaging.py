@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.markers import default_environment
@@ -167,6 +168,16 @@ def test_tests_and_benchmarks_import_nothing_undeclared():
     foreign = set().union(*map(imported, sources)) - set(sys.stdlib_module_names) - local
     names = {canonicalize_name(IMPORT_NAMES.get(name, {"yaml": "pyyaml"}.get(name, name))) for name in foreign}
     assert names - runtime("dev").keys() == set()
+
+
+def test_notebooks_import_nothing_undeclared():
+    declared, names = runtime("lab"), set()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        source = "\n".join(line for cell in cells for line in cell.splitlines() if not line.startswith(("%", "!")))
+        names |= imported(source) - set(sys.stdlib_module_names) - {"lipsync_lab"}
+    assert "IPython" in names
+    assert {name for name in names if canonicalize_name(IMPORT_NAMES.get(name, name)) not in declared} == set()
 
 
 def test_commands_ask_for_what_their_extras_bring():

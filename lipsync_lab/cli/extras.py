@@ -9,7 +9,7 @@ from lipsync_lab.errors import LipsyncError
 #: Extra -> the modules that it brings, by their import names.
 EXTRAS = {
     "lab": (
-        *("PIL", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab", "matplotlib"),
+        *("IPython", "PIL", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab", "matplotlib"),
         *("nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
     ),
     "synthesis": ("espeakng_loader",),
