@@ -1,4 +1,4 @@
-"""Drawn faces back into their frames."""
+"""Pasting generated faces into their frames."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from lipsync_lab.geometry import Box
 
 
 def paste(frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
-    """Put a drawn face where its crop was taken.
+    """Paste a generated face where its crop was taken.
 
     Parameters
     ----------
     frame : ndarray, uint8, (H, W, 3)
-        RGB; left as it is.
-    face : ndarray, uint8, (96, 96, 3)
-        RGB, of `generation.draw`.
+        RGB; not changed.
+    face : ndarray, uint8, (side, side, 3)
+        RGB, of a generator.
     box : Box
         Whole pixels, inside the frame.
     feather : float
         0 pastes the whole square with hard edges, as published. Else only the lower half is taken, which is the
-        part that the generator was asked for, and blended in over this share of the box at each edge.
+        part that was masked, and blended over this share of the box at each edge.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def paste(frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -
 
 
 def feather_mask(height: int, width: int, feather: float) -> np.ndarray:
-    """How much of the drawn face is taken at each pixel of the box.
+    """Weight of the generated face at each pixel of the box.
 
     Parameters
     ----------

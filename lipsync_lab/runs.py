@@ -53,8 +53,9 @@ class Run:
         ``warnings`` are lines for a person who sees that all went well: no mouth drawn, boxes of another clip.
         """
         info = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        for side in ("face", "speech"):
-            info[side]["file"] = str((self.folder / info[side]["file"]).resolve())
+        for part in ("face", "speech", "generator", "detector"):
+            if "file" in info[part]:
+                info[part]["file"] = str((self.folder / info[part]["file"]).resolve())
         return info
 
     @property

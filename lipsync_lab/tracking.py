@@ -1,16 +1,21 @@
-"""From candidates to one face a frame: shots, choice, gaps, smoothing.
+"""From candidates to the track of one face: choice, gaps, manual boxes, smoothing.
 
-Works on arrays alone. Nothing reaches across a cut, save in the published smoothing, which does.
+Functions of arrays. Nothing crosses a cut, except the published smoothing, which does.
 """
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import math
+=======
+from collections.abc import Mapping
+>>>>>>> e63fb84 (Open, detect, plan, render: four public calls in place of the pipeline's private parts; registries of detectors and generators)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lipsync_lab.detection.shots import Shots as Shots, shot_numbers as shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack, spans
 from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
@@ -20,54 +25,6 @@ if TYPE_CHECKING:
 
 #: Frames that a box is averaged over, as published.
 SMOOTHING_WINDOW = 5
-#: Side, in pixels, that frames are shrunk to before two are compared for a cut.
-_SHOT_SIDE = 160
-
-
-class Shots:
-    """Finds cuts while frames go by, by PySceneDetect's adaptive measure of lightness alone.
-
-    A cut changes much more than the frames about it do. Lightness alone, because black and white film has no hue
-    to change. On the study's ten clips, Popeye and Steamboat Willie (3,675 frames) it finds all 12 cuts and 5 that
-    are none; PySceneDetect's usual measure finds 9, none of Steamboat's, and 2 that are none. A cut too many only
-    ends a smoothing early; one too few draws a box across it.
-
-    Parameters
-    ----------
-    fps : float
-        Frames a second of the clip.
-    ratio : float
-        Times that a cut's change exceeds the mean change of the two frames on either side.
-    least : float
-        Mean change, 0 to 255, below which nothing is a cut.
-    """
-
-    def __init__(self, fps: float, ratio: float = 3.0, least: float = 15.0):
-        from scenedetect.detectors import AdaptiveDetector
-
-        # a cut may follow the last one at once: drawn action has shots of a quarter of a second
-        self._detector = AdaptiveDetector(ratio, min_scene_len=2, min_content_val=least, luma_only=True)
-        self._fps = float(fps)
-        self._frames = 0
-        self.starts = [0]
-
-    def add(self, frame: np.ndarray) -> None:
-        """Look at the next frame, uint8 RGB (H, W, 3)."""
-        import cv2
-        from scenedetect import FrameTimecode
-
-        height, width = frame.shape[:2]
-        scale = min(1.0, _SHOT_SIDE / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-        cuts = self._detector.process_frame(FrameTimecode(self._frames, self._fps), small)
-        self.starts += [cut.frame_num for cut in cuts if cut.frame_num > self.starts[-1]]
-        self._frames += 1
-
-
-def shot_numbers(starts: list[int] | tuple[int, ...], frames: int) -> np.ndarray:
-    """Number of the shot of every frame, int64 (frames,), from the shots' first frames."""
-    return np.searchsorted(np.asarray(starts), np.arange(frames), side="right") - 1
 
 
 @dataclass
@@ -199,9 +156,10 @@ def track(
     smoothing: str = "centered",
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     provenance: str = "detected",
+    manual: Mapping[int, Box | None] | None = None,
     fps: float = 25.0,
 ) -> FaceTrack:
-    """Make the track that mouths are drawn on.
+    """Make the track whose boxes are cropped and pasted.
 
     Parameters
     ----------
@@ -217,12 +175,16 @@ def track(
         What frames without a face get: nothing; the box before them; boxes between those on both sides. "abort"
         raises, as published. Nothing is filled across a cut, nor where more than `longest_gap` frames are missing.
     longest_gap : int
+        Frames.
     smoothing : {"centered", "upstream", "none"}
         Mean over five frames within a shot; as published (forward, in place, across cuts, in whole pixels); none.
     pads : (top, bottom, left, right)
         Pixels added to each box; the published default adds ten below the chin.
-    provenance : str
-        What a chosen box is called: "detected" or "recorded".
+    provenance : {"detected", "recorded"}
+        Of a chosen box.
+    manual : mapping of int to Box or None, optional
+        Faces that a person gave, by frame, in place of the chosen ones. They are exact: neither padded nor smoothed,
+        and not part of the smoothing of other boxes. Filled boxes beside one meet it. None: the frame has no face.
     fps : float
         For the message of "abort".
 
@@ -247,6 +209,12 @@ def track(
         if face is not None:
             boxes[frame] = tuple(face.box)
     source = np.where(np.isnan(boxes[:, 0]), "missing", provenance).astype("<U12")
+    exact = np.full_like(boxes, np.nan)
+    for frame, box in (manual or {}).items():
+        # without the pads, which are added below: a box between this one and a detected one is padded like both
+        exact[frame] = np.nan if box is None else np.trunc(tuple(box.clipped(*size)))
+        boxes[frame] = exact[frame] - _outwards(pads)
+        source[frame] = "none" if box is None else "manual"
     if gap == "abort" and (source == "missing").any():
         first = int(np.argmax(source == "missing"))
         raise DetectionError(
@@ -257,7 +225,11 @@ def track(
         _fill(boxes, source, shots, gap, longest_gap)
     # pads first and whole pixels from here on: the published order, which its smoothing depends on
     boxes = _padded(np.trunc(boxes), pads, size)
+    by_hand = source == "manual"
+    boxes[by_hand] = np.nan
     boxes = {"centered": _centered, "upstream": _upstream, "none": lambda b, _: b}[smoothing](boxes, shots)
+    boxes[by_hand] = exact[by_hand]
+    boxes[(boxes[:, 2] - boxes[:, 0] < 1) | (boxes[:, 3] - boxes[:, 1] < 1)] = np.nan
     source[np.isnan(boxes[:, 0])] = "missing"
     best = [row[0] if row else None for row in candidates]
     return FaceTrack(
@@ -271,10 +243,51 @@ def track(
     )
 
 
+<<<<<<< HEAD
 def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
     for start, stop in spans(source == "missing", shots):
         before = start > 0 and shots[start - 1] == shots[start]
         after = stop < len(boxes) and shots[stop] == shots[start]
+=======
+def between(first: Box, last: Box, frames: int) -> list[Box]:
+    """Boxes for the frames between two key boxes of one shot, in equal steps.
+
+    Parameters
+    ----------
+    first, last : Box
+        The key boxes, in pixels.
+    frames : int
+        Number of frames between them.
+
+    Returns
+    -------
+    list of Box
+        `frames` boxes in whole pixels; the key boxes are not among them.
+
+    Raises
+    ------
+    ParameterError
+        `frames` is negative.
+    """
+    if frames < 0:
+        raise ParameterError(f"{frames} frames cannot lie between two key boxes; give 0 or more")
+    steps = np.linspace(tuple(first), tuple(last), frames + 2)[1:-1]
+    return [Box(*np.rint(step).tolist()) for step in steps]
+
+
+def _runs(mask: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
+    """First and one-past-last frame of every stretch in which `mask` holds, cut at shots."""
+    key = np.where(mask, shots, -1)
+    edges = np.flatnonzero(np.diff(key)) + 1
+    starts, stops = np.r_[0, edges], np.r_[edges, len(key)]
+    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if a < b and mask[a]]
+
+
+def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
+    for start, stop in _runs(source == "missing", shots):
+        before = start > 0 and shots[start - 1] == shots[start] and source[start - 1] != "none"
+        after = stop < len(boxes) and shots[stop] == shots[start] and source[stop] != "none"
+>>>>>>> e63fb84 (Open, detect, plan, render: four public calls in place of the pipeline's private parts; registries of detectors and generators)
         if stop - start > longest_gap or not before or (gap == "interpolate" and not after):
             continue
         if gap == "hold":
@@ -286,9 +299,14 @@ def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, lo
             source[start:stop] = "interpolated"
 
 
-def _padded(boxes: np.ndarray, pads: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+def _outwards(pads: tuple[int, int, int, int]) -> np.ndarray:
+    """Pads as what is added to x1, y1, x2, y2."""
     top, bottom, left, right = pads
-    out = boxes + (-left, -top, right, bottom)
+    return np.array([-left, -top, right, bottom])
+
+
+def _padded(boxes: np.ndarray, pads: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    out = boxes + _outwards(pads)
     out[:, 0::2] = out[:, 0::2].clip(0, size[0])
     out[:, 1::2] = out[:, 1::2].clip(0, size[1])
     # a box that lies outside the frame, or that negative pads turned inside out, is no face
@@ -306,7 +324,7 @@ def _centered(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
 
 
 def _upstream(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
-    """The published habit: mean of this frame and the next four, written back before the next is averaged."""
+    """As published: mean of this frame and the next four, written back before the next is averaged."""
     out = boxes.copy()
     present = np.flatnonzero(~np.isnan(boxes[:, 0]))
     kept = out[present]

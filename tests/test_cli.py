@@ -288,7 +288,7 @@ def test_interrupted(place, monkeypatch, capsys):
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lipsync_lab.generation.draw", stop)
+    monkeypatch.setattr("lipsync_lab.generation.wav2lip.draw", stop)
     boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
     assert cli.main([*DUB, "--detector", "b.json", "--outfile", "out/o.mp4"]) == cli.INTERRUPTED
     assert "interrupted" in capsys.readouterr().err

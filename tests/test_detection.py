@@ -14,11 +14,11 @@ from lipsync_lab.detection import record as records
 from lipsync_lab.detection.cascade import LBPCascade
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.s3fd import candidates
-from lipsync_lab.detection.view import View
 from lipsync_lab.errors import CheckpointError, DetectionError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.settings import Settings
+from lipsync_lab.source import View
 
 PORTRAIT_FACE = Box(178, 62, 272, 168)  # of scikit-image's portrait, measured by eye: brow to chin, ear to ear
 
@@ -249,7 +249,7 @@ VIEWS = [
 
 def seen(picture: np.ndarray, settings: Settings) -> tuple[View, Box]:
     """A view, and the bright place in what it shows: found in the pixels themselves."""
-    frame = next(source.from_array(picture[None], 25, settings).read(0, 1))
+    frame = next(source.clip_from_array(picture[None], 25, settings).read(0, 1))
     ys, xs = np.nonzero(frame[..., 0] > 127)
     view = View(picture.shape[1::-1], settings.resize_factor, settings.rotate, settings.crop)
     assert view.size == frame.shape[1::-1]

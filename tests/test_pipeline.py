@@ -458,7 +458,7 @@ def test_frame_rate_and_range_are_the_clips(tmp_path):
 class Counting:
     """A detector that counts how many frames it was shown."""
 
-    name, looks = "counting", True
+    name, looks, path = "counting", True, None
 
     def __init__(self, **identity):
         self.identity, self.seen = {"detector": self.name, "sha256": "its own", **identity}, 0

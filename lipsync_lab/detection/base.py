@@ -1,42 +1,63 @@
-"""What every detector is, and how it is run at another size than the clip's."""
+"""The protocol of detectors, their registry, and detection at another size than the clip's.
+
+A detector is one file in this package. It registers itself with the names that a user can ask for::
+
+    @register("yunet", names=("yunet",), suffixes=(".onnx",))
+    class YuNet:
+        looks = True
+        def __init__(self, weights, device="cpu"): ...
+        def detect(self, frames, first=0): ...
+
+`--help`, the explorer's menu and the contract test read the registry.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from lipsync_lab.geometry import Box
+from lipsync_lab.plugins import Registry
+
+#: All detectors; `register` is the decorator that adds one.
+REGISTRY = Registry()
+register = REGISTRY.register
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A candidate: where, and how sure, 0 to 1."""
+    """A candidate: its box in pixels of the frame, and its score, 0 to 1."""
 
     box: Box
     score: float
 
 
 class Detector(Protocol):
-    """Finds candidates in frames.
+    """Proposes faces in frames.
 
     Attributes
     ----------
     name : str
-        What the ledger calls it.
+        Name in messages and tables.
     identity : dict
-        All that its answers depend on besides the frames (weights' hash, settings): the key of the cache.
+        Everything that its candidates depend on besides the frames (hash of the weights, settings), as JSON: the key
+        of the cache.
     looks : bool
-        False for one that answers without looking at the pixels (boxes given by a person or read from a file).
+        Whether it reads the pixels. False for boxes that a person gives or that a file holds.
+    path : Path or None
+        A user's own file of weights, a cascade or boxes; None for a detector that is known by its name.
     """
 
     name: str
     identity: dict[str, Any]
     looks: bool
+    path: Path | None
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
-        """Find all candidates.
+        """Propose candidates.
 
         Parameters
         ----------
@@ -56,7 +77,7 @@ class Detector(Protocol):
 def at_analysis_size(
     detector: Detector, frames: np.ndarray, first: int, longest_side: int | None
 ) -> list[list[Detection]]:
-    """Detect on frames shrunk to a longest side, with boxes in the pixels of the frames as they were.
+    """Detect on frames shrunk to a longest side; boxes are in pixels of the frames before that.
 
     Parameters
     ----------

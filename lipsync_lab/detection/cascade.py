@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from lipsync_lab import files
-from lipsync_lab.detection.base import Detection
+from lipsync_lab.detection.base import Detection, register
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
 
 #: Ratio between one window size and the next.
 SCALE = 1.1
-#: Smallest and largest face looked for, as a share of the frame's shorter side.
+#: Smallest and largest face that is searched for, as a share of the frame's shorter side.
 SMALLEST, LARGEST = 0.12, 1.0
 #: Windows that must agree for the score 0.5: OpenCV's customary `minNeighbors`.
 NEIGHBOURS = 3
-#: Windows that overlap by this (IoU) speak of the same face.
+#: Windows that overlap by this (IoU) belong to the same face.
 SAME_FACE = 0.4
+
+_ANIME_CASCADE = "lbpcascade_animeface.xml"
 
 
 class LBPCascade:
@@ -38,6 +40,8 @@ class LBPCascade:
 
     looks = True
 
+    path: Path | None = None
+
     def __init__(self, path: str | Path):
         from skimage.feature import Cascade
 
@@ -45,7 +49,7 @@ class LBPCascade:
         if not path.is_file():
             raise DetectionError(f"{path}: no such cascade; check the path")
         text = path.read_text(encoding="utf-8", errors="replace")
-        # scikit-image's reader walks into bad memory on files of another kind, so the kind is looked at first
+        # scikit-image's reader accesses invalid memory on files of another kind, so the kind is checked first
         if "<cascade" not in text or "LBP" not in text:
             raise DetectionError(f"{path}: not an LBP cascade as OpenCV writes them; Haar cascades are not supported")
         self.name = path.stem
@@ -85,6 +89,28 @@ class LBPCascade:
         return _grouped([Box.from_xywh((w["c"], w["r"], w["width"], w["height"])) for w in windows])
 
 
+@register("lbp", names=("lbp", "anime-lbp"), suffixes=(".xml",))
+def open_cascade(name: str | Path, device: str = "cpu") -> LBPCascade:
+    """A cascade by name or path; it always runs on the CPU."""
+    if name == "lbp":
+        from skimage.data import lbp_frontal_face_cascade_filename
+
+        return LBPCascade(lbp_frontal_face_cascade_filename())
+    if name == "anime-lbp":
+        from lipsync_lab import checkpoints
+
+        path = checkpoints.folder() / _ANIME_CASCADE
+        if not path.is_file():
+            raise DetectionError(
+                f"{path}: the anime cascade is not there; put {_ANIME_CASCADE} of nagadomi/lbpcascade_animeface "
+                "into that folder, or give its path as the detector"
+            )
+        return LBPCascade(path)
+    cascade = LBPCascade(name)
+    cascade.path = Path(name)
+    return cascade
+
+
 def _grouped(boxes: list[Box]) -> list[Detection]:
     """Windows that overlap, averaged into candidates, best first."""
     groups: list[list[Box]] = []
@@ -96,7 +122,7 @@ def _grouped(boxes: list[Box]) -> list[Detection]:
         else:
             groups.append([box])
     found = [Detection(_mean(group), len(group) / (len(group) + NEIGHBOURS)) for group in groups]
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(found, key=lambda candidate: -candidate.score)
 
 
 def _mean(boxes: list[Box]) -> Box:

@@ -12,10 +12,11 @@ from lipsync_lab.geometry import Box
 
 
 class FixedBox:
-    """The same box in every frame, with score 1."""
+    """The same box in every frame, with score 1. A person gave it, so its provenance is "manual"."""
 
     name = "fixed"
     looks = False
+    path = None
 
     def __init__(self, box: Box):
         if box.area == 0:

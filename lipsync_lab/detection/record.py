@@ -1,18 +1,19 @@
-"""What one pass over a clip found, as a value and as a file (`detections.json`)."""
+"""Detections of a clip: every candidate of every frame, as a value and as a file (`detections.json`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lipsync_lab.detection.base import Detection
-from lipsync_lab.detection.view import View
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
+from lipsync_lab.source import View
 
 #: Candidates kept a frame; a trained detector has a handful.
 MOST = 50
@@ -25,19 +26,28 @@ class Record:
     Attributes
     ----------
     candidates : tuple of list of Detection
-        One list a frame, best first.
+        One list a frame, best score first.
     shots : tuple of int, optional
-        First frame of every shot, beginning with 0; None where nobody looked.
+        First frame of every shot, beginning with 0; None if cuts were not searched for.
     size : (width, height), optional
-        Pixels of the frames that the boxes belong to; None in a file that does not say.
+        Pixels of the frames that the boxes belong to; None in a file without it.
     complete : bool
-        Whether the clip ended with the last of these frames.
+        Whether the clip ends with the last of these frames.
     view : View, optional
-        How these frames came out of the clip; None in a file that does not say, and in the cache, which knows.
+        How these frames came out of the clip; None in a file without it.
     clip : dict, optional
         The clip's ``file`` name and ``sha256``, as far as known.
     detector : dict, optional
-        What found the candidates: its ``name`` and identity.
+        ``name`` and identity of the detector that proposed the candidates.
+    manual : dict of int to Box or None
+        Faces given by a person, by frame; None says that the frame has no face. They replace any candidate.
+    provenance : str
+        "detected" or "recorded": how the candidates came here (not stored in a file, not compared).
+    from_cache : bool
+        Whether they were read from the cache of detections (not stored, not compared).
+    outside : dict of int to float
+        Frames from which recorded boxes were dropped since they lie outside the frame, with their best score (not
+        stored, not compared).
     """
 
     candidates: tuple[list[Detection], ...]
@@ -47,6 +57,10 @@ class Record:
     view: View | None = None
     clip: dict[str, str] | None = None
     detector: dict[str, Any] | None = None
+    manual: Mapping[int, Box | None] = field(default_factory=dict)
+    provenance: str = field(default="detected", compare=False)
+    from_cache: bool = field(default=False, compare=False)
+    outside: Mapping[int, float] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -56,12 +70,15 @@ class Record:
         if frames >= len(self):
             return self
         shots = None if self.shots is None else tuple(start for start in self.shots if start < frames)
-        return replace(self, candidates=self.candidates[:frames], shots=shots, complete=False)
+        manual = {frame: box for frame, box in self.manual.items() if frame < frames}
+        return replace(self, candidates=self.candidates[:frames], shots=shots, manual=manual, complete=False)
 
     def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Record:
         """The record with every box moved, for frames of that size."""
         rows = tuple([Detection(move(found.box), found.score) for found in row] for row in self.candidates)
-        return replace(self, candidates=rows, size=size)
+        # rounded as a file holds them: a whole pixel stays one
+        manual = {frame: box and _rounded(move(box)) for frame, box in self.manual.items()}
+        return replace(self, candidates=rows, manual=manual, size=size)
 
     def scaled_to(self, size: tuple[int, int], path: str | Path) -> Record:
         """The record for frames of another size of the same picture.
@@ -79,9 +96,8 @@ class Record:
     def seen_through(self, view: View, path: str | Path) -> Record:
         """The record for another view of the same picture.
 
-        A record that knows its own view is carried over exactly. One that knows only a size speaks of frames of that
-        size: those of the view if they have it, else the whole picture, uncropped. One that knows neither speaks of
-        the view's frames as they are.
+        A record with a view of its own is converted exactly. One with a size only belongs to frames of that size: those
+        of the view if they have it, else the whole picture, uncropped. One with neither belongs to the view's frames.
 
         Raises
         ------
@@ -110,8 +126,12 @@ def same_shape(theirs: tuple[int, int], ours: tuple[int, int], path: str | Path)
 
 def rounded(row: list[Detection]) -> list[Detection]:
     """Candidates as a file holds them, so that a run from the cache equals the run that filled it."""
-    boxes = [Box(*(round(float(value), 3) for value in found.box)) for found in row[:MOST]]
-    return [Detection(box, round(float(found.score), 5)) for box, found in zip(boxes, row, strict=False) if box.area]
+    kept = [Detection(_rounded(found.box), round(float(found.score), 5)) for found in row[:MOST]]
+    return [found for found in kept if found.box.area]
+
+
+def _rounded(box: Box) -> Box:
+    return Box(*(round(float(value), 3) for value in box))
 
 
 def write(path: str | Path, record: Record, chosen: list[Detection | None] | None = None, **about: Any) -> None:
@@ -122,10 +142,15 @@ def write(path: str | Path, record: Record, chosen: list[Detection | None] | Non
     path : path
     record : Record
     chosen : list, optional
-        The face of each frame, or None: what stands under `boxes`, for a person to edit. Left out in the cache.
+        The face of each frame, or None: the entry `boxes`, which a person may edit.
     about
-        More to keep, such as the threshold.
+        Further entries, such as the threshold.
     """
+    Path(path).write_text(as_text(record, chosen, **about), encoding="utf-8")
+
+
+def as_text(record: Record, chosen: list[Detection | None] | None = None, **about: Any) -> str:
+    """The text of a `detections.json`; parameters as for `write`."""
     content: dict[str, Any] = {"frames": len(record), "complete": record.complete, **about}
     for name in ("clip", "detector", "size"):
         if (value := getattr(record, name)) is not None:
@@ -134,15 +159,17 @@ def write(path: str | Path, record: Record, chosen: list[Detection | None] | Non
         content["view"] = record.view.as_dict()
     if record.shots is not None:
         content["shots"] = list(record.shots)
+    if record.manual:
+        content["manual"] = sorted(record.manual)
     if chosen is not None:
         content["boxes"] = [None if face is None else list(face.box) for face in chosen]
     content["candidates"] = [[[*found.box, found.score] for found in row] for row in record.candidates]
-    # one frame a line: a person looks for frame 117 and edits it
+    # one frame a line, so that a person finds frame 117
     lines = [
         f"{json.dumps(key)}: {_lines(value) if key in ('boxes', 'candidates') else json.dumps(value)}"
         for key, value in content.items()
     ]
-    Path(path).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _lines(rows: list) -> str:
@@ -152,69 +179,121 @@ def _lines(rows: list) -> str:
 def read(path: str | Path) -> Record:
     """Read a `detections.json`.
 
-    `boxes` decides: a box there is the frame's face (with the score of the candidate that it equals, else 1, for
-    then a person drew it), null means that there is none. Candidates that had been refused are kept as refused.
-    The least that a file must hold is ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``. Boxes are in pixels
-    of the frames that `view` and `size` tell of; see `Record.seen_through`.
+    The entry `boxes` decides: a box is the face of its frame, null means that the frame has none. A box gets the
+    score of the candidate that it equals; one that equals no candidate of its frame is manual, with score 1, as are
+    the frames listed under `manual`. Refused candidates stay refused. The least that a file must hold is
+    ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``. Boxes are in pixels of the frames that `view` and
+    `size` describe; see `Record.seen_through`.
 
     Raises
     ------
     DetectionError
-        The file is absent, is no such file, or contradicts itself.
+        The file is absent, has another format, or contradicts itself.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DetectionError(f"{path}: no such file of boxes; check the path")
+    return parse(_bytes(path), path)
+
+
+def parse(text: str | bytes, path: str | Path) -> Record:
+    """The record in the text of a `detections.json`; `path` is for messages. Raises as `read` does."""
+    content, record = _parsed(text, path)
+    if "boxes" not in content:
+        return record
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return _decided(record, content["boxes"], content.get("threshold"))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DetectionError(f"{path}: {error}") from None
+
+
+def read_apart(path: str | Path) -> tuple[Record, list[Box | None]]:
+    """Read a `detections.json` with every candidate, and apart from them the face of each frame (entry `boxes`).
+
+    Raises
+    ------
+    DetectionError
+        As for `read`; also if there is no entry `boxes`.
+    """
+    text = _bytes(path)
+    faces, (content, record) = parse(text, path), _parsed(text, path)
+    if "boxes" not in content:
+        raise DetectionError(f'{path}: has no entry "boxes"; give the detections.json of a run')
+    boxes = [None if values is None else _detection(values).box for values in content["boxes"]]
+    if not record.candidates:
+        return faces, boxes
+    return replace(record, manual=faces.manual), boxes
+
+
+def _bytes(path: str | Path) -> bytes:
+    if not Path(path).is_file():
+        raise DetectionError(f"{path}: no such file of boxes; check the path")
+    return Path(path).read_bytes()
+
+
+def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Record]:
+    """The JSON of a file, and the record of its candidates, whatever its `boxes` decide."""
+    try:
+        content = json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DetectionError(f"{path}: not JSON ({error}); give a detections.json") from None
     if not isinstance(content, dict) or not {"boxes", "candidates"} & content.keys():
         raise DetectionError(
             f'{path}: holds no "boxes"; the least is {{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}}'
         )
     try:
-        rows = [[_detection(values) for values in row] for row in content.get("candidates", [])]
-        if "boxes" in content:
-            rows = _edited(content["boxes"], rows, content.get("threshold"))
-        size = tuple(int(side) for side in content["size"]) if "size" in content else None
-        shots = tuple(int(start) for start in content["shots"]) if "shots" in content else None
-        view = View.of(content["view"]) if "view" in content else None
-        clip, detector = (dict(content[name]) if name in content else None for name in ("clip", "detector"))
+        return content, _record(content, path)
     except KeyError as error:
         raise DetectionError(f'{path}: "view" has no {error}; leave "view" out or give all of it') from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DetectionError(f"{path}: {error}") from None
+
+
+def _record(content: dict[str, Any], path: str | Path) -> Record:
+    rows = [[_detection(values) for values in row] for row in content.get("candidates", [])]
+    size = tuple(int(side) for side in content["size"]) if "size" in content else None
+    shots = tuple(int(start) for start in content["shots"]) if "shots" in content else None
+    view = View.of(content["view"]) if "view" in content else None
+    clip, detector = (dict(content[name]) if name in content else None for name in ("clip", "detector"))
+    frames = len(content["boxes"]) if "boxes" in content else len(rows)
+    if rows and len(rows) != frames:
+        raise ValueError(f"holds boxes for {frames} frames and candidates for {len(rows)}")
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise DetectionError(f'{path}: "size" must be the width and height of the frames in pixels')
-    if content.get("frames", len(rows)) != len(rows):
-        raise DetectionError(f'{path}: says "frames": {content["frames"]}, but holds boxes for {len(rows)}')
+        raise ValueError('"size" must be the width and height of the frames in pixels')
+    if content.get("frames", frames) != frames:
+        raise DetectionError(f'{path}: says "frames": {content["frames"]}, but holds boxes for {frames}')
     if shots is not None and (shots[:1] != (0,) or any(a >= b for a, b in pairwise(shots))):
-        raise DetectionError(f'{path}: "shots" must be the first frames of the shots, rising, beginning with 0')
-    return Record(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector)
+        raise ValueError('"shots" must be the first frames of the shots, rising, beginning with 0')
+    manual = {int(frame): None for frame in content.get("manual", [])} if "boxes" in content else {}
+    if any(not 0 <= frame < frames for frame in manual):
+        raise ValueError(f'"manual" must be numbers of frames, 0 to {frames - 1}')
+    return Record(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector, manual)
 
 
 def _detection(values: Any) -> Detection:
     if not isinstance(values, list) or len(values) not in (4, 5):
         raise ValueError(f"{values!r} is not a box; one is [x1, y1, x2, y2] in pixels")
     *corners, score = (float(value) for value in [*values, 1.0][:5])
+    if not all(map(math.isfinite, (*corners, score))):
+        raise ValueError(f"the box {values} has a number that is not finite")
     box = Box(*corners)
     if box.width <= 0 or box.height <= 0:
         raise ValueError(f"the box {values} has no area; the order is x1, y1, x2, y2")
     return Detection(box, score)
 
 
-def _edited(boxes: list, rows: list[list[Detection]], threshold: float | None) -> list[list[Detection]]:
-    if rows and len(rows) != len(boxes):
-        raise ValueError(f"holds boxes for {len(boxes)} frames and candidates for {len(rows)}")
-    out = []
+def _decided(record: Record, boxes: list, threshold: float | None) -> Record:
+    """The record in which the entry `boxes` has replaced the candidates that it contradicts."""
+    rows, manual = [], {}
     for number, values in enumerate(boxes):
-        before = rows[number] if rows else []
+        before = record.candidates[number] if record.candidates else []
         refused = [found for found in before if threshold is not None and found.score <= threshold]
         if values is None:
-            out.append(refused)
+            rows.append(refused)
+            if number in record.manual:
+                manual[number] = None
             continue
         face = _detection(values)
         same = [found for found in before if found.box == face.box]
-        out.append([*(same[:1] or [face]), *(found for found in refused if found.box != face.box)])
-    return out
+        # a file without candidates does not say whether its boxes are a person's or a detector's
+        if number in record.manual or (record.candidates and not same):
+            manual[number] = face.box
+        rows.append([*(same[:1] or [face]), *(found for found in refused if found.box != face.box)])
+    return replace(record, candidates=tuple(rows), manual=manual)

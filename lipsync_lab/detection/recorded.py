@@ -1,4 +1,4 @@
-"""Boxes found before, or drawn by a person: a `detections.json` in the place of a detector."""
+"""Boxes of an earlier detection, or of a person: a `detections.json` in place of a detector."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from lipsync_lab import files
 from lipsync_lab.detection import record as records
-from lipsync_lab.detection.base import Detection
-from lipsync_lab.detection.view import View
+from lipsync_lab.detection.base import Detection, register
 from lipsync_lab.errors import DetectionError
+from lipsync_lab.source import View
 
 
 class Recorded:
-    """Hands out what a record holds.
+    """The candidates of a record.
 
     Parameters
     ----------
@@ -27,20 +27,20 @@ class Recorded:
     Attributes
     ----------
     name : str
-        Says which detector made the record, as far as it knows, and which file it stands in.
+        Names the detector that made the record, as far as known, and the record's file.
     outside : dict of int to float
-        Frames from which boxes were dropped since they lie wholly outside the picture, and the best score of those.
+        Frames from which boxes were dropped since they lie wholly outside the frame, with the best score of those.
     """
 
     looks = False
 
     def __init__(self, record: records.Record, path: str | Path = "detections.json"):
         self.record = record
-        self.path = path
+        self.path = Path(path)
         self.outside: dict[int, float] = {}
         self.identity: dict[str, Any] = {"detector": "recorded"}
         made_by = record.detector or {}
-        # boxes that went through several runs are still those of the first one's detector
+        # boxes that were read and written again still come from the first detector
         origin = made_by.get("origin") if made_by.get("detector") == "recorded" else made_by
         if origin:
             self.identity["origin"] = origin
@@ -58,7 +58,8 @@ class Recorded:
         """The same boxes in the pixels of a view's frames, without those that lie wholly outside them."""
         record = self.record.seen_through(view, self.path)
         rows = [[found for found in row if found.box.clipped(*view.size).area > 0] for row in record.candidates]
-        fitted = Recorded(replace(record, candidates=tuple(rows)), self.path)
+        manual = {n: box for n, box in record.manual.items() if box is None or box.clipped(*view.size).area > 0}
+        fitted = Recorded(replace(record, candidates=tuple(rows), manual=manual), self.path)
         fitted.outside = {
             number: max(found.score for found in before if found not in after)
             for number, (before, after) in enumerate(zip(record.candidates, rows, strict=True))
@@ -80,3 +81,8 @@ class Recorded:
             )
         record = self.record.scaled_to((frames.shape[2], frames.shape[1]), self.path)
         return list(record.candidates[first : first + len(frames)])
+
+
+@register("recorded", suffixes=(".json",))
+def open_recorded(path: str | Path, device: str = "cpu") -> Recorded:
+    return Recorded.read(path)

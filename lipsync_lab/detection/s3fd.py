@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab.detection.base import Detection, at_analysis_size
+from lipsync_lab.detection.base import Detection, at_analysis_size, register
 from lipsync_lab.geometry import Box
 
 #: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
@@ -19,8 +19,9 @@ NMS_IOU = 0.3
 _LEAST = 64
 
 
+@register("s3fd", names=("s3fd-lab", "s3fd"), suffixes=("",))
 class S3FDDetector:
-    """S3FD with weights by name or path.
+    """S3FD (Zhang et al. 2017, "S3FD: Single Shot Scale-invariant Face Detector") with weights by name or path.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ class S3FDDetector:
         self.name = loaded.name
         self.device = device
         self.identity: dict[str, Any] = {"detector": "s3fd", "sha256": loaded.sha256, "floor": FLOOR, "nms": NMS_IOU}
-        # a small one knows faces up to the size of the squares that it learnt from
+        self.path = None if loaded.name in checkpoints.MODELS else loaded.path
+        # small weights know faces up to the size of the squares that they were trained on
         self.longest_side = loaded.longest_side
         self.provenance = loaded.provenance
         self.model = loaded.model
@@ -52,7 +54,7 @@ class S3FDDetector:
 
         from lipsync_lab.models.s3fd import MEANS, decode
 
-        # published habit: RGB is handed in, the BGR means are subtracted
+        # as published: the frame is RGB, and the means of BGR are subtracted
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
         # the network halves its input five times: what is smaller gets a rim of the mean colour
         rim = [max(0, _LEAST - side) for side in pixels.shape[:1:-1]]

@@ -1,23 +1,79 @@
-"""Mouths: face crops and mel windows in, drawn faces out."""
+"""Wav2Lip (Prajwal et al. 2020): the published generator, at any width."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lipsync_lab import compositing
+from lipsync_lab.audio import MEL_WINDOW
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.generation.base import register
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
     from torch import nn
 
-#: Side of the square that the generator sees and draws, in pixels.
+#: Height and width of a crop in pixels.
 FACE_SIZE = 96
 
 
+@dataclass(frozen=True)
+class Wav2LipGenerator:
+    """Wav2Lip with weights; see `generation.base.Generator`.
+
+    `region` is the lower half: the network gets the upper half as it is.
+    """
+
+    model: nn.Module = field(repr=False)
+    name: str
+    path: Path | None
+    sha256: str | None
+    width: float
+    provenance: str
+    mel_lead: int = 0
+    device: str = "cpu"
+
+    side = FACE_SIZE
+    region = (0.0, 0.5, 1.0, 1.0)
+    window = MEL_WINDOW
+
+    def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
+        """See `crop`."""
+        return crop(frame, box)
+
+    def generate(self, crops: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """See `draw`."""
+        return draw(self.model, crops, windows, self.device)
+
+    def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
+        """See `compositing.paste`."""
+        return compositing.paste(frame, face, box, feather)
+
+
+@register("wav2lip", names=("wav2lip-lab", "wav2lip", "wav2lip_gan"), suffixes=("",))
+def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
+    """Wav2Lip with the weights of a name or file; raises `CheckpointError` as `checkpoints.load` does."""
+    from lipsync_lab import checkpoints
+
+    loaded = checkpoints.load(name, "generator", device)
+    return Wav2LipGenerator(
+        model=loaded.model,
+        name=loaded.name,
+        path=loaded.path,
+        sha256=loaded.sha256,
+        width=loaded.width,
+        provenance=loaded.provenance,
+        mel_lead=loaded.mel_lead,
+        device=device,
+    )
+
+
 def crop(frame: np.ndarray, box: Box) -> np.ndarray:
-    """A face as the generator sees it.
+    """The crop of a face that the generator takes.
 
     Parameters
     ----------
@@ -40,7 +96,7 @@ def crop(frame: np.ndarray, box: Box) -> np.ndarray:
 
 
 def masked(faces: np.ndarray) -> np.ndarray:
-    """The same faces with their lower half black, which is what the generator has to fill.
+    """Faces with a black lower half, which the generator has to fill.
 
     Parameters
     ----------
@@ -52,7 +108,7 @@ def masked(faces: np.ndarray) -> np.ndarray:
 
 
 def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Draw faces that say what is heard.
+    """Generate faces whose lips fit mel windows.
 
     Parameters
     ----------
@@ -61,7 +117,7 @@ def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str 
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB crops; each serves as its own reference, as published.
     mels : ndarray, float32, (N, 80, 16)
-        One mel window a face.
+        One mel window for each face.
     device : str
         Where the generator is.
 
@@ -74,7 +130,7 @@ def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str 
 
     if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3) or len(faces) != len(mels):
         raise ParameterError(f"{len(mels)} mel windows do not fit faces of the shape {faces.shape}")
-    # the door to the network: RGB outside, BGR inside
+    # the network takes and returns BGR
     pair = np.concatenate((masked(faces)[..., ::-1], faces[..., ::-1]), axis=3)
     with torch.inference_mode():
         face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,156 @@
+"""Detection over a clip: every candidate of every frame and the cuts, with a cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lipsync_lab import detection, files
+from lipsync_lab.detection import record as records
+from lipsync_lab.detection.base import Detector, at_analysis_size
+from lipsync_lab.detection.fixed import FixedBox
+from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.recorded import Recorded
+from lipsync_lab.detection.shots import Shots
+from lipsync_lab.errors import DetectionError, MediaError
+from lipsync_lab.settings import Settings
+from lipsync_lab.source import Clip, batches, open_clip
+
+#: Version of the cache's files.
+_FORMAT = 3
+
+
+def detect(
+    clip: Clip | str | Path,
+    detector: Detector | str | Path | None = None,
+    cache: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    frames: int | None = None,
+    device: str = "cpu",
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Record:
+    """Detect faces and cuts in a clip.
+
+    Parameters
+    ----------
+    clip : Clip, path or str
+        A clip, or a file or sample's name to open with `settings`.
+    detector : Detector, str or path, optional
+        A detector, or what `detection.load` takes.
+    cache : path, optional
+        Folder of earlier detections, by the content of clip, detector and settings. None detects anew. A file in it
+        that is damaged or edited is replaced. Boxes that a person gave or that a file holds are not cached.
+    settings : Settings, optional
+        The clip's view, and the size and number of frames that the detector gets at once.
+    frames : int, optional
+        Number of frames from the first one on; None for all.
+    device : str
+        Where a detector that is given by name runs.
+    progress : callable, optional
+        Called as ``progress("detect", frames so far, frames in all or None)``.
+
+    Returns
+    -------
+    Record
+        Boxes in pixels of the clip's frames.
+
+    Raises
+    ------
+    MediaError
+        The clip cannot be read, or has no frame.
+    DetectionError
+        Recorded boxes do not fit the clip.
+    """
+    settings = settings or Settings()
+    clip = clip if isinstance(clip, Clip) else open_clip(clip, settings)
+    if detector is None or isinstance(detector, str | Path):
+        detector = detection.load(detector, device=device)
+    place = None
+    if cache is not None and clip.identity and detector.looks:
+        place = _place(Path(cache), clip, detector, settings)
+        record = _cached(place)
+        if record is not None and (record.complete or (frames is not None and len(record) >= frames)):
+            record = record if frames is None else record.first(frames)
+            return replace(_described(record, clip, detector), from_cache=True)
+    record = _detected(clip, detector, settings, frames, progress)
+    if place is not None:
+        text = records.as_text(record)
+        files.write_text(place, f"{_digest(text.encode())}\n{text}")
+    return _described(record, clip, detector)
+
+
+def _detected(clip: Clip, detector: Detector, settings: Settings, frames: int | None, progress) -> Record:
+    rows, complete = [], True
+    shots = Shots(clip.fps)
+    expected = clip.expected if frames is None else min(frames, clip.expected or frames)
+    if isinstance(detector, Recorded):
+        detector = detector.seen_through(clip.view)
+    # one frame more than is needed shows whether the clip ends there
+    for batch in batches(clip.read(0, None if frames is None else frames + 1), settings.detection_batch):
+        if frames is not None and len(rows) + len(batch) > frames:
+            complete = False
+            batch = batch[: frames - len(rows)]
+            if not batch:
+                break
+        for frame in batch:
+            shots.add(frame)
+        found = at_analysis_size(detector, np.stack(batch), len(rows), settings.analysis_size)
+        rows += [records.rounded(row) for row in found]
+        if progress:
+            progress("detect", len(rows), expected)
+    if not rows:
+        raise MediaError(f"{clip.name}: holds no picture; is it complete?")
+    starts, manual, outside = shots.starts, {}, {}
+    if isinstance(detector, Recorded):
+        starts = detector.record.shots or starts
+        manual = {frame: box for frame, box in detector.record.manual.items() if frame < len(rows)}
+        outside = {frame: score for frame, score in detector.outside.items() if frame < len(rows)}
+    elif isinstance(detector, FixedBox):
+        manual = {frame: row[0].box for frame, row in enumerate(rows)}
+    starts = tuple(start for start in starts if start < len(rows))
+    return Record(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
+
+
+def _described(record: Record, clip: Clip, detector: Detector) -> Record:
+    """The record with what a file says about its origin."""
+    return replace(
+        record,
+        view=clip.view,
+        clip={"file": Path(clip.name).name, **{key: clip.identity[key] for key in ("sha256",) if clip.identity}},
+        detector={"name": detector.name, **detector.identity},
+        provenance="detected" if detector.looks else "recorded",
+    )
+
+
+def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> Path:
+    key = {
+        "clip": clip.identity,
+        "detector": detector.identity,
+        "detection_size": settings.analysis_size,
+        "format": _FORMAT,
+    }
+    return cache / f"{_digest(json.dumps(key, sort_keys=True).encode())[:32]}.json"
+
+
+def _cached(place: Path) -> Record | None:
+    """What the cache holds; None if there is nothing, or not what was written there."""
+    try:
+        digest, _, text = place.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if digest != _digest(text).encode():
+        return None
+    try:
+        return records.parse(text, place)
+    except DetectionError:  # written by another version
+        return None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

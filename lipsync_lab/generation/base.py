@@ -1,0 +1,69 @@
+"""The protocol of generators, and their registry.
+
+A generator is one file in this package. It registers itself with the names that a user can ask for::
+
+    @register("wav2lip", names=("wav2lip",), suffixes=(".pth",))
+    def open_wav2lip(name_or_path, device): ...
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lipsync_lab.geometry import Box
+from lipsync_lab.plugins import Registry
+
+#: All generators; `register` is the decorator that adds one.
+REGISTRY = Registry()
+register = REGISTRY.register
+
+
+class Generator(Protocol):
+    """Generates mouths from face crops and mel windows.
+
+    Attributes
+    ----------
+    name : str
+        Name of the weights, or of their file.
+    path : Path or None
+        The file of weights; None for a generator without one.
+    sha256 : str or None
+        Of the weights; None for a generator without any.
+    width : float
+        Share of the published network's inner channels.
+    provenance : str
+        One sentence for the reader of a result: what these weights are.
+    mel_lead : int
+        Frames by which mel windows have to start earlier, as the file of weights says; 0 as published.
+    side : int
+        Height and width of a crop in pixels.
+    region : (x1, y1, x2, y2)
+        The part of the crop that is generated, as shares of its sides; the rest is given.
+    window : int
+        Columns of a mel window (80 a second).
+    """
+
+    name: str
+    path: Path | None
+    sha256: str | None
+    width: float
+    provenance: str
+    mel_lead: int
+    side: int
+    region: tuple[float, float, float, float]
+    window: int
+
+    def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
+        """The crop, uint8 RGB (side, side, 3), of a box in a frame, uint8 RGB (H, W, 3)."""
+        ...
+
+    def generate(self, crops: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """Faces, uint8 RGB (N, side, side, 3), from as many crops and mel windows, float32 (N, 80, window)."""
+        ...
+
+    def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
+        """A copy of a frame, uint8 RGB (H, W, 3), with a generated face in its box; see `compositing.paste`."""
+        ...

@@ -1,0 +1,229 @@
+"""What is decided before the first mouth is generated (`make_plan`), and how it is carried out (`render`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lipsync_lab import audio, drawings, tracking
+from lipsync_lab.detection import Detection
+from lipsync_lab.detection.record import Record
+from lipsync_lab.errors import MediaError
+from lipsync_lab.generation import Generator
+from lipsync_lab.generation.windows import Voice, window_starts
+from lipsync_lab.geometry import FaceTrack
+from lipsync_lab.settings import Settings
+from lipsync_lab.source import Clip, batches, play_order, played
+
+#: Called as ``progress(stage, done, total)``: "detect" or "draw", frames so far, frames in all or None.
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first mouth is generated.
+
+    Attributes
+    ----------
+    settings : Settings
+    track : FaceTrack
+        One row for each source frame that is used.
+    chosen : tuple of Detection or None
+        The face of each of these frames, before gaps are filled and boxes are smoothed.
+    voice : Voice or None
+    starts : ndarray, int64, (S,)
+        First mel column of each output frame's window; S frames have a voice.
+    order : ndarray, int64, (M,)
+        Source frame of each of the M output frames.
+    mouths : ndarray, int64, (M,)
+        Output frame whose generated mouth each output frame shows: its own number for a new mouth, an earlier one
+        while a hold reuses its mouth, -1 for a passthrough frame.
+    """
+
+    settings: Settings
+    track: FaceTrack
+    chosen: tuple[Detection | None, ...]
+    voice: Voice | None
+    starts: np.ndarray
+    order: np.ndarray
+    mouths: np.ndarray
+
+    @property
+    def generates(self) -> bool:
+        """Whether any output frame gets a generated mouth."""
+        return bool((self.mouths >= 0).any())
+
+    @property
+    def mouth_generated(self) -> np.ndarray:
+        """Which source frames are shown with a generated mouth, bool, one a row of the track."""
+        return np.isin(np.arange(len(self.track)), self.order[self.mouths >= 0])
+
+
+def make_plan(
+    clip: Clip, detections: Record, voice: Voice | np.ndarray | None, settings: Settings | None = None
+) -> Plan:
+    """Decide which face each frame has and which mouth it gets.
+
+    Parameters
+    ----------
+    clip : Clip
+        Its frames are read only for `Settings.mouths` "drawings", to find the holds.
+    detections : Record
+        Of `detect`, for this clip.
+    voice : Voice, ndarray, float32, (n,), or None
+        A waveform is mono at 16 kHz, in [-1, 1]. None plans all frames without a mouth.
+    settings : Settings, optional
+
+    Raises
+    ------
+    DetectionError
+        A frame has no face and `Settings.gap` is "abort".
+    ParameterError
+        The voice is shorter than 0.2 s.
+    """
+    settings = settings or Settings()
+    voice = Voice.from_wave(voice) if isinstance(voice, np.ndarray) else voice
+    starts = np.zeros(0, np.int64) if voice is None else window_starts(voice, clip.fps, settings)
+    tail = voice is None or settings.keep_tail
+    record = detections if tail else detections.first(len(starts))
+    chosen, shots = _chosen(record, settings)
+    track = tracking.track(
+        record.candidates,
+        chosen,
+        shots,
+        record.size,
+        gap=settings.gap,
+        longest_gap=settings.longest_gap,
+        smoothing=settings.smoothing,
+        pads=settings.pads,
+        provenance=record.provenance,
+        manual=record.manual,
+        fps=float(clip.fps),
+    )
+    order = play_order(len(record), max(len(starts), len(record)) if tail else len(starts), settings.fill)
+    numbers = np.arange(len(order))
+    # frames after the voice are the untouched tail
+    spoken = (numbers < len(starts)) & (track.provenance[order] != "missing")
+    first = numbers
+    if settings.mouths == "drawings":
+        track, same = _holds(clip, track)
+        first = _first_in_hold(order, same, spoken)
+    mouths = np.where(spoken, drawings.mouth_frames(first), -1)
+    return Plan(settings, track, tuple(chosen), voice, starts, order, mouths)
+
+
+def _chosen(record: Record, settings: Settings) -> tuple[list[Detection | None], np.ndarray]:
+    """The face of each frame, and the number of its shot."""
+    shots = tracking.shot_numbers(record.shots or (0,), len(record))
+    chosen = tracking.choose(
+        record.candidates,
+        shots,
+        record.size,
+        threshold=settings.threshold,
+        face=settings.choose,
+        longest_gap=settings.longest_gap,
+    )
+    for frame, box in record.manual.items():
+        chosen[frame] = None if box is None else Detection(box, 1.0)
+    return chosen, shots
+
+
+def _holds(clip: Clip, track: FaceTrack) -> tuple[FaceTrack, np.ndarray]:
+    """The track with the box of each hold's first frame throughout the hold, and which frames are held.
+
+    A manual box stays as it is, and ends a hold whose box it is not.
+    """
+    first = drawings.first_frames(clip.read(0, len(track)), map(track.box, range(len(track))))
+    if len(first) < len(track):
+        raise _changed(clip, len(first))
+    boxes = np.where((track.provenance == "manual")[:, None], track.boxes, track.boxes[first])
+    same = first < np.arange(len(first))
+    same[1:] &= (boxes[1:] == boxes[:-1]).all(axis=1)
+    return replace(track, boxes=boxes), same
+
+
+def _first_in_hold(order: np.ndarray, same: np.ndarray, spoken: np.ndarray) -> np.ndarray:
+    """First output frame of the hold that each output frame belongs to; `same` is of the source frames."""
+    numbers, step = np.arange(len(order)), np.diff(order, prepend=-9)
+    before = np.r_[-1, order[:-1]]
+    # played backwards, a frame is held if the next source frame is
+    held = (step == 0) | ((step == 1) & same[order]) | ((step == -1) & same[before])
+    held &= spoken & np.r_[False, spoken[:-1]]
+    return np.maximum.accumulate(np.where(held, 0, numbers))
+
+
+def render(
+    clip: Clip,
+    plan: Plan,
+    generator: Generator,
+    progress: Progress | None = None,
+    timed: Callable[[str], Any] = nullcontext,
+) -> Iterator[np.ndarray]:
+    """Generate and paste the mouths of a plan.
+
+    Parameters
+    ----------
+    clip : Clip
+    plan : Plan
+    generator : Generator
+    progress : callable, optional
+        See `Progress`; the stage is "draw".
+    timed : callable, optional
+        ``timed(stage)`` is a context around "decode" and "generate", such as `runs.Clock`.
+
+    Yields
+    ------
+    ndarray, uint8, (H, W, 3)
+        RGB; one frame for each entry of `Plan.order`.
+
+    Raises
+    ------
+    MediaError
+        The clip has fewer frames than when the plan was made.
+    """
+    settings, length, done = plan.settings, len(plan.order), 0
+    kept: dict[int, np.ndarray] = {}
+    playing = played(clip, len(plan.track), length, settings.fill)
+    for batch in batches(_timed(playing, timed), settings.generator_batch):
+        with timed("generate"):
+            frames = [frame for _, frame in batch]
+            shown = plan.mouths[done : done + len(batch)]
+            kept = {number: face for number, face in kept.items() if number in shown}
+            kept |= _generated(plan, generator, frames, done)
+            for place, number in enumerate(shown.tolist()):
+                if number >= 0:
+                    box = plan.track.box(plan.order[done + place])
+                    frames[place] = generator.paste(frames[place], kept[number], box, settings.feather)
+        yield from frames
+        done += len(batch)
+        if progress:
+            progress("draw", done, length)
+    if done < length:
+        raise _changed(clip, done)
+
+
+def _generated(plan: Plan, generator: Generator, frames: list[np.ndarray], first: int) -> dict[int, np.ndarray]:
+    """New mouths for output frames from `first` on, by the number of the output frame."""
+    numbers = [first + place for place in range(len(frames)) if plan.mouths[first + place] == first + place]
+    if not numbers:
+        return {}
+    crops = [generator.crop(frames[number - first], plan.track.box(plan.order[number])) for number in numbers]
+    windows = audio.mel_windows(plan.voice.mel, plan.starts[numbers])
+    return dict(zip(numbers, generator.generate(np.stack(crops), windows), strict=True))
+
+
+def _timed(items: Iterator, timed: Callable[[str], Any]) -> Iterator:
+    while True:
+        with timed("decode"):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _changed(clip: Clip, frames: int) -> MediaError:
+    return MediaError(f"{clip.name}: gave {frames} frames the second time it was read; was it changed meanwhile?")
