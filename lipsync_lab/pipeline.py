@@ -29,7 +29,8 @@ from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
-from lipsync_lab.plan import Plan, Progress, make_plan, render
+from lipsync_lab.plan import Plan, make_plan, render
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 from lipsync_lab.source import Clip, clip_from_array, open_clip
 
@@ -97,7 +98,7 @@ class Pipeline:
         folder : path
             Of the run: it is made complete or not at all. An earlier run there is replaced.
         progress : callable, optional
-            See `Progress`.
+            See `progress.Progress`; the stages are "detect" and "draw", the unit is a frame.
 
         Returns
         -------
@@ -182,7 +183,7 @@ class Pipeline:
         fps : float or Fraction
             Frames a second.
         progress : callable, optional
-            See `Progress`.
+            See `progress.Progress`; the stages are "detect" and "draw", the unit is a frame.
 
         Returns
         -------

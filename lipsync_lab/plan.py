@@ -16,11 +16,9 @@ from lipsync_lab.errors import MediaError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import FaceTrack
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 from lipsync_lab.source import Clip, batches, play_order, played
-
-#: Called as ``progress(stage, done, total)``: "detect" or "draw", frames so far, frames in all or None.
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ def render(
     plan : Plan
     generator : Generator
     progress : callable, optional
-        See `Progress`; the stage is "draw".
+        See `progress.Progress`; the stage is "draw", the unit a frame.
     timed : callable, optional
         ``timed(stage)`` is a context around "decode" and "generate", such as `runs.Clock`.
 

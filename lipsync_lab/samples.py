@@ -145,7 +145,7 @@ def get(name: str) -> Sample:
 
 def resolve_path(name: str | Path) -> Path:
     """The path itself if a file or folder is there or if no sample has that name, else the sample's file."""
-    return path(str(name)) if str(name) in SAMPLES and not Path(name).exists() else Path(name)
+    return path(str(name)) if str(name) in _samples() and not Path(name).exists() else Path(name)
 
 
 def path(name: str, progress: bool = False) -> Path:

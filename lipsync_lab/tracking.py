@@ -5,17 +5,15 @@ Functions of arrays. Nothing crosses a cut, except the published smoothing, whic
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import math
-=======
 from collections.abc import Mapping
->>>>>>> e63fb84 (Open, detect, plan, render: four public calls in place of the pipeline's private parts; registries of detectors and generators)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab.detection.shots import Shots as Shots, shot_numbers as shot_numbers
+from lipsync_lab.detection.shots import Shots as Shots
+from lipsync_lab.detection.shots import shot_numbers as shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack, spans
 from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
@@ -243,12 +241,6 @@ def track(
     )
 
 
-<<<<<<< HEAD
-def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
-    for start, stop in spans(source == "missing", shots):
-        before = start > 0 and shots[start - 1] == shots[start]
-        after = stop < len(boxes) and shots[stop] == shots[start]
-=======
 def between(first: Box, last: Box, frames: int) -> list[Box]:
     """Boxes for the frames between two key boxes of one shot, in equal steps.
 
@@ -275,19 +267,10 @@ def between(first: Box, last: Box, frames: int) -> list[Box]:
     return [Box(*np.rint(step).tolist()) for step in steps]
 
 
-def _runs(mask: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
-    """First and one-past-last frame of every stretch in which `mask` holds, cut at shots."""
-    key = np.where(mask, shots, -1)
-    edges = np.flatnonzero(np.diff(key)) + 1
-    starts, stops = np.r_[0, edges], np.r_[edges, len(key)]
-    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if a < b and mask[a]]
-
-
 def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
-    for start, stop in _runs(source == "missing", shots):
+    for start, stop in spans(source == "missing", shots):
         before = start > 0 and shots[start - 1] == shots[start] and source[start - 1] != "none"
         after = stop < len(boxes) and shots[stop] == shots[start] and source[stop] != "none"
->>>>>>> e63fb84 (Open, detect, plan, render: four public calls in place of the pipeline's private parts; registries of detectors and generators)
         if stop - start > longest_gap or not before or (gap == "interpolate" and not after):
             continue
         if gap == "hold":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 from lipsync_lab.source import Clip, batches, open_clip
 
@@ -33,7 +33,7 @@ def detect(
     settings: Settings | None = None,
     frames: int | None = None,
     device: str = "cpu",
-    progress: Callable[[str, int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Record:
     """Detect faces and cuts in a clip.
 
@@ -53,7 +53,7 @@ def detect(
     device : str
         Where a detector that is given by name runs.
     progress : callable, optional
-        Called as ``progress("detect", frames so far, frames in all or None)``.
+        See `progress.Progress`; the stage is "detect", the unit a frame.
 
     Returns
     -------
@@ -85,7 +85,9 @@ def detect(
     return _described(record, clip, detector)
 
 
-def _detected(clip: Clip, detector: Detector, settings: Settings, frames: int | None, progress) -> Record:
+def _detected(
+    clip: Clip, detector: Detector, settings: Settings, frames: int | None, progress: Progress | None
+) -> Record:
     rows, complete = [], True
     shots = Shots(clip.fps)
     expected = clip.expected if frames is None else min(frames, clip.expected or frames)

@@ -132,11 +132,9 @@ def tracked(
         smoothing=settings.smoothing,
         pads=settings.pads,
         provenance=kind,
+        manual={frame: box for frame, box in given.items() if frame < used},
         fps=fps,
     )
-    boxes, provenance = track.boxes.copy(), track.provenance.copy()
-    for frame, box in given.items():
-        if frame < used and box is not None:
-            boxes[frame] = tuple(box)
-            provenance[frame] = "manual" if frame in edits.boxes else "interpolated"
-    return faces, replace(track, boxes=boxes, provenance=provenance)
+    provenance = track.provenance.copy()
+    provenance[[frame for frame in edits.interpolated if frame < used]] = "interpolated"
+    return faces, replace(track, provenance=provenance)

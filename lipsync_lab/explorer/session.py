@@ -30,8 +30,10 @@ from lipsync_lab.explorer.edits import Edits
 from lipsync_lab.explorer.failures import check, missed_detections
 from lipsync_lab.explorer.frames import AMPLIFY, Frames, FrameView, side_by_side
 from lipsync_lab.explorer.opening import located, read_whole, run_content, tracked
+from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box
-from lipsync_lab.pipeline import Pipeline, Progress, _starts, find
+from lipsync_lab.pipeline import Pipeline, find
+from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -183,7 +185,8 @@ class Session:
 
     def _apply(self, detector: str | Path, record: records.Record, kind: str, settings: Settings, edits: Edits) -> None:
         # an error in here leaves everything as it was
-        starts = [] if self.mel is None else _starts(self.mel, len(self.wave), self.source.fps, settings)
+        voice = None if self.mel is None else Voice(self.mel, len(self.wave))
+        starts = [] if voice is None else window_starts(voice, self.source.fps, settings)
         used = len(record) if self.mel is None or settings.keep_tail else min(len(starts), len(record))
         tracks = tracked(record, used, kind, settings, edits, float(self.source.fps))
         self.settings, self.detector, self.record, self._starts = settings, detector, record, starts
