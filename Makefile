@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 # torch's CUDA build names these by itself and in its own versions; its CPU builds name none of them
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help .venv test lint report notebooks lab lock clean
+.PHONY: help .venv test lint report figures notebooks lab lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -39,6 +39,9 @@ lint: .venv ## ruff over the package, the tests and the notebooks
 
 report: .venv ## run the samples and print the notebooks into reports/
 	$(BIN)/python -m lipsync_lab report
+
+figures: .venv ## the figures of the README, rendered anew
+	$(BIN)/python benchmarks/render_figures.py
 
 notebooks: .venv ## execute the notebooks anew, and keep what a commit should hold
 	$(BIN)/python -c "from lipsync_lab import reporting; reporting.renew()"
