@@ -127,13 +127,15 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
 
         # it opens with the failures of all kinds, worst first, and names the weights
         failures = instrument.get_by_role("listbox")
+        # the widget writes spaces that do not break
         listed = failures.locator("option").all_inner_texts()
         assert len({re.sub(r"^[\d.]+|,.*", "", line) for line in listed}) > 3
         expect(instrument.get_by_text(f"{len(listed)} failures")).to_be_visible()
         expect(instrument.get_by_text("this project's own small model").first).to_be_visible()
         SCREENSHOT.parent.mkdir(exist_ok=True)
+        instrument.evaluate("element => element.scrollIntoView()")
         page.screenshot(path=SCREENSHOT)
-        [missed] = [line for line in listed if line.endswith(f"frames {MISSED[0]} to {MISSED[-1]}")]
+        [missed] = [line for line in listed if line.endswith(f"frames\xa0{MISSED[0]}\xa0to\xa0{MISSED[-1]}")]
         failures.select_option(label=missed)
         worst = MISSED[len(MISSED) // 2]
         shown(worst, "missing")

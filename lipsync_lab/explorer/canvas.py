@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pandas
 
 #: Longest width and height of the frame, in pixels of the screen.
-STAGE = (640, 480)
+STAGE = (640, 416)
 #: Side of each of the four small pictures.
-TILE = 232
+TILE = 192
 #: Width and height of the timeline.
 STRIP = (1120, 44)
 
@@ -190,6 +190,18 @@ def legend(track: FaceTrack, failures: pandas.DataFrame) -> list[tuple[str, str]
     kinds = [(kind, PROVENANCE_COLOURS[kind]) for kind in PROVENANCES if kind in present]
     failed = [("failure (lower row)", FAILURE_COLOUR)] if len(failures) else []
     return [*kinds, *failed, ("current frame", CURSOR_COLOUR)]
+
+
+def opaque(picture: np.ndarray) -> np.ndarray:
+    """Add an alpha channel: ipycanvas sends three channels as JPEG, with artifacts of its own, and four as PNG."""
+    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+
+
+def encoded(picture: np.ndarray) -> bytes:
+    """Encode an image as PNG."""
+    import cv2
+
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 @lru_cache

@@ -49,8 +49,8 @@ class SettingsPanel(widgets.VBox):
             widgets.BoundedIntText(
                 *(0, -5000, 5000),
                 description=f"pad {side}",
-                style={"description_width": "70px"},
-                layout=widgets.Layout(width="140px"),
+                style={"description_width": "82px"},
+                layout=widgets.Layout(width="152px"),
             )
             for side in ("top", "bottom", "left", "right")
         ]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipycanvas
 import ipywidgets as widgets
-import numpy as np
 
 from lipsync_lab import samples
 from lipsync_lab.errors import LipsyncError
@@ -98,7 +97,7 @@ class Explorer(widgets.VBox):
         self._quiet = False
         self._build(str(clip), str(detections))
         super().__init__(
-            [self._opening, self._pictures, self.timeline, self._moving, self._boxes, self.status]
+            [self._opening, self._pictures, self.timeline, self._moving, self._boxes]
             + [widgets.HBox([self._failing, self.settings]), self._help, self.player],
             layout=widgets.Layout(width=f"{canvas.STRIP[0] + 20}px"),
         )
@@ -108,7 +107,7 @@ class Explorer(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**options)
-        png = _encoded(canvas.sheet(self.session, self.frame))
+        png = canvas.encoded(canvas.sheet(self.session, self.frame))
         return {**bundle, "image/png": base64.b64encode(png).decode("ascii")}
 
     @property
@@ -118,12 +117,13 @@ class Explorer(widgets.VBox):
     def _build(self, clip: str, detections: str) -> None:
         bundled = samples.names(bundled=True)
         names = [name for name in bundled if samples.get(name).domain != "voice"]
-        wide = widgets.Layout(width="430px")
+        wide = widgets.Layout(width=f"{canvas.STRIP[0]}px")
         self.clip = widgets.Combobox(
-            value=clip, options=names, description="clip", placeholder="sample, file, or folder of a run", layout=wide
+            value=clip, options=names, description="clip", placeholder="sample, file, or folder of a run"
         )
+        self.clip.layout.width = "400px"
         self.open_button = _button("Open", self._on_open)
-        self.about = widgets.HTML(layout=widgets.Layout(margin="2px 0 0 12px"))
+        self.about = widgets.HTML(layout=widgets.Layout(width="640px", min_height="46px", margin="0 0 0 12px"))
         self._opening = widgets.HBox([self.clip, self.open_button, self.about])
 
         self.stage = ipycanvas.MultiCanvas(2, width=2, height=2)
@@ -150,7 +150,8 @@ class Explorer(widgets.VBox):
         back, on = _button("Previous failure", self._on_previous), _button("Next failure", self._on_next)
         self.next_failure = on
         self.next_second = _button("Play one second", self._on_second)
-        self.facts = widgets.HTML()
+        # as high as the usual evidence, so that the controls below rarely move
+        self.facts = widgets.HTML(layout=widgets.Layout(width=wide.width, min_height="72px"))
         buttons = widgets.HBox([self.slider, back, on, self.next_second])
         self._moving = widgets.VBox([self.legend, buttons, self.facts])
 
@@ -162,15 +163,17 @@ class Explorer(widgets.VBox):
         self.evaluate = _button("Evaluate again", self._on_evaluate)
         self._failing = widgets.VBox([widgets.HBox([self.evaluate, self.failing]), self.failures])
 
-        self.path = widgets.Text(value=detections, layout=widgets.Layout(width="260px"))
+        self.path = widgets.Text(value=detections, layout=widgets.Layout(width="200px"))
         self.save_button = _button("Save boxes to", self._on_save)
         self.no_face = _button("No face here", self._on_no_face)
         self.interpolate = _button("Interpolate", self._on_interpolate)
         self.reset = _button("Back to detector", self._on_reset)
         self.undo = _button("Undo", self._on_undo)
-        self._boxes = widgets.HBox([self.no_face, self.interpolate, self.reset, self.undo, self.save_button, self.path])
-        self._help = widgets.HTML(f"<small>{_HINT}</small>")
-        self.status, self.player = widgets.HTML(), widgets.HTML()
+        self.status = widgets.HTML(layout=widgets.Layout(width="400px", margin="0 0 0 8px"))
+        buttons = [self.no_face, self.interpolate, self.reset, self.undo, self.save_button, self.path]
+        self._boxes = widgets.HBox([*buttons, self.status])
+        self._help = widgets.HTML(_small(_HINT), layout=wide)
+        self.player = widgets.HTML()
 
     def _adopt(self, frame: int | None) -> None:
         """Set every widget to the state of the session, and show a frame."""
@@ -193,23 +196,24 @@ class Explorer(widgets.VBox):
         session = self.session
         view = session.view(self.frame)
         with ipycanvas.hold_canvas():
-            self.stage[0].put_image_data(_opaque(canvas.stage(view, session.settings.threshold)))
+            self.stage[0].put_image_data(canvas.opaque(canvas.stage(view, session.settings.threshold)))
             self.stage[1].clear()
-            self.timeline.put_image_data(_opaque(canvas.strip(session.track, session.failures(), self.frame)))
+            self.timeline.put_image_data(canvas.opaque(canvas.strip(session.track, session.failures(), self.frame)))
         shown = canvas.tiles(view, session.weights.name).items()
         for tile, caption, (words, picture) in zip(self.tiles, self.captions, shown, strict=True):
-            tile.value, caption.value = _encoded(picture), f"<small>{escape(words)}</small>"
-        self.about.value = f"<small>{escape(session.models)}</small>"
-        self.facts.value = f"{escape(canvas.caption(session, view))}{self._evidence()}"
+            tile.value, caption.value = canvas.encoded(picture), _small(escape(words))
+        self.about.value = _small(escape(session.models))
+        self.facts.value = f"{_small(escape(canvas.caption(session, view)), 90)}{self._evidence()}"
         entries = canvas.legend(session.track, session.failures())
         self.legend.value = "&emsp;".join(f'<span style="color:{colour}">■</span> {kind}' for kind, colour in entries)
         self._list_failures()
 
     def _evidence(self) -> str:
-        """The failures of the current frame, one a line."""
+        """The failures of the current frame."""
         table = self.session.failures()
         here = table[(table["first"] <= self.frame) & (self.frame <= table["last"])]
-        return "".join(f"<br><b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in here.itertuples())
+        lines = [f"<b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in here.itertuples()]
+        return f'<div style="columns:2">{_small("<br>".join(lines), 90)}</div>'
 
     def _list_failures(self) -> None:
         """Fill the list of failures, and select the one whose worst frame is shown."""
@@ -237,7 +241,7 @@ class Explorer(widgets.VBox):
 
     def _say(self, words: str, bad: bool = False) -> None:
         colour = "#B3261E" if bad else "#1B6E3C"
-        self.status.value = f'<span style="color:{colour}">{escape(words)}</span>'
+        self.status.value = f'<span style="color:{colour}">{_small(escape(words))}</span>'
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         self._say(f"{_STAGES.get(stage, stage)}: {done} of {total or '?'}")
@@ -423,6 +427,11 @@ class Explorer(widgets.VBox):
         self._say(f"{path}: saved, {count} frame{'s' * (count != 1)} edited; use it with dub --detector {path}")
 
 
+def _small(content: str, size: int = 80) -> str:
+    """HTML at that percentage of the usual size, with lines close together."""
+    return f'<div style="font-size:{size}%; line-height:1.35; white-space:normal">{content}</div>'
+
+
 def _span(first: int, last: int) -> str:
     return f"frame {first}" if first == last else f"frames {first} to {last}"
 
@@ -431,15 +440,3 @@ def _button(words: str, call: Callable) -> widgets.Button:
     button = widgets.Button(description=words, layout=widgets.Layout(width="auto"))
     button.on_click(call)
     return button
-
-
-def _opaque(picture: np.ndarray) -> np.ndarray:
-    """Add an alpha channel: ipycanvas sends three channels as JPEG, with artifacts of its own, and four as PNG."""
-    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-
-
-def _encoded(picture: np.ndarray) -> bytes:
-    """As PNG."""
-    import cv2
-
-    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
