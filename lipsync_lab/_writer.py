@@ -1,4 +1,4 @@
-"""The one encode at the end: pictures and sound into a file that is complete or absent. Callers use `video.Writer`."""
+"""Encode pictures and sound into a file that is complete or absent. Callers use `video.Writer`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CODECS = {
     "ffv1": ("matroska", ".mkv", "ffv1", "pcm_f32le"),
 }
 
-#: Tags that both containers keep; FFmpeg drops others from MP4 without a word.
+#: Tags that both containers keep; FFmpeg drops others from MP4 without a warning.
 _TAGS = ("title", "artist", "album", "comment", "copyright", "description", "date", "genre")
 
 #: Channels -> FFmpeg's name of the layout.
@@ -87,16 +87,16 @@ class Writer:
     ):
         self.path = Path(path)
         if codec not in _CODECS:
-            raise ParameterError(f"codec {codec!r} is not known; use {' or '.join(_CODECS)}")
+            raise ParameterError(f"there is no codec {codec!r}; use {' or '.join(_CODECS)}")
         extension = _CODECS[codec][1]
         if self.path.suffix.lower() != extension:
             raise ParameterError(f"{path}: {codec} goes into {extension}; name the file {self.path.stem}{extension}")
         if not 0 < fps <= 1000:
             raise ParameterError(f"{fps} frames a second cannot be written; give more than 0 and at most 1000")
         if not 0 <= crf <= 51:
-            raise ParameterError(f"crf {crf} makes no sense; give 0 (best) to 51")
+            raise ParameterError(f"crf {crf} is outside of its range; give 0 (best) to 51")
         if unknown := set(tags or ()) - set(_TAGS):
-            raise ParameterError(f"tags {sorted(unknown)} would be lost; use {', '.join(_TAGS)}")
+            raise ParameterError(f"the containers do not keep the tags {sorted(unknown)}; use {', '.join(_TAGS)}")
         if sound is not None and sound.channels not in _LAYOUTS:
             raise ParameterError(f"a sound of {sound.channels} channels cannot be written; give 1 to 8")
         self.fps = Fraction(fps).limit_denominator(1001) if isinstance(fps, float) else Fraction(fps)
@@ -146,7 +146,7 @@ class Writer:
 
     def _finish(self) -> None:
         if not self.count:
-            raise MediaError(f"{self.path}: no frame was given, so there is nothing to write; check the clip")
+            raise MediaError(f"{self.path}: there is no frame to write; check the clip")
         if self._sound is not None:
             # one sample more than may be kept tells whether the sound goes on
             spare = self._samples_until(self.count + 1) - self._samples.done

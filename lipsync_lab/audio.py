@@ -1,6 +1,6 @@
-"""Speech: waveform, mel spectrogram, one mel window a video frame.
+"""Speech: waveform, mel spectrogram, and one mel window for each video frame.
 
-The numbers are those that the published Wav2Lip was trained with (its `hparams.py`); nothing here is a choice.
+The constants are those of the published Wav2Lip (its `hparams.py`), which the published weights require.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PADDING = 4096
 
 @dataclass(frozen=True)
 class Sound:
-    """A recording as a stream, at its own rate.
+    """A recording as a stream of blocks, at its own sample rate.
 
     Attributes
     ----------
@@ -244,9 +244,9 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
     """
     wave = np.asarray(wave, np.float32)
     if wave.ndim != 1 or not len(wave):
-        raise ParameterError(f"a waveform has one dimension and at least one sample, not the shape {wave.shape}")
+        raise ParameterError(f"a waveform must have one dimension and at least one sample; this has shape {wave.shape}")
     if not np.isfinite(wave.sum(dtype=np.float64)):  # one number, where a mask would be as long as the recording
-        raise ParameterError("the waveform holds values that are no numbers (NaN or infinity); decode it again")
+        raise ParameterError("the waveform contains NaN or infinity; decode the file again")
     columns = 1 + len(wave) // HOP_LENGTH
     mel = np.empty((N_MELS, columns), np.float32)
     step = _BLOCK // HOP_LENGTH
@@ -319,13 +319,12 @@ def mel_windows(mel: np.ndarray, starts: Iterable[int]) -> np.ndarray:
 def _check_length(columns: int) -> None:
     if columns < MEL_WINDOW:
         raise ParameterError(
-            f"the sound is shorter than the {MEL_WINDOW / MELS_PER_SECOND} s that a mouth is drawn from; "
-            "use a longer one"
+            f"the sound is shorter than one mel window ({MEL_WINDOW / MELS_PER_SECOND} s); use a longer one"
         )
 
 
 def followed_by(voice: Sound, rest: Sound, start: float) -> Sound:
-    """A voice, and after it what another recording holds from there on.
+    """A voice, followed by the rest of another recording.
 
     Parameters
     ----------
@@ -333,7 +332,7 @@ def followed_by(voice: Sound, rest: Sound, start: float) -> Sound:
     rest : Sound
         Brought to the voice's rate (soxr) and channels (mean, or the same in all).
     start : float
-        Seconds at which the voice ends and the rest is heard.
+        Time in seconds at which the voice ends and the other recording takes over.
     """
     return Sound(voice.rate, voice.channels, _Joined(voice, rest, start))
 

@@ -1,4 +1,4 @@
-"""Clips in and out: what a file holds, its pictures on a constant timeline, and one encode at the end.
+"""Read and write clips: properties of a file, its pictures on a constant timeline, and one encode at the end.
 
 Reading sets four things right that FFmpeg's libraries leave to the caller: rotation, variable frame rate, streams
 that do not start together, and colour matrix and range. It leaves three alone: interlaced fields stay woven, pixels
@@ -26,10 +26,10 @@ from lipsync_lab.errors import MediaError, ParameterError
 
 __all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "probe", "write_clip"]
 
-#: Frame rate of a still image, and of a clip whose file says nothing about it.
+#: Frame rate of a still image, and of a clip whose file states none.
 STILL_FPS = Fraction(25)
 
-#: Packets whose timestamps tell the frame rate. The last of them may still lack neighbours, which B-frames put later.
+#: Packets whose timestamps give the frame rate. The last ones may lack neighbours, since B-frames come later.
 _STAMPS, _UNSETTLED = 120, 20
 
 #: Containers that give their packets decoding times only; FFmpeg makes up the others, and not in order. The pictures
@@ -42,7 +42,7 @@ _NO_SEARCH = {"mpeg"}
 #: Rates that a clip with wavering timestamps may have been meant to have.
 _COMMON = [Fraction(n * 1000, 1001) for n in (24, 30, 60)] + [Fraction(n) for n in (8, 12, 15, 24, 25, 30, 48, 50, 60)]
 
-#: Level that see-through pixels are laid over: the one on which black and white line art both show.
+#: Grey level behind transparent pixels: both black and white line art are visible on it.
 _GREY = 128
 
 #: swscale's quick way to RGB is about a level too dark. This one gives each luma value back when it is encoded again,
@@ -57,7 +57,7 @@ _FULL = 2
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip is, from its header and its first picture.
+    """Properties of a clip, from its header and its first picture.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class ClipInfo:
     fps : Fraction
         Frames a second of the constant timeline that `frames` delivers. 25 for a still image.
     frames : int or None
-        How many frames `frames` will deliver, by the header; an estimate. None where the header says nothing.
+        Number of frames that `frames` will deliver: an estimate from the header. None where the header has no length.
     duration : float or None
         Seconds from clip zero to the end of the picture, by the header.
     rotation : int
@@ -119,7 +119,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Source:
-    """How to read one clip: where its time starts, and how its pictures become frames."""
+    """How to read one clip: the start of its timeline, and how its pictures become frames."""
 
     path: Path
     limits: Limits
@@ -139,7 +139,7 @@ class _Source:
 
 
 def probe(path: str | Path, *, limits: Limits | None = None) -> ClipInfo:
-    """Look into a clip or still image.
+    """Read the properties of a clip or still image.
 
     Parameters
     ----------
@@ -173,9 +173,10 @@ def frames(
 
     Rotation is applied, the EXIF orientation of photographs too (PyAV 18.1 cannot tell the mirrored ones of those from
     the plain). YCbCr is converted by the matrix and range that the file names; where it names none, BT.709
-    from 720 lines on and BT.601 below, limited range. See-through pixels are laid over mid grey (128). Pictures of
-    another size than the clip's are scaled to it. Damaged packets are passed over, as a player does. Recordings that
-    were joined byte by byte (MPEG-TS, MPEG-PS, Ogg, FLV), so that the clock jumps, follow one another directly.
+    from 720 lines on and BT.601 below, limited range. Transparent pixels are composited over mid grey (128).
+    Pictures of another size than the clip's are scaled to it. Damaged packets are passed over, as a player does.
+    Recordings that were joined byte by byte (MPEG-TS, MPEG-PS, Ogg, FLV), so that the clock jumps, follow one another
+    directly.
 
     Parameters
     ----------
@@ -401,12 +402,12 @@ def _timed(
 def _rgb(picture: av.VideoFrame, source: _Source, convert: tuple[VideoReformatter, VideoReformatter]) -> np.ndarray:
     """The picture as shown: uint8 RGB, H x W x 3, upright, in memory of its own."""
     kind = picture.format
-    see_through = kind.has_palette or any(component.is_alpha for component in kind.components)
+    transparent = kind.has_palette or any(component.is_alpha for component in kind.components)
     if not kind.is_rgb and picture.colorspace not in _MATRICES:
         old = source.still or picture.height < 720
         picture.colorspace = _BT601_525 if old else _BT709
     width, height = source.size
-    if see_through:
+    if transparent:
         image = convert[0].reformat(picture, width, height, "rgba", interpolation=_EXACT).to_ndarray()
         alpha = image[..., 3:].astype(np.uint16)
         image = ((image[..., :3] * alpha + _GREY * (255 - alpha) + 127) // 255).astype(np.uint8)
