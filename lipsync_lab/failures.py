@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import spans
 
 if TYPE_CHECKING:
     import pandas
@@ -136,10 +137,10 @@ def _stretches(frames: pandas.DataFrame, one: Kind, gap: int) -> Iterator[tuple]
     values = frames[one.measure].to_numpy(float)
     numbers, shots = frames.index.to_numpy(), frames["shot"].to_numpy()
     failing = np.flatnonzero(np.nan_to_num(values, nan=-np.inf) > one.bound)
-    if not len(failing):
-        return
     apart = (np.diff(numbers[failing]) > gap + 1) | (np.diff(shots[failing]) != 0)
-    for rows in np.split(failing, np.flatnonzero(apart) + 1):
+    group = np.concatenate([[0], np.cumsum(apart)])[: len(failing)]
+    for start, stop in spans(np.ones(len(failing), bool), group):
+        rows = failing[start:stop]
         degrees = ((values[rows] - one.bound) / (one.full - one.bound)).clip(0, 1)
         # in the middle of equals: a miss is as bad in its first frame as in any other
         equals = rows[values[rows] == values[rows].max()]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from lipsync_lab import (
@@ -375,7 +376,7 @@ class Session:
         if not note:
             mouth = self._mouths([frame])[0]
             output = compositing.paste(image, mouth, box, self.settings.feather)
-        difference = np.clip(np.abs(image.astype(int) - output) * AMPLIFY, 0, 255).astype(np.uint8)
+        difference = cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY)
         return FrameView(
             frame=frame,
             source=image,

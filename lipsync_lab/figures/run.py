@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
+import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
@@ -28,7 +28,7 @@ from lipsync_lab.figures.style import (
     row_of_pictures,
     styled,
 )
-from lipsync_lab.geometry import PROVENANCES, Box
+from lipsync_lab.geometry import PROVENANCES, Box, spans
 
 if TYPE_CHECKING:
     import pandas
@@ -191,10 +191,10 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
         if these.any():
             ax.scatter(middle[these], score[these], s=26, label=label, zorder=2, **style)
     ax.axhline(threshold, color=INK, linestyle="--", linewidth=1.5, label=f"threshold {threshold:g}")
-    runs = [(kind, [i for i, _ in run]) for kind, run in groupby(enumerate(ledger["provenance"]), lambda pair: pair[1])]
+    provenance = ledger["provenance"].to_numpy()
     for kind in (kind for kind in PROVENANCES if kind in set(ledger["provenance"])):
-        spans = [(time[frames[0]], len(frames) * step) for this, frames in runs if this == kind]
-        ax.broken_barh(spans, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=WORDS[kind], linewidth=0)
+        bars = [(time[start], (stop - start) * step) for start, stop in spans(provenance == kind)]
+        ax.broken_barh(bars, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=WORDS[kind], linewidth=0)
     cuts = time[np.flatnonzero(np.diff(ledger["shot"])) + 1]
     for number, cut in enumerate(cuts):
         ax.axvline(cut, color="#CC79A7", linestyle=":", linewidth=2, label=None if number else "cut")
@@ -245,8 +245,7 @@ def triptych(
     """
     if source.shape != output.shape:
         raise ParameterError(f"a difference needs pictures of one size, not {source.shape} and {output.shape}")
-    difference = np.abs(source.astype(int) - output)
-    shown = np.clip(difference * amplify, 0, 255).astype(np.uint8)
+    shown = cv2.convertScaleAbs(cv2.absdiff(source, output), alpha=amplify)
     return row_of_pictures([source, output, shown], [*titles, f"difference × {amplify:g}"], ax)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -54,8 +55,8 @@ def gallery(examples: Sequence[Example], amplify: float = 4, ax: Axes | None = N
     for column, some in enumerate(columns):
         for row, one in enumerate(some):
             x, y = 3.3 * column, 1.24 * row
-            change = np.abs(one.source.astype(int) - one.output) * amplify
-            pictures = one.source, one.output, np.clip(change, 0, 255).astype(np.uint8)
+            change = cv2.convertScaleAbs(cv2.absdiff(one.source, one.output), alpha=amplify)
+            pictures = one.source, one.output, change
             # of one width, and cut to a square where they are higher: crops nearly are squares
             for number, picture in enumerate(pictures):
                 height = min(1.0, picture.shape[0] / picture.shape[1])

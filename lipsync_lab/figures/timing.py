@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
 
 from lipsync_lab.figures.style import GREY, INK, axes_of, counted, domain_colour, domain_handles, legend_above, styled
+from lipsync_lab.geometry import spans
 from lipsync_lab.scoring.cadence import SHORTEST_MOUTH
 
 if TYPE_CHECKING:
@@ -200,9 +200,12 @@ def cadence_strip(frames: pandas.DataFrame, domain: str = "", ax: Axes | None = 
     time = frames["time"].to_numpy(float)
     step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
     for row, (column, colour) in enumerate((("drawing", GREY), ("mouth", domain_colour(domain)))):
-        for first, stop, number in _stretches(frames[column].to_numpy(float)):
+        numbers = frames[column].to_numpy(float)
+        for first, stop in spans(~np.isnan(numbers), numbers):
             span = (time[first], (stop - first) * step)
-            ax.broken_barh([span], (row - 0.4, 0.8), color=colour, alpha=0.9 if number % 2 else 0.4, linewidth=0)
+            ax.broken_barh(
+                [span], (row - 0.4, 0.8), color=colour, alpha=0.9 if numbers[first] % 2 else 0.4, linewidth=0
+            )
     extra = time[frames["extra_mouth"].to_numpy(float) == 1]
     if len(extra):
         ax.plot(extra + step / 2, np.full(len(extra), 1.55), "v", color=INK, markersize=6, clip_on=False)
@@ -212,16 +215,6 @@ def cadence_strip(frames: pandas.DataFrame, domain: str = "", ax: Axes | None = 
     ax.set(xlabel="time (s)", xlim=(0, time[-1] + step), ylim=(1.7, -0.5))
     ax.set_title(f"▾ {counted(len(extra), 'frame')} with another mouth over a held drawing" if len(extra) else "")
     return ax
-
-
-def _stretches(values: np.ndarray) -> Sequence[tuple[int, int, int]]:
-    """First frame, stop and value of every stretch of one number; stretches of NaN are left out."""
-    edges = [0, *(i for i in range(1, len(values)) if values[i] != values[i - 1]), len(values)]
-    return [
-        (first, stop, int(values[first]))
-        for first, stop in zip(edges[:-1], edges[1:], strict=True)
-        if first < stop and not np.isnan(values[first])
-    ]
 
 
 @styled

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -82,7 +83,7 @@ def strip(one: Examined, frame: int) -> np.ndarray:
     box = regions.inside(regions.drawn(one.run.ledger())[frame], before.shape, 0.15, 0.15)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
-    change = np.clip(np.abs(before.astype(int) - after) * AMPLIFY, 0, 255).astype(np.uint8)
+    change = cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)
     parts = [_fitted(image, _STRIP / image.shape[0]) for image in (before, after, change)]
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
@@ -111,7 +112,7 @@ def lighter(png: bytes) -> tuple[str, bytes]:
     image = Image.open(io.BytesIO(png)).convert("RGB")
     few, content = _paletted(image)
     kind = "image/png"
-    if np.abs(np.asarray(few).astype(int) - np.asarray(image)).max() > _LOSS:
+    if cv2.absdiff(np.asarray(few), np.asarray(image)).max() > _LOSS:
         jpeg = io.BytesIO()
         image.save(jpeg, "JPEG", quality=80, optimize=True)
         kind, content = "image/jpeg", jpeg.getvalue()
@@ -139,14 +140,10 @@ def _film(path: Path, images: Iterable[np.ndarray], clip: source.Source, sound: 
 
 
 def _fitted(image: np.ndarray, scale: float) -> np.ndarray:
-    import cv2
-
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _jpeg(path: Path, image: np.ndarray) -> None:
-    import cv2
-
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     path.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())

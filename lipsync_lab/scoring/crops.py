@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import spans
 
 #: Height and width of a crop, in pixels.
 SIDE = 224
@@ -47,8 +48,10 @@ def crops(
     boxes = np.asarray(boxes, float)
     half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
     places = np.stack([half, (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2])
-    for run in _runs(boxes, shots):
-        places[:, run] = _steadied(places[:, run])
+    if shots is not None and len(shots) != len(boxes):
+        raise ParameterError(f"there are {len(boxes)} boxes and {len(shots)} shot numbers; give one of each a frame")
+    for start, stop in spans(~np.isnan(boxes[:, 0]), shots):
+        places[:, start:stop] = _steadied(places[:, start:stop])
     place = iter(places.T)
     for number, frame in enumerate(frames):
         half, x, y = next(place, (None,) * 3)
@@ -69,18 +72,6 @@ def crops(
         yield cv2.resize(face, (SIDE, SIDE))
     if next(place, None) is not None:
         raise ParameterError(f"there are {len(boxes)} boxes and fewer frames than that; give one row a frame")
-
-
-def _runs(boxes: np.ndarray, shots: Sequence[int] | None) -> Iterator[slice]:
-    """Frames that follow each other, with a face, in one shot."""
-    if shots is not None and len(shots) != len(boxes):
-        raise ParameterError(f"there are {len(boxes)} boxes and {len(shots)} shot numbers; give one of each a frame")
-    face = ~np.isnan(boxes[:, 0])
-    new = face[1:] != face[:-1]
-    if shots is not None:
-        new |= np.diff(shots) != 0
-    borders = [0, *(np.flatnonzero(new) + 1).tolist(), len(boxes)]
-    return (slice(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True) if b > a and face[a])
 
 
 def _steadied(places: np.ndarray) -> np.ndarray:

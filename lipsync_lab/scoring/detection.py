@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lipsync_lab.geometry import Box
+from lipsync_lab.geometry import Box, spans
 from lipsync_lab.scoring import regions
 
 if TYPE_CHECKING:
@@ -255,10 +255,9 @@ def miss_runs(table: pd.DataFrame) -> pd.DataFrame:
         first, last (frames), length, shot, cause (the most frequent of its frames), cause_value (its median);
         the distribution of lengths is ``.length.value_counts()``.
     """
-    missed, shots = (table["missed"] == 1).to_numpy(), table["shot"].to_numpy()
-    starts, out = missed.copy(), []
-    starts[1:] &= ~missed[:-1] | (shots[1:] != shots[:-1])
-    for _, run in table[missed].groupby(np.cumsum(starts)[missed]):
+    out = []
+    for start, stop in spans((table["missed"] == 1).to_numpy(), table["shot"].to_numpy()):
+        run = table.iloc[start:stop]
         counts = run["cause"].value_counts(sort=False)
         cause = counts.idxmax()
         value = run["cause_value"][run["cause"] == cause].median()

@@ -13,6 +13,7 @@ import numpy as np
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
+from lipsync_lab.geometry import spans
 from lipsync_lab.models.mouth_openness import UNIT
 from lipsync_lab.scoring.baselines import SILENT_DB, Score, level, scored
 
@@ -283,10 +284,8 @@ def in_silence(
         ``silence_open`` and ``silence_moving``: shares of the silent frames. They cover those.
     """
     opened = np.asarray(opened, float)
-    quiet = np.concatenate([[False], level(wave, fps, len(opened)) < silent_db, [False]])
-    starts, stops = (np.flatnonzero(quiet[1:] & ~quiet[:-1]), np.flatnonzero(quiet[:-1] & ~quiet[1:]))
     silent, edge = np.zeros(len(opened), bool), int(np.ceil(margin * fps))
-    for start, stop in zip(starts, stops, strict=True):
+    for start, stop in spans(level(wave, fps, len(opened)) < silent_db):
         if stop - start >= shortest * fps:
             # no voice lies beyond the ends of the clip
             silent[start + edge * (start > 0) : stop - edge * (stop < len(opened))] = True
