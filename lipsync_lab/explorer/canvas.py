@@ -176,7 +176,7 @@ def sheet(session: Session, frame: int) -> np.ndarray:
 
 def caption(session: Session, view: FrameView) -> str:
     """A frame's number and time, the provenance of its box, and its best candidate."""
-    seconds = view.frame / float(session.source.fps)
+    seconds = view.frame / float(session.clip.fps)
     best = f"best score {view.candidates[0].score:.2f}" if view.candidates else "no candidate"
     edited = ", edited" if view.edited else ""
     shot = int(session.track.shots[view.frame])

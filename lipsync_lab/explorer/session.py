@@ -11,31 +11,22 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from lipsync_lab import (
-    audio,
-    checkpoints,
-    compositing,
-    drawings,
-    evaluation,
-    files,
-    generation,
-    runs,
-    samples,
-    source,
-    video,
-)
-from lipsync_lab.detection import default
+from lipsync_lab import audio, detection, evaluation, files, generation, runs, samples, video
 from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detect import detect
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.explorer.edits import Edits
 from lipsync_lab.explorer.failures import check, missed_detections
 from lipsync_lab.explorer.frames import AMPLIFY, Frames, FrameView, side_by_side
-from lipsync_lab.explorer.opening import located, read_whole, run_content, tracked
-from lipsync_lab.generation.windows import Voice, window_starts
-from lipsync_lab.geometry import Box
-from lipsync_lab.pipeline import Pipeline, find
+from lipsync_lab.explorer.opening import is_unchanged, run_content
+from lipsync_lab.generation import Generator
+from lipsync_lab.generation.windows import Voice
+from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.pipeline import Pipeline, best_device
+from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
+from lipsync_lab.source import open_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +52,8 @@ class Session:
         A sample's name, a clip, a still picture, or the folder of a run.
     voice : str or path, optional
         A sample's name or any file with sound; None for the clip's own. Without any, no mouths are generated.
-    generator : str, path or checkpoints.Weights, optional
-        None for the default of `checkpoints.DEFAULTS`, or the run's.
+    generator : str, path or Generator, optional
+        A generator, or what `generation.load` takes. None for the default, or the run's.
     detector : str or path, optional
         See `detection.load`. None for the default, or in a run's folder for the run's own detections.
     settings : Settings, optional
@@ -86,12 +77,13 @@ class Session:
     ----------
     settings : Settings
     detector : str or path
+    weights : Generator
     record : detection.record.Record
-        Every candidate of every frame of the clip.
+        Every candidate of every frame of the clip, and the boxes given by hand.
     chosen : list of Detection or None
         The face of every frame of the clip, by the detector or by hand.
-    track : FaceTrack
-        Of the frames that are shown.
+    plan : plan.Plan
+        Of the frames that are shown, for the present settings and edits.
     edits : Edits
         Boxes given by hand, and interpolated spans.
     evaluation : evaluation.Evaluation or None
@@ -103,7 +95,7 @@ class Session:
         clip: str | Path,
         voice: str | Path | None = None,
         *,
-        generator: str | Path | checkpoints.Weights | None = None,
+        generator: str | Path | Generator | None = None,
         detector: str | Path | None = None,
         settings: Settings | None = None,
         failures: pandas.DataFrame | None = None,
@@ -111,39 +103,34 @@ class Session:
         cache: str | Path | None = None,
         progress: Progress | None = None,
     ):
-        self.path = located(clip)
-        self.edits = Edits()
-        self._undone: list[Edits] = []
-        self._run: Path | None = None
-        self._found: dict[str, tuple[records.Record, str]] = {}
+        self.path = samples.resolve_path(clip)
+        self.edits, self._undone = Edits(), []
+        self._run, self._found = None, {}
         if self.path.is_dir():
             run, own = run_content(self.path), not (settings or voice or generator or detector)
+            self._run = self.path if own else None
             settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator
             if detector is None:
                 detector, self.edits = self.path / "detections.json", Edits(run.edits)
-                self._run = self.path if own and not run.edits else None
-                self._found[str(detector)] = run.record, run.provenance
+                self._found[str(detector)] = run.record
             self.path = run.clip
         self.settings = settings or Settings()
-        self.source = source.from_file(self.path, self.settings)
-        if device is None:
-            import torch
-
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = device
-        loaded = isinstance(generator, checkpoints.Weights)
-        named = generator or checkpoints.DEFAULTS["generator"]
-        self.weights = named if loaded else checkpoints.load(named, "generator", device)
+        self.clip = open_clip(self.path, self.settings)
+        self.device = device or best_device()
+        by_name = generator is None or isinstance(generator, str | Path)
+        self.weights = generation.load(generator, device=self.device) if by_name else generator
         if self.settings.mel_lead is None:
             self.settings = replace(self.settings, mel_lead=self.weights.mel_lead)
-        self.voice = self.wave = self.mel = None
+        self.voice = self.wave = self._sound = None
         if voice is not None or video.probe(self.path).has_sound:
-            self.voice = self.path if voice is None else located(voice)
+            self.voice = self.path if voice is None else samples.resolve_path(voice)
             self.wave = audio.load(self.voice)
-            self.mel = audio.melspectrogram(self.wave)
+            self._sound = Voice.from_wave(self.wave)
         self._cache = samples.cache() if cache is None else Path(cache)
-        self.change(detector=detector or default(), progress=progress)
-        self._frames = Frames(self.source.read, self.record.size)
+        self.change(detector=detector or detection.default(), progress=progress)
+        if self._run and not is_unchanged(runs.Run(self._run), self.track):
+            self._run = None
+        self._frames = Frames(self.clip.read, self.record.size)
         self.evaluation: evaluation.Evaluation | None = None
         self._evaluated = self._opened = self._state()
         self._failures = failures
@@ -152,6 +139,11 @@ class Session:
 
     def __len__(self) -> int:
         return len(self.track)
+
+    @property
+    def track(self) -> FaceTrack:
+        """The boxes of the frames that are shown."""
+        return self.plan.track
 
     @property
     def models(self) -> str:
@@ -180,38 +172,28 @@ class Session:
                 f"{', '.join(unknown)}: cannot change while a clip is open; open the clip again with it"
             )
         settings = Settings.of({**self.settings.as_dict(), **values})
-        detector = detector or self.detector
-        record, kind = self._detections(detector, settings, progress)
-        self._apply(detector, record, kind, settings, self.edits)
+        self._apply(detector or self.detector, settings, self.edits, progress)
 
-    def _apply(self, detector: str | Path, record: records.Record, kind: str, settings: Settings, edits: Edits) -> None:
+    def _apply(self, detector: str | Path, settings: Settings, edits: Edits, progress: Progress | None = None) -> None:
         # an error in here leaves everything as it was
-        voice = None if self.mel is None else Voice(self.mel, len(self.wave))
-        starts = [] if voice is None else window_starts(voice, self.source.fps, settings)
-        used = len(record) if self.mel is None or settings.keep_tail else min(len(starts), len(record))
-        tracks = tracked(record, used, kind, settings, edits, float(self.source.fps))
-        self.settings, self.detector, self.record, self._starts = settings, detector, record, starts
-        self.edits = edits
-        self.chosen, self.track = tracks
-        self._rhythm: list[int] | None = None
+        record = self._detections(detector, settings, progress)
+        record = replace(record, manual={**record.manual, **edits.interpolated, **edits.boxes})
+        plan = make_plan(self.clip, record, self._sound, settings)
+        chosen = list(plan.chosen)
+        if len(chosen) < len(record):
+            silent = replace(settings, gap="pass", mouths="frames")
+            chosen += make_plan(self.clip, record, None, silent).chosen[len(chosen) :]
+        provenance = plan.track.provenance.copy()
+        provenance[[frame for frame in edits.interpolated if frame < len(provenance)]] = "interpolated"
+        self.plan = replace(plan, track=replace(plan.track, provenance=provenance))
+        self.settings, self.detector, self.edits, self.record, self.chosen = settings, detector, edits, record, chosen
 
-    def _detections(
-        self, detector: str | Path, settings: Settings, progress: Progress | None
-    ) -> tuple[records.Record, str]:
+    def _detections(self, detector: str | Path, settings: Settings, progress: Progress | None) -> records.Record:
         if str(detector) not in self._found:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "detections.json"
-                find(
-                    self.path,
-                    file,
-                    detector=detector,
-                    settings=settings,
-                    device=self.device,
-                    cache=self._cache / "detections",
-                    progress=progress,
-                )
-                kind = "recorded" if Path(detector).suffix.lower() == ".json" else "detected"
-                self._found[str(detector)] = read_whole(file)[0], kind
+            loaded = detection.load(detector, device=self.device)
+            self._found[str(detector)] = detect(
+                self.clip, loaded, self._cache / "detections", settings=settings, progress=progress
+            )
         return self._found[str(detector)]
 
     def draw_box(self, frame: int, box: Box) -> Box | None:
@@ -257,7 +239,7 @@ class Session:
         """Take the last edit back; False where there is none."""
         if not self._undone:
             return False
-        self._retrack(self._undone.pop())
+        self._apply(self.detector, self.settings, self._undone.pop())
         return True
 
     def _edit(self, frame: int, edits: Edits) -> None:
@@ -265,12 +247,8 @@ class Session:
             raise ParameterError(f"frame {frame}: the clip has the frames 0 to {len(self) - 1}")
         if edits != self.edits:
             before = self.edits
-            self._retrack(edits)
+            self._apply(self.detector, self.settings, edits)
             self._undone.append(before)
-
-    def _retrack(self, edits: Edits) -> None:
-        record, kind = self._detections(self.detector, self.settings, None)
-        self._apply(self.detector, record, kind, self.settings, edits)
 
     def save(self, path: str | Path) -> Path:
         """Write the present boxes as a `detections.json`, for ``dub --detector PATH``.
@@ -285,9 +263,7 @@ class Session:
         path = Path(path)
         if path.suffix.lower() != ".json":
             raise ParameterError(f"{path}: boxes are saved as JSON; let the name end in .json")
-        about: dict[str, Any] = {"threshold": self.settings.threshold, "fps": str(self.source.fps)}
-        if given := {**self.edits.interpolated, **self.edits.boxes}:
-            about["manual"] = sorted(given)
+        about = {"threshold": self.settings.threshold, "fps": str(self.clip.fps)}
         try:
             with files.atomic_file(path) as part:
                 records.write(part, self.record, self.chosen, **about)
@@ -322,13 +298,14 @@ class Session:
         return self.evaluation
 
     def _dubbed(self, progress: Progress | None) -> runs.Run:
-        named = self.weights.name if self.weights.name in checkpoints.MODELS else self.weights.path
         with tempfile.TemporaryDirectory() as folder:
             detector = self.detector
-            # a run's detections carry its choice of faces, which the settings may have changed since
-            if len(self.edits) or self._run:
+            # a file of boxes carries its own choice of faces, which the settings may have changed since
+            if len(self.edits) or Path(self.detector).suffix.lower() == ".json":
                 detector = self.save(Path(folder) / "detections.json")
-            pipeline = Pipeline(named, detector, self.settings, device=self.device, cache=self._cache / "detections")
+            pipeline = Pipeline(
+                self.weights, detector, self.settings, device=self.device, cache=self._cache / "detections"
+            )
             key = hashlib.sha256(runs.request(pipeline, self.path, self.voice).encode()).hexdigest()
             return runs.run_once(pipeline, self.path, self.voice, self._cache / "runs" / key[:32], progress=progress)
 
@@ -370,12 +347,10 @@ class Session:
     def view(self, frame: int) -> FrameView:
         """Everything about one frame, with the present settings."""
         image, box = self._frames[frame], self.track.box(frame)
-        crop = None if box is None else generation.crop(image, box)
-        note = self._why_not(frame)
-        mouth, output = None, image
-        if not note:
-            mouth = self._mouths([frame])[0]
-            output = compositing.paste(image, mouth, box, self.settings.feather)
+        crop = None if box is None else self.weights.crop(image, box)
+        mouth, output = self._mouths([frame]).get(frame), image
+        if mouth is not None:
+            output = self.weights.paste(image, mouth, box, self.settings.feather)
         difference = cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY)
         return FrameView(
             frame=frame,
@@ -389,7 +364,7 @@ class Session:
             mouth=mouth,
             output=output,
             difference=difference,
-            note=note,
+            note="" if mouth is not None else self._why_not(frame),
         )
 
     def second(self, frame: int) -> bytes:
@@ -405,10 +380,9 @@ class Session:
         bytes
             An MP4 file, at most 1280 pixels wide.
         """
-        fps = self.source.fps
+        fps = self.clip.fps
         numbers = list(range(frame, min(len(self), frame + max(1, round(fps)))))
-        spoken = [number for number in numbers if not self._why_not(number)]
-        mouths = dict(zip(spoken, self._mouths(spoken), strict=True)) if spoken else {}
+        mouths = self._mouths(numbers)
         sound = None
         if self.wave is not None:
             start, stop = (round(float(edge / fps) * audio.SAMPLE_RATE) for edge in (numbers[0], numbers[-1] + 1))
@@ -419,30 +393,24 @@ class Session:
             for number in numbers:
                 image = output = self._frames[number]
                 if number in mouths:
-                    output = compositing.paste(image, mouths[number], self.track.box(number), self.settings.feather)
+                    output = self.weights.paste(image, mouths[number], self.track.box(number), self.settings.feather)
                 yield image, output
 
         return side_by_side(pairs(), fps, sound)
 
-    def _mouths(self, frames: list[int]) -> np.ndarray:
-        crops = np.stack([generation.crop(self._frames[frame], self.track.box(frame)) for frame in frames])
-        mels = audio.mel_windows(self.mel, [self._starts[frame - self._stood(frame)] for frame in frames])
-        return generation.draw(self.weights.model, crops, mels, self.device)
-
-    def _stood(self, frame: int) -> int:
-        """Number of frames for which a frame's mouth has been held; the whole clip is decoded once for this."""
-        if self.settings.mouths == "frames":
-            return 0
-        if self._rhythm is None:
-            numbers = range(len(self))
-            first = drawings.first_frames((self._frames[n] for n in numbers), (self.track.box(n) for n in numbers))
-            self._rhythm = (np.arange(len(self)) - drawings.mouth_frames(first)).tolist()
-        return self._rhythm[frame]
+    def _mouths(self, frames: list[int]) -> dict[int, np.ndarray]:
+        """The generated mouth of each of these frames that has one; a held one is that of the hold's first frame."""
+        shown = {frame: int(self.plan.mouths[frame]) for frame in frames if self.plan.mouths[frame] >= 0}
+        first = sorted(set(shown.values()))
+        if not first:
+            return {}
+        crops = np.stack([self.weights.crop(self._frames[frame], self.track.box(frame)) for frame in first])
+        windows = audio.mel_windows(self._sound.mel, self.plan.starts[first])
+        mouths = dict(zip(first, self.weights.generate(crops, windows), strict=True))
+        return {frame: mouths[number] for frame, number in shown.items()}
 
     def _why_not(self, frame: int) -> str:
-        """Why no mouth is generated for a frame; empty where one is."""
+        """Why no mouth is generated for a frame."""
         if self.track.box(frame) is None:
             return "no face"
-        if self.mel is None:
-            return "no voice"
-        return "" if frame < len(self._starts) else "after the voice"
+        return "no voice" if self.voice is None else "after the voice"
