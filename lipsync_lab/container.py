@@ -186,9 +186,10 @@ class _Clock:
                 if not self._follows(index, time + self._newest):
                     self._newest = self.end - time
                 correction, self.jumped = self._newest, True
+            step = time + correction - self._last.get(index, time + correction)
             self._last[index] = time + correction
             end = (packet.pts if packet.pts is not None else packet.dts) * base + correction
-            end += (packet.duration or 0) * base
+            end += packet.duration * base if packet.duration else step  # FLV gives no durations
             self.ends[index] = max(end, self.ends.get(index, end))
             self.end = max(end, self.end)
         self._corrections[index] = correction

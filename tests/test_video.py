@@ -391,6 +391,18 @@ def test_joined_recordings_follow_one_another(tmp_path: Path, starts: tuple[floa
         assert spectrum.argmax() * 2 == pytest.approx(200 + 300 * k, abs=4)
 
 
+@pytest.mark.parametrize("starts", [(0, 0), (0, 3600), (500, 0)])
+def test_joined_flv_keeps_every_picture(tmp_path: Path, starts: tuple[int, int]):
+    """FLV gives packets no duration; the header of the second file is left out, as programs that join do."""
+    options = {"codec": "flv1", "time_base": Fraction(1, 25), "options": {"qmin": "1", "qmax": "2"}}
+    parts = [
+        mux(tmp_path / f"{k}.flv", map(card, range(30 * k, 30 * k + 25)), steady(25, 25, start), **options).read_bytes()
+        for k, start in enumerate(starts)
+    ]
+    (tmp_path / "joined.flv").write_bytes(parts[0] + parts[1][13:])
+    assert shown(tmp_path / "joined.flv") == [*range(25), *range(30, 55)]
+
+
 def test_streams_that_meet_a_jump_one_after_the_other_stay_together():
     """As in broadcasts, where pictures of the new clock come before the last sound of the old one."""
     clock = container_module._Clock(Fraction(0), 10)
