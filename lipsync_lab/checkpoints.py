@@ -100,7 +100,7 @@ class Weights:
         Share of the published network's inner channels.
     provenance : str
         One sentence for the reader of a result: which weights these are, and whether they were verified.
-    mel_lead : int
+    audio_offset : int
         Audio offset in frames that the file's metadata state for a generator; 0 for the published weights.
     longest_side : int
         Largest side in pixels of a detector's input that the file's metadata state; 0 for no limit.
@@ -112,7 +112,7 @@ class Weights:
     sha256: str | None
     width: float
     provenance: str
-    mel_lead: int = 0
+    audio_offset: int = 0
     longest_side: int = 0
 
 

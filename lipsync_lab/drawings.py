@@ -2,7 +2,7 @@
 
 Drawn animation keeps one drawing for two or three frames ("on twos", "on threes"), or for much longer. A frame is
 *held* if its face is that of the frame before it. This module has the only definition of that: `Pipeline` reuses
-mouths by it (`Settings.mouths`), and the cadence metric counts mouth changes during holds by it.
+mouths by it (`Settings.mouth_cadence`), and the cadence metric counts mouth changes during holds by it.
 
 The generated mouth of a hold is reused for `LONGEST` frames at most. In a longer hold a new mouth is due every
 `LONGEST` frames: such a change is *scheduled* (`scheduled`) and is no failure.

@@ -172,7 +172,7 @@ def _judges(names: Mapping[str, str | Path | None], device: str) -> tuple[dict[s
 def _examined(run, info, face: Path, judges, about, progress) -> Evaluation:
     import pandas as pd
 
-    settings, ledger = Settings.of(info["settings"]), run.ledger()
+    settings, ledger = Settings.read(info["settings"]), run.ledger()
     clip = source.from_file(face, settings)
     plain = settings.resize_factor == 1 and not settings.rotate and settings.crop == Settings().crop
     truth = truth_of(face) if plain else None

@@ -74,8 +74,8 @@ class Pipeline:
         self.device = best_device() if self.device is None else self.device
         by_name = isinstance(self.generator, str | Path)
         self.weights = generation.load(self.generator, device=self.device) if by_name else self.generator
-        if self.settings.mel_lead is None:
-            self.settings = replace(self.settings, mel_lead=self.weights.mel_lead)
+        if self.settings.audio_offset is None:
+            self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
         by_name = self.detector is None or isinstance(self.detector, str | Path)
         self.finder = detection.load(self.detector, box=self.box, device=self.device) if by_name else self.detector
 
@@ -265,7 +265,7 @@ def find(
     list of Detection or None
         The chosen face of each frame, before gaps are filled.
     """
-    settings = replace(settings or Settings(), gap="pass", mouths="frames")
+    settings = replace(settings or Settings(), dropouts="passthrough", mouth_cadence="every_frame")
     if box is not None or detector is None or isinstance(detector, str | Path):
         detector = detection.load(detector, box=box, device=device or best_device())
     clip = open_clip(samples.resolve_path(face), settings)

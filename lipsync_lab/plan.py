@@ -69,7 +69,7 @@ def make_plan(
     Parameters
     ----------
     clip : Clip
-        Its frames are read only for `Settings.mouths` "drawings", to find the holds.
+        Its frames are read only for `Settings.mouth_cadence` "drawings", to find the holds.
     detections : Record
         Of `detect`, for this clip.
     voice : Voice, ndarray, float32, (n,), or None
@@ -79,7 +79,7 @@ def make_plan(
     Raises
     ------
     DetectionError
-        A frame has no face and `Settings.gap` is "abort".
+        A frame has no face and `Settings.dropouts` is "error".
     ParameterError
         The voice is shorter than 0.2 s.
     """
@@ -94,20 +94,20 @@ def make_plan(
         chosen,
         shots,
         record.size,
-        gap=settings.gap,
-        longest_gap=settings.longest_gap,
+        dropouts=settings.dropouts,
+        max_dropout=settings.max_dropout,
         smoothing=settings.smoothing,
         pads=settings.pads,
         provenance=record.provenance,
         manual=record.manual,
         fps=float(clip.fps),
     )
-    order = play_order(len(record), max(len(starts), len(record)) if tail else len(starts), settings.fill)
+    order = play_order(len(record), max(len(starts), len(record)) if tail else len(starts), settings.extend)
     numbers = np.arange(len(order))
     # frames after the voice are the untouched tail
     spoken = (numbers < len(starts)) & (track.provenance[order] != "missing")
     first = numbers
-    if settings.mouths == "drawings":
+    if settings.mouth_cadence == "holds":
         track, same = _holds(clip, track)
         first = _first_in_hold(order, same, spoken)
     mouths = np.where(spoken, drawings.mouth_frames(first), -1)
@@ -122,8 +122,8 @@ def _chosen(record: Record, settings: Settings) -> tuple[list[Detection | None],
         shots,
         record.size,
         threshold=settings.threshold,
-        face=settings.choose,
-        longest_gap=settings.longest_gap,
+        face=settings.face_selection,
+        max_dropout=settings.max_dropout,
     )
     for frame, box in record.manual.items():
         chosen[frame] = None if box is None else Detection(box, 1.0)
@@ -185,7 +185,7 @@ def render(
     """
     settings, length, done = plan.settings, len(plan.order), 0
     kept: dict[int, np.ndarray] = {}
-    playing = played(clip, len(plan.track), length, settings.fill)
+    playing = played(clip, len(plan.track), length, settings.extend)
     for batch in batches(_timed(playing, timed), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]

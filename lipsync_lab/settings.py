@@ -1,24 +1,53 @@
-"""Every choice of a run, in one frozen value."""
+"""The settings of a run, and the presets."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lipsync_lab.errors import ParameterError
 
-CHOICES = ("largest", "central", "best")
-GAPS = ("pass", "hold", "interpolate", "abort")
-SMOOTHINGS = ("centered", "upstream", "none")
-FILLS = ("loop", "hold", "pingpong")
+FACE_SELECTIONS = ("largest", "central", "best")
+DROPOUTS = ("passthrough", "hold", "interpolate", "error")
+SMOOTHINGS = ("centered", "reference", "none")
+EXTENSIONS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
-MOUTHS = ("frames", "drawings")
+MOUTH_CADENCES = ("every_frame", "holds")
+
+#: Names of settings in earlier versions, which their files contain: old -> present.
+RENAMED = {
+    "choose": "face_selection",
+    "analysis_size": "detection_size",
+    "longest_gap": "max_dropout",
+    "gap": "dropouts",
+    "mel_lead": "audio_offset",
+    "mouths": "mouth_cadence",
+    "fill": "extend",
+}
+#: Values in earlier versions: setting -> old -> present.
+RENAMED_VALUES = {
+    "dropouts": {"pass": "passthrough", "abort": "error"},
+    "smoothing": {"upstream": "reference"},
+    "mouth_cadence": {"drawings": "holds", "frames": "every_frame"},
+}
+#: Presets in earlier versions: old -> present.
+RENAMED_PRESETS = {"upstream": "reference"}
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under their present names and with their present values."""
+    named = {RENAMED.get(name, name): value for name, value in values.items()}
+    return {
+        name: RENAMED_VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value
+        for name, value in named.items()
+    }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a run; the defaults are this project's, `PRESETS["upstream"]` is the published script.
+    """Settings of a run. `PRESETS["reference"]` reproduces the published script; the defaults differ from it.
 
     Attributes
     ----------
@@ -32,34 +61,35 @@ class Settings:
         Use only the first frame.
     fps : float
         Frames a second where the clip is a still picture.
-    analysis_size : int or None
-        Longest side, in pixels, of the frames that the detector looks at; None for the clip's own size.
+    detection_size : int or None
+        Longest side, in pixels, of the detector's input; None for the clip's own size.
     detection_batch : int
-        Frames that the detector is given at once.
+        Frames per batch of the detector.
     threshold : float
-        Score that a candidate must exceed to be a face.
-    choose : str or int
-        Which face: "largest", "central", "best" (each frame for itself, as published), or the n-th from the left,
-        from 0.
-    gap : str
-        Frames without a face: "pass", "hold", "interpolate", "abort".
-    longest_gap : int
-        Frames; longer gaps are never filled.
+        Score that a candidate must exceed to count as a face.
+    face_selection : str or int
+        Which of several faces: "largest", "central", "best" (the highest score in each frame, as published), or the
+        n-th from the left, from 0.
+    dropouts : str
+        Frames without a detected face: "passthrough" leaves them unchanged, "hold" repeats the last box, "interpolate"
+        goes from box to box, "error" stops, as published.
+    max_dropout : int
+        Longest dropout, in frames, that is filled, or over which a face is tracked.
     smoothing : str
-        Of the box: "centered", "upstream", "none".
+        Of the box: "centered", "reference", "none".
     pads : (top, bottom, left, right)
-        Pixels added to the found box.
+        Pixels added to the detected box.
     generator_batch : int
-        Faces that are drawn at once.
-    mel_lead : int or None
+        Faces per batch of the generator.
+    audio_offset : int or None
         Frames by which each frame's mel window starts earlier: 0 as published, 1 as the published weights were trained;
-        None for what the generator's own file asks for, and 0 where it asks for nothing.
+        None for the offset that the generator's file states, and 0 where it states none.
     feather : float
         0 pastes the whole square, as published; else the lower half, blended over this share of the box.
-    mouths : str
-        When a new one is drawn: in all "frames", as published, or with the "drawings": while the source holds the face
-        that it shows, up to three frames, its mouth is held too (`drawings`).
-    fill : str
+    mouth_cadence : str
+        "every_frame" generates a mouth for every frame, as published; "holds" generates one per animation hold of the
+        source and reuses it for the rest of the hold (`drawings`).
+    extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
         Where the clip is longer than the voice: keep the rest, untouched, with its own sound.
@@ -76,19 +106,19 @@ class Settings:
     crop: tuple[int, int, int, int] = (0, -1, 0, -1)
     static: bool = False
     fps: float = 25.0
-    analysis_size: int | None = 640
+    detection_size: int | None = 640
     detection_batch: int = 16
     threshold: float = 0.5
-    choose: str | int = "largest"
-    gap: str = "pass"
-    longest_gap: int = 12
+    face_selection: str | int = "largest"
+    dropouts: str = "passthrough"
+    max_dropout: int = 12
     smoothing: str = "centered"
     pads: tuple[int, int, int, int] = (0, 10, 0, 0)
     generator_batch: int = 16
-    mel_lead: int | None = None
+    audio_offset: int | None = None
     feather: float = 0.0
-    mouths: str = "frames"
-    fill: str = "loop"
+    mouth_cadence: str = "every_frame"
+    extend: str = "loop"
     keep_tail: bool = False
     published_length: bool = False
     codec: str = "h264"
@@ -106,17 +136,21 @@ class Settings:
         for name in ("resize_factor", "detection_batch", "generator_batch"):
             need(getattr(self, name) >= 1, name, "1 or more")
         need(self.fps > 0, "fps", "above 0")
-        need(self.analysis_size is None or self.analysis_size >= 32, "analysis_size", "32 pixels or more, or None")
+        need(self.detection_size is None or self.detection_size >= 32, "detection_size", "32 pixels or more, or None")
         need(0 <= self.threshold < 1, "threshold", "from 0 to below 1")
-        need(self.longest_gap >= 0, "longest_gap", "0 or more")
+        need(self.max_dropout >= 0, "max_dropout", "0 or more")
         need(0 <= self.feather <= 0.25, "feather", "from 0 to 0.25")
         need(0 <= self.crf <= 51, "crf", "from 0 to 51")
-        n_th = isinstance(self.choose, int) and self.choose >= 0
-        need(self.choose in CHOICES or n_th, "choose", f"{', '.join(CHOICES)}, or 0, 1, ... from the left")
-        need(self.gap in GAPS, "gap", " or ".join(GAPS))
+        n_th = isinstance(self.face_selection, int) and self.face_selection >= 0
+        need(
+            self.face_selection in FACE_SELECTIONS or n_th,
+            "face_selection",
+            f"{', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left",
+        )
+        need(self.dropouts in DROPOUTS, "dropouts", " or ".join(DROPOUTS))
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))
-        need(self.mouths in MOUTHS, "mouths", " or ".join(MOUTHS))
-        need(self.fill in FILLS, "fill", " or ".join(FILLS))
+        need(self.mouth_cadence in MOUTH_CADENCES, "mouth_cadence", " or ".join(MOUTH_CADENCES))
+        need(self.extend in EXTENSIONS, "extend", " or ".join(EXTENSIONS))
         need(self.codec in CODECS, "codec", " or ".join(CODECS))
 
     @classmethod
@@ -126,33 +160,54 @@ class Settings:
         Raises
         ------
         ParameterError
-            A name that is no setting, or a value that makes no sense.
+            A name that is no setting, or a value outside its range.
+
+        Warns
+        -----
+        DeprecationWarning
+            A name or value of an earlier version; it is taken for the present one.
         """
-        known = [field.name for field in fields(cls)]
-        strangers = [name for name in values if name not in known]
-        if strangers:
-            raise ParameterError(f"unknown setting {', '.join(strangers)}; known: {', '.join(known)}")
+        present, known = _present(values), [field.name for field in fields(cls)]
+        if present != dict(values) or preset in RENAMED_PRESETS:
+            old = [name for name in values if name not in present or values[name] != present[name]]
+            spelling = ", ".join([*old, *([f"preset {preset}"] if preset in RENAMED_PRESETS else [])])
+            warnings.warn(f"settings have new names and values: {spelling}", DeprecationWarning, stacklevel=2)
+            values, preset = present, RENAMED_PRESETS.get(preset, preset)
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ParameterError(f"unknown setting {', '.join(unknown)}; known: {', '.join(known)}")
         if preset is not None and preset not in PRESETS:
             raise ParameterError(f"unknown preset {preset}; known: {', '.join(PRESETS)}")
         return cls(**{**PRESETS.get(preset, {}), **values})
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from a file, which an earlier version may have written; their names are translated silently.
+
+        Raises
+        ------
+        ParameterError
+            As `of`.
+        """
+        return cls.of(_present(values))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-#: Named sets of settings. `upstream` does everything as the published inference.py, also where it is to its harm;
+#: Named sets of settings. `reference` does everything as the published inference.py, including its faults;
 #: `animation` is what `comparison.mends` found to help on drawn clips, whatever the generator.
 PRESETS: dict[str, dict[str, Any]] = {
-    "animation": {"gap": "interpolate", "smoothing": "centered", "feather": 0.1, "mouths": "drawings"},
-    "upstream": {
-        "analysis_size": None,
-        "choose": "best",
-        "gap": "abort",
-        "smoothing": "upstream",
-        "mel_lead": 0,
+    "animation": {"dropouts": "interpolate", "smoothing": "centered", "feather": 0.1, "mouth_cadence": "holds"},
+    "reference": {
+        "detection_size": None,
+        "face_selection": "best",
+        "dropouts": "error",
+        "smoothing": "reference",
+        "audio_offset": 0,
         "feather": 0.0,
-        "mouths": "frames",
-        "fill": "loop",
+        "mouth_cadence": "every_frame",
+        "extend": "loop",
         "keep_tail": False,
         "published_length": True,
     },

@@ -16,7 +16,7 @@ from lipsync_lab.detection.shots import Shots as Shots
 from lipsync_lab.detection.shots import shot_numbers as shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack, spans
-from lipsync_lab.settings import CHOICES, GAPS, SMOOTHINGS
+from lipsync_lab.settings import DROPOUTS, FACE_SELECTIONS, SMOOTHINGS
 
 if TYPE_CHECKING:
     from lipsync_lab.detection import Detection
@@ -50,7 +50,7 @@ def choose(
     *,
     threshold: float = 0.5,
     face: str | int = "largest",
-    longest_gap: int = 12,
+    max_dropout: int = 12,
 ) -> list[Detection | None]:
     """Choose one face a frame, the same one through a shot.
 
@@ -70,7 +70,7 @@ def choose(
     face : {"largest", "central", "best"} or int
         Which thread: the one with most area over the shot; the one nearest the middle of the frame; or the n-th
         from the left, from 0. "best" links nothing and takes each frame's best score, as published.
-    longest_gap : int
+    max_dropout : int
         Frames for which a face may be missed and still be the same one.
 
     Returns
@@ -83,26 +83,28 @@ def choose(
     ParameterError
         `face` is none of these.
     """
-    if not (face in CHOICES or (isinstance(face, int) and face >= 0)):
-        raise ParameterError(f"face {face!r} is no choice; take {', '.join(CHOICES)}, or 0, 1, ... from the left")
+    if not (face in FACE_SELECTIONS or (isinstance(face, int) and face >= 0)):
+        raise ParameterError(
+            f"face {face!r} is no choice; take {', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left"
+        )
     accepted = [[found for found in row if found.score > threshold] for row in candidates]
     if face == "best":
         return [row[0] if row else None for row in accepted]
     chosen: list[Detection | None] = [None] * len(accepted)
     for start, stop in spans(np.ones(len(accepted), bool), shots):
-        for thread in _preferred(_threads(accepted, range(start, stop), longest_gap), face, size):
+        for thread in _preferred(_threads(accepted, range(start, stop), max_dropout), face, size):
             if all(chosen[frame] is None for frame in thread.faces):
                 for frame, found in thread.faces.items():
                     chosen[frame] = found
     return chosen
 
 
-def _threads(accepted: list[list[Detection]], frames: range, longest_gap: int) -> list[_Thread]:
+def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -> list[_Thread]:
     """Link the candidates of one shot, in time proportional to its frames: a thread that has ended is not revisited."""
     threads: list[_Thread] = []
     open_: list[_Thread] = []
     for frame in frames:
-        open_ = [thread for thread in open_ if frame - thread.last <= longest_gap + 1]
+        open_ = [thread for thread in open_ if frame - thread.last <= max_dropout + 1]
         pairs = [
             (_distance(thread.faces[thread.last].box, found.box), t, c)
             for t, thread in enumerate(open_)
@@ -149,8 +151,8 @@ def track(
     shots: np.ndarray,
     size: tuple[int, int],
     *,
-    gap: str = "pass",
-    longest_gap: int = 12,
+    dropouts: str = "passthrough",
+    max_dropout: int = 12,
     smoothing: str = "centered",
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     provenance: str = "detected",
@@ -169,12 +171,12 @@ def track(
         Number of each frame's shot.
     size : (width, height)
         Pixels of the frames.
-    gap : {"pass", "hold", "interpolate", "abort"}
-        What frames without a face get: nothing; the box before them; boxes between those on both sides. "abort"
-        raises, as published. Nothing is filled across a cut, nor where more than `longest_gap` frames are missing.
-    longest_gap : int
+    dropouts : {"passthrough", "hold", "interpolate", "error"}
+        What frames without a face get: nothing; the box before them; boxes between those on both sides. "error"
+        raises, as published. Nothing is filled across a cut, nor where more than `max_dropout` frames are missing.
+    max_dropout : int
         Frames.
-    smoothing : {"centered", "upstream", "none"}
+    smoothing : {"centered", "reference", "none"}
         Mean over five frames within a shot; as published (forward, in place, across cuts, in whole pixels); none.
     pads : (top, bottom, left, right)
         Pixels added to each box; the published default adds ten below the chin.
@@ -184,7 +186,7 @@ def track(
         Faces that a person gave, by frame, in place of the chosen ones. They are exact: neither padded nor smoothed,
         and not part of the smoothing of other boxes. Filled boxes beside one meet it. None: the frame has no face.
     fps : float
-        For the message of "abort".
+        For the message of "error".
 
     Returns
     -------
@@ -194,12 +196,12 @@ def track(
     Raises
     ------
     DetectionError
-        A frame has no face and the policy is "abort".
+        A frame has no face and the policy is "error".
     ParameterError
         A policy that does not exist.
     """
-    if gap not in GAPS:
-        raise ParameterError(f"gap policy {gap!r} does not exist; take {', '.join(GAPS)}")
+    if dropouts not in DROPOUTS:
+        raise ParameterError(f"dropouts policy {dropouts!r} does not exist; take {', '.join(DROPOUTS)}")
     if smoothing not in SMOOTHINGS:
         raise ParameterError(f"smoothing {smoothing!r} does not exist; take {', '.join(SMOOTHINGS)}")
     boxes = np.full((len(chosen), 4), np.nan)
@@ -213,19 +215,19 @@ def track(
         exact[frame] = np.nan if box is None else np.trunc(tuple(box.clipped(*size)))
         boxes[frame] = exact[frame] - _outwards(pads)
         source[frame] = "none" if box is None else "manual"
-    if gap == "abort" and (source == "missing").any():
+    if dropouts == "error" and (source == "missing").any():
         first = int(np.argmax(source == "missing"))
         raise DetectionError(
-            f"frame {first} ({first / fps:.2f} s): no face found, and the gap policy is abort; "
-            "choose pass, hold or interpolate, or lower the threshold"
+            f"frame {first} ({first / fps:.2f} s): no face found, and dropouts is set to error: "
+            "take passthrough, hold or interpolate, or lower the threshold"
         )
-    if gap in ("hold", "interpolate"):
-        _fill(boxes, source, shots, gap, longest_gap)
+    if dropouts in ("hold", "interpolate"):
+        _fill(boxes, source, shots, dropouts, max_dropout)
     # pads first and whole pixels from here on: the published order, which its smoothing depends on
     boxes = _padded(np.trunc(boxes), pads, size)
     by_hand = source == "manual"
     boxes[by_hand] = np.nan
-    boxes = {"centered": _centered, "upstream": _upstream, "none": lambda b, _: b}[smoothing](boxes, shots)
+    boxes = {"centered": _centered, "reference": _upstream, "none": lambda b, _: b}[smoothing](boxes, shots)
     boxes[by_hand] = exact[by_hand]
     boxes[(boxes[:, 2] - boxes[:, 0] < 1) | (boxes[:, 3] - boxes[:, 1] < 1)] = np.nan
     source[np.isnan(boxes[:, 0])] = "missing"
@@ -267,13 +269,13 @@ def between(first: Box, last: Box, frames: int) -> list[Box]:
     return [Box(*np.rint(step).tolist()) for step in steps]
 
 
-def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, gap: str, longest_gap: int) -> None:
+def _fill(boxes: np.ndarray, source: np.ndarray, shots: np.ndarray, dropouts: str, max_dropout: int) -> None:
     for start, stop in spans(source == "missing", shots):
         before = start > 0 and shots[start - 1] == shots[start] and source[start - 1] != "none"
         after = stop < len(boxes) and shots[stop] == shots[start] and source[stop] != "none"
-        if stop - start > longest_gap or not before or (gap == "interpolate" and not after):
+        if stop - start > max_dropout or not before or (dropouts == "interpolate" and not after):
             continue
-        if gap == "hold":
+        if dropouts == "hold":
             boxes[start:stop] = boxes[start - 1]
             source[start:stop] = "held"
         else:

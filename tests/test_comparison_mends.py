@@ -37,8 +37,10 @@ def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
         assert mend.measures
         assert set(mend.measures) <= known
     assert mends.TOGETHER.changes == {name: value for mend in mends.MENDS for name, value in mend.changes.items()}
-    upstream = Settings.of({}, preset="upstream")
-    assert all(getattr(upstream, name) == value for name, value in mends.PUBLISHED.changes.items() if name != "gap")
+    upstream = Settings.of({}, preset="reference")
+    assert all(
+        getattr(upstream, name) == value for name, value in mends.PUBLISHED.changes.items() if name != "dropouts"
+    )
 
 
 def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
@@ -47,7 +49,7 @@ def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
     assert {one.settings.crf for one in made.values()} == {30}
     assert made["as published"].settings.feather == 0
     assert made["a soft edge"].settings.feather == 0.1
-    assert made["sound one frame earlier"].settings.mel_lead == 1
+    assert made["sound one frame earlier"].settings.audio_offset == 1
 
 
 def test_effects_are_counted_on_frames_that_both_know():

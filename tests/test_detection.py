@@ -9,7 +9,7 @@ from golden_weights import fill
 from skimage import data
 
 from lipsync_lab import checkpoints, detection, source
-from lipsync_lab.detection import Detection, at_analysis_size
+from lipsync_lab.detection import Detection, at_detection_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.cascade import LBPCascade
 from lipsync_lab.detection.recorded import Recorded
@@ -167,10 +167,10 @@ def test_analysis_size_gives_boxes_of_the_clip(frames):
 
     big = np.zeros((1, 300, 500, 3), np.uint8)
     big[:, 100:200, 50:250] = 255
-    found = at_analysis_size(Corner(), big, 0, 100)[0][0].box
+    found = at_detection_size(Corner(), big, 0, 100)[0][0].box
     assert np.allclose(list(found), [50, 100, 250, 200], atol=5)
-    assert at_analysis_size(Corner(), big, 0, None)[0][0].box == Box(50, 100, 250, 200)
-    assert at_analysis_size(Corner(), big, 0, 800)[0][0].box == Box(50, 100, 250, 200)
+    assert at_detection_size(Corner(), big, 0, None)[0][0].box == Box(50, 100, 250, 200)
+    assert at_detection_size(Corner(), big, 0, 800)[0][0].box == Box(50, 100, 250, 200)
 
 
 def test_the_default_is_the_same_whatever_else_lies_there(tmp_path, monkeypatch):

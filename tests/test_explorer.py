@@ -65,9 +65,9 @@ def same_track(a, b):
     "values",
     [
         {},
-        {"gap": "interpolate", "smoothing": "none", "mel_lead": 3, "feather": 0.1, "pads": (2, 5, 1, 1)},
-        {"mouths": "drawings", "gap": "interpolate"},
-        {"gap": "hold", "longest_gap": 2, "smoothing": "upstream", "published_length": True},
+        {"dropouts": "interpolate", "smoothing": "none", "audio_offset": 3, "feather": 0.1, "pads": (2, 5, 1, 1)},
+        {"mouth_cadence": "holds", "dropouts": "interpolate"},
+        {"dropouts": "hold", "max_dropout": 2, "smoothing": "reference", "published_length": True},
     ],
 )
 def test_every_frame_is_the_pipelines(home, values):
@@ -130,7 +130,7 @@ def test_the_next_second_plays(home, tmp_path):
 
 def test_drawn_boxes_are_what_dub_takes(home, tmp_path):
     session = opened(home, generator="untrained")
-    session.change(gap="interpolate")
+    session.change(dropouts="interpolate")
     assert session.draw_box(5, Box(30.4, 10.6, 80.2, 70.9)) == Box(30, 11, 80, 71)
     session.no_face(0)
     assert session.track.provenance[[0, 4, 5, 6]].tolist() == ["missing", "interpolated", "manual", "interpolated"]
@@ -146,14 +146,14 @@ def test_drawn_boxes_are_what_dub_takes(home, tmp_path):
 
     session.reset(5)
     session.reset(0)
-    session.change(gap="pass")
+    session.change(dropouts="passthrough")
     assert np.flatnonzero(session.track.provenance == "missing").tolist() == list(MISSED)
 
 
 def test_boxes_given_by_hand_are_exact(home):
     """Neither padded nor smoothed with their neighbours, whatever the settings are."""
     session = opened(home)
-    session.change(pads=(3, 9, 4, 2), smoothing="centered", gap="interpolate")
+    session.change(pads=(3, 9, 4, 2), smoothing="centered", dropouts="interpolate")
     box = Box(40, 20, 90, 60)
     for frame in (2, 5):  # among detected frames, and in a dropout
         session.draw_box(frame, box)
@@ -232,8 +232,8 @@ def test_what_cannot_be_changes_nothing(home):
     before = session.settings, session.track, session.detector
     for wrong, error in (
         ({"threshold": 2.0}, ParameterError),
-        ({"gap": "abort"}, DetectionError),
-        ({"analysis_size": 100}, ParameterError),
+        ({"dropouts": "error"}, DetectionError),
+        ({"detection_size": 100}, ParameterError),
         ({"detector": "nobody.json"}, DetectionError),
     ):
         with pytest.raises(error):
@@ -249,7 +249,7 @@ def test_detection_runs_once_for_each_detector(home, tmp_path, monkeypatch):
     monkeypatch.setattr(session_module, "detect", lambda *a, **o: calls.append(a[1].name) or detect(*a, **o))
     session = opened(tmp_path)
     session.change(threshold=0.3)
-    session.change(detector="lbp", gap="hold")
+    session.change(detector="lbp", dropouts="hold")
     assert "lbp" in session.models
     assert set(session.track.provenance) <= {"detected", "held", "missing"}
     session.change(detector=tmp_path / "found.json")
@@ -337,7 +337,7 @@ def test_a_run_is_evaluated_itself_until_it_is_changed(home, tmp_path):
     session.evaluate()
     pd.testing.assert_frame_equal(session.failures(), expected)
     assert not (tmp_path / "cache" / "runs").exists()
-    session.change(gap="hold")
+    session.change(dropouts="hold")
     session.evaluate()
     assert len(list((tmp_path / "cache" / "runs").iterdir())) == 1
     assert len(session.failures()) != len(expected)
@@ -368,7 +368,7 @@ def test_a_table_of_failures_that_is_given(home):
 
 def test_a_run_is_opened_as_it_was_made(home, tmp_path):
     clip(tmp_path / "in.mp4", FRAMES)
-    settings = Settings(gap="interpolate", mel_lead=1, codec="ffv1")
+    settings = Settings(dropouts="interpolate", audio_offset=1, codec="ffv1")
     pipeline = Pipeline("untrained", home / "found.json", settings, device="cpu")
     run = pipeline.run(tmp_path / "in.mp4", tmp_path / "in.mp4", tmp_path / "run")
     session, ledger = Session(run.folder, device="cpu"), run.ledger()
@@ -443,7 +443,7 @@ def test_boxes_stand_where_they_are(home):
 
 def test_the_timeline_is_the_track(home):
     session = opened(home)
-    session.change(gap="interpolate", longest_gap=1)
+    session.change(dropouts="interpolate", max_dropout=1)
     picture = canvas.strip(session.track, session.failures())
     width, height = canvas.STRIP
     for number in range(FRAMES):
@@ -576,7 +576,7 @@ def test_the_list_of_failures_is_the_evaluations_and_leads_to_them(explorer):
     assert "stale" in explorer.failing.value
     explorer.undo.click()
     assert "stale" not in explorer.failing.value
-    explorer.settings.controls["gap"].value = "hold"
+    explorer.settings.controls["dropouts"].value = "hold"
     assert "stale" in explorer.failing.value
     explorer.evaluate.click()
     assert "stale" not in explorer.failing.value
@@ -600,7 +600,7 @@ def test_the_menu_has_every_detector_whose_weights_are_here(explorer):
 
 def test_settings_are_seen_at_once_and_errors_said(explorer):
     before = explorer.captions[0].value, bytes(explorer.tiles[0].value)
-    explorer.settings.controls["gap"].value = "hold"
+    explorer.settings.controls["dropouts"].value = "hold"
     assert "held" in explorer.facts.value
     assert (explorer.captions[0].value, bytes(explorer.tiles[0].value)) != before
     explorer.settings.pads[1].value = 20

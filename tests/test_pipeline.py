@@ -74,7 +74,7 @@ def test_upstream_preset_is_the_published_script(name, published, published_weig
     pipeline = Pipeline(
         published_weights,
         None if box else recorded,
-        Settings.of({**options, "codec": "ffv1"}, "upstream"),
+        Settings.of({**options, "codec": "ffv1"}, "reference"),
         box=Box.from_yyxx(box) if box else None,
     )
     out = read(pipeline.run(tmp_path / "in.mkv", tmp_path / "in.wav", tmp_path / "run").output)
@@ -115,16 +115,16 @@ def test_output_is_as_long_as_the_voice(fps, seconds):
 
 def test_a_short_clip_is_looped_held_or_played_to_and_fro():
     assert played(dubbed(plain(), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0, 1, 2]
-    assert played(dubbed(plain(fill="hold"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5] + [5] * 9
-    assert played(dubbed(plain(fill="pingpong"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
-    assert played(dubbed(plain(fill="pingpong"), 1, 0.4)[0]) == [0] * 10
-    assert played(dubbed(plain(fill="pingpong"), 2, 0.4)[0]) == [0, 1] * 5
+    assert played(dubbed(plain(extend="hold"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5] + [5] * 9
+    assert played(dubbed(plain(extend="pingpong"), 6, 0.6)[0]) == [0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+    assert played(dubbed(plain(extend="pingpong"), 1, 0.4)[0]) == [0] * 10
+    assert played(dubbed(plain(extend="pingpong"), 2, 0.4)[0]) == [0, 1] * 5
 
 
 def test_to_and_fro_over_many_blocks(tmp_path):
     """Backwards by seeking, from a file with far between key frames, is backwards."""
     path = clip(tmp_path / "long.mp4", 60)
-    out = plain(fill="pingpong", codec="ffv1").run(path, wav(tmp_path / "v.wav", 4.72), tmp_path / "run").output
+    out = plain(extend="pingpong", codec="ffv1").run(path, wav(tmp_path / "v.wav", 4.72), tmp_path / "run").output
     assert played(read(out)) == [*range(60), *range(58, 0, -1)]
 
 
@@ -191,14 +191,14 @@ def test_nothing_outside_the_box_is_touched():
 
 def test_abort_is_an_error():
     with pytest.raises(DetectionError, match="frame 1"):
-        dubbed(plain(faces=[FACE, None] * 10, gap="abort"))
+        dubbed(plain(faces=[FACE, None] * 10, dropouts="error"))
 
 
 def test_mel_lead_starts_windows_earlier():
     """Frame n with a lead of one hears what frame n - 1 hears without."""
     still = np.repeat(pictures(1), 20, axis=0)
     plainly, _ = plain("untrained").dub(still, voice(0.8), 25)
-    leading, _ = plain("untrained", mel_lead=1).dub(still, voice(0.8), 25)
+    leading, _ = plain("untrained", audio_offset=1).dub(still, voice(0.8), 25)
     assert (leading[2::5] == plainly[1:-1:5]).all() or np.abs(leading[2::5].astype(int) - plainly[1:-1:5]).max() <= 1
     assert (leading[1:] != plainly[1:]).any()
 
@@ -489,7 +489,7 @@ def test_the_cache_knows_what_it_depends_on(tmp_path):
     path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8)
     with_cache(tmp_path, Counting()).run(path, speech, tmp_path / "a")
     for changed in (Counting(floor=0.1), Counting()):
-        settings = {} if changed.identity.get("floor") else {"analysis_size": 64}
+        settings = {} if changed.identity.get("floor") else {"detection_size": 64}
         with_cache(tmp_path, changed, **settings).run(path, speech, tmp_path / "a")
         assert changed.seen == 20
     other = Counting()

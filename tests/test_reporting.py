@@ -287,10 +287,10 @@ def test_a_second_report_says_the_same_and_does_nothing_twice(printed, material,
 
 def test_another_setting_another_run(material, tmp_path):
     first = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"])
-    other = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(gap="hold"))
+    other = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"))
     assert [one.reused for one in first.outcomes + other.outcomes] == [False, False]
     forced = make(
-        tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(gap="hold"), force=True
+        tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"), force=True
     )
     assert not forced.outcomes[0].reused
     row = next(csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()))

@@ -7,16 +7,47 @@ from lipsync_lab.settings import PRESETS, Settings
 
 
 def test_preset_lies_under_what_is_given():
-    assert Settings.of({"fill": "hold"}, "upstream") == Settings.of({**PRESETS["upstream"], "fill": "hold"})
-    assert Settings.of({}, "upstream").gap == "abort"
+    assert Settings.of({"extend": "hold"}, "reference") == Settings.of({**PRESETS["reference"], "extend": "hold"})
+    assert Settings.of({}, "reference").dropouts == "error"
     assert Settings.of({}) == Settings()
+
+
+OLD = {
+    **{"choose": "best", "analysis_size": None, "longest_gap": 3, "gap": "abort", "mel_lead": 1, "fill": "hold"},
+    **{"mouths": "drawings", "smoothing": "upstream", "crf": 20},
+}
+PRESENT = Settings(
+    face_selection="best",
+    detection_size=None,
+    max_dropout=3,
+    dropouts="error",
+    audio_offset=1,
+    extend="hold",
+    mouth_cadence="holds",
+    smoothing="reference",
+    crf=20,
+)
+
+
+def test_names_and_values_of_earlier_versions_are_taken_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="new names and values: choose, "):
+        assert Settings.of(OLD) == PRESENT
+    with pytest.warns(DeprecationWarning, match="preset upstream"):
+        assert Settings.of({}, "upstream") == Settings.of({}, "reference")
+
+
+def test_files_of_earlier_versions_are_read_silently():
+    assert Settings.read(OLD) == PRESENT  # a warning is an error here
+    assert Settings.read(PRESENT.as_dict()) == PRESENT
+    with pytest.raises(ParameterError, match="unknown setting pad"):
+        Settings.read({"pad": 1})
 
 
 def test_settings_are_data():
     assert Settings.of(json.loads(json.dumps(Settings().as_dict()))) == Settings()
 
 
-@pytest.mark.parametrize("values", [{"gapp": "pass"}, {"pad": [0, 0, 0, 0]}])
+@pytest.mark.parametrize("values", [{"gapp": "passthrough"}, {"pad": [0, 0, 0, 0]}])
 def test_strangers_are_named(values):
     with pytest.raises(ParameterError, match=f"unknown setting {next(iter(values))}"):
         Settings.of(values)
@@ -30,16 +61,16 @@ def test_strangers_are_named(values):
         {"resize_factor": 0},
         {"generator_batch": 0},
         {"fps": 0},
-        {"analysis_size": 8},
+        {"detection_size": 8},
         {"threshold": 1.0},
-        {"longest_gap": -1},
+        {"max_dropout": -1},
         {"feather": 0.4},
         {"crf": 52},
-        {"fill": "stretch"},
+        {"extend": "stretch"},
         {"codec": "gif"},
-        {"choose": "loudest"},
-        {"choose": -1},
-        {"gap": "guess"},
+        {"face_selection": "loudest"},
+        {"face_selection": -1},
+        {"dropouts": "guess"},
         {"smoothing": "kalman"},
     ],
 )

@@ -57,13 +57,13 @@ def test_a_face_that_jumps_is_still_found():
     assert None not in tracking.choose(rows, shots(8), SIZE)
 
 
-def brute_force(rows, numbers, size, face, longest_gap):
+def brute_force(rows, numbers, size, face, max_dropout):
     """The same choice by comparing every frame with every thread."""
     chosen = [None] * len(rows)
     for shot in sorted(set(numbers.tolist())):
         threads = []  # dictionaries: frame -> candidate
         for frame in np.flatnonzero(numbers == shot).tolist():
-            following = [thread for thread in threads if frame - max(thread) <= longest_gap + 1]
+            following = [thread for thread in threads if frame - max(thread) <= max_dropout + 1]
             pairs = []
             for t, thread in enumerate(following):
                 for c, found in enumerate(rows[frame]):
@@ -97,7 +97,7 @@ def brute_force(rows, numbers, size, face, longest_gap):
 def test_choice_is_that_of_brute_force(face):
     rng = np.random.default_rng(3)
     for _ in range(12):
-        frames, gap = int(rng.integers(0, 60)), int(rng.integers(0, 6))
+        frames, longest = int(rng.integers(0, 60)), int(rng.integers(0, 6))
         numbers = np.cumsum(rng.random(frames) < 0.05)
         walks = np.cumsum(rng.normal(0, 4, (frames, 3, 2)), axis=0) + rng.uniform(0, 150, (3, 2))
         rows = [
@@ -105,8 +105,8 @@ def test_choice_is_that_of_brute_force(face):
             + [at(*rng.uniform(0, 180, 2), side=rng.uniform(8, 60)) for _ in range(rng.integers(0, 3))]
             for spots in walks
         ]
-        expected = brute_force(rows, numbers, SIZE, face, gap)
-        assert tracking.choose(rows, numbers, SIZE, face=face, longest_gap=gap) == expected
+        expected = brute_force(rows, numbers, SIZE, face, longest)
+        assert tracking.choose(rows, numbers, SIZE, face=face, max_dropout=longest) == expected
 
 
 def test_choice_takes_time_proportional_to_the_frames(monkeypatch):
@@ -183,33 +183,33 @@ def test_pass_leaves_the_frame_alone_and_keeps_the_refused_score():
 
 
 def test_interpolation_is_a_straight_line():
-    track = made([at(10), None, None, None, at(50)], gap="interpolate")
+    track = made([at(10), None, None, None, at(50)], dropouts="interpolate")
     assert track.boxes[:, 0].tolist() == [10, 20, 30, 40, 50]
     assert track.provenance.tolist() == ["detected", *["interpolated"] * 3, "detected"]
 
 
 def test_hold_keeps_the_last_box():
-    track = made([None, at(10), None, None, at(50)], gap="hold")
+    track = made([None, at(10), None, None, at(50)], dropouts="hold")
     assert track.provenance.tolist() == ["missing", "detected", "held", "held", "detected"]
     assert track.boxes[1:, 0].tolist() == [10, 10, 10, 50]
 
 
-@pytest.mark.parametrize("gap", ["hold", "interpolate"])
-def test_nothing_is_filled_across_a_cut_or_for_too_long(gap):
-    across = made([at(10), None, None, at(50)], shots(2, 2), gap=gap)
+@pytest.mark.parametrize("dropouts", ["hold", "interpolate"])
+def test_nothing_is_filled_across_a_cut_or_for_too_long(dropouts):
+    across = made([at(10), None, None, at(50)], shots(2, 2), dropouts=dropouts)
     assert across.provenance[2] == "missing"
-    assert (across.provenance[1] == "held") == (gap == "hold")
-    long = made([at(10), *[None] * 5, at(50)], gap=gap, longest_gap=4)
+    assert (across.provenance[1] == "held") == (dropouts == "hold")
+    long = made([at(10), *[None] * 5, at(50)], dropouts=dropouts, max_dropout=4)
     assert (long.provenance[1:-1] == "missing").all()
 
 
 def test_abort_names_the_frame():
     with pytest.raises(DetectionError, match=r"frame 2 \(0\.20 s\)"):
-        made([at(10), at(10), None], gap="abort", fps=10)
-    assert (made([at(10)] * 3, gap="abort").provenance == "detected").all()
+        made([at(10), at(10), None], dropouts="error", fps=10)
+    assert (made([at(10)] * 3, dropouts="error").provenance == "detected").all()
 
 
-@pytest.mark.parametrize("options", [{"gap": "guess"}, {"smoothing": "kalman"}])
+@pytest.mark.parametrize("options", [{"dropouts": "guess"}, {"smoothing": "kalman"}])
 def test_policies_that_do_not_exist(options):
     with pytest.raises(ParameterError, match=next(iter(options.values()))):
         made([at(1)], **options)
@@ -249,12 +249,12 @@ def test_upstream_smoothing_against_a_plain_twin():
     boxes = np.array([[x, 20, x + 20, 40] for x in xs])
     for i in range(12):
         boxes[i] = np.mean(boxes[7:] if i + 5 > 12 else boxes[i : i + 5], axis=0)
-    track = made([at(float(x)) for x in xs], shots(6, 6), smoothing="upstream")
+    track = made([at(float(x)) for x in xs], shots(6, 6), smoothing="reference")
     assert track.boxes.tolist() == boxes.tolist()
 
 
 def test_upstream_smoothing_of_fewer_frames_than_its_window():
-    track = made([at(10), at(20), at(31)], smoothing="upstream")
+    track = made([at(10), at(20), at(31)], smoothing="reference")
     assert track.boxes[:, 0].tolist() == [20, 23, 24]
 
 

@@ -20,8 +20,8 @@ def lines(run: Run, outfile: Path) -> list[str]:
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
     out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(kinds)}"]
-    settings, limit = info["settings"], info["settings"]["longest_gap"]
-    if settings["gap"] in ("hold", "interpolate"):
+    settings, limit = info["settings"], info["settings"]["max_dropout"]
+    if settings["dropouts"] in ("hold", "interpolate"):
         missing = (ledger["provenance"] == "missing").to_numpy()
         lengths = [end - start for start, end in spans(missing, ledger["shot"].to_numpy())]
         long = [length for length in lengths if length > limit]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 
 from lipsync_lab.checkpoints import DEFAULTS
-from lipsync_lab.cli import renamed
-from lipsync_lab.settings import CODECS, FILLS, GAPS, MOUTHS, PRESETS, SMOOTHINGS
+from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, PRESETS, SMOOTHINGS
 
 GENERATOR = (
     "generator: a model's name or a file of weights; identity returns each face unchanged, untrained generates noise, "
@@ -67,20 +66,20 @@ def dub(parser: argparse.ArgumentParser) -> None:
     add, unset = group.add_argument, argparse.SUPPRESS
     add(
         "--preset",
-        choices=renamed.present("--preset", PRESETS),
+        choices=tuple(PRESETS),
         help="animation: the mitigations that help animation; reference: all as published, including its faults (none)",
     )
     _detection(group)
     add(
         "--dropouts",
-        choices=renamed.present("--dropouts", GAPS),
+        choices=DROPOUTS,
         default=unset,
         help="frames without a detected face: passthrough leaves them as they are, hold repeats the last box, "
         "interpolate goes from box to box, error stops (passthrough)",
     )
     add(
         "--smoothing",
-        choices=renamed.present("--smoothing", SMOOTHINGS),
+        choices=SMOOTHINGS,
         default=unset,
         help="of the box; reference: as published (centered)",
     )
@@ -101,13 +100,13 @@ def dub(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--mouth-cadence",
-        choices=renamed.present("--mouth-cadence", MOUTHS),
+        choices=MOUTH_CADENCES,
         default=unset,
         help="generate a mouth for every frame, or only once per animation hold of the source (every_frame)",
     )
     add(
         "--extend",
-        choices=FILLS,
+        choices=EXTENSIONS,
         default=unset,
         help="a clip shorter than the voice: loop it, hold its last frame, or play it back and forth (loop)",
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+
+from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
 
 #: Old command -> the words that replace it.
 COMMANDS = {
@@ -13,15 +14,12 @@ COMMANDS = {
     "export": ("train", "export"),
 }
 
-_SETTINGS = {
-    "--face-index": "--face-selection",
-    "--analysis-size": "--detection-size",
-    "--longest-gap": "--max-dropout",
-    "--gap": "--dropouts",
-    "--mel-lead": "--audio-offset",
-    "--mouths": "--mouth-cadence",
-    "--fill": "--extend",
-}
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+_SETTINGS = {"--face-index" if old == "choose" else _flag(old): _flag(new) for old, new in RENAMED.items()}
 
 #: Command -> old flag -> new flag.
 FLAGS = {
@@ -31,12 +29,7 @@ FLAGS = {
 }
 
 #: New flag -> old value -> new value.
-VALUES = {
-    "--dropouts": {"pass": "passthrough", "abort": "error"},
-    "--smoothing": {"upstream": "reference"},
-    "--preset": {"upstream": "reference"},
-    "--mouth-cadence": {"drawings": "holds", "frames": "every_frame"},
-}
+VALUES = {_flag(name): values for name, values in RENAMED_VALUES.items()} | {"--preset": RENAMED_PRESETS}
 
 
 def translate(
@@ -90,29 +83,3 @@ def translate(
 def _replace(words: list[str], count: int, new: Sequence[str], notes: list[str]) -> None:
     notes.append(f"`{' '.join(words[:count])}` is now `{' '.join(new)}`")
     words[:count] = new
-
-
-#: The names and values of `Settings` are still the old ones: name on the command line -> name of the setting.
-_SETTING = {new[2:].replace("-", "_"): old[2:].replace("-", "_") for old, new in _SETTINGS.items()} | {
-    "face_selection": "choose"
-}
-
-
-def present(flag: str, values: Iterable[str]) -> tuple[str, ...]:
-    """Values of a setting as the command line spells them."""
-    return tuple(VALUES[flag].get(value, value) for value in values)
-
-
-def settings(given: Mapping[str, Any], preset: str | None) -> tuple[dict[str, Any], str | None]:
-    """Names and values of a command line, and its preset, as `Settings` spells them."""
-
-    def old(name: str, value: Any) -> Any:
-        back = {new: old for old, new in VALUES.get("--" + name.replace("_", "-"), {}).items()}
-        return back.get(value, value) if isinstance(value, str) else value
-
-    return {_SETTING.get(name, name): old(name, value) for name, value in given.items()}, old("preset", preset)
-
-
-def setting(name: str) -> str:
-    """The present name of a setting."""
-    return {old: new for new, old in _SETTING.items()}.get(name, name)

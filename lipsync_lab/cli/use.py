@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from lipsync_lab import files, progress
-from lipsync_lab.cli import closing, extras, flags, renamed
+from lipsync_lab.cli import closing, extras, flags
 from lipsync_lab.errors import CheckpointError, MediaError, ParameterError
 from lipsync_lab.settings import Settings
 
@@ -107,13 +107,12 @@ def _settings(options: argparse.Namespace, preset: str | None) -> Settings:
     given = dict(vars(options))
     if given.pop("nosmooth", False) and given.setdefault("smoothing", "none") != "none":
         raise ParameterError(f"--nosmooth and --smoothing {given['smoothing']} exclude each other; give one of the two")
-    given, preset = renamed.settings(given, preset)
     try:
         return Settings.of({field.name: given[field.name] for field in fields(Settings) if field.name in given}, preset)
     except ParameterError as error:
         # the message begins with the setting's name; the user gave a flag
         name, _, rest = str(error).partition(" ")
-        raise ParameterError(f"{flags.of_setting(renamed.setting(name))} {rest}") from None
+        raise ParameterError(f"{flags.of_setting(name)} {rest}") from None
 
 
 def _keep(target: Path, flag: str, *read: str | Path | None) -> None:

@@ -67,7 +67,7 @@ class Examined:
 
     def pictures(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and output of a frame, uint8 RGB (H, W, 3)."""
-        clip = source.from_file(self.face, Settings.of(self.run.info["settings"]))
+        clip = source.from_file(self.face, Settings.read(self.run.info["settings"]))
         before = next(clip.read(frame, frame + 1))
         after = next(video.frames(self.run.output, start=frame, stop=frame + 1)).image
         return before, after[: before.shape[0], : before.shape[1]]  # the encoder rounds odd sizes up

@@ -30,7 +30,7 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
 
 def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     """What the published detector missed, for how long, and why."""
-    study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().longest_gap
+    study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().max_dropout
     total, of_all = int(study["missed"].sum()), study["frames"].sum()
     worst = study["missed"].nlargest(3)
     explained = total - causes(recorded).set_index("cause").loc["unexplained", "misses"]
@@ -140,7 +140,7 @@ def of_mends(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
     for (mend, kind), rows in effects.groupby(["mend", "kind"], sort=False):
         told = [_effect(row) for row in rows.itertuples()]
         lines.append(f"- **{mend}**, against {kind}: {'; '.join(told)}.")
-    usual = Settings().longest_gap
+    usual = Settings().max_dropout
     lines.append(
         f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, boxes between those on both "
         f"sides fill {filled.loc[usual, 'interpolate']} where gaps of up to {usual} frames are filled, and "

@@ -76,11 +76,11 @@ def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int
     record = records.read(one.run.detections)
     if record.detector == {"name": finder.name, **finder.identity}:
         return {number: record.candidates[number] for number in numbers}
-    settings, out = Settings.of(one.run.info["settings"]), {}
+    settings, out = Settings.read(one.run.info["settings"]), {}
     clip, wanted = source.from_file(one.face, settings), set(numbers)
     for number, image in enumerate(clip.read(0, max(numbers, default=-1) + 1)):
         if number in wanted:
-            [out[number]] = detection.at_analysis_size(finder, image[None], number, settings.analysis_size)
+            [out[number]] = detection.at_detection_size(finder, image[None], number, settings.detection_size)
     return out
 
 

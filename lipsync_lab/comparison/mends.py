@@ -47,20 +47,28 @@ class Mend:
 
 #: The habits of the published script that are changed here, save that a frame without a face does not end the run.
 PUBLISHED = Mend(
-    "as published", {"smoothing": "upstream", "mel_lead": 0, "feather": 0.0, "gap": "pass", "mouths": "frames"}, ()
+    "as published",
+    {
+        "smoothing": "reference",
+        "audio_offset": 0,
+        "feather": 0.0,
+        "dropouts": "passthrough",
+        "mouth_cadence": "every_frame",
+    },
+    (),
 )
 #: Each changes one of them.
 MENDS = (
-    Mend("gaps filled", {"gap": "interpolate"}, ("not_drawn",)),
+    Mend("gaps filled", {"dropouts": "interpolate"}, ("not_drawn",)),
     Mend("boxes averaged within the shot", {"smoothing": "centered"}, ("drawn_jitter_centre", "cropped")),
     Mend("a soft edge", {"feather": 0.1}, ("seam", "colour")),
-    Mend("sound one frame earlier", {"mel_lead": 1}, ("sync",)),
-    Mend("mouths with the drawings", {"mouths": "drawings"}, ("extra_mouth", "flicker")),
+    Mend("sound one frame earlier", {"audio_offset": 1}, ("sync",)),
+    Mend("mouths with the drawings", {"mouth_cadence": "holds"}, ("extra_mouth", "flicker")),
 )
 #: All of them at once: the preset "animation", and the sound where the generator was trained to hear it.
 TOGETHER = Mend(
     "all of it",
-    {**PRESETS["animation"], "mel_lead": 1},
+    {**PRESETS["animation"], "audio_offset": 1},
     ("not_drawn", "drawn_jitter_centre", "seam", "sync", "extra_mouth"),
 )
 
@@ -169,7 +177,9 @@ def filled() -> pandas.DataFrame:
                 faces = [None if np.isnan(box).any() else Detection(Box(*box.tolist()), 1.0) for box in boxes]
                 known = [[] if face is None else [face] for face in faces]
                 size = np.nanmax(boxes[:, 2]), np.nanmax(boxes[:, 3])
-                track = tracking.track(known, faces, shots, size, gap=policy, longest_gap=longest, smoothing="none")
+                track = tracking.track(
+                    known, faces, shots, size, dropouts=policy, max_dropout=longest, smoothing="none"
+                )
                 left += int((track.provenance == "missing").sum())
             missed = sum(int((~frames["found"]).sum()) for frames, _ in clips)
             table[policy].append(missed - left)

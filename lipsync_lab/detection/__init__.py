@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lipsync_lab import plugins
-from lipsync_lab.detection.base import REGISTRY, Detection, Detector, at_analysis_size, register
+from lipsync_lab.detection.base import REGISTRY, Detection, Detector, at_detection_size, register
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box
 
-__all__ = ["NAMES", "Detection", "Detector", "at_analysis_size", "default", "load", "register"]
+__all__ = ["NAMES", "Detection", "Detector", "at_detection_size", "default", "load", "register"]
 
 
 def default() -> str:

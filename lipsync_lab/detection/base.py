@@ -74,7 +74,7 @@ class Detector(Protocol):
         ...
 
 
-def at_analysis_size(
+def at_detection_size(
     detector: Detector, frames: np.ndarray, first: int, longest_side: int | None
 ) -> list[list[Detection]]:
     """Detect on frames shrunk to a longest side; boxes are in pixels of the frames before that.

@@ -11,7 +11,7 @@ import numpy as np
 
 from lipsync_lab import detection, files
 from lipsync_lab.detection import record as records
-from lipsync_lab.detection.base import Detector, at_analysis_size
+from lipsync_lab.detection.base import Detector, at_detection_size
 from lipsync_lab.detection.fixed import FixedBox
 from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.recorded import Recorded
@@ -102,7 +102,7 @@ def _detected(
                 break
         for frame in batch:
             shots.add(frame)
-        found = at_analysis_size(detector, np.stack(batch), len(rows), settings.analysis_size)
+        found = at_detection_size(detector, np.stack(batch), len(rows), settings.detection_size)
         rows += [records.rounded(row) for row in found]
         if progress:
             progress("detect", len(rows), expected)
@@ -134,7 +134,7 @@ def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> P
     key = {
         "clip": clip.identity,
         "detector": detector.identity,
-        "detection_size": settings.analysis_size,
+        "detection_size": settings.detection_size,
         "format": _FORMAT,
     }
     return cache / f"{_digest(json.dumps(key, sort_keys=True).encode())[:32]}.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab.detection.base import Detection, at_analysis_size, register
+from lipsync_lab.detection.base import Detection, at_detection_size, register
 from lipsync_lab.geometry import Box
 
 #: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
@@ -49,7 +49,7 @@ class S3FDDetector:
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """Every candidate above `FLOOR` that no better one covers; see `Detector`."""
         if self.longest_side and max(frames.shape[1:3]) > self.longest_side:
-            return at_analysis_size(self, frames, first, self.longest_side)
+            return at_detection_size(self, frames, first, self.longest_side)
         import torch
 
         from lipsync_lab.models.s3fd import MEANS, decode

@@ -61,14 +61,16 @@ def run_content(folder: Path) -> RunContent:
         raise MediaError(f"{folder}: its clip {clip} is gone; bring it back, or open another run")
     if files.sha256(clip) != info["face"]["sha256"]:
         raise MediaError(f"{folder}: {clip} is no longer the clip that the run was made from; dub it again")
-    settings, kind = Settings.of(info["settings"]), info["detector"]["detector"]
+    settings, kind = Settings.read(info["settings"]), info["detector"]["detector"]
     record, boxes = records.read_apart(run.detections)
     record = replace(record, provenance="recorded" if kind in ("recorded", "fixed") else "detected")
     if kind == "fixed":  # the published --box is exact
         record, edits = replace(record, manual=dict(enumerate(boxes))), {}
     else:
         edits, record = dict(record.manual), replace(record, manual={})
-    plan = make_plan(open_clip(clip, settings), record, None, replace(settings, gap="pass", mouths="frames"))
+    plan = make_plan(
+        open_clip(clip, settings), record, None, replace(settings, dropouts="passthrough", mouth_cadence="every_frame")
+    )
     for frame, (face, box) in enumerate(zip(plan.chosen, boxes, strict=True)):
         if frame not in edits and box != (face and face.box):
             edits[frame] = box

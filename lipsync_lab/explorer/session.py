@@ -34,7 +34,17 @@ if TYPE_CHECKING:
     import pandas
 
 #: Settings that can change while a clip is open; the others decide what the frames are, or how files are written.
-TUNABLE = ("threshold", "choose", "gap", "longest_gap", "smoothing", "pads", "mel_lead", "feather", "mouths")
+TUNABLE = (
+    "threshold",
+    "face_selection",
+    "dropouts",
+    "max_dropout",
+    "smoothing",
+    "pads",
+    "audio_offset",
+    "feather",
+    "mouth_cadence",
+)
 #: Shortest side, in pixels, of a box drawn by hand; a smaller one is taken for a slip of the mouse.
 LEAST_SIDE = 8
 
@@ -119,8 +129,8 @@ class Session:
         self.device = device or best_device()
         by_name = generator is None or isinstance(generator, str | Path)
         self.weights = generation.load(generator, device=self.device) if by_name else generator
-        if self.settings.mel_lead is None:
-            self.settings = replace(self.settings, mel_lead=self.weights.mel_lead)
+        if self.settings.audio_offset is None:
+            self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
         self.voice = self.wave = self._sound = None
         if voice is not None or video.probe(self.path).has_sound:
             self.voice = self.path if voice is None else samples.resolve_path(voice)
@@ -181,7 +191,7 @@ class Session:
         plan = make_plan(self.clip, record, self._sound, settings)
         chosen = list(plan.chosen)
         if len(chosen) < len(record):
-            silent = replace(settings, gap="pass", mouths="frames")
+            silent = replace(settings, dropouts="passthrough", mouth_cadence="every_frame")
             chosen += make_plan(self.clip, record, None, silent).chosen[len(chosen) :]
         provenance = plan.track.provenance.copy()
         provenance[[frame for frame in edits.interpolated if frame < len(provenance)]] = "interpolated"

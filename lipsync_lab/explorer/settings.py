@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from lipsync_lab.explorer.opening import detectors
-from lipsync_lab.settings import CHOICES, GAPS, MOUTHS, SMOOTHINGS, Settings
+from lipsync_lab.settings import DROPOUTS, FACE_SELECTIONS, MOUTH_CADENCES, SMOOTHINGS, Settings
 
 
 class SettingsPanel(widgets.VBox):
@@ -37,13 +37,15 @@ class SettingsPanel(widgets.VBox):
         self.detector = widgets.Combobox(description="detector", continuous_update=False, **common)
         self.controls = {
             "threshold": widgets.FloatSlider(description="threshold", min=0, max=0.99, **dragged),
-            "choose": widgets.Dropdown(description="face selection", options=[*CHOICES, *range(10)], **common),
-            "gap": widgets.Dropdown(description="dropouts", options=GAPS, **common),
-            "longest_gap": widgets.BoundedIntText(description="max dropout", max=100_000, **common),
+            "face_selection": widgets.Dropdown(
+                description="face selection", options=[*FACE_SELECTIONS, *range(10)], **common
+            ),
+            "dropouts": widgets.Dropdown(description="dropouts", options=DROPOUTS, **common),
+            "max_dropout": widgets.BoundedIntText(description="max dropout", max=100_000, **common),
             "smoothing": widgets.Dropdown(description="smoothing", options=SMOOTHINGS, **common),
-            "mel_lead": widgets.BoundedIntText(description="audio offset", min=-1000, max=1000, **common),
+            "audio_offset": widgets.BoundedIntText(description="audio offset", min=-1000, max=1000, **common),
             "feather": widgets.FloatSlider(description="feather", min=0, max=0.25, **dragged),
-            "mouths": widgets.Dropdown(description="mouth cadence", options=MOUTHS, **common),
+            "mouth_cadence": widgets.Dropdown(description="mouth cadence", options=MOUTH_CADENCES, **common),
         }
         self.pads = [
             widgets.BoundedIntText(

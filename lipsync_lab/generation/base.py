@@ -36,7 +36,7 @@ class Generator(Protocol):
         Share of the published network's inner channels.
     provenance : str
         One sentence for the reader of a result: what these weights are.
-    mel_lead : int
+    audio_offset : int
         Frames by which mel windows have to start earlier, as the file of weights says; 0 as published.
     side : int
         Height and width of a crop in pixels.
@@ -51,7 +51,7 @@ class Generator(Protocol):
     sha256: str | None
     width: float
     provenance: str
-    mel_lead: int
+    audio_offset: int
     side: int
     region: tuple[float, float, float, float]
     window: int

@@ -34,7 +34,7 @@ class Wav2LipGenerator:
     sha256: str | None
     width: float
     provenance: str
-    mel_lead: int = 0
+    audio_offset: int = 0
     device: str = "cpu"
 
     side = FACE_SIZE
@@ -67,7 +67,7 @@ def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
         sha256=loaded.sha256,
         width=loaded.width,
         provenance=loaded.provenance,
-        mel_lead=loaded.mel_lead,
+        audio_offset=loaded.audio_offset,
         device=device,
     )
 

@@ -49,7 +49,7 @@ def window_starts(voice: Voice, fps: Fraction, settings: Settings) -> np.ndarray
         The voice is shorter than one window (0.2 s).
     """
     step, columns = audio.MELS_PER_SECOND / float(fps), voice.mel.shape[1]
-    lead = settings.mel_lead or 0
+    lead = settings.audio_offset or 0
     if settings.published_length:
         starts = audio.window_starts(columns, float(fps))
         shifted = [int(max(0, index - lead) * step) for index in range(len(starts) - 1)]

@@ -46,9 +46,9 @@ def illustrate(one: Examined, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     ledger, info = one.run.ledger(), one.run.info
-    settings = Settings.of(info["settings"])
+    settings = Settings.read(info["settings"])
     clip = source.from_file(one.face, settings)
-    playing = source.played(clip, len(ledger), info["frames_written"], settings.fill)
+    playing = source.played(clip, len(ledger), info["frames_written"], settings.extend)
     # the two are compared by eye: what is lost by encoding must be the same in both
     _film(folder / "before.mp4", (frame for _, frame in playing), clip, _own_sound(one), settings.crf)
     if not is_playable(one.run):

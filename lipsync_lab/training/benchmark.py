@@ -17,7 +17,7 @@ from torch import nn
 
 from lipsync_lab import video
 from lipsync_lab.audio import MAX_ABS, MEL_WINDOW, N_MELS
-from lipsync_lab.detection import Detector, at_analysis_size
+from lipsync_lab.detection import Detector, at_detection_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
@@ -66,7 +66,7 @@ def on_recorded(
     boxes: Mapping[str, Any],
     *,
     threshold: float = 0.5,
-    analysis_size: int | None = 640,
+    detection_size: int | None = 640,
     step: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, float]:
@@ -79,7 +79,7 @@ def on_recorded(
         Looked up in `boxes` by their name without its ending.
     boxes : mapping
         Clip -> ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``, as `detection.record` writes it.
-    threshold, analysis_size
+    threshold, detection_size
         As in a run.
     step : int
         Look at one frame out of so many.
@@ -99,7 +99,7 @@ def on_recorded(
             raise MediaError(f"{path}: no boxes are recorded for it; record some, or leave it out")
         known = [number for number, box in enumerate(rows["boxes"]) if box]
         if known:
-            for number, finds in _finds(finder, path, threshold, analysis_size, step):
+            for number, finds in _finds(finder, path, threshold, detection_size, step):
                 if number < len(rows["boxes"]):
                     near = min(known, key=lambda other: abs(other - number))
                     wanted = Box(*rows["boxes"][near])
@@ -121,12 +121,12 @@ def on_clips(
     clips: Iterable[str | Path],
     *,
     threshold: float = 0.5,
-    analysis_size: int | None = 640,
+    detection_size: int | None = 640,
     step: int = 1,
 ) -> dict[str, float]:
     """Clips of one speaker each, whose boxes nobody knows: the shares of frames with one find (``one``), and with none
     (``none``)."""
-    counts = [len(finds) for path in clips for _, finds in _finds(finder, path, threshold, analysis_size, step)]
+    counts = [len(finds) for path in clips for _, finds in _finds(finder, path, threshold, detection_size, step)]
     return {"one": _share([c == 1 for c in counts]), "none": _share([c == 0 for c in counts]), "frames": len(counts)}
 
 
@@ -170,11 +170,11 @@ def on_tiles(
     }
 
 
-def _finds(finder, path, threshold, analysis_size, step):
+def _finds(finder, path, threshold, detection_size, step):
     """(number, boxes over the threshold) of every `step`-th frame."""
     frames = (frame for frame in video.frames(path) if frame.index % step == 0)
     while batch := list(islice(frames, _BATCH)):
-        rows = at_analysis_size(finder, np.stack([f.image for f in batch]), batch[0].index, analysis_size)
+        rows = at_detection_size(finder, np.stack([f.image for f in batch]), batch[0].index, detection_size)
         for frame, row in zip(batch, rows, strict=True):
             yield frame.index, [find.box for find in row if find.score > threshold]
 

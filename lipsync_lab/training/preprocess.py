@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_lab import audio, tracking, video
-from lipsync_lab.detection import Detector, at_analysis_size
+from lipsync_lab.detection import Detector, at_detection_size
 from lipsync_lab.errors import MediaError
 from lipsync_lab.progress import Progress
 from lipsync_lab.training.clips import FPS, new_folder
@@ -27,7 +27,7 @@ def preprocess(
     every: int = 1,
     threshold: float = 0.5,
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
-    analysis_size: int | None = 640,
+    detection_size: int | None = 640,
     quality: int = 95,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -46,7 +46,7 @@ def preprocess(
         Score that a face must exceed.
     pads : (top, bottom, left, right)
         Pixels added to the box; ten below the chin, as published.
-    analysis_size : int or None
+    detection_size : int or None
         Longest side of what the detector sees.
     quality : int
         Of the JPEG files.
@@ -70,7 +70,7 @@ def preprocess(
     for done, path in enumerate(paths, start=1):
         folder = Path(out) / path.stem
         if not folder.is_dir():
-            boxes, shots = _boxes(path, detector, every, threshold, pads, analysis_size)
+            boxes, shots = _boxes(path, detector, every, threshold, pads, detection_size)
             with new_folder(folder) as part:
                 _write(path, part, boxes, shots, quality)
         folders += sorted(found for found in folder.iterdir() if found.is_dir())
@@ -79,7 +79,7 @@ def preprocess(
     return folders
 
 
-def _boxes(path, detector, every, threshold, pads, analysis_size) -> tuple[np.ndarray, np.ndarray]:
+def _boxes(path, detector, every, threshold, pads, detection_size) -> tuple[np.ndarray, np.ndarray]:
     """A box a frame of the clip's own rate, NaN where there is no face, and each frame's shot."""
     info = video.probe(path)
     finder, candidates, batch = tracking.Shots(info.fps), [], []
@@ -88,7 +88,7 @@ def _boxes(path, detector, every, threshold, pads, analysis_size) -> tuple[np.nd
         # frames of one clip have one size, so that those between can wait in line
         for number, row in zip(
             [number for number, _ in batch],
-            at_analysis_size(detector, np.stack([image for _, image in batch]), batch[0][0], analysis_size),
+            at_detection_size(detector, np.stack([image for _, image in batch]), batch[0][0], detection_size),
             strict=True,
         ):
             candidates[number] = row
@@ -107,8 +107,8 @@ def _boxes(path, detector, every, threshold, pads, analysis_size) -> tuple[np.nd
         look()
     shots = tracking.shot_numbers(finder.starts, len(candidates))
     size, longest = (info.width, info.height), max(12, step)
-    chosen = tracking.choose(candidates, shots, size, threshold=threshold, longest_gap=longest)
-    track = tracking.track(candidates, chosen, shots, size, gap="interpolate", longest_gap=longest, pads=pads)
+    chosen = tracking.choose(candidates, shots, size, threshold=threshold, max_dropout=longest)
+    track = tracking.track(candidates, chosen, shots, size, dropouts="interpolate", max_dropout=longest, pads=pads)
     return track.boxes, shots
 
 
