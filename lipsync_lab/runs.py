@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import files
+from lipsync_lab import files, samples
 from lipsync_lab.geometry import FaceTrack
 
 if TYPE_CHECKING:
@@ -49,13 +49,16 @@ class Run:
     def info(self) -> dict[str, Any]:
         """Settings, inputs with their hashes, models, versions, device, seconds a stage.
 
-        The inputs' ``file`` is where they are, also where ``run.json`` tells it from the run's folder (`portable`).
+        The inputs' ``file`` is an absolute path: the path in ``run.json``, which may be relative to the run's folder
+        (`portable`), or, where another file or none is there, the sample with the same SHA-256.
         ``warnings`` are lines for a person who sees that all went well: no mouth drawn, boxes of another clip.
         """
         info = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
         for part in ("face", "speech", "generator", "detector"):
             if "file" in info[part]:
                 info[part]["file"] = str((self.folder / info[part]["file"]).resolve())
+        for side in ("face", "speech"):
+            info[side]["file"] = str(_present_place(Path(info[side]["file"]), info[side]["sha256"]))
         return info
 
     @property
@@ -91,6 +94,15 @@ class Clock:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _present_place(stored: Path, sha256: str) -> Path:
+    """Where an input lies: at its stored path, or, after the run was moved, where the sample with its hash lies."""
+    name = samples.with_sha256(sha256)
+    if name is None or (stored.is_file() and files.sha256(stored) == sha256):
+        return stored
+    file = samples.place(name)
+    return file if file.is_file() else stored
 
 
 def portable(path: str | Path, home: str | Path) -> str:
@@ -209,7 +221,21 @@ def run_once(
         Make a new run in any case.
     """
     if not force and is_current(pipeline, face, speech, folder):
-        return Run(Path(folder))
+        run = Run(Path(folder))
+        _relink(run, face, speech)
+        return run
     run = pipeline.run(face, speech, folder, progress)
     files.write_text(run.folder / "request.json", request(pipeline, face, speech))
     return run
+
+
+def _relink(run: Run, face: str | Path, speech: str | Path) -> None:
+    """Note in a run that was moved, or whose inputs were, where these inputs are now."""
+    content = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    stale = False
+    for side, file in (("face", face), ("speech", speech)):
+        stored = Path(run.info[side]["file"])
+        if not stored.is_file() or files.sha256(stored) != content[side]["sha256"]:
+            content[side]["file"], stale = portable(file, run.folder), True
+    if stale:
+        files.write_text(run.folder / "run.json", json.dumps(content, indent=1) + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache as cached
@@ -21,8 +22,12 @@ from lipsync_lab.files import download, sha256
 
 #: Folder of the manifest and of the bundled files.
 HOME = bundled.folder("samples")
-#: A clip is drawn or photographic; a voice has no picture.
-DOMAINS = ("drawn", "photographic", "voice")
+#: Domains of clips: animation; filmed people; a single photograph whose mouth and head are moved by a program.
+CLIP_DOMAINS = ("animation", "live_action", "synthetic_photo")
+#: Domains of samples; a voice has no picture.
+DOMAINS = (*CLIP_DOMAINS, "voice")
+#: Former names of domains. A photographic clip was either of two; the first is meant where a clip has one domain.
+_FORMER_DOMAINS = {"drawn": ("animation",), "photographic": ("live_action", "synthetic_photo")}
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def names(domain: str | None = None, bundled: bool | None = None) -> list[str]:
     Parameters
     ----------
     domain : str, optional
-        Only those of this one of `DOMAINS`.
+        Only those of this one of `DOMAINS`; a former name is accepted with a `DeprecationWarning`.
     bundled : bool, optional
         Only those that came with the repository, or only those that did not.
 
@@ -121,13 +126,44 @@ def names(domain: str | None = None, bundled: bool | None = None) -> list[str]:
     ParameterError
         If there is no such domain.
     """
-    if domain not in (None, *DOMAINS):
+    wanted = DOMAINS if domain is None else _present_names(domain) or (domain,)
+    if not set(wanted) <= set(DOMAINS):
         raise ParameterError(f"no samples are of domain {domain!r}; there are {', '.join(DOMAINS)}")
     return [
-        name
-        for name, sample in _samples().items()
-        if domain in (None, sample.domain) and bundled in (None, sample.bundled)
+        name for name, sample in _samples().items() if sample.domain in wanted and bundled in (None, sample.bundled)
     ]
+
+
+def clip_domain(text: str) -> str:
+    """The domain of a clip from what a user wrote.
+
+    Parameters
+    ----------
+    text : str
+        One of `CLIP_DOMAINS`, a former name (accepted with a `DeprecationWarning`), or empty for none.
+
+    Raises
+    ------
+    ParameterError
+        The domain is unknown.
+    """
+    name = (_present_names(text) or (text,))[0]
+    if name and name not in CLIP_DOMAINS:
+        raise ParameterError(f"unknown domain {text!r}; the domains are {', '.join(CLIP_DOMAINS)}")
+    return name
+
+
+def _present_names(domain: str) -> tuple[str, ...]:
+    """The domains that a former name stands for; empty for any other text."""
+    present = _FORMER_DOMAINS.get(domain, ())
+    if present:
+        warnings.warn(f"the domain {domain!r} is now {' or '.join(present)}", DeprecationWarning, stacklevel=3)
+    return present
+
+
+def with_sha256(sha256: str) -> str | None:
+    """Name of the sample whose file has this SHA-256; None if there is none."""
+    return next((name for name, sample in _samples().items() if sample.sha256 == sha256), None)
 
 
 def get(name: str) -> Sample:
@@ -146,6 +182,12 @@ def get(name: str) -> Sample:
 def resolve_path(name: str | Path) -> Path:
     """The path itself if a file or folder is there or if no sample has that name, else the sample's file."""
     return path(str(name)) if str(name) in _samples() and not Path(name).exists() else Path(name)
+
+
+def place(name: str) -> Path:
+    """Where the file of a sample lies, or will lie once it is fetched."""
+    sample = get(name)
+    return (HOME if sample.bundled else cache()) / sample.file
 
 
 def path(name: str, progress: bool = False) -> Path:
@@ -170,7 +212,7 @@ def path(name: str, progress: bool = False) -> Path:
         If there is no sample of that name.
     """
     sample = get(name)
-    file = (HOME if sample.bundled else cache()) / sample.file
+    file = place(name)
     if not file.is_file():
         if sample.bundled:
             raise MediaError(f"{name}: {file} came with the repository and is gone: bring it back from there")

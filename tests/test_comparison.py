@@ -87,25 +87,25 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory) -> list[comparison.Examined]:
+def examined(tmp_path_factory) -> list[comparison.examined.Examined]:
     home, out = tmp_path_factory.mktemp("runs"), []
-    for case, missed, blur in zip(comparison.cases(HELLO), (list(range(10, 40)), []), (0.5, 0.2), strict=True):
+    for case, missed, blur in zip(comparison.cases.read(HELLO), (list(range(10, 40)), []), (0.5, 0.2), strict=True):
         run = a_run(home / case.name, case.name, missed)
-        out.append(comparison.Examined(case, run, examination(case.name, missed, blur), "the same sound"))
+        out.append(comparison.examined.Examined(case, run, examination(case.name, missed, blur), "the same sound"))
     return out
 
 
 @pytest.fixture(scope="module")
 def table(examined) -> pd.DataFrame:
-    return comparison.frames(examined)
+    return comparison.examined.frames(examined)
 
 
 def test_cases_have_names_of_their_own_and_their_samples_domains():
-    some = comparison.cases(["drawn_hello", "a b/c d.mp4", "else/C D.mkv", "drawn_hello"], ["voice_umbrella"])
+    some = comparison.cases.read(["drawn_hello", "a b/c d.mp4", "else/C D.mkv", "drawn_hello"], ["voice_umbrella"])
     assert [case.name for case in some] == ["drawn_hello", "c_d", "C_D-2", "drawn_hello-2"]
-    assert [case.domain for case in some] == ["drawn", "", "", "drawn"]
+    assert [case.domain for case in some] == ["animation", "", "", "animation"]
     assert {case.voice for case in some} == {"voice_umbrella"}
-    assert comparison.cases(["drawn_hello"])[0].voice == "drawn_hello"
+    assert comparison.cases.read(["drawn_hello"])[0].voice == "drawn_hello"
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ def test_cases_have_names_of_their_own_and_their_samples_domains():
 )
 def test_clips_and_voices_that_do_not_match_are_refused(clips, voices, word):
     with pytest.raises(ParameterError, match=word):
-        comparison.cases(clips, voices)
+        comparison.cases.read(clips, voices)
 
 
 def test_no_name_is_the_default_of_the_pipeline():
     from lipsync_lab.pipeline import Pipeline
 
-    plain, named = Pipeline(), comparison.pipeline_of(None, None, {"threshold": 0.25})
+    plain, named = Pipeline(), comparison.examined.pipeline_of(None, None, {"threshold": 0.25})
     assert (named.generator, named.finder.name) == (plain.generator, plain.finder.name)
     assert named.settings.threshold == 0.25
-    assert comparison.pipeline_of("identity").weights.name == "identity"
+    assert comparison.examined.pipeline_of("identity").weights.name == "identity"
 
 
 def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
@@ -135,11 +135,11 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     monkeypatch.setitem(checkpoints.MODELS, evaluation.EXPERT, None)
     monkeypatch.delitem(checkpoints.MODELS, evaluation.JUDGE, raising=False)
-    cases = comparison.cases([*HELLO, "drawn_baker"])
+    cases = comparison.cases.read([*HELLO, "drawn_baker"])
     made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
     with pytest.raises(ParameterError, match="no run of drawn_baker"):
-        comparison.examine(cases, made)
-    first, second = comparison.examine(cases[:2], made)
+        comparison.examined.examine(cases, made)
+    first, second = comparison.examined.examine(cases[:2], made)
     assert first.sound == second.sound
     assert asked == [{"expert": evaluation.EXPERT, "judge": None}] * 2  # what did not come along is not asked for
     other = audio.load(samples.path("drawn_baker"))
@@ -148,43 +148,43 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
 
 def test_pairs_are_one_drawn_one_photographic_and_one_sound(examined):
     drawn, photographic = examined
-    assert comparison.pairs(examined) == {"drawn_hello | astronaut_hello": HELLO}
-    assert comparison.pairs([drawn, drawn]) == {}
-    other = comparison.Examined(photographic.case, photographic.run, photographic.found, "another")
-    assert comparison.pairs([drawn, other]) == {}
-    assert set(comparison.frames([drawn, other])["pair"]) == {""}
+    assert comparison.examined.pairs(examined) == {"drawn_hello | astronaut_hello": HELLO}
+    assert comparison.examined.pairs([drawn, drawn]) == {}
+    other = comparison.examined.Examined(photographic.case, photographic.run, photographic.found, "another")
+    assert comparison.examined.pairs([drawn, other]) == {}
+    assert set(comparison.examined.frames([drawn, other])["pair"]) == {""}
 
 
 def test_frames_are_all_there_and_say_whose_they_are(table):
     assert table.columns[:4].tolist() == ["clip", "domain", "pair", "frame"]
     assert len(table) == 2 * FRAMES
     assert table.groupby("clip")["domain"].unique().map(list).to_dict() == {
-        "drawn_hello": ["drawn"],
-        "astronaut_hello": ["photographic"],
+        "drawn_hello": ["animation"],
+        "astronaut_hello": ["synthetic_photo"],
     }
     assert set(table["pair"]) == {"drawn_hello | astronaut_hello"}
 
 
 def test_misses_in_numbers(table):
-    numbers = comparison.missed(table)
-    assert numbers.loc["drawn_hello"].tolist() == ["drawn", 88, 30, 30 / 88, 1, 30]
-    assert numbers.loc["astronaut_hello"].tolist() == ["photographic", 88, 0, 0, 0, 0]
-    why = comparison.causes(table).set_index(["domain", "cause"])["misses"]
-    assert why["drawn", "profile"] == 30
+    numbers = comparison.tables.missed(table)
+    assert numbers.loc["drawn_hello"].tolist() == ["animation", 88, 30, 30 / 88, 1, 30]
+    assert numbers.loc["astronaut_hello"].tolist() == ["synthetic_photo", 88, 0, 0, 0, 0]
+    why = comparison.tables.causes(table).set_index(["domain", "cause"])["misses"]
+    assert why["animation", "profile"] == 30
     assert why.sum() == 30
 
 
 def test_a_clip_without_a_face_misses_none(table):
     nobody = table[table["clip"] == "drawn_hello"].assign(clip="nobody", missed=NAN, cause="", pair="")
-    numbers = comparison.missed(pd.concat([nobody, table], ignore_index=True))
+    numbers = comparison.tables.missed(pd.concat([nobody, table], ignore_index=True))
     assert numbers.loc["nobody", ["frames", "missed", "runs", "longest"]].tolist() == [0, 0, 0, 0]
     assert np.isnan(numbers.loc["nobody", "share"])
-    assert comparison.missed(nobody).loc["nobody", "runs"] == 0
-    assert set(comparison.hardest(pd.concat([nobody, table], ignore_index=True))["clip"]) == set(HELLO)
+    assert comparison.tables.missed(nobody).loc["nobody", "runs"] == 0
+    assert set(comparison.looks.hardest(pd.concat([nobody, table], ignore_index=True))["clip"]) == set(HELLO)
 
 
 def test_the_recorded_detector_is_counted_as_the_study_counts_it():
-    numbers = comparison.missed(comparison.recorded())
+    numbers = comparison.tables.missed(comparison.tables.recorded())
     boxes = json.loads(study.PATH.read_text(encoding="utf-8"))
     assert numbers["missed"].to_dict() == {clip: one["boxes"].count(None) for clip, one in boxes.items()}
     assert (numbers["missed"].sum(), numbers["frames"].sum()) == (284, 1563)
@@ -197,18 +197,18 @@ def test_the_recorded_detector_is_counted_as_the_study_counts_it():
 
 
 def test_the_recorded_misses_have_causes_and_were_looked_at():
-    recorded = comparison.recorded()
+    recorded = comparison.tables.recorded()
     assert recorded[["luma", "contrast"]].notna().all().all()
-    why = comparison.causes(recorded).set_index("cause")
+    why = comparison.tables.causes(recorded).set_index("cause")
     assert why["misses"].sum() == 284
     # counted here from the bundled numbers themselves
     pixels = pd.read_csv(study.PIXELS)
     gone = pixels[~study.frames()["found"].to_numpy()]
     assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
     assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
-    seen = comparison.by_eye()
+    seen = comparison.tables.by_eye()
     assert seen["frames"].sum() == 284
-    assert seen["stretches"].to_dict() == comparison.missed(recorded).query("missed > 0")["runs"].to_dict()
+    assert seen["stretches"].to_dict() == comparison.tables.missed(recorded).query("missed > 0")["runs"].to_dict()
     assert set(seen["view"]) <= {"front", "three-quarter", "profile", "from behind"}
     # each stretch that was looked at is one of the record's
     for row in study.seen().itertuples():
@@ -221,15 +221,15 @@ def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float,
     """Two matched pairs of two seconds, with a constant seam; the second second is higher by 2 on the drawn side."""
     rows = []
     for pair in range(2):
-        for domain, level in (("drawn", drawn[pair]), ("photographic", photographic[pair])):
+        for domain, level in (("animation", drawn[pair]), ("synthetic_photo", photographic[pair])):
             for frame in range(50):
-                extra = 2.0 * (frame >= 25 and domain == "drawn")
+                extra = 2.0 * (frame >= 25 and domain == "animation")
                 rows.append((f"{domain}{pair}", domain, f"pair {pair}", frame, frame / 25, frame >= 25, level + extra))
     return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "seam"])
 
 
 def seam(table: pd.DataFrame, by: str) -> pd.Series:
-    found = comparison.differences(table, by)
+    found = comparison.intervals.differences(table, by)
     assert found["measure"].tolist() == ["seam"]
     return found.iloc[0]
 
@@ -237,7 +237,7 @@ def seam(table: pd.DataFrame, by: str) -> pd.Series:
 def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
     # of two, a quarter of the resamples draws the first twice, a quarter the second
     row = seam(two_pairs(), "pair")
-    assert (row["drawn"], row["photographic"], row["difference"]) == (8, 2.5, 5.5)
+    assert (row["animation"], row["synthetic_photo"], row["difference"]) == (8, 2.5, 5.5)
     assert (row["low"], row["high"]) == (4, 7)
     assert (row["drawn_units"], row["photographic_units"], row["reason"]) == (2, 2, "")
 
@@ -269,48 +269,54 @@ def test_one_unit_gives_a_difference_and_no_interval():
 
 def test_a_unit_that_one_side_does_not_know_is_left_out():
     table = two_pairs()
-    table.loc[(table["domain"] == "photographic") & (table["pair"] == "pair 1"), "seam"] = NAN
-    assert seam(table, "pair")["drawn"] == 6  # and not 8, with the pair whose other half is missing
+    table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "seam"] = NAN
+    assert seam(table, "pair")["animation"] == 6  # and not 8, with the pair whose other half is missing
     assert seam(table, "shot")["drawn_units"] == 4
 
 
 def test_intervals_are_the_same_every_time_and_narrower_at_a_lower_level():
     table = two_pairs()
-    pd.testing.assert_frame_equal(comparison.differences(table, "second"), comparison.differences(table, "second"))
-    narrow = comparison.differences(table, "second", level=0.5).iloc[0]
+    pd.testing.assert_frame_equal(
+        comparison.intervals.differences(table, "second"), comparison.intervals.differences(table, "second")
+    )
+    narrow = comparison.intervals.differences(table, "second", level=0.5).iloc[0]
     assert narrow["high"] - narrow["low"] < seam(table, "second")["high"] - seam(table, "second")["low"]
 
 
 def test_one_table_holds_every_units_interval():
-    apart = pd.concat([comparison.differences(two_pairs(), by) for by in comparison.UNITS], ignore_index=True)
-    row = comparison.intervals(apart).loc["visible seam"]
-    assert row[["drawn", "photographic", "difference"]].tolist() == [8, 2.5, 5.5]
+    apart = pd.concat(
+        [comparison.intervals.differences(two_pairs(), by) for by in comparison.intervals.UNITS], ignore_index=True
+    )
+    row = comparison.intervals.intervals(apart).loc["visible seam"]
+    assert row[["animation", "synthetic_photo", "difference"]].tolist() == [8, 2.5, 5.5]
     assert row["interval by pair"] == "4.000 to 7.000"
     alone = two_pairs().query("pair == 'pair 0'")
-    apart = pd.concat([comparison.differences(alone, by) for by in comparison.UNITS], ignore_index=True)
-    row = comparison.intervals(apart).loc["visible seam"]
+    apart = pd.concat(
+        [comparison.intervals.differences(alone, by) for by in comparison.intervals.UNITS], ignore_index=True
+    )
+    row = comparison.intervals.intervals(apart).loc["visible seam"]
     assert row["interval by pair"] == ""
     assert row["interval by second"] == "3.000 to 5.000"
 
 
 def test_an_unknown_unit_is_refused():
     with pytest.raises(ParameterError, match="no differences by 'minute'"):
-        comparison.differences(two_pairs(), "minute")
+        comparison.intervals.differences(two_pairs(), "minute")
 
 
 def test_failing_counts_only_where_it_can_be_told(table):
-    found = comparison.failing(table).set_index(["kind", "domain"])
-    assert found.loc[("missed face", "drawn"), ["covered", "frames"]].tolist() == [88, 30]
-    assert found.loc[("blurred mouth", "drawn"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
+    found = comparison.intervals.failing(table).set_index(["kind", "domain"])
+    assert found.loc[("missed face", "animation"), ["covered", "frames"]].tolist() == [88, 30]
+    assert found.loc[("blurred mouth", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
     # 0.2 and a thousandth a frame: nowhere above 0.35
-    assert found.loc[("blurred mouth", "photographic"), ["covered", "frames"]].tolist() == [88, 0]
-    assert found.loc[("visible seam", "drawn"), "covered"] == 0
-    assert np.isnan(found.loc[("visible seam", "drawn"), "share"])
+    assert found.loc[("blurred mouth", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
+    assert found.loc[("visible seam", "animation"), "covered"] == 0
+    assert np.isnan(found.loc[("visible seam", "animation"), "share"])
     assert len(found) == 2 * len(failures.KINDS)
 
 
 def test_examples_are_the_worst_frames_apart_from_each_other(examined):
-    found = comparison.examples(examined, "blurred mouth", most=2)
+    found = comparison.looks.examples(examined, "blurred mouth", most=2)
     assert [(one.clip, one.frame) for one in found] == [
         *(("drawn_hello", frame) for frame in (87, 75)),
         *(("astronaut_hello", frame) for frame in (87, 75)),
@@ -318,23 +324,25 @@ def test_examples_are_the_worst_frames_apart_from_each_other(examined):
     assert found[0].value == pytest.approx(0.587)
     assert found[0].source.shape == found[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
     assert np.array_equal(found[0].source, found[0].output)
-    whole = comparison.examples(examined[:1], "changed outside the box")[0]
+    whole = comparison.looks.examples(examined[:1], "changed outside the box")[0]
     assert whole.kind == failures.kind("changed outside the box")
-    assert comparison.examples(examined, "visible seam") == []
+    assert comparison.looks.examples(examined, "visible seam") == []
     with pytest.raises(ParameterError, match="unknown kind"):
-        comparison.examples(examined, "ugliness")
+        comparison.looks.examples(examined, "ugliness")
 
 
 def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
     one = examined[0]
     frames = one.found.frames.assign(outside=np.where(one.found.frames.index == 20, 1.0, 0.0))
     found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "clip", "about")))
-    shown = comparison.examples([comparison.Examined(one.case, one.run, found, "")], "changed outside the box")
+    shown = comparison.looks.examples(
+        [comparison.examined.Examined(one.case, one.run, found, "")], "changed outside the box"
+    )
     assert [(some.frame, some.source.shape) for some in shown] == [(20, (384, 384, 3))]
 
 
 def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
-    hard = comparison.hardest(table, most=3)
+    hard = comparison.looks.hardest(table, most=3)
     assert hard[["clip", "frame"]].to_numpy().tolist() == [
         *(["drawn_hello", frame] for frame in (39, 27, 15)),
         *(["astronaut_hello", frame] for frame in (87, 75, 63)),
@@ -355,10 +363,10 @@ def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
     from lipsync_lab import detection
 
     monkeypatch.setattr(detection, "load", lambda name: Seer())
-    looked = comparison.look(examined, ["seer", None])
+    looked = comparison.looks.look(examined, ["seer", None])
     assert list(looked) == ["seer"]  # named twice, it looks once
     assert {clip: list(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
-    found = comparison.recall(examined[:1], looked)
+    found = comparison.looks.recall(examined[:1], looked)
     score = looked["seer"]["drawn_hello"][0][0].score
     share = found.set_index("threshold")["recall"]
     assert share[0.0] > 0.9  # the head hardly moves
@@ -377,7 +385,7 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
 
     monkeypatch.setattr(detection, "load", lambda name: {"own": Own(), "seer": Seer()}[name])
     also = pd.DataFrame({"clip": ["drawn_hello"], "frame": [7]})
-    looked = comparison.look(examined[:1], ["own", "seer"], every=10, also=also)
+    looked = comparison.looks.look(examined[:1], ["own", "seer"], every=10, also=also)
     numbers = sorted({*range(0, FRAMES, 10), 7})
     for by_clip in looked.values():
         assert list(by_clip["drawn_hello"]) == numbers
@@ -386,7 +394,7 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
     # each frame is compared with its own row of the truth
     truth = evaluation.truth_of(examined[0].face)
     exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
-    found = comparison.recall(examined[:1], {"exact": {"drawn_hello": exact}}).set_index("threshold")
+    found = comparison.looks.recall(examined[:1], {"exact": {"drawn_hello": exact}}).set_index("threshold")
     assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [1, len(numbers), 0]
 
 
@@ -397,20 +405,23 @@ def test_another_detectors_misses_are_its_own_and_have_causes(examined):
     right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
     lists = [[right], [unsure], [], [beside]]
     looked = {"other": {"drawn_hello": dict(zip(numbers, lists, strict=True))}}
-    found = comparison.missed_by(examined[:1], looked, 0.5)["other"]
+    found = comparison.looks.missed_by(examined[:1], looked, 0.5)["other"]
     assert found["frame"].tolist() == numbers
     assert found["missed"].tolist() == [0, 1, 1, 1]
     # the frames 10 to 39 are turned away, as this clip's table has it
     assert found["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
-    assert comparison.missed_by(examined[:1], looked, 0.2)["other"]["missed"].tolist() == [0, 0, 1, 1]
-    why = comparison.causes(found).set_index("cause")["misses"]
+    assert comparison.looks.missed_by(examined[:1], looked, 0.2)["other"]["missed"].tolist() == [0, 0, 1, 1]
+    why = comparison.tables.causes(found).set_index("cause")["misses"]
     assert (why["profile"], why["unexplained"]) == (1, 2)
 
 
 def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
     drawn, photographic = examined
-    as_drawn = comparison.Examined(
-        comparison.Case("astronaut_hello", "astronaut_hello", "", "drawn"), photographic.run, photographic.found, ""
+    as_drawn = comparison.examined.Examined(
+        comparison.cases.Case("astronaut_hello", "astronaut_hello", "", "animation"),
+        photographic.run,
+        photographic.found,
+        "",
     )
     truths = {one.case.name: evaluation.truth_of(one.face) for one in examined}
     boxes = {
@@ -422,22 +433,22 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
     }
     boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
     by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
-    found = comparison.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
+    found = comparison.looks.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
     assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 
 def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
-    curves = comparison.opening_curves(examined)
+    curves = comparison.tables.opening_curves(examined)
     at_zero = curves[curves["offset"] == 0].set_index(["clip", "input"])["correlation"]
     for clip in HELLO:
         assert at_zero[clip, "source"] > 0.5
         assert at_zero[clip, "output"] < 0  # made up as the source's opposite
         assert abs(at_zero[clip, "shuffled"]) < 0.4
-    assert comparison.sync_curves(examined).empty
+    assert comparison.tables.sync_curves(examined).empty
 
 
 def test_closures_are_those_of_the_truth(examined):
-    sounds = comparison.closures(examined)
+    sounds = comparison.tables.closures(examined)
     truth = evaluation.truth_of(samples.path("drawn_hello"))["phoneme"].fillna("").tolist()
     spoken = [
         one for number, one in enumerate(truth) if one[:1] in {*"mbp"} and (not number or truth[number - 1] != one)
@@ -456,26 +467,26 @@ def test_another_voice_has_no_closures_in_this_truth(examined, tmp_path):
     run = a_run(tmp_path / "other", "drawn_hello", [])
     info = run.info | {"speech": {"file": "x", "sha256": "another"}}
     (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    assert comparison.closures([comparison.Examined(one.case, run, one.found, "")]).empty
+    assert comparison.tables.closures([comparison.examined.Examined(one.case, run, one.found, "")]).empty
 
 
 def test_mouths_that_were_seen_from_beginning_to_end(examined):
-    table = comparison.mouths(examined)
+    table = comparison.tables.mouths(examined)
     assert table["ms"].to_numpy() == pytest.approx(40)
     # the first and last of the clip, and those beside the miss, may have stood longer
     assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "drawn_hello": 54}
-    beat = comparison.rhythm(examined)
+    beat = comparison.tables.rhythm(examined)
     assert beat.loc["astronaut_hello", ["drawings_per_second", "mouths_per_second"]].tolist() == pytest.approx(
         [12.5, 25]
     )
 
 
 def test_overview_and_provenance_say_everything_once(examined):
-    table = comparison.overview(examined)
-    assert table.loc["drawn_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
+    table = comparison.tables.overview(examined)
+    assert table.loc["drawn_hello", ["frames", "missed", "animation", "extra_mouth"]].tolist() == [88, 30, 58, 1]
     assert table.loc["drawn_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
-    facts = comparison.provenance(examined)["value"]
+    facts = comparison.tables.provenance(examined)["value"]
     assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
     assert facts["judge: expert"] == "syncnet-lab: not here"
     assert facts["judge: lse"] == "own: 77"
@@ -484,19 +495,19 @@ def test_overview_and_provenance_say_everything_once(examined):
 
 
 def test_loudness_is_a_number_a_frame(examined):
-    level = comparison.loudness(examined[0])
+    level = comparison.tables.loudness(examined[0])
     assert level.shape == (FRAMES,)
     assert level.max() < 0
     assert level.min() < -40
 
 
 def test_findings_are_the_numbers(examined, table):
-    said = findings.of_misses(table, comparison.recorded())
+    said = findings.of_misses(table, comparison.tables.recorded())
     assert "drawn: no face was found in **30 of 88** frames" in said
     assert "photographic: no face was found in **0 of 88** frames" in said
     assert "taken for one" not in said  # where no truth knows the faces
     strange = table.assign(false_faces=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
-    counted = findings.of_misses(strange, comparison.recorded())
+    counted = findings.of_misses(strange, comparison.tables.recorded())
     assert "- drawn: something that is no face was taken for one in 5 of 80 frames." in counted
     assert "For 30 of 30 missed frames truth or pixels name a cause" in said
     assert "**284 of 1563** frames (18.2%) of 10 drawn clips. 6 of the clips have a miss" in said
@@ -511,7 +522,7 @@ def test_findings_are_the_numbers(examined, table):
 
 
 def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(examined, table):
-    apart = pd.concat([comparison.differences(table, by) for by in comparison.UNITS])
+    apart = pd.concat([comparison.intervals.differences(table, by) for by in comparison.intervals.UNITS])
     said = findings.of_domains(examined, apart).splitlines()
     assert said[0] == "- 1 matched pair."
     assert (

@@ -16,10 +16,10 @@ NAN = float("nan")
 NAMES = ["as published", *(mend.name for mend in mends.MENDS), "all of it"]
 
 
-def examined(frames: pd.DataFrame, name: str = "toon") -> comparison.Examined:
-    case = comparison.Case(name, name, name, "drawn")
+def examined(frames: pd.DataFrame, name: str = "toon") -> comparison.examined.Examined:
+    case = comparison.cases.Case(name, name, name, "animation")
     table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**frames)
-    return comparison.Examined(case, None, evaluation.Evaluation(table, None, None, {}, {}), "")
+    return comparison.examined.Examined(case, None, evaluation.Evaluation(table, None, None, {}, {}), "")
 
 
 def measured(**values) -> dict:

@@ -63,7 +63,7 @@ EVERY = {
     "coverage": lambda ax=None: figures.coverage(TABLE, ax),
 }
 TABLE = pd.DataFrame(
-    [("toon", "drawn", 40, 10, 10, 20), ("film", "photographic", 10, 10, 0, 0)],
+    [("toon", "animation", 40, 10, 10, 20), ("film", "live_action", 10, 10, 0, 0)],
     columns=["clip", "domain", "frames", "detected", "gap_filled", "passed_through"],
 )
 
@@ -112,7 +112,7 @@ def test_figures_of_a_notebook_are_shown(tmp_path: Path):
 
 
 def test_colours_are_fixed_and_apart():
-    assert set(figures.DOMAIN_COLOURS) == {"drawn", "photographic"}
+    assert set(figures.DOMAIN_COLOURS) == {"animation", "live_action"}
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
     every = [*figures.DOMAIN_COLOURS.values(), *figures.PROVENANCE_COLOURS.values()]
     assert len(set(every)) == len(every)
@@ -281,5 +281,5 @@ def test_coverage_is_shares_with_names_in_the_colours_of_their_domains():
     assert [bar.get_x() for bar in ax.containers[2]] == [50, 100]
     names = {label.get_text(): label.get_color() for label in ax.get_yticklabels()}
     colours = figures.DOMAIN_COLOURS
-    assert names == {"toon\ndrawn": colours["drawn"], "film\nphotographic": colours["photographic"]}
+    assert names == {"toon\ndrawn": colours["animation"], "film\nphotographic": colours["live_action"]}
     assert "each clip" in ax.get_title(loc="left")

@@ -11,7 +11,7 @@ from matplotlib.colors import same_color, to_hex
 from test_figures import EVERY as OF_RUNS
 
 from lipsync_lab import failures, figures
-from lipsync_lab.comparison import Example
+from lipsync_lab.comparison.looks import Example
 from lipsync_lab.detection import Detection
 from lipsync_lab.figures.style import GREY, INK
 from lipsync_lab.geometry import Box
@@ -34,39 +34,39 @@ def frames(clip: str, domain: str, missed: list[float], **columns) -> pd.DataFra
 
 TWO = pd.concat(
     [
-        frames("toon", "drawn", [0, 1, 1, 0, 1, NAN], blur=[0.7, 0.7, 0.7, 0.7, 0.7, NAN], seam=2.0),
-        frames("film", "photographic", [0] * 8, blur=0.0, seam=4.0),
+        frames("toon", "animation", [0, 1, 1, 0, 1, NAN], blur=[0.7, 0.7, 0.7, 0.7, 0.7, NAN], seam=2.0),
+        frames("film", "live_action", [0] * 8, blur=0.0, seam=4.0),
     ],
     ignore_index=True,
 )
-RUNS = pd.DataFrame({"length": [1, 2, 3, 4, 70, 1], "domain": ["drawn"] * 5 + ["photographic"]})
+RUNS = pd.DataFrame({"length": [1, 2, 3, 4, 70, 1], "domain": ["animation"] * 5 + ["live_action"]})
 RECALL = pd.DataFrame(
     [
         (detector, domain, threshold, share, 10, 0.0)
         for detector in ("one", "two")
-        for domain, share in (("drawn", 0.3), ("photographic", 0.9))
+        for domain, share in (("animation", 0.3), ("live_action", 0.9))
         for threshold in (0.0, 0.5)
     ],
     columns=["detector", "domain", "threshold", "recall", "frames", "false_faces"],
 )
 CAUSES = pd.DataFrame(
     [
-        ("drawn", "occluded", 0),
-        ("drawn", "profile", 7),
-        ("photographic", "profile", 0),
-        ("photographic", "unexplained", 2),
+        ("animation", "occluded", 0),
+        ("animation", "profile", 7),
+        ("live_action", "profile", 0),
+        ("live_action", "unexplained", 2),
     ],
     columns=["domain", "cause", "misses"],
 )
 MATRIX = pd.DataFrame([[1.0, 0.2], [0.1, 1.0]], index=["blur", "seam"], columns=["blur", "new_colours"])
 FAILING = pd.DataFrame(
     [
-        ("missed face", "detection", "drawn", 10, 5, 0.5),
-        ("missed face", "detection", "photographic", 10, 0, 0.0),
-        ("blurred mouth", "picture", "drawn", 0, 0, NAN),
-        ("blurred mouth", "picture", "photographic", 8, 2, 0.25),
-        ("flicker", "picture", "drawn", 0, 0, NAN),
-        ("flicker", "picture", "photographic", 0, 0, NAN),
+        ("missed face", "detection", "animation", 10, 5, 0.5),
+        ("missed face", "detection", "live_action", 10, 0, 0.0),
+        ("blurred mouth", "picture", "animation", 0, 0, NAN),
+        ("blurred mouth", "picture", "live_action", 8, 2, 0.25),
+        ("flicker", "picture", "animation", 0, 0, NAN),
+        ("flicker", "picture", "live_action", 0, 0, NAN),
     ],
     columns=["kind", "part", "domain", "covered", "frames", "share"],
 )
@@ -82,39 +82,42 @@ APART = pd.DataFrame(
 CURVES = pd.DataFrame(
     [
         (clip, domain, given, offset, height)
-        for clip, domain in (("toon", "drawn"), ("toon2", "drawn"), ("film", "photographic"))
-        for given, height in (("output", 0.6 if clip == "toon" else 0.2), ("source", NAN if domain == "drawn" else 0.8))
+        for clip, domain in (("toon", "animation"), ("toon2", "animation"), ("film", "live_action"))
+        for given, height in (
+            ("output", 0.6 if clip == "toon" else 0.2),
+            ("source", NAN if domain == "animation" else 0.8),
+        )
         for offset in (-1, 0, 1)
     ],
     columns=["clip", "domain", "input", "offset", "correlation"],
 )
 SCORES = pd.DataFrame(
     [
-        ("toon", "drawn", "opening", "as is", 0.5, ""),
-        ("toon", "drawn", "opening", "silence", NAN, "nothing is heard"),
-        ("film", "photographic", "opening", "as is", 0.7, ""),
-        ("film", "photographic", "opening", "silence", NAN, "nothing is heard"),
+        ("toon", "animation", "opening", "as is", 0.5, ""),
+        ("toon", "animation", "opening", "silence", NAN, "nothing is heard"),
+        ("film", "live_action", "opening", "as is", 0.7, ""),
+        ("film", "live_action", "opening", "silence", NAN, "nothing is heard"),
     ],
     columns=["clip", "domain", "score", "input", "value", "reason"],
 )
 SOUNDS = pd.DataFrame(
     [
-        ("toon", "drawn", "output", "m", 0.6),
-        ("toon", "drawn", "output", "b", 0.1),
-        ("toon", "drawn", "source", "m", 0.0),
-        ("film", "photographic", "output", "m", NAN),
+        ("toon", "animation", "output", "m", 0.6),
+        ("toon", "animation", "output", "b", 0.1),
+        ("toon", "animation", "source", "m", 0.0),
+        ("film", "live_action", "output", "m", NAN),
     ],
     columns=["clip", "domain", "input", "symbol", "least"],
 ).assign(bound=0.3)
 BEAT = frames(
     "toon",
-    "drawn",
+    "animation",
     [0] * 6,
     drawing=[0, 0, 1, 1, 2, 2],
     mouth=[0, 1, 2, 2, NAN, NAN],
     extra_mouth=[NAN, 1, NAN, 0, NAN, NAN],
 )
-MOUTHS = pd.DataFrame({"ms": [40, 40, 80, 1200], "domain": "drawn"})
+MOUTHS = pd.DataFrame({"ms": [40, 40, 80, 1200], "domain": "animation"})
 LEVEL = np.array([-20.0, -30, -100, -10, -10, -10])
 OPEN = BEAT.assign(opened=[0.1, 0.9, 0.5, NAN, NAN, 0], opened_source=0.5)
 
@@ -125,9 +128,9 @@ def example(clip: str, domain: str, value: float, shape: tuple[int, int] = (40, 
 
 
 EXAMPLES = [
-    example("film", "photographic", 3.0),
-    example("toon", "drawn", 12.3),
-    example("toon", "drawn", 8.0, (60, 40)),
+    example("film", "live_action", 3.0),
+    example("toon", "animation", 12.3),
+    example("toon", "animation", 8.0, (60, 40)),
 ]
 IMAGES = {"toon 3": np.zeros((40, 60, 3), np.uint8), "film 4": np.zeros((30, 60, 3), np.uint8)}
 PROPOSALS = {
@@ -137,16 +140,16 @@ PROPOSALS = {
 
 EFFECTS = pd.DataFrame(
     [
-        ("a soft edge", "visible seam", "toon", "drawn", 8.0, 2.0),
-        ("a soft edge", "visible seam", "film", "photographic", 2.0, 2.0),
-        ("gaps filled", "face without a mouth", "toon", "drawn", NAN, NAN),
+        ("a soft edge", "visible seam", "toon", "animation", 8.0, 2.0),
+        ("a soft edge", "visible seam", "film", "live_action", 2.0, 2.0),
+        ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
     ],
     columns=["mend", "kind", "clip", "domain", "before", "after"],
 ).assign(bound=4.0)
 
 EVERY = {
     "beside_nulls": lambda ax=None: figures.beside_nulls(SCORES, "opening", ax),
-    "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "drawn", ax),
+    "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "animation", ax),
     "causes": lambda ax=None: figures.causes(CAUSES, ax),
     "closures": lambda ax=None: figures.closures(SOUNDS, ax),
     "differences": lambda ax=None: figures.differences(APART, ax),
@@ -159,7 +162,7 @@ EVERY = {
     "miss_lengths": lambda ax=None: figures.miss_lengths(RUNS, ax),
     "mouth_durations": lambda ax=None: figures.mouth_durations(MOUTHS, ax),
     "offset_curves": lambda ax=None: figures.offset_curves(CURVES, "correlation", ax),
-    "openness": lambda ax=None: figures.openness(OPEN, LEVEL, "drawn", ax),
+    "openness": lambda ax=None: figures.openness(OPEN, LEVEL, "animation", ax),
     "recall": lambda ax=None: figures.recall(RECALL, 0.5, ax),
     "searched": lambda ax=None: figures.searched(IMAGES, PROPOSALS, 0.5, ax),
 }
@@ -231,7 +234,7 @@ def test_recall_has_a_line_a_detector_and_domain():
         (PHOTOGRAPHIC, "--"): [90, 90],
     }
     assert ax.lines[-1].get_xdata()[0] == 0.5
-    assert legend(ax) == ["drawn", "photographic", "one", "two", "threshold of the runs: 0.5"]
+    assert legend(ax) == ["animation", "live_action", "one", "two", "threshold of the runs: 0.5"]
 
 
 def test_causes_that_explain_nothing_are_left_out():
@@ -267,7 +270,7 @@ def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
     words = {text.get_text(): text.get_fontweight() for text in ax.texts}
     assert words["12.3 (bound 4)"] == words["8.00 (bound 4)"] == "bold"
     assert words["3.00 (bound 4)"] == "normal"  # no failure
-    assert {"toon, frame 7", "film, frame 7", "drawn", "photographic"} <= set(words)
+    assert {"toon, frame 7", "film, frame 7", "animation", "live_action"} <= set(words)
     assert ax.get_title(loc="left") == "visible seam: source | output | difference × 4"
     at = {patch.get_x(): to_hex(patch.get_facecolor()).upper() for patch in ax.patches}
     assert at == {0: DRAWN, 3.3: PHOTOGRAPHIC}  # in the order in which they always stand
@@ -282,7 +285,7 @@ def test_distributions_count_in_bounds():
     bars = {(round(bar.get_x(), 3), to_hex(bar.get_facecolor()).upper()) for bars in ax.containers for bar in bars}
     assert bars == {(2.0, DRAWN), (0.0, PHOTOGRAPHIC), (0.5, DRAWN), (1.0, PHOTOGRAPHIC)}
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [1]
-    assert legend(ax) == ["drawn", "photographic", "bound"]
+    assert legend(ax) == ["animation", "live_action", "bound"]
 
 
 def test_the_matrix_frames_its_diagonal_and_says_every_number():
@@ -331,7 +334,7 @@ def test_curves_are_the_mean_of_a_domains_clips():
     assert "drawn source" not in lines or not len(lines["drawn source"].get_ydata())
     assert lines["drawn output"].get_color() == DRAWN
     assert lines["photographic output"].get_linewidth() > lines["photographic source"].get_linewidth()
-    assert legend(ax) == ["drawn", "photographic", "output, own sound", "untouched source"]
+    assert legend(ax) == ["animation", "live_action", "output, own sound", "untouched source"]
     assert "distance" in figures.offset_curves(CURVES.assign(distance=1.0), "distance").get_ylabel()
 
 
@@ -346,7 +349,7 @@ def test_scores_stand_above_their_nulls_and_say_what_is_undefined():
 
 
 def test_openness_is_drawn_over_the_loudness():
-    ax = figures.openness(OPEN, LEVEL, "drawn")
+    ax = figures.openness(OPEN, LEVEL, "animation")
     source, output = ax.lines
     assert output.get_color() == DRAWN
     assert source.get_color() == INK
@@ -369,12 +372,12 @@ def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
 
 def test_letters_at_one_place_are_written_once():
     near = pd.DataFrame({"symbol": list("mbmp"), "least": [0.10, 0.11, 0.12, 0.5]})
-    ax = figures.closures(near.assign(clip="toon", domain="drawn", input="output", bound=0.3))
+    ax = figures.closures(near.assign(clip="toon", domain="animation", input="output", bound=0.3))
     assert {words.get_text() for words in ax.texts} == {"mb ×3", "p", "closed"}
 
 
 def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
-    ax = figures.cadence_strip(BEAT, "drawn")
+    ax = figures.cadence_strip(BEAT, "animation")
     spans = [
         (round(path.get_extents().x0, 2), round(path.get_extents().width, 2))
         for bars in ax.collections
@@ -389,7 +392,7 @@ def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
         "3 mouths\nin the output",
     ]
     assert "1 frame with another mouth" in ax.get_title(loc="left")
-    calm = figures.cadence_strip(BEAT.assign(extra_mouth=0.0), "drawn")
+    calm = figures.cadence_strip(BEAT.assign(extra_mouth=0.0), "animation")
     assert calm.get_title(loc="left") == ""
     assert not calm.lines
 
@@ -406,7 +409,7 @@ def test_durations_are_shares_with_the_shortest_mouth_marked():
 def test_mends_go_from_hollow_to_filled_in_bounds_of_failure():
     ax = figures.mended(EFFECTS)
     dots = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in ax.lines if line.get_marker() == "o"]
-    drawn, photographic = figures.DOMAIN_COLOURS["drawn"], figures.DOMAIN_COLOURS["photographic"]
+    drawn, photographic = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
     assert dots == [(2.0, "white"), (0.5, drawn), (0.5, "white"), (0.5, photographic)]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "visible seam\na soft edge"

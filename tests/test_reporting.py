@@ -383,19 +383,19 @@ def test_paths_beyond_the_repository_are_whole(tmp_path):
 def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
     bundled = samples.names(bundled=True)
     assert set(reporting.CLIPS) <= set(bundled)
-    assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["drawn", "photographic"] * 2
+    assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["animation", "synthetic_photo"] * 2
 
 
-def examined(name: str, domain: str, sound: str) -> comparison.Examined:
-    return comparison.Examined(comparison.Case(name, name, name, domain), None, None, sound)
+def examined(name: str, domain: str, sound: str) -> comparison.examined.Examined:
+    return comparison.examined.Examined(comparison.cases.Case(name, name, name, domain), None, None, sound)
 
 
 def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
     clips = [
-        examined("a", "drawn", "1"),
-        examined("b", "drawn", "2"),
-        examined("c", "photographic", "2"),
-        examined("d", "photographic", "1"),
+        examined("a", "animation", "1"),
+        examined("b", "animation", "2"),
+        examined("c", "synthetic_photo", "2"),
+        examined("d", "synthetic_photo", "1"),
     ]
     names = [one.case.name for one in reporting._walked(clips, "01_pipeline_walkthrough")]
     assert names == ["a", "d"]

@@ -96,8 +96,8 @@ def test_names_by_domain_and_place():
     assert names() == list(SAMPLES)
     assert sorted(name for domain in DOMAINS for name in names(domain)) == sorted(SAMPLES)
     assert sorted(names(bundled=True) + names(bundled=False)) == sorted(SAMPLES)
-    assert {"popeye", "steamboat", "cherry_welcome", "output10"} <= set(names("drawn", bundled=False))
-    assert set(names("photographic", bundled=False)) == {
+    assert {"popeye", "steamboat", "cherry_welcome", "output10"} <= set(names("animation", bundled=False))
+    assert set(names("synthetic_photo", bundled=False)) == {
         "grid_s2_pwij3p",
         "grid_s2_swwp2s",
         "grid_s3_sbia1a",

@@ -271,9 +271,18 @@ def report(report: argparse.ArgumentParser) -> None:
         "--clips",
         nargs="+",
         metavar="CLIP",
-        help="samples or files; if not given, both bundled pairs and four clips that are hard",
+        help="samples or files; or one clips table in CSV, whose columns are clip, domain, voice, pair, name and any "
+        "others, all but the first optional (if no clip is named at all: two bundled pairs and four difficult clips)",
     )
-    add("--voices", nargs="+", metavar="VOICE", help="one voice a clip, or one for all; each clip's own if not given")
+    add("--animation", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is animation")
+    add("--live", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is live_action")
+    add(
+        "--voices",
+        nargs="+",
+        metavar="VOICE",
+        help="one voice for all clips, or one per clip in the order --clips, --animation, --live; if not given, each "
+        "clip's own sound",
+    )
     add(
         "--models",
         "--checkpoint_path",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, evaluation, runs, samples, source, video
+from lipsync_lab import audio, checkpoints, evaluation, runs, source, video
+from lipsync_lab.comparison.cases import Case
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.progress import Progress
@@ -20,27 +20,8 @@ from lipsync_lab.settings import Settings
 if TYPE_CHECKING:
     import pandas
 
-#: The two sides of every comparison, in the order in which they are shown.
-SIDES = ("drawn", "photographic")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A clip with its voice: names of samples, or paths.
-
-    Attributes
-    ----------
-    name : str
-        What folders and figures call it: letters, digits, ``_``, ``.``, ``-``.
-    clip, voice : str
-    domain : str
-        The sample's; empty for a file that is none.
-    """
-
-    name: str
-    clip: str
-    voice: str
-    domain: str
+#: The domains that animation is compared with: the first of these that is there.
+COUNTERPARTS = ("live_action", "synthetic_photo")
 
 
 @dataclass(frozen=True)
@@ -83,38 +64,6 @@ def pipeline_of(
     return Pipeline(**named, detector=detector, settings=Settings.of(settings or {}))
 
 
-def cases(clips: Sequence[str | Path], voices: Sequence[str | Path] = ()) -> list[Case]:
-    """Clips with their voices, each under a name of its own.
-
-    Parameters
-    ----------
-    clips, voices : sequence of str or path
-        Names of samples, or paths. Voices: one a clip, one for all, or none for each clip's own sound.
-
-    Raises
-    ------
-    ParameterError
-        No clips, or voices that do not match them.
-    """
-    if not clips:
-        raise ParameterError("there are no clips to compare; name samples or files")
-    voices = list(voices) * (len(clips) if len(voices) == 1 else 1) or list(clips)
-    if len(voices) != len(clips):
-        raise ParameterError(f"{len(voices)} voices for {len(clips)} clips; name one a clip, or one for all of them")
-    out, taken = [], set()
-    for clip, voice in zip(clips, voices, strict=True):
-        sample = samples.SAMPLES.get(str(clip))
-        # what stands in file names, on any system
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", sample.name if sample else Path(clip).stem).strip("._") or "clip"
-        name, number = stem, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.lower())
-        out.append(Case(name, str(clip), str(voice), sample.domain if sample else ""))
-    return out
-
-
 def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None) -> list[Examined]:
     """Examine the runs of some cases, or read what was found when they were examined before.
 
@@ -152,17 +101,29 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
     return out
 
 
-def pairs(examined: Sequence[Examined]) -> dict[str, tuple[str, str]]:
-    """Matched pairs: names of a drawn and a photographic clip with the same sound, by the pair's name.
+def counterpart(domains: Iterable[str]) -> str:
+    """The domain that animation is compared with: live_action where a clip has it, else synthetic_photo."""
+    there = set(domains)
+    return next((domain for domain in COUNTERPARTS if domain in there), COUNTERPARTS[-1])
 
-    Clips of the same sound are paired in their order; none is in two pairs.
+
+def pairs(examined: Sequence[Examined]) -> dict[str, tuple[str, str]]:
+    """Matched pairs: names of a clip of animation and of one of its `counterpart`, by the pair's name.
+
+    Two clips are a pair if a clips table says so (`Case.pair`); clips without an entry there are paired, in their
+    order, with those that are dubbed with the same sound. No clip is in two pairs.
     """
+    sides = ("animation", counterpart(one.case.domain for one in examined))
     out = {}
-    for sound in dict.fromkeys(one.sound for one in examined):
-        sides = [[one.case.name for one in examined if (one.sound, one.case.domain) == (sound, side)] for side in SIDES]
-        for drawn, photographic in zip(*sides, strict=False):
-            out[f"{drawn} | {photographic}"] = drawn, photographic
+    for key in dict.fromkeys(_pair_key(one) for one in examined):
+        members = [[one.case for one in examined if (_pair_key(one), one.case.domain) == (key, side)] for side in sides]
+        for first, second in zip(*members, strict=False):
+            out[first.pair or f"{first.name} | {second.name}"] = first.name, second.name
     return out
+
+
+def _pair_key(one: Examined) -> tuple[str, str]:
+    return ("pair", one.case.pair) if one.case.pair else ("sound", one.sound)
 
 
 def frames(examined: Sequence[Examined]) -> pandas.DataFrame:

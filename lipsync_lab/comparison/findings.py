@@ -1,11 +1,12 @@
-"""Findings in words, computed from the numbers: Markdown for the end of each notebook."""
+"""Findings in sentences, computed from the numbers: Markdown for the end of each notebook and for a report's page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
-from lipsync_lab.comparison.examined import Examined, frames, pairs
+from lipsync_lab.comparison.examined import Examined, counterpart, frames, pairs
 from lipsync_lab.comparison.intervals import UNITS, failing
 from lipsync_lab.comparison.tables import by_eye, causes, closures, miss_runs, missed, rhythm, scores
 from lipsync_lab.settings import Settings
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
     import pandas
 
 
+def plain(text: object) -> str:
+    """Text from a file or a user as Markdown that shows it and does nothing else: no HTML, no link, no new line."""
+    out = escape(" ".join(str(text).split()), quote=False)
+    for mark in ("\\", "`", "*", "[", "]", "|"):
+        out = out.replace(mark, f"\\{mark}")
+    return out
+
+
+def label(domain: str) -> str:
+    """A domain in words; "other" where it is unknown."""
+    return plain(domain.replace("_", " ")) or "other"
+
+
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
-    """Of `comparison.frames` and `comparison.recorded`: how much is missed, why, and what was recorded."""
+    """How much is missed, why, and what was recorded: of `examined.frames` and of `tables.recorded`."""
     why = causes(table)
     lines = [*_missed_shares(table), *_false_shares(table)]
     if count := int(why["misses"].sum()):
@@ -37,8 +51,8 @@ def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
     return [
         f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
-        f"{len(study)} drawn clips. {(study['missed'] > 0).sum()} of the clips have a miss; {worst.sum() / total:.0%} "
-        f"of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
+        f"{len(study)} clips of animation. {(study['missed'] > 0).sum()} of the clips have a miss; "
+        f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
         f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and {(lengths > longest).sum()} of "
         f"{len(lengths)} stretches are longer than the {longest} frames that a gap policy fills by default.",
         f"- Recorded: darkness, low contrast, motion or a cut goes with {explained} of the {total} missed frames; the "
@@ -47,31 +61,36 @@ def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     ]
 
 
-def of_mouths(examined: Sequence[Examined], leads: pandas.Series) -> str:
+def of_mouths(examined: Sequence[Examined], leads: pandas.Series | None = None) -> str:
     """What is wrong most often in either domain, what is worst in each clip, and whether the measures measure.
 
     Parameters
     ----------
     examined : sequence of Examined
-    leads : Series of bool
-        Of each planted fault, whether it moves the measure named for it more than any other.
+    leads : Series of bool, optional
+        For each injected artifact, whether it moves the metric named for it more than any other.
     """
     known = failing(frames(examined)).query("part == 'picture'").dropna(subset="share")
     lines = []
     for domain, some in known.groupby("domain", sort=False):
         worst = some.loc[some["share"].idxmax()]
         lines.append(
-            f"- {domain or 'other'}: most common is **{worst['kind']}**, in {worst['frames']} of the "
+            f"- {label(domain)}: most common is **{worst['kind']}**, in {worst['frames']} of the "
             f"{worst['covered']} frames in which it can be told."
             if worst["frames"]
-            else f"- {domain or 'other'}: no measure of the picture passes its bound."
+            else f"- {label(domain)}: no metric of the picture passes its threshold."
         )
     for one in examined:
         for row in one.found.failures.query("measure != 'missed'").head(1).itertuples():
-            lines.append(f"- {one.case.name}: worst is {row.kind}, frames {row.first} to {row.last}: {row.evidence}.")
-    lines.append(
-        f"- {int(leads.sum())} of {len(leads)} planted faults move the measure named for them more than any other."
-    )
+            lines.append(
+                f"- {one.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
+                f"{plain(row.evidence)}."
+            )
+    if leads is not None:
+        lines.append(
+            f"- {int(leads.sum())} of {len(leads)} injected artifacts move the metric named for them more than any "
+            "other."
+        )
     return "\n".join(lines)
 
 
@@ -104,32 +123,30 @@ def of_timing(examined: Sequence[Examined]) -> str:
 
 
 def of_domains(examined: Sequence[Examined], apart: pandas.DataFrame) -> str:
-    """What differs between drawn and photographic, and what cannot be told.
+    """What differs between animation and its counterpart, and what cannot be compared.
 
     Parameters
     ----------
     examined : sequence of Examined
     apart : DataFrame
-        Of `comparison.differences`, of several units one below the other.
+        Of `comparison.intervals.differences`, of several units one below the other.
     """
-    count = len(pairs(examined))
-    lines = [f"- {count} matched {'pair' if count == 1 else 'pairs'}.", *_missed_shares(frames(examined))]
+    count, against = len(pairs(examined)), label(counterpart(one.case.domain for one in examined))
+    about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
+    lines = [about, *_missed_shares(frames(examined))]
     for by in UNITS:
         rows = apart[apart["by"] == by]
         told = rows[rows["low"].notna()]
         if not len(told):
             reasons = rows["reason"][rows["reason"] != ""]
             lines.append(
-                f"- By {by} nothing can be told: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
+                f"- By {by} nothing can be compared: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
             )
             continue
-        sides = {
-            "drawn": ", ".join(told["kind"][told["low"] > 0]) or "none",
-            "photographic": ", ".join(told["kind"][told["high"] < 0]) or "none",
-        }
+        worse = [", ".join(told["kind"][rows]) or "none" for rows in (told["low"] > 0, told["high"] < 0)]
         lines.append(
-            f"- By {by}, of {len(told)} kinds of failure, worse on the drawn side: **{sides['drawn']}**; worse on the "
-            f"photographic side: **{sides['photographic']}**; the others' intervals hold 0."
+            f"- By {by}, of {len(told)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
+            f"**{worse[1]}**; the intervals of the others contain 0."
         )
     return "\n".join(lines)
 
@@ -163,8 +180,7 @@ def _effect(row) -> str:
 def _missed_shares(table: pandas.DataFrame) -> list[str]:
     shares = table.groupby("domain", sort=False)["missed"].agg(["sum", "count"])
     return [
-        f"- {domain or 'other'}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show "
-        "one."
+        f"- {label(domain)}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show one."
         for domain, row in shares.iterrows()
     ]
 
@@ -174,7 +190,7 @@ def _false_shares(table: pandas.DataFrame) -> list[str]:
     known = table.dropna(subset="false_faces")
     shares = (known["false_faces"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
     return [
-        f"- {domain or 'other'}: something that is no face was taken for one in {int(row['sum'])} of "
+        f"- {label(domain)}: something that is no face was taken for one in {int(row['sum'])} of "
         f"{int(row['count'])} frames."
         for domain, row in shares.iterrows()
     ]

@@ -1,4 +1,4 @@
-"""How often either domain fails, how far they lie apart, and how sure that is.
+"""How often each domain fails, how far two of them lie apart, and how certain that is.
 
 Intervals are percentile intervals of the bootstrap (Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
 chapter 13), by SciPy.
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lipsync_lab import failures
-from lipsync_lab.comparison.examined import SIDES
+from lipsync_lab.comparison.examined import counterpart
 from lipsync_lab.errors import ParameterError
 
 if TYPE_CHECKING:
     import pandas
 
-#: What the bootstrap draws from, and whether it draws drawn and photographic together: whole clips of matched pairs;
-#: their seconds, which speaks of these very clips alone; and shots, which need no pairs.
+#: What the bootstrap resamples, and whether it resamples both domains together: whole clips of matched pairs; their
+#: seconds, which describe these very clips alone; and shots, which need no pairs.
 UNITS = {"pair": True, "second": True, "shot": False}
 
 
 def failing(table: pandas.DataFrame) -> pandas.DataFrame:
-    """How much of either domain fails in which way.
+    """How much of each domain fails in which way.
 
     Returns
     -------
@@ -46,7 +46,9 @@ def failing(table: pandas.DataFrame) -> pandas.DataFrame:
 def differences(
     table: pandas.DataFrame, by: str = "pair", level: float = 0.95, resamples: int = 4000, seed: int = 0
 ) -> pandas.DataFrame:
-    """Drawn less photographic, for the measure of every kind of failure, with its bootstrap interval.
+    """Animation minus its counterpart, for the measure of every kind of failure, with its bootstrap interval.
+
+    The counterpart is live_action if any frame is of that domain, else synthetic_photo (`examined.counterpart`).
 
     Parameters
     ----------
@@ -62,9 +64,10 @@ def differences(
     Returns
     -------
     DataFrame
-        kind, measure, bound (`failures.Kind`), by, drawn, photographic, difference, low, high (in the measure's unit),
-        drawn_units, photographic_units, reason. Numbers are NaN, with the reason, where a side has no unit; the
-        interval where one has but one. A measure that no unit knows has no row.
+        kind, measure, bound (`failures.Kind`), by, counterpart (its domain), animation, other (means of either side),
+        difference, low, high (in the measure's unit), animation_units, other_units, reason. Numbers are NaN, with the
+        reason, where a side has no unit; the interval is NaN where a side has one unit. A measure without a value has
+        no row.
 
     Raises
     ------
@@ -75,20 +78,22 @@ def differences(
 
     if by not in UNITS:
         raise ParameterError(f"no differences by {by!r}; there are {', '.join(UNITS)}")
-    units = _units(table, by)
+    units, against = _units(table, by), counterpart(table["domain"])
+    domains = ("animation", against)
     rows = []
     for kind in failures.KINDS:
         if kind.measure not in table or table[kind.measure].isna().all():
             continue
-        wide = units[kind.measure].unstack("domain").reindex(columns=list(SIDES))
-        sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in SIDES]
+        wide = units[kind.measure].unstack("domain").reindex(columns=list(domains))
+        sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in domains]
         values = interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
         reason = ""
         if min(map(len, sides)) < 2:
-            reason = f"an interval needs two {by}s on either side: {len(sides[0])} drawn, {len(sides[1])} photographic"
-        rows.append((kind.name, kind.measure, kind.bound, by, *values, *map(len, sides), reason))
-    numbers = ["drawn", "photographic", "difference", "low", "high", "drawn_units", "photographic_units"]
-    return pd.DataFrame(rows, columns=["kind", "measure", "bound", "by", *numbers, "reason"])
+            counts = f"{len(sides[0])} of animation, {len(sides[1])} of {against}"
+            reason = f"an interval needs two {by}s on either side: {counts}"
+        rows.append((kind.name, kind.measure, kind.bound, by, against, *values, *map(len, sides), reason))
+    numbers = ["animation", "other", "difference", "low", "high", "animation_units", "other_units"]
+    return pd.DataFrame(rows, columns=["kind", "measure", "bound", "by", "counterpart", *numbers, "reason"])
 
 
 def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
@@ -97,13 +102,14 @@ def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
     Returns
     -------
     DataFrame, index ``kind``
-        measure, bound; drawn, photographic, difference, by the first unit that knows them; and for every unit the
-        interval as text, empty where there is none.
+        measure, bound; animation, the counterpart under the name of its domain, and difference, by the first unit that
+        has them; and for every unit the interval as text, empty where there is none.
     """
     import pandas as pd
 
     known = apart[apart["difference"].notna()]
-    out = known.groupby("kind", sort=False)[["measure", "bound", "drawn", "photographic", "difference"]].first()
+    out = known.groupby("kind", sort=False)[["measure", "bound", "animation", "other", "difference"]].first()
+    out = out.rename(columns={"other": next(iter(apart["counterpart"]), "other")})
     for by in dict.fromkeys(apart["by"]):
         some = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
         text = pd.Series(

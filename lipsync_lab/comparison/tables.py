@@ -38,7 +38,7 @@ def recorded() -> pandas.DataFrame:
         )
         # a stretch of misses goes on over a cut: nobody filled any of it
         rows = detecting.rows(ledger, pixels=measured).reset_index().assign(shot=0)
-        tables.append(rows.assign(clip=clip, domain="drawn"))
+        tables.append(rows.assign(clip=clip, domain="animation"))
     return pd.concat(tables, ignore_index=True)
 
 

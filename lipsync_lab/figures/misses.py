@@ -19,6 +19,7 @@ from lipsync_lab.figures.style import (
     axes_of,
     domain_colour,
     domain_handles,
+    domain_label,
     legend_above,
     rectangle,
     styled,
@@ -42,7 +43,7 @@ def found_strips(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     table : DataFrame
         Columns clip, domain, time (s), missed (1, 0, or NaN where the truth says that there is no face), such as
-        `comparison.frames` and `comparison.recorded` have; clips in the order of their rows.
+        `comparison.examined.frames` and `comparison.tables.recorded` have; clips in the order of their rows.
     ax : Axes, optional
     """
     clips = list(dict.fromkeys(table["clip"]))
@@ -78,7 +79,7 @@ def miss_lengths(runs: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     runs : DataFrame
-        Of `comparison.miss_runs`.
+        Of `comparison.tables.miss_runs`.
     ax : Axes, optional
     """
     ax = axes_of(ax, 0.3)
@@ -90,7 +91,7 @@ def miss_lengths(runs: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         lengths = runs["length"][runs["domain"] == domain].to_numpy(float)
         count = np.histogram(lengths, [*bounds, np.inf])[0]
         place = np.arange(len(names)) + width * (number - (len(domains) - 1) / 2)
-        bars = ax.bar(place, count, width, color=domain_colour(domain), label=domain or "other")
+        bars = ax.bar(place, count, width, color=domain_colour(domain), label=domain_label(domain))
         ax.bar_label(bars, labels=[str(n) if n else "" for n in count], padding=2, fontsize=12)
     ax.set_xticks(range(len(names)), labels=names)
     ax.set(xlabel="length of a stretch without a face (frames)", ylabel="stretches")
@@ -111,7 +112,7 @@ def recall(table: pandas.DataFrame, threshold: float | None = None, ax: Axes | N
     Parameters
     ----------
     table : DataFrame
-        Of `comparison.recall`.
+        Of `comparison.looks.recall`.
     threshold : float, optional
         Score that the runs asked for.
     ax : Axes, optional
@@ -144,7 +145,7 @@ def causes(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        Of `comparison.causes`.
+        Of `comparison.tables.causes`.
     ax : Axes, optional
     """
     some = table[table["misses"] > 0]
@@ -155,7 +156,7 @@ def causes(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     for number, domain in enumerate(domains):
         some = table[table["domain"] == domain].set_index("cause").reindex(names)
         place = np.arange(len(names)) + height * (number - (len(domains) - 1) / 2)
-        bars = ax.barh(place, some["misses"].fillna(0), height, color=domain_colour(domain), label=domain or "other")
+        bars = ax.barh(place, some["misses"].fillna(0), height, color=domain_colour(domain), label=domain_label(domain))
         ax.bar_label(bars, padding=4, fontsize=12)
     ax.set_yticks(range(len(names)), labels=names)
     ax.invert_yaxis()

@@ -23,6 +23,7 @@ from lipsync_lab.figures.style import (
     WORDS,
     axes_of,
     counted,
+    domain_label,
     legend_above,
     rectangle,
     row_of_pictures,
@@ -319,7 +320,9 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         name = name if share.any() else "_nothing of the kind"  # an underscore keeps it out of the legend
         ax.barh(np.arange(len(table)), share, left=left, color=PROVENANCE_COLOURS[kind], label=name, height=0.7)
         left += share
-    names = [f"{clip}\n{domain}" if domain else clip for clip, domain in table[["clip", "domain"]].to_numpy()]
+    names = [
+        f"{clip}\n{domain_label(domain)}" if domain else clip for clip, domain in table[["clip", "domain"]].to_numpy()
+    ]
     ax.set_yticks(np.arange(len(table)), labels=names)
     for label, domain in zip(ax.get_yticklabels(), table["domain"], strict=True):
         label.set_color(DOMAIN_COLOURS.get(domain, INK))

@@ -1,4 +1,4 @@
-"""Pictures of what is wrong with drawn mouths, how much of it there is, and how far the two domains lie apart."""
+"""Figures of artifacts in generated mouths, their frequency, and the differences between domains."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from lipsync_lab.figures.style import (
     axes_of,
     domain_colour,
     domain_handles,
+    domain_label,
     legend_above,
     styled,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-    from lipsync_lab.comparison import Example
+    from lipsync_lab.comparison.looks import Example
 
 #: Where ticks stand on an axis that counts in bounds of failure: far values are drawn together, for there is no end.
 _BOUNDS = (0, 0.25, 0.5, 1, 2, 4, 8, 16)
@@ -40,7 +41,7 @@ def gallery(examples: Sequence[Example], amplify: float = 4, ax: Axes | None = N
     Parameters
     ----------
     examples : sequence of Example
-        Of `comparison.examples`. Above each stands what the measure says of it, in bold where it is a failure.
+        Of `comparison.looks.examples`. Above each stands what the measure says of it, in bold where it is a failure.
     amplify : float
         The absolute difference is shown this many times as strong.
     ax : Axes, optional
@@ -69,7 +70,7 @@ def gallery(examples: Sequence[Example], amplify: float = 4, ax: Axes | None = N
             ax.annotate(f"{one.clip}, frame {one.frame}", (x, y + 0.24), (0, 3), **above)
             weight = "bold" if failing else "normal"
             ax.annotate(words, (x + 2.97, y + 0.24), (0, 3), **above, ha="right", weight=weight)
-        name, left = domains[column] or "other", 3.3 * column
+        name, left = domain_label(domains[column]), 3.3 * column
         ax.add_patch(Rectangle((left, -0.16), 2.97, 0.2, color=domain_colour(domains[column])))
         ax.text(left + 0.05, -0.06, name, color="white", va="center", fontsize=12, weight="bold")
     ax.set(xlim=(0, wide), ylim=(1.24 * max(deep, 1) + 0.02, -0.18), aspect="equal")
@@ -92,7 +93,7 @@ def distributions(table: pandas.DataFrame, part: str = "picture", ax: Axes | Non
     Parameters
     ----------
     table : DataFrame
-        Of `comparison.frames`.
+        Of `comparison.examined.frames`.
     part : {"detection", "picture", "time"}
         See `failures.Kind`. A box holds the middle half of the frames, whiskers nine of ten, the line is the median.
     ax : Axes, optional
@@ -177,7 +178,8 @@ def failing(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        Of `comparison.failing`; kinds that were measured nowhere are left out, a domain's where it was not says so.
+        Of `comparison.intervals.failing`; kinds that were measured nowhere are left out, and a domain in which a kind
+        was not measured is marked.
     ax : Axes, optional
     """
     known = table[table["share"].notna()]
@@ -190,7 +192,7 @@ def failing(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         some = table[table["domain"] == domain].set_index("kind").reindex(kinds)
         place = np.arange(len(kinds)) + height * (number - (len(domains) - 1) / 2)
         share = 100 * some["share"].to_numpy(float)
-        bars = ax.barh(place, np.nan_to_num(share), height, color=domain_colour(domain), label=domain or "other")
+        bars = ax.barh(place, np.nan_to_num(share), height, color=domain_colour(domain), label=domain_label(domain))
         said = ["not measured" if np.isnan(one) else f"{one:.0f}" for one in share]
         ax.bar_label(bars, labels=said, padding=4, fontsize=11)
     ax.set_yticks(range(len(kinds)), labels=kinds)
@@ -201,15 +203,16 @@ def failing(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
 
 @styled
 def differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
-    """Drawn less photographic for every kind of failure, in bounds of failure, with its interval.
+    """Animation minus its counterpart for every kind of failure, in bounds of failure, with its interval.
 
     Parameters
     ----------
     table : DataFrame
-        Of `comparison.differences`, of one or several units; rows without a difference are left out. A point is in the
-        colour of the side that fails more, and hollow where the interval holds nothing (0), or where there is none.
+        Of `comparison.intervals.differences`, of one or several units; rows without a difference are left out. A point
+        has the colour of the side that fails more, and is hollow where the interval contains 0 or there is none.
     ax : Axes, optional
     """
+    counterpart = next(iter(table["counterpart"]), "live_action")
     table = table[table["difference"].notna()]
     kinds = [kind.name for kind in failures.KINDS if kind.name in set(table["kind"])]
     units = list(dict.fromkeys(table["by"]))
@@ -224,7 +227,7 @@ def differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
             bound = middle["bound"]
             sure = middle["low"] > 0 or middle["high"] < 0
             worse = np.sign(middle["difference"])
-            colour = {1: DOMAIN_COLOURS["drawn"], -1: DOMAIN_COLOURS["photographic"]}.get(worse, GREY)
+            colour = {1: DOMAIN_COLOURS["animation"], -1: DOMAIN_COLOURS[counterpart]}.get(worse, GREY)
             if not np.isnan(middle["low"]):
                 ax.plot([middle["low"] / bound, middle["high"] / bound], [at, at], color=colour, linewidth=2.5)
             face = colour if sure else "white"
@@ -232,18 +235,18 @@ def differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=INK, linewidth=1.2)
     ax.set_yticks(range(len(kinds)), labels=kinds)
     ax.invert_yaxis()
-    _in_bounds(ax, "drawn less photographic (1 = one bound of failure)", both_ways=True)
+    _in_bounds(ax, f"animation minus {domain_label(counterpart)} (1 = one bound of failure)", both_ways=True)
     handles = [
         Line2D([], [], color=INK, marker=mark, linestyle="none", markersize=8, label=f"by {by}")
         for by, mark in marks.items()
     ]
     hollow = {"marker": "o", "markerfacecolor": "white", "linestyle": "none", "markersize": 8}
-    handles.append(Line2D([], [], color=INK, label="hollow: no interval, or it holds 0", **hollow))
+    handles.append(Line2D([], [], color=INK, label="hollow: no interval, or it contains 0", **hollow))
     ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.3, ncols=4, columnspacing=1)
     ax.set_ylim(len(kinds) - 0.1, -0.6)
     for x, words, domain, side in (
-        (0, "← photographic is worse", "photographic", "left"),
-        (1, "drawn is worse →", "drawn", "right"),
+        (0, f"← {domain_label(counterpart)} is worse", counterpart, "left"),
+        (1, "animation is worse →", "animation", "right"),
     ):
         said = ax.text(x, -0.01, words, transform=ax.transAxes, ha=side, va="bottom", color=domain_colour(domain))
         said.set_path_effects(HALO)

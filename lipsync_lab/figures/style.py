@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: The style of every figure.
 STYLE = Path(__file__).parents[1] / "lab.mplstyle"
 
-#: The two domains, in the same two colours everywhere.
-DOMAIN_COLOURS = {"drawn": "#D55E00", "photographic": "#0072B2"}
+#: The domains, in the same colours everywhere.
+DOMAIN_COLOURS = {"animation": "#D55E00", "live_action": "#0072B2", "synthetic_photo": "#CC79A7"}
 #: Where a frame's box comes from. Frames without one are the finding, so they are the darkest.
 PROVENANCE_COLOURS = {
     "detected": "#009E73",
@@ -63,8 +63,13 @@ def axes_of(ax: Axes | None, aspect: float) -> Axes:
 
 
 def domain_colour(domain: object) -> str:
-    """A domain's colour; grey for a clip of which nobody said what it is."""
+    """The colour of a domain; grey for a clip whose domain is unknown."""
     return DOMAIN_COLOURS.get(str(domain), GREY)
+
+
+def domain_label(domain: object) -> str:
+    """A domain in words; "other" for a clip whose domain is unknown."""
+    return str(domain).replace("_", " ") or "other"
 
 
 def counted(number: int, noun: str) -> str:
@@ -102,4 +107,4 @@ def domain_handles(domains: Iterable[object], name: str = "{}", **style) -> list
     there = list(dict.fromkeys(map(str, domains)))
     order = [domain for domain in DOMAIN_COLOURS if domain in there]
     order += [domain for domain in there if domain not in order]
-    return [Patch(color=domain_colour(one), label=name.format(one or "other"), **style) for one in order]
+    return [Patch(color=domain_colour(one), label=name.format(domain_label(one)), **style) for one in order]

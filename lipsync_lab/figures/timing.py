@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from lipsync_lab.figures.style import GREY, INK, axes_of, counted, domain_colour, domain_handles, legend_above, styled
+from lipsync_lab.figures.style import (
+    GREY,
+    INK,
+    axes_of,
+    counted,
+    domain_colour,
+    domain_handles,
+    domain_label,
+    legend_above,
+    styled,
+)
 from lipsync_lab.geometry import spans
 from lipsync_lab.scoring.cadence import SHORTEST_MOUTH
 
@@ -41,7 +51,7 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
     ----------
     curves : DataFrame
         Columns clip, domain, input, offset (frames; positive: the sound comes too early), and the score's, such as
-        `comparison.opening_curves` and `comparison.sync_curves` have.
+        `comparison.tables.opening_curves` and `comparison.tables.sync_curves` have.
     column : {"correlation", "distance"}
         Of the score. Curves of a domain's clips are averaged.
     ax : Axes, optional
@@ -54,7 +64,11 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
         for domain in dict.fromkeys(mean["domain"]):
             some = mean[(mean["domain"] == domain) & (mean["input"] == name)].sort_values("offset")
             ax.plot(
-                some["offset"], some[column], color=domain_colour(domain), label=f"{domain} {name}", **_STYLES[name]
+                some["offset"],
+                some[column],
+                color=domain_colour(domain),
+                label=f"{domain_label(domain)} {name}",
+                **_STYLES[name],
             )
     ax.axvline(0, color=GREY, linewidth=1)
     label = {"correlation": "correlation of opening and loudness", "distance": "distance of lips and sound"}[column]
@@ -72,7 +86,7 @@ def beside_nulls(scores: pandas.DataFrame, score: str, ax: Axes | None = None) -
     Parameters
     ----------
     scores : DataFrame
-        Of `comparison.scores`.
+        Of `comparison.tables.scores`.
     score : str
         Name of the score.
     ax : Axes, optional
@@ -111,7 +125,7 @@ def openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = "", ax: 
     frames : DataFrame
         Of `Evaluation.frames`: columns time (s), opened, opened_source (0 to 1).
     level : ndarray, (frames,)
-        Of `comparison.loudness`, in decibels.
+        Of `comparison.tables.loudness`, in decibels.
     domain : str
         Of the clip.
     ax : Axes, optional
@@ -140,7 +154,8 @@ def closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     sounds : DataFrame
-        Of `comparison.closures`; the line stands at its ``bound``, the highest where clips were read in several ways.
+        Of `comparison.tables.closures`; the line is at its ``bound``, the highest where clips were read in several
+        ways.
     ax : Axes, optional
     """
     rows = sounds[["clip", "domain", "input"]].drop_duplicates().sort_values(["clip", "input"], ascending=[True, False])
@@ -224,7 +239,7 @@ def mouth_durations(mouths: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     mouths : DataFrame
-        Of `comparison.mouths`: columns domain, ms.
+        Of `comparison.tables.mouths`: columns domain, ms.
     ax : Axes, optional
     """
     ax = axes_of(ax, 0.34)
@@ -237,7 +252,7 @@ def mouth_durations(mouths: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         count = np.histogram(lengths.clip(max=bins[-1] - 1), bins)[0]
         place = bins[:-1] + 20 + width * (number - (len(domains) - 1) / 2)
         share = 100 * count / max(1, len(lengths))
-        ax.bar(place, share, width, color=domain_colour(domain), label=f"{domain or 'other'}, {len(lengths)} mouths")
+        ax.bar(place, share, width, color=domain_colour(domain), label=f"{domain_label(domain)}, {len(lengths)} mouths")
     ax.axvline(
         SHORTEST_MOUTH, color=INK, linestyle="--", linewidth=1.5, label=f"shortest drawn mouth, {SHORTEST_MOUTH:g} ms"
     )

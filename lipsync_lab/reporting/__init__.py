@@ -1,31 +1,25 @@
-"""Reports: clips dubbed and examined, the notebooks printed by papermill, and one page that leads to all of it.
+"""Reports: clips are dubbed and evaluated, notebooks are executed by papermill, and one page links to all of it.
 
-A report is a folder that needs no network: ``index.html``, the same in short as ``README.md`` for where Markdown is
-shown and pages are not, ``table.csv``, ``manifest.json``, and, a folder a generator, ``runs/`` and ``pictures/`` with a
-folder a clip, and ``notebooks/`` with each notebook as it was executed, and as HTML. What failed stays in it and says
-why.
+A report is a folder that needs no network: ``index.html``; the same in short as ``README.md``; ``table.csv``;
+``clips.csv``; ``manifest.json``; and, in a folder per generator, ``runs/`` and ``pictures/`` with a folder per clip,
+and ``notebooks/`` with each notebook as it was executed, and as HTML. A part that failed stays in it with its reason.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import comparison, evaluation, runs
-from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
-from lipsync_lab.progress import make as bars
+from lipsync_lab.comparison.cases import Case, file_of, read
+from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.reporting.clips import (
     box_to_show,
     examined,
     headline,
     judged,
-    located,
     telling_frame,
     worst,
 )
@@ -33,16 +27,14 @@ from lipsync_lab.reporting.notebooks import (
     NOTEBOOKS,
     execute,
     find,
-    findings,
     parameters_of,
     renew,
     to_html,
 )
-from lipsync_lab.reporting.outcomes import Outcome, first_line, versions
-from lipsync_lab.reporting.page import TABLE, Take, write
-from lipsync_lab.reporting.pictures import illustrate
+from lipsync_lab.reporting.outcomes import Outcome
+from lipsync_lab.reporting.page import TABLE, write
+from lipsync_lab.reporting.parts import Book, findings_of, notebooks_of, stages, take_of
 from lipsync_lab.reporting.words import banner, proves
-from lipsync_lab.runs import is_current
 from lipsync_lab.runs import run_once as dubbed
 from lipsync_lab.settings import Settings
 
@@ -62,7 +54,6 @@ __all__ = [
     "examined",
     "execute",
     "find",
-    "findings",
     "headline",
     "judged",
     "located",
@@ -75,21 +66,26 @@ __all__ = [
     "worst",
 ]
 
-#: What is reported on unless something else is named: both matched pairs, and four clips that are hard.
+#: The clips of a report for which no others are named: two matched pairs, and four clips on which methods fail.
 CLIPS = (
     *("drawn_hello", "astronaut_hello", "drawn_baker", "astronaut_baker"),
     *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
 )
 
-#: An instrument that is a single picture on paper: it is printed for one clip.
-_INSTRUMENT = "explorer"
-#: This one dubs its clips again and again: it is printed for the first matched pair alone.
-_AGAIN = "06_what_mends_it"
+#: The file of a sample or of a path, for notebooks.
+located = file_of
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `report` left behind, and whether all of it went well."""
+    """The result of `report`.
+
+    Attributes
+    ----------
+    folder : Path
+    outcomes : tuple of Outcome
+        Of every clip, every notebook and every list of findings.
+    """
 
     folder: Path
     outcomes: tuple[Outcome, ...]
@@ -106,12 +102,18 @@ class Report:
     def ok(self) -> bool:
         return not self.failed
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether pages were written: they are if at least one clip succeeded."""
+        return any(one.kind == "clip" and not one.error for one in self.outcomes)
+
 
 def report(
     out: str | Path,
-    clips: Sequence[str | Path] = CLIPS,
+    clips: str | Path | Sequence[str | Path] = CLIPS,
     *,
     voices: Sequence[str | Path] | None = None,
+    domains: Sequence[str] | None = None,
     generators: Sequence[str | Path | None] = (None,),
     detector: str | Path | None = None,
     settings: Settings | None = None,
@@ -119,27 +121,30 @@ def report(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Dub and examine clips, execute notebooks on them, and write pages about all of it.
+    """Dub and evaluate clips, execute notebooks on them, and write pages about all of it.
 
     Parameters
     ----------
     out : path
         Folder of the report. What an earlier report left there is used again where its inputs, its settings and the
         code are still the same.
-    clips : sequence of str or path
-        Names of samples, or files.
+    clips : path, or sequence of str or path
+        Names of samples, or files; or a clips table (`comparison.cases.read_table`), which also has voices, domains and
+        pairs.
     voices : sequence of str or path, optional
-        Names of samples, or any files with sound: one a clip, or one for all. None for each clip's own sound.
+        Names of samples, or any files with sound: one per clip, or one for all. None for each clip's own sound.
+    domains : sequence of str, optional
+        One of `samples.CLIP_DOMAINS` per clip, empty for one that is unknown. None for those of the samples.
     generators : sequence of str or path
         Every one dubs every clip; None stands for the default of `pipeline.Pipeline`.
     detector, settings
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
-        None for `NOTEBOOKS`. Each is printed once a generator; one with a parameter `clip` for either clip of the first
-        matched pair (`comparison.pairs`), or where there is none for the first clip, and the one that dubs them again
-        for both together. Of `clip`, `voice`, `run_folder`,
-        `clips`, `voices`, `runs`, `generator`, `detector` and `settings` each is given what it has a parameter for.
-        Parameters of the mapping come on top, and must exist.
+        None for `NOTEBOOKS`. Each is executed once per generator. A notebook with a parameter `clip` is executed for
+        either clip of the first matched pair (`comparison.examined.pairs`), or for the first clip where there is no
+        pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`, `voice`,
+        `run_folder`, `clips`, `voices`, `runs`, `generator`, `detector` and `settings` a notebook gets those that it
+        has. Parameters of the mapping come on top, and must exist.
     force : bool
         Do everything again.
     progress : callable, optional
@@ -148,18 +153,21 @@ def report(
     Returns
     -------
     Report
-        A clip that cannot be dubbed or examined and a notebook that fails are kept with their error; the rest goes on.
+        A clip, a notebook or a list of findings that fails, for whatever reason, is kept with that reason, and the rest
+        goes on. Without a single clip that succeeded no page is written, and the pages of an earlier report stay.
 
     Raises
     ------
     LipsyncError
-        Before anything is run: no clips, voices that do not match them, an unknown parameter, weights that are
-        not there, a folder that cannot be written.
+        Before anything is written: no clips, a clip or a voice that is not there, voices that do not match the clips,
+        a clips table that is not valid, an unknown parameter, weights that are not there, a folder that cannot be
+        written.
     """
-    cases = comparison.cases(clips, voices or ())
+    cases = read(clips, voices or (), domains or ())
+    _check_inputs(cases)
     notebooks = find() if notebooks is None else notebooks
-    books = dict(notebooks) if isinstance(notebooks, Mapping) else {path: {} for path in notebooks}
-    accepted = {path: parameters_of(path, given) for path, given in books.items()}
+    given = dict(notebooks) if isinstance(notebooks, Mapping) else {path: {} for path in notebooks}
+    books = [Book(Path(path), some, parameters_of(path, some)) for path, some in given.items()]
     pipelines = _pipelines(generators, detector, settings or Settings())
     out = Path(out).resolve()
     try:
@@ -167,32 +175,33 @@ def report(
     except OSError as error:
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
-    takes, outcomes, found = [], [], {}
+    takes, outcomes, found = [], [], []
+    step = stages(cases, books, len(pipelines), progress)
     for model, pipeline in pipelines.items():
-        some = [_take(pipeline, case, model, out, force, progress) for case in cases]
+        some = [take_of(pipeline, case, model, out, force, next(step)) for case in cases]
         takes += some
         good = [take.examined for take in some if take.examined]
-        for path, given in books.items():
-            name = Path(path).stem
-            a_clip = "clip" in accepted[path]
-            walked = _walked(good, name)
-            shown = [[one] for one in walked] if a_clip else [walked if name == _AGAIN else good] * bool(good)
-            for these in shown:
-                offered = _offered(pipeline, these, out / "runs" / model, Path(path).resolve().parent)
-                taken = {key: value for key, value in offered.items() if key in accepted[path]} | dict(given)
-                title = f"{name}-{these[0].case.name}" if a_clip else name
-                target = out / "notebooks" / model / f"{title}.ipynb"
-                target.parent.mkdir(exist_ok=True)
-                if force:
-                    target.unlink(missing_ok=True)
-                key = _key(path, taken, these)
-                outcome = execute(path, target, taken, key=key, progress=progress)
-                outcomes.append(replace(outcome, name=f"{model}/{title}"))
-                if not a_clip:
-                    found[f"{model}/{title}"] = findings(target)
+        executed = notebooks_of(pipeline, good, model, books, out, force, step)
+        outcomes += executed
+        lists, failed = findings_of(pipeline, good, model, books, executed, out)
+        found += lists
+        outcomes += failed
     outcomes = [take.outcome for take in takes] + outcomes
-    write(out, pipelines, takes, outcomes, found)
+    if any(take.examined for take in takes):
+        write(out, pipelines, takes, outcomes, found)
     return Report(out, tuple(outcomes))
+
+
+def _check_inputs(cases: Sequence[Case]) -> None:
+    """Refuse before anything is written: a report of names that are mistyped must not replace a good one."""
+    problems: list[str] = []
+    for name in dict.fromkeys(name for case in cases for name in (case.clip, case.voice)):
+        try:
+            file_of(name)
+        except MediaError as error:
+            problems.append(str(error))
+    if problems:
+        raise MediaError("; ".join(problems))
 
 
 def _pipelines(
@@ -205,7 +214,7 @@ def _pipelines(
     for generator in generators:
         named = {} if generator is None else {"generator": generator}
         pipeline = Pipeline(**named, detector=detector, settings=settings)
-        # what stands in addresses and file names, on any system
+        # fit for addresses and file names on any system
         model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.weights.name).strip("._") or "generator"
         if model in out:
             raise ParameterError(f"{generator}: two generators of the name {model}; name each once, or rename a file")
@@ -213,65 +222,3 @@ def _pipelines(
     if not out:
         raise ParameterError("no generators to report on; name models or files")
     return out
-
-
-def _take(
-    pipeline: Pipeline, case: comparison.Case, model: str, out: Path, force: bool, progress: Progress | None
-) -> Take:
-    name = f"{model}/{case.name}"
-    folder = out / "runs" / name
-
-    def staged(stage: str, done: int, total: int | None) -> None:
-        progress(f"{name}: {stage}", done, total)
-
-    start, error, reused, examined = time.perf_counter(), None, False, None
-    told = staged if progress else None
-    try:
-        face, speech = located(case.clip), located(case.voice)
-        reused = not force and is_current(pipeline, face, speech, folder)
-        run = dubbed(pipeline, face, speech, folder, force, told)
-        [examined] = comparison.examine([case], {case.name: run}, told)
-        illustrate(examined, out / "pictures" / name)
-    except LipsyncError as failure:
-        error, examined = first_line(failure), None
-    seconds = round(time.perf_counter() - start, 3)
-    return Take(case, model, Outcome("clip", name, folder, error, seconds, reused and not error), examined)
-
-
-def _walked(examined: list[comparison.Examined], name: str) -> list[comparison.Examined]:
-    """The clips that a notebook of one clip is printed for."""
-    pair = next(iter(comparison.pairs(examined).values()), ())
-    chosen = [one for one in examined if one.case.name in pair] or examined
-    return chosen[: 2 if pair and name != _INSTRUMENT else 1]
-
-
-def _key(notebook: str | Path, parameters: Mapping[str, Any], examined: Iterable[comparison.Examined]) -> str:
-    """SHA-256 of all that an executed notebook depends on."""
-    notes = ("request.json", f"{evaluation.FOLDER}/about.json")
-    inputs = [(one.run.folder / note).read_text(encoding="utf-8") for one in examined for note in notes]
-    text = Path(notebook).read_text(encoding="utf-8")
-    content = json.dumps([text, dict(parameters), inputs, runs.code(), versions()], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _offered(pipeline: Pipeline, examined: list[comparison.Examined], runs_folder: Path, home: Path) -> dict[str, Any]:
-    """Parameters that a notebook in the folder `home` may have."""
-    settings = json.loads(json.dumps(pipeline.settings.as_dict()))
-    usual = json.loads(json.dumps(Settings().as_dict()))
-    offered = {
-        "clips": [_portable(one.case.clip, home) for one in examined],
-        "voices": [_portable(one.case.voice, home) for one in examined],
-        "runs": runs.portable(runs_folder, home),
-        "generator": _portable(pipeline.generator, home),
-        "detector": None if pipeline.detector is None else _portable(pipeline.detector, home),
-        "settings": {name: value for name, value in settings.items() if value != usual[name]},
-    }
-    if len(examined) == 1:
-        run_folder = runs.portable(examined[0].run.folder, home)
-        offered |= {"clip": offered["clips"][0], "voice": offered["voices"][0], "run_folder": run_folder}
-    return offered
-
-
-def _portable(name: str | Path, home: Path) -> str:
-    """A model's or a sample's name as it is, a path as `runs.portable` tells it."""
-    return runs.portable(name, home) if Path(name).exists() else str(name)

@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import comparison, evaluation, runs, samples
+from lipsync_lab import comparison, evaluation, runs
+from lipsync_lab.comparison.cases import file_of
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
@@ -17,22 +18,17 @@ if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline, Progress
 
 
-def located(name: str | Path) -> Path:
-    """A path as it is where something is there, else the file of the sample of that name."""
-    return samples.path(str(name)) if str(name) in samples.SAMPLES and not Path(name).exists() else Path(name)
-
-
 def examined(
-    pipeline: Pipeline, cases: Sequence[comparison.Case], folder: str | Path, progress: Progress | None = None
-) -> list[comparison.Examined]:
+    pipeline: Pipeline, cases: Sequence[comparison.cases.Case], folder: str | Path, progress: Progress | None = None
+) -> list[comparison.examined.Examined]:
     """Every case dubbed into a folder of its name, or found again there (`runs.run_once`), and examined."""
     made = {
         case.name: runs.run_once(
-            pipeline, located(case.clip), located(case.voice), Path(folder) / case.name, progress=progress
+            pipeline, file_of(case.clip), file_of(case.voice), Path(folder) / case.name, progress=progress
         )
         for case in cases
     }
-    return comparison.examine(cases, made, progress)
+    return comparison.examined.examine(cases, made, progress)
 
 
 def headline(run: runs.Run) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab.comparison.findings import plain
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.reporting.outcomes import Outcome, first_line, save
 from lipsync_lab.reporting.pictures import lighter
@@ -28,9 +29,6 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 #: Outputs above this many bytes are not committed, except those that tests compare.
 LARGE_OUTPUT = 20_000
-
-#: The heading over what a notebook has found, which stands on the report's first page too.
-_FINDINGS = "## Findings"
 
 #: The tag of cells whose outputs nbval compares.
 CHECKED = "nbval-check-output"
@@ -137,7 +135,7 @@ def execute(
     result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
     error = _raised(result) or error or _unreached(result)
     if error:
-        result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {error}.**"))
+        result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {plain(error)}.**"))
     if key and not error:
         result.metadata["lipsync_lab"] = {"key": key}
     _lighten(result)
@@ -213,35 +211,25 @@ def _kernel_manager() -> type:
     return ThisInterpreter
 
 
-def findings(notebook: str | Path) -> str:
-    """What an executed notebook says under its heading "Findings", as Markdown; "" where it says nothing there."""
-    import nbformat
-
-    said, below = [], False
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        if cell.cell_type == "markdown":
-            below = cell.source.strip() == _FINDINGS
-        elif below:
-            said += [output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
-    return "\n".join(filter(None, said)).strip()
-
-
 def to_html(notebook: str | Path, page: str | Path) -> None:
     """Print an executed notebook as HTML in one file that needs no network.
 
-    Widgets are shown as the picture or text that they carry, formulas as they are written.
+    Widgets are shown as the picture or text that they carry, formulas as they are written. HTML and Markdown may hold
+    text from files that others wrote: they are sanitized (`safe.clean`), and SVG, which may hold scripts, is left out.
     """
     import jinja2
     import nbformat
-    from nbconvert import HTMLExporter
     from traitlets.config import Config
 
+    from lipsync_lab.reporting.safe import SafeExporter
+
     template = Path(__file__).with_name("notebook.html.j2").read_text(encoding="utf-8")
-    kinds = ["text/html", "text/markdown", "image/svg+xml", "image/jpeg", "image/png", "text/plain"]
-    exporter = HTMLExporter(
+    kinds = ["text/html", "text/markdown", "image/jpeg", "image/png", "text/plain"]
+    exporter = SafeExporter(
         template_file="offline.html.j2",
         extra_loaders=[jinja2.DictLoader({"offline.html.j2": template})],
         embed_images=True,
+        exclude_raw=True,
         config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
         log=_quiet,  # it would complain that figures have no alternative text
     )

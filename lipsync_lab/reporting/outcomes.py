@@ -1,14 +1,21 @@
-"""What became of each part of a report, and what it depends on."""
+"""The outcome of each part of a report, and what it depends on."""
 
 from __future__ import annotations
 
+import logging
 import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import lipsync_lab
 from lipsync_lab import files
+from lipsync_lab.errors import LipsyncError
+
+_LOG = logging.getLogger(__name__)
 
 _PACKAGES = (
     *("torch", "numpy", "opencv-python-headless", "av", "librosa", "soxr", "scikit-image", "scenedetect-headless"),
@@ -16,13 +23,21 @@ _PACKAGES = (
 )
 
 
+@dataclass
+class Failure:
+    """Why a part failed, None where it did not, and the seconds that it took."""
+
+    reason: str | None = None
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one clip or one notebook.
+    """The outcome of one clip, one notebook, or the findings of one notebook.
 
     Attributes
     ----------
-    kind : {"clip", "notebook"}
+    kind : {"clip", "notebook", "findings"}
     name : str
         With the generator before it: ``untrained/drawn_hello``.
     path : Path
@@ -44,7 +59,24 @@ class Outcome:
 
 
 def first_line(error: object) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip("- ")), type(error).__name__)
+    """An error in one line; one that is not this package's, with its type."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip("- ")), "")
+    if isinstance(error, Exception) and not isinstance(error, LipsyncError):
+        return ": ".join(filter(None, (type(error).__name__, line)))
+    return line
+
+
+@contextmanager
+def failing_alone() -> Iterator[Failure]:
+    """Keep any error but an interruption as the reason why one part of a report failed; the report goes on."""
+    failure, start = Failure(), time.perf_counter()
+    try:
+        yield failure
+    except Exception as error:
+        failure.reason = first_line(error)
+        _LOG.debug("a part of the report failed", exc_info=True)
+    finally:
+        failure.seconds = round(time.perf_counter() - start, 3)
 
 
 def versions() -> dict[str, str]:

@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import runs, samples
+from lipsync_lab.comparison import cases as clips_tables
+from lipsync_lab.comparison.findings import plain
 from lipsync_lab.reporting.clips import headline, judged, worst
 from lipsync_lab.reporting.outcomes import Outcome, save, versions
 from lipsync_lab.reporting.pictures import AMPLIFY, draw, is_playable
+from lipsync_lab.reporting.safe import clean
 from lipsync_lab.reporting.words import made, proves
 
 if TYPE_CHECKING:
-    from lipsync_lab.comparison import Case, Examined
+    from lipsync_lab.comparison.cases import Case
+    from lipsync_lab.comparison.examined import Examined
     from lipsync_lab.pipeline import Pipeline
 
 #: Columns of ``table.csv``, one row a clip and generator. `gap_filled` are frames whose box is interpolated or held,
@@ -46,14 +50,24 @@ class Take:
     examined: Examined | None
 
 
+@dataclass(frozen=True)
+class Found:
+    """Findings in Markdown under a title; `link` is the address, without its suffix, of the notebook that shows how."""
+
+    model: str
+    title: str
+    link: str | None
+    text: str
+
+
 def write(
     out: Path,
     pipelines: Mapping[str, Pipeline],
     takes: Sequence[Take],
     outcomes: Sequence[Outcome],
-    found: Mapping[str, str],
+    found: Sequence[Found],
 ) -> None:
-    """Table, manifest and pages; `found` are the notebooks' findings by the name of their outcome, in Markdown."""
+    """Write table, clips table, manifest and pages."""
     import pandas as pd
 
     from lipsync_lab import figures
@@ -61,6 +75,8 @@ def write(
     rows = [_row(take) for take in takes]
     table = _csv(rows)
     save(out / "table.csv", table)
+    cases = list({take.case.name: take.case for take in takes}.values())
+    save(out / "clips.csv", clips_tables.table(cases, out))
     good = pd.DataFrame([row for row in rows if not row["error"]], columns=list(TABLE))
     if len(good):
         several = len(pipelines) > 1
@@ -76,22 +92,33 @@ def write(
         "several": len(pipelines) > 1,
         "lse": any(row.get("lse_distance") for row in rows),
         "notebooks": [
-            {"name": one.name, "link": f"notebooks/{one.name}", "error": one.error, "found": found.get(one.name, "")}
+            {"name": one.name, "link": f"notebooks/{one.name}", "error": one.error, "is_there": one.path.is_file()}
             for one in outcomes
             if one.kind == "notebook"
         ],
-        "outcomes": outcomes,
-        "failed": [one for one in outcomes if one.error],
+        "findings": [asdict(one) for one in found if one.text],
+        "outcomes": len(outcomes),
+        "failed": [{"kind": one.kind, "name": one.name, "error": one.error} for one in outcomes if one.error],
         "coverage": len(good) > 0,
         "amplify": AMPLIFY,
         "facts": _facts(manifest),
     }
-    for page, template in (("index.html", "report.html.j2"), ("README.md", "report.md.j2")):
-        save(out / page, _filled(template, content))
+    save(out / "index.html", _filled("report.html.j2", content))
+    # Jinja escapes for HTML alone; findings are Markdown already
+    save(out / "README.md", _filled("report.md.j2", _for_markdown(content) | {"findings": content["findings"]}))
+
+
+def _for_markdown(content: Any) -> Any:
+    """The same content with every text in it escaped for Markdown (`findings.plain`)."""
+    if isinstance(content, Mapping):
+        return {plain(key): _for_markdown(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_for_markdown(value) for value in content]
+    return plain(content) if isinstance(content, str) else content
 
 
 def _filled(template: str, content: Mapping[str, Any]) -> str:
-    """A page from its template, whose last ending but one says whether text is escaped for HTML."""
+    """A page from its template, whose last suffix but one says whether text is escaped for HTML."""
     import jinja2
     from nbconvert.filters import markdown2html
 
@@ -99,7 +126,7 @@ def _filled(template: str, content: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         autoescape=html, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["from_markdown"] = markdown2html
+    environment.filters["from_markdown"] = lambda text: clean(markdown2html(text))
     return environment.from_string(Path(__file__).with_name(template).read_text(encoding="utf-8")).render(content)
 
 
@@ -128,7 +155,8 @@ def _shown(take: Take, row: Mapping[str, Any]) -> dict[str, Any]:
         "id": name.replace("/", "."),
         "name": case.name,
         "model": take.model,
-        "domain": case.domain,
+        "domain": case.domain.replace("_", " "),
+        "about": {name.replace("_", " "): value for name, value in case.about.items()},
         "colour": figures.DOMAIN_COLOURS.get(case.domain, "#555"),
         "voice": None if case.voice == case.clip else Path(case.voice).stem,
         "credit": f"{sample.attribution} ({sample.licence})" if sample else None,
@@ -192,7 +220,14 @@ def _manifest(
         "judges": good[0].examined.found.about if good else {},
         "device": some.device,
         "clips": {
-            take.case.name: {"clip": Path(take.case.clip).name, "voice": Path(take.case.voice).name} for take in takes
+            take.case.name: {
+                "clip": Path(take.case.clip).name,
+                "voice": Path(take.case.voice).name,
+                "domain": take.case.domain,
+                "pair": take.case.pair,
+                **take.case.about,
+            }
+            for take in takes
         },
         "sha256": {
             take.case.name: {side: info[take.outcome.name][side]["sha256"] for side in ("face", "speech")}

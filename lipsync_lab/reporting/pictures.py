@@ -20,7 +20,7 @@ from lipsync_lab.scoring import regions
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
-    from lipsync_lab.comparison import Examined
+    from lipsync_lab.comparison.examined import Examined
 
 #: How many times as strong a difference is shown.
 AMPLIFY = 4

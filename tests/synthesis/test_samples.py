@@ -80,8 +80,8 @@ def test_manifest_truth_and_film_agree(name):
     )
     assert 3 <= sample.frames / sample.fps <= 6
     assert "espeak-ng" in info.tags["comment"]
-    assert ("never said" in info.tags["comment"]) == (sample.domain == "photographic")
-    assert ("never said" in sample.note) == (sample.domain == "photographic")
+    assert ("never said" in info.tags["comment"]) == (sample.domain == "synthetic_photo")
+    assert ("never said" in sample.note) == (sample.domain == "synthetic_photo")
 
 
 def test_they_are_few_and_small():
@@ -92,7 +92,7 @@ def test_they_are_few_and_small():
 
 @pytest.mark.parametrize(("drawn", "photograph"), PAIRS)
 def test_a_pair_says_the_same_at_the_same_time(drawn, photograph):
-    assert (samples.get(drawn).domain, samples.get(photograph).domain) == ("drawn", "photographic")
+    assert (samples.get(drawn).domain, samples.get(photograph).domain) == ("animation", "synthetic_photo")
     one, other = truth(drawn), truth(photograph)
     assert one.phoneme.tolist() == other.phoneme.tolist()
     assert audio.load(samples.path(drawn)) == pytest.approx(audio.load(samples.path(photograph)), abs=0.02)
