@@ -237,15 +237,15 @@ def seam(table: pd.DataFrame, by: str) -> pd.Series:
 def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
     # of two, a quarter of the resamples draws the first twice, a quarter the second
     row = seam(two_pairs(), "pair")
-    assert (row["animation"], row["synthetic_photo"], row["difference"]) == (8, 2.5, 5.5)
+    assert (row["animation"], row["other"], row["difference"]) == (8, 2.5, 5.5)
     assert (row["low"], row["high"]) == (4, 7)
-    assert (row["drawn_units"], row["photographic_units"], row["reason"]) == (2, 2, "")
+    assert (row["animation_units"], row["other_units"], row["reason"]) == (2, 2, "")
 
 
 def test_by_second_pairs_stay_together():
     # differences 3, 5, 6, 8: of 256 resamples 1 is all 3, and 4 are three 3 and a 5, so that 2.5 % lies beyond these
     row = seam(two_pairs(), "second")
-    assert row["drawn_units"] == 4
+    assert row["animation_units"] == 4
     every = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
     assert (row["low"], row["high"]) == tuple(np.quantile(every, (0.025, 0.975), method="inverted_cdf"))
 
@@ -255,7 +255,7 @@ def test_by_shot_either_side_is_drawn_by_itself():
     row = seam(table, "shot")
     # means 6 and 10 against 2 and 3: one resample of 16 is as low as 6 - 3, one as high as 10 - 2
     assert (row["low"], row["high"]) == (3, 8)
-    assert (row["drawn_units"], row["photographic_units"]) == (2, 2)
+    assert (row["animation_units"], row["other_units"]) == (2, 2)
     assert np.isnan(seam(table, "pair")["difference"])  # which nothing is without pairs
 
 
@@ -264,14 +264,14 @@ def test_one_unit_gives_a_difference_and_no_interval():
     assert row["difference"] == 4
     assert np.isnan(row["low"])
     assert np.isnan(row["high"])
-    assert row["reason"] == "an interval needs two pairs on either side: 1 drawn, 1 photographic"
+    assert row["reason"] == "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
 
 
 def test_a_unit_that_one_side_does_not_know_is_left_out():
     table = two_pairs()
     table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "seam"] = NAN
     assert seam(table, "pair")["animation"] == 6  # and not 8, with the pair whose other half is missing
-    assert seam(table, "shot")["drawn_units"] == 4
+    assert seam(table, "shot")["animation_units"] == 4
 
 
 def test_intervals_are_the_same_every_time_and_narrower_at_a_lower_level():
@@ -483,7 +483,7 @@ def test_mouths_that_were_seen_from_beginning_to_end(examined):
 
 def test_overview_and_provenance_say_everything_once(examined):
     table = comparison.tables.overview(examined)
-    assert table.loc["drawn_hello", ["frames", "missed", "animation", "extra_mouth"]].tolist() == [88, 30, 58, 1]
+    assert table.loc["drawn_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
     assert table.loc["drawn_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
     facts = comparison.tables.provenance(examined)["value"]
@@ -503,18 +503,18 @@ def test_loudness_is_a_number_a_frame(examined):
 
 def test_findings_are_the_numbers(examined, table):
     said = findings.of_misses(table, comparison.tables.recorded())
-    assert "drawn: no face was found in **30 of 88** frames" in said
-    assert "photographic: no face was found in **0 of 88** frames" in said
+    assert "animation: no face was found in **30 of 88** frames" in said
+    assert "synthetic photo: no face was found in **0 of 88** frames" in said
     assert "taken for one" not in said  # where no truth knows the faces
     strange = table.assign(false_faces=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
     counted = findings.of_misses(strange, comparison.tables.recorded())
-    assert "- drawn: something that is no face was taken for one in 5 of 80 frames." in counted
+    assert "- animation: something that is no face was taken for one in 5 of 80 frames." in counted
     assert "For 30 of 30 missed frames truth or pixels name a cause" in said
-    assert "**284 of 1563** frames (18.2%) of 10 drawn clips. 6 of the clips have a miss" in said
+    assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in said
     said = findings.of_mouths(examined, pd.Series([True, False]))
-    assert "drawn: most common is **blurred mouth**, in 58 of the 58 frames" in said
-    assert "photographic: no measure of the picture passes its bound" in said
-    assert "1 of 2 planted faults" in said
+    assert "animation: most common is **blurred mouth**, in 58 of the 58 frames" in said
+    assert "synthetic photo: no metric of the picture passes its threshold" in said
+    assert "1 of 2 injected artifacts" in said
     said = findings.of_timing(examined)
     assert "drawn_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
     assert "mouth of the output closes 0 of" in said
@@ -524,11 +524,10 @@ def test_findings_are_the_numbers(examined, table):
 def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(examined, table):
     apart = pd.concat([comparison.intervals.differences(table, by) for by in comparison.intervals.UNITS])
     said = findings.of_domains(examined, apart).splitlines()
-    assert said[0] == "- 1 matched pair."
-    assert (
-        said[3] == "- By pair nothing can be told: an interval needs two pairs on either side: 1 drawn, 1 photographic."
-    )
-    assert "worse on the drawn side: **blurred mouth**; worse on the photographic side: **none**" in said[4]
+    assert said[0] == "- 1 matched pair; animation is compared with synthetic photo."
+    reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
+    assert said[3] == f"- By pair nothing can be compared: {reason}."
+    assert "worse in animation: **blurred mouth**; worse in synthetic photo: **none**" in said[4]
     # misses lie in two of the four seconds, so that resamples without any are common
     assert "missed face" not in said[4]
-    assert said[5].startswith("- By shot nothing can be told")
+    assert said[5].startswith("- By shot nothing can be compared")

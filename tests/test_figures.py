@@ -15,7 +15,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from lipsync_lab import audio, figures
+from lipsync_lab import audio, figures, samples
 from lipsync_lab.detection import Detection
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.figures import run
@@ -112,7 +112,7 @@ def test_figures_of_a_notebook_are_shown(tmp_path: Path):
 
 
 def test_colours_are_fixed_and_apart():
-    assert set(figures.DOMAIN_COLOURS) == {"animation", "live_action"}
+    assert set(figures.DOMAIN_COLOURS) == set(samples.CLIP_DOMAINS)
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
     every = [*figures.DOMAIN_COLOURS.values(), *figures.PROVENANCE_COLOURS.values()]
     assert len(set(every)) == len(every)
@@ -281,5 +281,5 @@ def test_coverage_is_shares_with_names_in_the_colours_of_their_domains():
     assert [bar.get_x() for bar in ax.containers[2]] == [50, 100]
     names = {label.get_text(): label.get_color() for label in ax.get_yticklabels()}
     colours = figures.DOMAIN_COLOURS
-    assert names == {"toon\ndrawn": colours["animation"], "film\nphotographic": colours["live_action"]}
+    assert names == {"toon\nanimation": colours["animation"], "film\nlive action": colours["live_action"]}
     assert "each clip" in ax.get_title(loc="left")

@@ -17,7 +17,7 @@ from lipsync_lab.figures.style import GREY, INK
 from lipsync_lab.geometry import Box
 
 NAN = float("nan")
-DRAWN, PHOTOGRAPHIC = figures.DOMAIN_COLOURS.values()
+DRAWN, PHOTOGRAPHIC = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ APART = pd.DataFrame(
         ("flicker", "pair", NAN, NAN, NAN),
     ],
     columns=["kind", "by", "difference", "low", "high"],
-).assign(bound=lambda table: [failures.kind(name).bound for name in table["kind"]])
+).assign(bound=lambda table: [failures.kind(name).bound for name in table["kind"]], counterpart="live_action")
 CURVES = pd.DataFrame(
     [
         (clip, domain, given, offset, height)
@@ -213,7 +213,7 @@ def test_strips_say_where_and_how_much_was_missed():
         "toon": DRAWN,
         "film": PHOTOGRAPHIC,
     }
-    assert legend(ax) == ["missed", "found, drawn", "found, photographic"]
+    assert legend(ax) == ["missed", "found, animation", "found, live action"]
 
 
 def test_lengths_are_counted_in_bins_that_double():
@@ -234,7 +234,7 @@ def test_recall_has_a_line_a_detector_and_domain():
         (PHOTOGRAPHIC, "--"): [90, 90],
     }
     assert ax.lines[-1].get_xdata()[0] == 0.5
-    assert legend(ax) == ["animation", "live_action", "one", "two", "threshold of the runs: 0.5"]
+    assert legend(ax) == ["animation", "live action", "one", "two", "threshold of the runs: 0.5"]
 
 
 def test_causes_that_explain_nothing_are_left_out():
@@ -270,7 +270,7 @@ def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
     words = {text.get_text(): text.get_fontweight() for text in ax.texts}
     assert words["12.3 (bound 4)"] == words["8.00 (bound 4)"] == "bold"
     assert words["3.00 (bound 4)"] == "normal"  # no failure
-    assert {"toon, frame 7", "film, frame 7", "animation", "live_action"} <= set(words)
+    assert {"toon, frame 7", "film, frame 7", "animation", "live action"} <= set(words)
     assert ax.get_title(loc="left") == "visible seam: source | output | difference × 4"
     at = {patch.get_x(): to_hex(patch.get_facecolor()).upper() for patch in ax.patches}
     assert at == {0: DRAWN, 3.3: PHOTOGRAPHIC}  # in the order in which they always stand
@@ -285,7 +285,7 @@ def test_distributions_count_in_bounds():
     bars = {(round(bar.get_x(), 3), to_hex(bar.get_facecolor()).upper()) for bars in ax.containers for bar in bars}
     assert bars == {(2.0, DRAWN), (0.0, PHOTOGRAPHIC), (0.5, DRAWN), (1.0, PHOTOGRAPHIC)}
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [1]
-    assert legend(ax) == ["animation", "live_action", "bound"]
+    assert legend(ax) == ["animation", "live action", "bound"]
 
 
 def test_the_matrix_frames_its_diagonal_and_says_every_number():
@@ -329,12 +329,12 @@ def test_differences_are_filled_only_where_the_interval_does_not_hold_zero():
 def test_curves_are_the_mean_of_a_domains_clips():
     ax = figures.offset_curves(CURVES, "correlation")
     lines = {line.get_label(): line for line in ax.lines}
-    assert lines["drawn output"].get_ydata() == pytest.approx([0.4] * 3)
-    assert lines["photographic source"].get_ydata() == pytest.approx([0.8] * 3)
+    assert lines["animation output"].get_ydata() == pytest.approx([0.4] * 3)
+    assert lines["live action source"].get_ydata() == pytest.approx([0.8] * 3)
     assert "drawn source" not in lines or not len(lines["drawn source"].get_ydata())
-    assert lines["drawn output"].get_color() == DRAWN
-    assert lines["photographic output"].get_linewidth() > lines["photographic source"].get_linewidth()
-    assert legend(ax) == ["animation", "live_action", "output, own sound", "untouched source"]
+    assert lines["animation output"].get_color() == DRAWN
+    assert lines["live action output"].get_linewidth() > lines["live action source"].get_linewidth()
+    assert legend(ax) == ["animation", "live action", "output, own sound", "untouched source"]
     assert "distance" in figures.offset_curves(CURVES.assign(distance=1.0), "distance").get_ylabel()
 
 

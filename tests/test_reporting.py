@@ -24,10 +24,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 import lipsync_lab
 from lipsync_lab import audio, checkpoints, cli, comparison, evaluation, reporting, runs, samples, video
+from lipsync_lab.comparison import findings
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.reporting import pictures
+from lipsync_lab.reporting import parts, pictures
 from lipsync_lab.reporting.notebooks import _lighten
 from lipsync_lab.settings import Settings
 
@@ -47,6 +48,7 @@ def material(tmp_path_factory) -> Path:
     pictures = [np.roll(picture, number, axis=1) for number in range(FRAMES)]
     video.write_clip(folder / "talks.mp4", pictures, 25, sound=audio.Sound.from_wave(wave))
     video.write_clip(folder / "mute.mp4", pictures, 25)
+    (folder / "broken.mp4").write_bytes(b"this is no clip")
     soundfile.write(folder / "voice.wav", wave, audio.SAMPLE_RATE)
     boxes = [None if number in (0, 1, 7, 8) else [30, 20, 70, 60] for number in range(FRAMES)]
     (folder / "boxes.json").write_text(json.dumps({"frames": FRAMES, "boxes": boxes}), encoding="utf-8")
@@ -55,7 +57,7 @@ def material(tmp_path_factory) -> Path:
 
 def make(out: Path, material: Path, **changes) -> reporting.Report:
     options = {
-        "clips": [material / "talks.mp4", material / "gone.mp4"],
+        "clips": [material / "talks.mp4", material / "broken.mp4"],
         "voices": [material / "voice.wav"],
         "generators": ["untrained"],
         "detector": material / "boxes.json",
@@ -90,13 +92,13 @@ def test_every_part_is_there_and_only_the_broken_one_failed(printed):
     names = {(one.kind, one.name): one.error for one in printed.outcomes}
     assert list(names) == [
         ("clip", "untrained/talks"),
-        ("clip", "untrained/gone"),
+        ("clip", "untrained/broken"),
         ("notebook", "untrained/01_pipeline_walkthrough-talks"),
     ]
     assert names["clip", "untrained/talks"] is None
     assert names["notebook", "untrained/01_pipeline_walkthrough-talks"] is None
-    assert "no such file" in names["clip", "untrained/gone"]
-    assert [one.name for one in printed.failed] == ["untrained/gone"]
+    assert "broken.mp4" in names["clip", "untrained/broken"]
+    assert [one.name for one in printed.failed] == ["untrained/broken"]
     assert not printed.ok
 
 
@@ -120,8 +122,8 @@ def test_the_table_counts_what_was_recorded(printed):
         "frames_written": "10",
     }
     assert row["expert_distance"] == row["lse_distance"] == row["error"] == ""  # ten frames are too short to be judged
-    assert gone["clip"] == "gone"
-    assert "no such file" in gone["error"]
+    assert gone["clip"] == "broken"
+    assert "broken.mp4" in gone["error"]
     assert gone["frames"] == ""
 
 
@@ -184,7 +186,7 @@ def test_the_page_shows_the_numbers_of_the_table(printed):
     ]
     row, gone = table_of(printed)
     assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst"].replace("; ", " , ")]
-    assert shown[1] == ["gone", gone["error"]]
+    assert shown[1] == ["broken", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["seconds"]["untrained/talks"]["generate"] > 0
     evidence = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")["evidence"]
@@ -210,7 +212,7 @@ def test_the_page_leads_to_files_that_are_there(printed):
     assert 'data-fps="25.0" data-frames="10"' in text
     assert "random weights" in text
     assert "1 of 3 parts of this report failed" in text
-    assert "gone.mp4: no such file" in text
+    assert "broken.mp4: " in text
 
 
 def test_pages_need_no_network(printed):
@@ -239,9 +241,9 @@ def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
     assert about.input_path == WALKTHROUGH.name
     assert about.output_path == "01_pipeline_walkthrough-talks.ipynb"
     root = reporting.NOTEBOOKS.parent
-    assert reporting._portable(root / "data" / "samples", reporting.NOTEBOOKS) == "../data/samples"
-    assert reporting._portable(printed.folder, reporting.NOTEBOOKS) == str(printed.folder.resolve())
-    assert reporting._portable("untrained", reporting.NOTEBOOKS) == "untrained"
+    assert comparison.cases.portable(root / "data" / "samples", reporting.NOTEBOOKS) == "../data/samples"
+    assert comparison.cases.portable(printed.folder, reporting.NOTEBOOKS) == str(printed.folder.resolve())
+    assert comparison.cases.portable("untrained", reporting.NOTEBOOKS) == "untrained"
 
 
 def test_source_and_output_play_for_the_same_time(printed):
@@ -397,11 +399,11 @@ def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
         examined("c", "synthetic_photo", "2"),
         examined("d", "synthetic_photo", "1"),
     ]
-    names = [one.case.name for one in reporting._walked(clips, "01_pipeline_walkthrough")]
+    names = [one.case.name for one in parts.walked(clips, "01_pipeline_walkthrough")]
     assert names == ["a", "d"]
-    assert [one.case.name for one in reporting._walked(clips, "explorer")] == ["a"]
-    assert [one.case.name for one in reporting._walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
-    assert reporting._walked([], "explorer") == []
+    assert [one.case.name for one in parts.walked(clips, "explorer")] == ["a"]
+    assert [one.case.name for one in parts.walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
+    assert parts.walked([], "explorer") == []
 
 
 def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
@@ -439,7 +441,7 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
 
     def noted(out, clips, **options):
         given.append((out, clips, options))
-        return reporting.Report(tmp_path, ())
+        return reporting.Report(tmp_path, (reporting.Outcome("clip", "a", tmp_path, None, 0.0, False),))
 
     monkeypatch.setattr(reporting, "report", noted)
     assert cli.main(["report", "--quiet", "--models", "identity", "untrained", "--clips", "a", "--voices", "b"]) == 0
@@ -500,19 +502,16 @@ def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
     assert [one.reused for one in again.outcomes[2:]] == [False, True]  # a failure is never taken for done
 
 
-def test_findings_stand_on_the_first_pages(material, tmp_path):
-    path = notebook(tmp_path / "finds.ipynb", parameters="clips = []")
-    book = nbformat.read(path, as_version=4)
-    say = "from IPython.display import Markdown\nMarkdown(f'- missed **{%s} of 9**')"
-    book.cells += [new_code_cell(say % "0 + 1"), new_markdown_cell("## Findings"), new_code_cell(say % "3 + 4")]
-    nbformat.write(book, path)
-    quiet = notebook(tmp_path / "quiet.ipynb", "1", parameters="clips = []")
-    made = make(tmp_path / "out", material, notebooks=[path, quiet])
-    page, short = (made.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
-    assert "<li>missed <strong>7 of 9</strong></li>" in page
-    assert "\n- missed **7 of 9**\n" in short
-    assert "1 of 9" not in page + short
-    assert page.count("quiet") == short.count("[quiet]") * 2 == 2  # its link, and nothing that it found
+def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
+    page, short = (printed.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
+    [one] = comparison.examined.examine(
+        comparison.cases.read(["talks"]), {"talks": runs.Run(printed.folder / "runs" / "untrained" / "talks")}
+    )
+    said = findings.of_timing([one])
+    assert said
+    assert said in short
+    assert "<h3>Sync and cadence</h3>" in page  # not a link: the notebook was not executed
+    assert "no face was found in <strong>4 of 10</strong> frames" in page
 
 
 def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
@@ -522,7 +521,7 @@ def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
     assert all((printed.folder / address).is_file() for address in addresses)
     row, gone = table_of(printed)
     assert f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst'].replace('; ', ', ')} |" in short.splitlines()
-    assert f"| gone |  | {gone['error']} |" in short.splitlines()
+    assert f"| broken |  | {findings.plain(gone['error'])} |" in short.splitlines()
     assert "random weights" in short
     assert "1 of 3 parts of this report failed" in short
     assert "&#" not in short  # nothing is escaped for a language that it is not in

@@ -97,15 +97,32 @@ def test_names_by_domain_and_place():
     assert sorted(name for domain in DOMAINS for name in names(domain)) == sorted(SAMPLES)
     assert sorted(names(bundled=True) + names(bundled=False)) == sorted(SAMPLES)
     assert {"popeye", "steamboat", "cherry_welcome", "output10"} <= set(names("animation", bundled=False))
-    assert set(names("synthetic_photo", bundled=False)) == {
+    assert set(names("live_action", bundled=False)) == {
         "grid_s2_pwij3p",
         "grid_s2_swwp2s",
         "grid_s3_sbia1a",
         "obama_address",
     }
     assert all(get(name).has_sound for name in names("voice"))
-    with pytest.raises(ParameterError, match="drawn, photographic, voice"):
+    with pytest.raises(ParameterError, match="animation, live_action, synthetic_photo, voice"):
         names("painted")
+
+
+def test_the_bundled_portrait_is_a_synthetic_photo_and_nothing_bundled_is_live_action():
+    assert names("synthetic_photo") == ["astronaut_hello", "astronaut_baker"]
+    assert names("live_action", bundled=True) == []
+
+
+def test_former_names_of_domains_are_accepted_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="'drawn' is now animation"):
+        assert names("drawn") == names("animation")
+    with pytest.warns(DeprecationWarning, match="live_action or synthetic_photo"):
+        assert set(names("photographic")) == {*names("live_action"), *names("synthetic_photo")}
+    with pytest.warns(DeprecationWarning, match="is now"):
+        assert samples.clip_domain("photographic") == "live_action"
+    assert samples.clip_domain("") == ""
+    with pytest.raises(ParameterError, match="unknown domain 'voice'; the domains are animation, live_action"):
+        samples.clip_domain("voice")
 
 
 def test_a_name_that_there_is_not():

@@ -8,13 +8,17 @@ and ``notebooks/`` with each notebook as it was executed, and as HTML. A part th
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.comparison.cases import Case, file_of, read
+from lipsync_lab.comparison.examined import pairs
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.progress import Reporter
+from lipsync_lab.progress import make as bars
 from lipsync_lab.reporting.clips import (
     box_to_show,
     examined,
@@ -33,7 +37,7 @@ from lipsync_lab.reporting.notebooks import (
 )
 from lipsync_lab.reporting.outcomes import Outcome
 from lipsync_lab.reporting.page import TABLE, write
-from lipsync_lab.reporting.parts import Book, findings_of, notebooks_of, stages, take_of
+from lipsync_lab.reporting.parts import Book, findings_of, has_pair, notebooks_of, stage_count, take_of
 from lipsync_lab.reporting.words import banner, proves
 from lipsync_lab.runs import run_once as dubbed
 from lipsync_lab.settings import Settings
@@ -148,7 +152,8 @@ def report(
     force : bool
         Do everything again.
     progress : callable, optional
-        See `pipeline.Progress`; the stages are clips and notebooks.
+        See `progress.Progress`; the stages are the clips and the notebooks of every generator. A `progress.Reporter` is
+        told how many there are.
 
     Returns
     -------
@@ -176,12 +181,17 @@ def report(
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
     takes, outcomes, found = [], [], []
-    step = stages(cases, books, len(pipelines), progress)
+    planned = stage_count(len(cases), books, has_pair(cases))
+    counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
+    counter.total_stages = planned * len(pipelines)
     for model, pipeline in pipelines.items():
-        some = [take_of(pipeline, case, model, out, force, next(step)) for case in cases]
+        some = [take_of(pipeline, case, model, out, force, progress) for case in cases]
         takes += some
         good = [take.examined for take in some if take.examined]
-        executed = notebooks_of(pipeline, good, model, books, out, force, step)
+        # clips that failed may leave no matched pair, or nothing to show in a notebook
+        left = stage_count(len(good), books, bool(pairs(good))) - len(good)
+        counter.total_stages += left + len(cases) - planned
+        executed = notebooks_of(pipeline, good, model, books, out, force, progress)
         outcomes += executed
         lists, failed = findings_of(pipeline, good, model, books, executed, out)
         found += lists

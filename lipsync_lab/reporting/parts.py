@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ import pandas as pd
 from lipsync_lab import comparison, evaluation, runs
 from lipsync_lab.comparison import findings, mends
 from lipsync_lab.comparison.cases import Case, file_of, is_plain, portable, table
-from lipsync_lab.comparison.examined import Examined
+from lipsync_lab.comparison.examined import Examined, sound_of
+from lipsync_lab.errors import LipsyncError
+from lipsync_lab.progress import Reporter
 from lipsync_lab.reporting.clips import examined
 from lipsync_lab.reporting.notebooks import execute
 from lipsync_lab.reporting.outcomes import Outcome, failing_alone, save, versions
@@ -49,22 +52,28 @@ class Book:
         return "clip" in self.accepted
 
 
-def stages(
-    cases: Sequence[Case], books: Sequence[Book], generators: int, progress: Progress | None
-) -> Iterator[Progress | None]:
-    """One progress callback per stage, in the order of the stages; what it reports begins with the stage's number.
-
-    The number of stages is that of a report in which everything succeeds and a matched pair is there.
-    """
-    notebooks = sum(min(len(cases), 1 if book.name == _EXPLORER else 2) if book.is_of_one_clip else 1 for book in books)
-    total, number = generators * (len(cases) + notebooks), 0
-    while True:
-        number += 1
-        yield progress and _numbered(progress, f"[{number}/{max(number, total)}] ")
+def stage_count(clips: int, books: Sequence[Book], pair: bool) -> int:
+    """Number of stages of one generator: its clips, and the executions of the notebooks."""
+    if not clips:
+        return 0
+    return clips + sum((2 if pair and book.name != _EXPLORER else 1) if book.is_of_one_clip else 1 for book in books)
 
 
-def _numbered(progress: Progress, prefix: str) -> Progress:
-    return lambda stage, done, total: progress(prefix + stage, done, total)
+def has_pair(cases: Sequence[Case]) -> bool:
+    """Whether two of the cases are a matched pair, as far as can be known before they are dubbed."""
+    with suppress(LipsyncError):
+        planned = [Examined(case, None, None, sound_of(file_of(case.voice))) for case in cases]
+        return bool(comparison.examined.pairs(planned))
+    return False
+
+
+def _part_of(progress: Progress | None, name: str) -> Progress | None:
+    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))
+
+
+def _finish(progress: Progress | None, name: str, error: str | None) -> None:
+    if isinstance(progress, Reporter):
+        progress.finish(name, failed=error is not None)
 
 
 def take_of(
@@ -73,7 +82,7 @@ def take_of(
     """One clip dubbed by one generator, evaluated and illustrated."""
     name = f"{model}/{case.name}"
     folder, reused, result = out / "runs" / name, False, None
-    told = progress and _numbered(progress, f"{name}: ")
+    told = _part_of(progress, name)
     with failing_alone() as failure:
         face, speech = file_of(case.clip), file_of(case.voice)
         reused = not force and runs.is_current(pipeline, face, speech, folder)
@@ -82,6 +91,7 @@ def take_of(
         illustrate(result, out / "pictures" / name)
     if failure.reason:
         result, reused = None, False
+    _finish(progress, name, failure.reason)
     return Take(case, model, Outcome("clip", name, folder, failure.reason, failure.seconds, reused), result)
 
 
@@ -92,7 +102,7 @@ def notebooks_of(
     books: Sequence[Book],
     out: Path,
     force: bool,
-    steps: Iterator[Progress | None],
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Every notebook executed on the clips of one generator that succeeded; none where there are none."""
     outcomes = []
@@ -100,19 +110,20 @@ def notebooks_of(
         for these in _groups(book, good):
             title = f"{book.name}-{these[0].case.name}" if book.is_of_one_clip else book.name
             target = out / "notebooks" / model / f"{title}.ipynb"
-            outcome, progress = None, next(steps)
+            outcome, told = None, _part_of(progress, f"{model}/{title}")
             with failing_alone() as failure:
                 target.parent.mkdir(exist_ok=True)
                 if force:
                     target.unlink(missing_ok=True)
                 offered = _offered(pipeline, these, out / "runs" / model, book, target)
                 taken = {key: value for key, value in offered.items() if key in book.accepted} | dict(book.given)
-                outcome = execute(book.path, target, taken, key=_key(book.path, taken, these), progress=progress)
+                outcome = execute(book.path, target, taken, key=_key(book.path, taken, these), progress=told)
             if outcome is None:
                 outcome = Outcome(
                     "notebook", title, target.with_suffix(".html"), failure.reason, failure.seconds, False
                 )
             outcomes.append(replace(outcome, name=f"{model}/{title}"))
+            _finish(progress, f"{model}/{title}", outcome.error)
     return outcomes
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import bleach
 from bleach.css_sanitizer import CSSSanitizer
+from jinja2 import pass_context
 from nbconvert import HTMLExporter
 
 _TAGS = frozenset(
@@ -94,6 +95,7 @@ class SafeExporter(HTMLExporter):
     nbconvert's own sanitizer works on Markdown before it is rendered, which breaks block quotes.
     """
 
+    @pass_context
     def markdown2html(self, context, source):
         return clean(super().markdown2html(context, source))
 
