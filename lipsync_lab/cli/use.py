@@ -85,11 +85,15 @@ def report(options: argparse.Namespace) -> int:
 
     for name in options.models or [None]:
         _check_models(argparse.Namespace(generator=name, detector=options.detector))
+    sides = {"": options.clips or [], "animation": options.animation, "live_action": options.live}
+    clips = [clip for side in sides.values() for clip in side]
+    domains = [domain for domain, side in sides.items() for _ in side] if options.animation or options.live else None
     with progress.make(quiet=options.quiet) as shown:
         done = reporting.report(
             options.out,
-            options.clips or reporting.CLIPS,
+            clips or reporting.CLIPS,
             voices=options.voices,
+            domains=domains,
             generators=options.models or (None,),
             detector=options.detector,
             force=options.force,
@@ -98,7 +102,10 @@ def report(options: argparse.Namespace) -> int:
         shown.failed = len(done.failed)
     for outcome in done.failed:
         print(f"lipsync_lab: {outcome.kind} {outcome.name} failed: {outcome.error}", file=sys.stderr)
-    print(done.index)
+    if done.has_pages:
+        print(done.index)
+    else:
+        print(f"lipsync_lab: no clip succeeded; no page was written in {done.folder}", file=sys.stderr)
     return 0 if done.ok else FAILED
 
 
