@@ -12,7 +12,7 @@ import numpy as np
 
 from lipsync_lab import audio, checkpoints, evaluation, runs, source, video
 from lipsync_lab.comparison.cases import Case
-from lipsync_lab.errors import ParameterError
+from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
@@ -80,7 +80,7 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
     ParameterError
         A case has no run.
     MediaError
-        See `evaluation.evaluate`.
+        The clip or the voice of a run is not there; and see `evaluation.evaluate`.
     """
     if absent := [case.name for case in cases if case.name not in made]:
         raise ParameterError(f"no run of {', '.join(absent)}; dub the clip first (`reporting.dubbed`)")
@@ -94,10 +94,21 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
         if progress:
             progress("examine", number, len(cases))
         run = made[case.name]
+        _check_inputs(case, run)
         out.append(Examined(case, run, evaluation.evaluate(run, **known), sound_of(run.info["speech"]["file"])))
     if progress:
         progress("examine", len(cases), len(cases))
     return out
+
+
+def _check_inputs(case: Case, run: runs.Run) -> None:
+    for side, what in (("face", "clip"), ("speech", "voice")):
+        file = Path(run.info[side]["file"])
+        if not file.is_file():
+            raise MediaError(
+                f"{case.name}: the {what} of its run is not at {file} any more; give its present place with --clips, "
+                "and --voices"
+            )
 
 
 def sound_of(voice: str | Path) -> str:
