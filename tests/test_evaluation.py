@@ -68,6 +68,7 @@ def test_a_clip_that_is_gone_or_another_is_not_examined(run, tmp_path):
         if content:
             (tmp_path / file).write_bytes(content)
         info["face"]["file"] = str(tmp_path / file)
+        info["face"]["sha256"] = "0" * 64  # a sample would be found by its hash
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
         with pytest.raises(MediaError, match=said):
             evaluation.evaluate(runs.Run(Path(copy)), **JUDGES)

@@ -9,8 +9,8 @@ from lipsync_lab.errors import LipsyncError
 #: Extra -> the modules that it brings, by their import names.
 EXTRAS = {
     "lab": (
-        *("IPython", "PIL", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab", "matplotlib"),
-        *("nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
+        *("IPython", "PIL", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
+        *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
     ),
     "synthesis": ("espeakng_loader",),
     "train": ("espeakng_loader", "matplotlib"),

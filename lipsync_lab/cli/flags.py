@@ -274,8 +274,8 @@ def report(report: argparse.ArgumentParser) -> None:
         help="samples or files; or one clips table in CSV, whose columns are clip, domain, voice, pair, name and any "
         "others, all but the first optional (if no clip is named at all: two bundled pairs and four difficult clips)",
     )
-    add("--animation", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is animation")
-    add("--live", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is live_action")
+    add("--animation", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is animation (none)")
+    add("--live", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is live_action (none)")
     add(
         "--voices",
         nargs="+",
