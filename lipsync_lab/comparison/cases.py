@@ -167,12 +167,11 @@ def file_of(name: str | Path) -> Path:
     MediaError
         Neither is there, or the sample cannot be fetched.
     """
-    if not Path(name).exists() and str(name) in samples.SAMPLES:
-        return samples.path(str(name))
-    if not Path(name).is_file():
-        what = "is a folder" if Path(name).is_dir() else "no such file, and no sample of that name"
+    path = samples.resolve_path(name)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file, and no sample of that name"
         raise MediaError(f"{name}: {what}; check the path (`samples list` names the samples)")
-    return Path(name)
+    return path
 
 
 def _check_pairs(cases: Sequence[Case], path: Path) -> None:
