@@ -211,6 +211,6 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
     outfile = tmp_path / "dubbed.mp4"
     assert cli.main(["dub", "--face", face, "--audio", face, "--outfile", str(outfile), *options]) == 0
     ledger = runs.Run(tmp_path / "dubbed").ledger()
-    assert set(ledger["provenance"][list(given)]) <= {"recorded", "manual", "interpolated"}
+    assert set(ledger["provenance"][list(given)]) == {"manual"}
     assert ledger["frame"][ledger["provenance"] == "missing"].tolist() == [n for n in MISSED if n not in given]
     assert SCREENSHOT.stat().st_size > 50_000

@@ -222,7 +222,7 @@ class Explorer(widgets.VBox):
         if session.stale:
             words = f"<b>{count}, stale</b>: settings or boxes have changed since"
         else:
-            words = f"<b>{count}</b>, worst first" if len(table) else f"<b>{count}</b>"
+            words = f"<b>{count}</b>, worst first (severity and length)" if len(table) else f"<b>{count}</b>"
             if session.evaluation is None:
                 words += " (missed detections only, not evaluated)"
         self.failing.value = words
