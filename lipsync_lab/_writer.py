@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError, ParameterError
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class Writer:
             raise MediaError(f"{self.path}: is a folder; name a file in it")
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            private = self.path.with_name(f".{secrets.token_hex(8)}.part")
+            files.sweep(self.path.parent)
+            private = files.private_name(self.path.parent)
             os.close(os.open(private, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         self._private = private
         return self
@@ -158,7 +159,7 @@ class Writer:
             if self._sound is not None:
                 self._container.mux(self._audio.encode(None))
             self._container.close()
-            os.replace(self._private, self.path)
+            files.put(self._private, self.path)
 
     def _open(self, picture: av.VideoFrame) -> None:
         form, _, video_encoder, sound_encoder = _CODECS[self._codec]

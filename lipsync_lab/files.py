@@ -22,7 +22,7 @@ from pathlib import Path
 from lipsync_lab.errors import MediaError, ParameterError
 
 #: A private name: machine, process, random digits.
-_PRIVATE = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.part")
+_PRIVATE = re.compile(r"\.[0-9a-f]{8}-\d+-[0-9a-f]{16}\.part")
 
 
 def sha256(path: str | Path) -> str:
@@ -61,8 +61,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     part = private_name(path.parent)
     try:
         yield part
-        _flush(part)
-        part.replace(path)
+        put(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -137,6 +136,12 @@ def private_name(folder: Path) -> Path:
     return folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
+def put(part: Path, path: Path) -> None:
+    """Give a finished private file its name, once its content is on the disk."""
+    _flush(part)
+    part.replace(path)
+
+
 def is_private(path: Path) -> bool:
     """Whether a file or folder is one that is being written, or was when its process ended."""
     return _PRIVATE.fullmatch(path.name) is not None
@@ -144,9 +149,12 @@ def is_private(path: Path) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove the private files and folders in `folder` whose process, on this machine, runs no more."""
-    for path in folder.iterdir():
-        owner = _PRIVATE.fullmatch(path.name)
-        if owner and owner[1] == _machine() and not _runs(int(owner[2])):
+    left = []
+    with contextlib.suppress(OSError):  # a folder that may be written to need not be readable
+        left = [path for path in folder.iterdir() if is_private(path)]
+    for path in left:
+        machine, process = path.name[1:].split("-")[:2]
+        if machine == _machine() and not _runs(int(process)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -220,7 +228,7 @@ def _runs(process: int) -> bool:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as stream:
+    with path.open("r+b") as stream:
         os.fsync(stream.fileno())
 
 

@@ -60,7 +60,7 @@ LEVELS = {
 NEIGHBOURS = {
     "geometry": {"errors"},
     "audio": {"container"},
-    "_writer": {"audio"},
+    "_writer": {"audio", "files"},
     "checkpoints": {"statedict"},
     "video": {"container", "_writer"},
     "detection": {"source"},

@@ -10,18 +10,18 @@ Training reads shards instead: folders of a few large arrays, which the system m
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio
+from lipsync_lab import audio, files
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation import FACE_SIZE
+from lipsync_lab.geometry import spans
 from lipsync_lab.progress import Progress
 
 #: Frames a second of all training material, as published.
@@ -140,7 +140,9 @@ def read_layout(root: str | Path, progress: Progress | None = None) -> Iterator[
             raise MediaError(f"{folder}: has a sound and no <frame>.jpg; preprocess its clip again, or delete it")
         mel = audio.melspectrogram(audio.load(folder / "audio.wav"))
         who = (folder.parent if folder.parent != root else folder).relative_to(root.parent).as_posix()
-        for numbers in _runs(sorted(pictures)):
+        frames = np.array(sorted(pictures))
+        for start, stop in spans(np.ones(len(frames), bool), frames - np.arange(len(frames))):
+            numbers = frames[start:stop].tolist()
             faces = []
             for number in numbers:
                 picture = cv2.imread(str(pictures[number]), cv2.IMREAD_COLOR)
@@ -150,12 +152,6 @@ def read_layout(root: str | Path, progress: Progress | None = None) -> Iterator[
             yield Clip(np.stack(faces), mel, numbers[0], "film", who, who, **unknown_truth(len(faces)))
         if progress:
             progress("read", done, len(folders))
-
-
-def _runs(numbers: list[int]) -> Iterator[list[int]]:
-    """Split where numbers do not follow each other."""
-    cuts = [0, *(at for at, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1), len(numbers)]
-    return (numbers[start:stop] for start, stop in pairwise(cuts))
 
 
 def held_out(who: str) -> bool:
@@ -194,26 +190,16 @@ def write_shard(folder: str | Path, clips: list[Clip]) -> None:
         )
 
 
-class new_folder:
-    """A folder that takes its name when the block ends well, and takes the place of one that is there."""
+def new_folder(folder: str | Path) -> AbstractContextManager[Path]:
+    """Write a folder of training material that is complete or absent (`files.atomic_folder`).
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    It replaces a folder that holds nothing but NumPy's files, as `write_shard` writes them.
+    """
+    return files.atomic_folder(folder, lambda path: path.is_dir() and _holds_arrays(path), "rendering")
 
-    def __enter__(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._private = tempfile.TemporaryDirectory(prefix=f".{self.folder.name}.", dir=self.folder.parent)
-        part = Path(self._private.name) / "part"
-        part.mkdir()
-        return part
 
-    def __exit__(self, kind, *_) -> None:
-        private = Path(self._private.name)
-        if kind is None:
-            if self.folder.exists():
-                self.folder.rename(private / "old")
-            (private / "part").rename(self.folder)
-        self._private.cleanup()
+def _holds_arrays(folder: Path) -> bool:
+    return all(path.suffix in (".npy", ".npz") for path in folder.iterdir())
 
 
 def open_shards(root: str | Path) -> list[Clip]:
@@ -224,7 +210,7 @@ def open_shards(root: str | Path) -> list[Clip]:
     MediaError
         There is no shard.
     """
-    paths = sorted(Path(root).rglob("clips.npz"))
+    paths = sorted(path for path in Path(root).rglob("clips.npz") if not files.is_private(path.parent))
     if not paths:
         raise MediaError(f"{root}: holds no shard of clips; render or pack some first")
     return [clip for path in paths for clip in _open_shard(path)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.progress import Progress
 from lipsync_lab.training import tasks
@@ -128,11 +129,9 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _write_numbers(path: str | Path, numbers: Mapping[str, float]) -> None:
-    part = Path(f"{path}.part")
     # NaN is no JSON: what is unknown is null
     known = {name: None if value != value else value for name, value in numbers.items()}
-    part.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    files.write_text(path, json.dumps(known, indent=1) + "\n")
 
 
 def _export_flags(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipsync_lab import files
 from lipsync_lab.checkpoints import KINDS
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.files import sha256
@@ -122,10 +123,9 @@ def export(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     path, card = out / f"{name}.safetensors", out / f"{name}.md"
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata=about)
-    part.chmod(0o644)  # safetensors writes for its owner alone
-    part.replace(path)
+    with files.atomic_file(path) as part:
+        save_file(tensors, part, metadata=about)
+        part.chmod(0o644)  # safetensors writes for its owner alone
     share = "" if kind == "reader" else " of the published network's channels"  # nobody has published a reader
     facts = {
         "width": f"{width:g}{share}, "

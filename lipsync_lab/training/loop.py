@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lipsync_lab import files
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.progress import Progress
 
@@ -258,9 +259,9 @@ class _Run:
         content = {kind: {name: one.state_dict() for name, one in some.items()} for kind, some in parts.items()}
         content |= {"step": self.step, "seconds": self.seconds, "kind": self.task.kind, "recipe": self._recipe()}
         content["begun_from"] = self.begun_from
-        part = path.with_suffix(".part")
-        torch.save(content, part)
-        part.replace(path)
+        # through a stream, since torch writes a file's name into it
+        with files.atomic_file(path) as part, part.open("wb") as stream:
+            torch.save(content, stream)
 
     def load(self, path: Path) -> None:
         if not path.is_file():
@@ -341,9 +342,7 @@ class _Log:
         self.told.clear()
         # written whole: columns may come later, and it is small
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as lines:
+        with files.atomic_file(self.path) as part, part.open("w", newline="", encoding="utf-8") as lines:
             writer = csv.DictWriter(lines, names, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)

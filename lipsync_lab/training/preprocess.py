@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from lipsync_lab import audio, tracking, video
 from lipsync_lab.detection import Detector, at_detection_size
 from lipsync_lab.errors import MediaError
+from lipsync_lab.geometry import spans
 from lipsync_lab.progress import Progress
 from lipsync_lab.training.clips import FPS, new_folder
 
@@ -122,9 +122,7 @@ def _write(path, folder, boxes, shots, quality) -> None:
     source = np.minimum(
         np.floor(np.arange(round(len(boxes) / fps * FPS)) * fps / FPS + 1e-6).astype(int), len(boxes) - 1
     )
-    wanted = {
-        old: [new for new, _ in group] for old, group in groupby(enumerate(source.tolist()), key=lambda pair: pair[1])
-    }
+    wanted = {int(source[start]): range(start, stop) for start, stop in spans(np.ones(len(source), bool), source)}
     for shot in np.unique(shots).tolist():
         news = np.flatnonzero(shots[source] == shot)
         if np.sum(~np.isnan(boxes[source[news], 0])) < SHORTEST:

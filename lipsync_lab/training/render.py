@@ -16,7 +16,7 @@ import numpy as np
 from lipsync_lab import audio
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
-from lipsync_lab.geometry import Box
+from lipsync_lab.geometry import Box, spans
 from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, visemes
 from lipsync_lab.synthesis.animation import scene
@@ -102,8 +102,8 @@ def _clip(crops, speech: Speech, rng, kind: str, who: str) -> Clip:
     numbers = np.array([truth.frame for _, truth in crops])
     if not len(numbers):
         raise ParameterError(f"{who}: its face is never in the frame")
-    runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1)
-    run = max(runs, key=len)
+    runs = spans(np.ones(len(numbers), bool), numbers - np.arange(len(numbers)))
+    run = range(*max(runs, key=lambda run: run[1] - run[0]))
     truths = [crops[row][1] for row in run]
     return Clip(
         faces=np.stack([crops[row][0] for row in run]),
