@@ -10,7 +10,7 @@ import soundfile
 import torch
 from clips import boxes, clip, read, wav
 
-from lipsync_lab import checkpoints, cli, files, samples, video
+from lipsync_lab import checkpoints, cli, detection, files, samples, video
 from lipsync_lab.cli import renamed, training
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.training.tasks import TRAINED
@@ -361,6 +361,14 @@ def test_names_in_the_help(capsys):
     out = " ".join(capsys.readouterr().out.split())
     for word in ("untrained", "identity", "anime-lbp", "results/result_voice.mp4", "0 to 0.25", "the code is 0"):
         assert word in out, word
+
+
+def test_help_names_every_registered_detector(capsys):
+    for command in ("dub", "detect", "report"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        out = " ".join(capsys.readouterr().out.split())
+        assert all(name in out for name in detection.NAMES)
 
 
 def test_a_negative_seed_is_refused_in_words(capsys):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from lipsync_lab import detection
 from lipsync_lab.checkpoints import DEFAULTS
 from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, PRESETS, SMOOTHINGS
 
@@ -16,7 +17,7 @@ GENERATOR = (
     f"`weights list` names the others ({DEFAULTS['generator']}: small, trained by this project)"
 )
 DETECTOR = (
-    "s3fd-lab, s3fd, lbp, anime-lbp, a file of S3FD weights, a cascade (.xml), or a detections.json "
+    f"{', '.join(detection.NAMES)}, a file of S3FD weights, a cascade (.xml), or a detections.json "
     f"({DEFAULTS['detector']}: small, trained by this project)"
 )
 
