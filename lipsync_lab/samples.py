@@ -179,9 +179,26 @@ def get(name: str) -> Sample:
     return _samples()[name]
 
 
-def resolve_path(name: str | Path) -> Path:
-    """The path itself if a file or folder is there or if no sample has that name, else the sample's file."""
-    return path(str(name)) if str(name) in _samples() and not Path(name).exists() else Path(name)
+def resolve_path(name: str | Path, progress: bool = False) -> Path:
+    """Return the path of a file that is given by its path or by the name of a sample.
+
+    Parameters
+    ----------
+    name : str or Path
+    progress : bool
+        Show a progress bar on stderr while a sample is fetched.
+
+    Returns
+    -------
+    Path
+        `name` itself if a file or folder is there or if no sample has that name, else the sample's file.
+
+    Raises
+    ------
+    MediaError
+        The sample's file is absent and cannot be fetched, or is not the manifest's.
+    """
+    return path(str(name), progress) if str(name) in _samples() and not Path(name).exists() else Path(name)
 
 
 def place(name: str) -> Path:
@@ -227,34 +244,6 @@ def path(name: str, progress: bool = False) -> Path:
         cure = "bring it back from the repository" if sample.bundled else "delete it to have it fetched again"
         raise MediaError(f"{file} {objection}: {cure}")
     return file
-
-
-def resolve(name_or_path: str | Path, progress: bool = False) -> Path:
-    """Return the file that is meant by a path or by the name of a sample.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A path, if something is there; else the name of a sample.
-    progress : bool
-        Show a progress bar on stderr while a sample is fetched.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    MediaError
-        There is no such file and no such sample; or the sample's file cannot be fetched, or is not the manifest's.
-    """
-    name, given = str(name_or_path), Path(name_or_path)
-    if not given.exists() and name in names():
-        return path(name, progress)
-    if not given.is_file():
-        what = "is a folder" if given.is_dir() else "no such file, and no sample of that name"
-        raise MediaError(f"{name or '(empty)'}: {what}; check the path ('samples list' names the samples)")
-    return given
 
 
 def _objection(sample: Sample, file: Path) -> str:

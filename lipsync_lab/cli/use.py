@@ -152,7 +152,7 @@ def _clip(name: str, flag: str) -> Path:
 
     if not name:
         raise ParameterError(f"{flag} is empty; name a file or a sample")
-    return samples.resolve(name, progress=True)
+    return samples.resolve_path(name, progress=True)
 
 
 def _cache(options: argparse.Namespace) -> Path | None:

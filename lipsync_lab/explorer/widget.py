@@ -20,7 +20,7 @@ from lipsync_lab.explorer.settings import SettingsPanel
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
-    from lipsync_lab.pipeline import Progress
+    from lipsync_lab.progress import Progress
 
 #: Frames of a step with the shift key.
 STRIDE = 10

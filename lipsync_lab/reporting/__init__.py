@@ -43,7 +43,8 @@ from lipsync_lab.runs import run_once as dubbed
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
-    from lipsync_lab.pipeline import Pipeline, Progress
+    from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.progress import Progress
 
 __all__ = [
     "CLIPS",
@@ -60,7 +61,6 @@ __all__ = [
     "find",
     "headline",
     "judged",
-    "located",
     "parameters_of",
     "proves",
     "renew",
@@ -75,9 +75,6 @@ CLIPS = (
     *("drawn_hello", "astronaut_hello", "drawn_baker", "astronaut_baker"),
     *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
 )
-
-#: The file of a sample or of a path, for notebooks.
-located = file_of
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas
 
-    from lipsync_lab.pipeline import Pipeline, Progress
+    from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.progress import Progress
 
 
 def examined(

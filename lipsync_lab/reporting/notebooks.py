@@ -19,7 +19,7 @@ from lipsync_lab.reporting.outcomes import Outcome, first_line, save
 from lipsync_lab.reporting.pictures import lighter
 
 if TYPE_CHECKING:
-    from lipsync_lab.pipeline import Progress
+    from lipsync_lab.progress import Progress
 
 _quiet = logging.getLogger(__name__)
 _quiet.setLevel(logging.ERROR)

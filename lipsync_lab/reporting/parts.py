@@ -27,7 +27,8 @@ from lipsync_lab.reporting.pictures import illustrate
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
-    from lipsync_lab.pipeline import Pipeline, Progress
+    from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.progress import Progress
 
 #: The explorer is a single picture on paper: it is executed for one clip.
 _EXPLORER = "explorer"
