@@ -287,7 +287,8 @@ def test_import_is_quiet_and_quick(module: str, heavy: set[str], tmp_path: Path)
     runs = [fresh_import(module, tmp_path / "report.json") for _ in range(3)]
     assert runs[0][1] & heavy == set()
     assert module.split(".")[0] in runs[0][1]
-    assert min(seconds for seconds, _ in runs) < 1  # the best of three: the machine may be busy with other things
+    # the best of three: the machine may be busy with other things
+    assert min(seconds for seconds, _ in runs) < (0.5 if module == PACKAGE else 1)
 
 
 def test_a_heavy_import_is_noticed(tmp_path: Path):
