@@ -1,6 +1,7 @@
 """One contract for every detector, and what each one promises beyond it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from skimage import data
 from lipsync_lab import checkpoints, detection, source
 from lipsync_lab.detection import Detection, at_detection_size
 from lipsync_lab.detection import record as records
+from lipsync_lab.detection.base import REGISTRY
 from lipsync_lab.detection.cascade import LBPCascade
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.s3fd import candidates
@@ -73,6 +75,42 @@ def test_contract(detector, frames):
             assert np.allclose(list(a.box), list(b.box), atol=0.01)
             assert a.score == pytest.approx(b.score, abs=1e-4)
     json.dumps(detector.identity)
+
+
+@pytest.fixture(scope="module")
+def bundled_frames():
+    """Three frames of a bundled clip, and two blank ones."""
+    clip = source.open_clip("drawn_baker")
+    frames = np.stack(list(clip.read(0, 3)))
+    return np.concatenate((frames, np.zeros_like(frames[:1]), np.full_like(frames[:1], 255)))
+
+
+@pytest.mark.parametrize("name", detection.NAMES)
+def test_every_registered_detector_obeys_the_contract(name, bundled_frames):
+    """Candidates inside the frame, best first, the same each time; whatever is added to the registry is tested."""
+    try:
+        detector = detection.load(name)
+    except (CheckpointError, DetectionError) as error:
+        pytest.skip(f"weights that are not bundled: {error}")
+    found = detector.detect(bundled_frames)
+    assert found == detector.detect(bundled_frames)
+    height, width = bundled_frames.shape[1:3]
+    for row in found:
+        scores = [candidate.score for candidate in row]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
+        for candidate in row:
+            inside = candidate.box.clipped(width, height)
+            assert candidate.box.area > 0
+            assert inside.area > 0.5 * candidate.box.area, "at most a part of a face may lie outside"
+
+
+def test_the_registry_has_every_name_once_and_the_default_first():
+    assert detection.NAMES[0] == detection.default()
+    assert len(set(detection.NAMES)) == len(detection.NAMES)
+    trained = {model.name for model in checkpoints.MODELS.values() if model.kind == "detector"}
+    assert trained <= set(detection.NAMES), "each model of the table belongs to a registered detector"
+    assert {plugin.name for plugin in REGISTRY.plugins.values()} >= {"s3fd", "lbp", "recorded"}
 
 
 def test_broken_detector_is_not_skipped(detector, frames, monkeypatch):
@@ -229,6 +267,24 @@ def test_boxes_decide_and_keep_what_was_refused(tmp_path):
     assert edited[0] == [Detection(Box(5, 5, 9, 9), 0.2)]
     assert edited[1] == [Detection(Box(3, 3, 9, 9), 1.0)]
     assert edited[2] == [Detection(Box(4, 4, 8, 8), 1.0), Detection(Box(2, 2, 8, 9), 0.3)]
+    assert records.read(path).manual == {1: Box(3, 3, 9, 9), 2: Box(4, 4, 8, 8)}
+
+
+def test_manual_boxes_are_kept_through_files_views_and_cuts(tmp_path):
+    record, path = replace(a_record(), manual={1: Box(10, 12, 30, 32), 2: None}), tmp_path / "a.json"
+    records.write(path, record, [record.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5)
+    again = records.read(path)
+    assert again.manual == record.manual
+    assert again.first(2).manual == {1: Box(10, 12, 30, 32)}
+    assert again.scaled_to((128, 96), path).manual == {1: Box(20, 24, 60, 64), 2: None}
+    apart, faces = records.read_apart(path)
+    assert apart.candidates == record.candidates
+    assert faces == [Box(1, 2, 30, 40), Box(10, 12, 30, 32), None]
+
+
+def test_a_file_with_boxes_alone_is_recorded(tmp_path):
+    (tmp_path / "a.json").write_text('{"boxes": [[1, 2, 30, 40], null]}')
+    assert records.read(tmp_path / "a.json").manual == {}
 
 
 def test_beginning_of_a_record():
@@ -323,6 +379,9 @@ def test_record_of_another_size_is_scaled():
         '{"boxes": 7}',
         '{"boxes": [null], "size": [64]}',
         '{"boxes": [null], "clip": 7}',
+        '{"boxes": [null], "manual": [1]}',
+        '{"boxes": [[NaN, 1, 9, 9]]}',
+        '{"boxes": [[1, 1, 9, 9]], "size": [Infinity, 9]}',
         '{"boxes": [null], "view": {"clip": [64, 48]}}',
         '{"boxes": [null], "view": {"clip": [64, 48], "resize_factor": 99, "rotate": false, "crop": [0, -1, 0, -1]}}',
     ],

@@ -10,16 +10,18 @@ import torch
 from clips import boxes, clip, number, pictures, read, voice, wav
 from golden_weights import fill
 
-from lipsync_lab import audio, detection, video
+from lipsync_lab import audio, detection, drawings, files, generation, source, video
 from lipsync_lab.detection import Detection
+from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.errors import DetectionError, MediaError, ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.models.wav2lip import Wav2Lip
-from lipsync_lab.pipeline import Pipeline, find
+from lipsync_lab.pipeline import Pipeline, find, make_plan
 from lipsync_lab.runs import LEDGER, Run
 from lipsync_lab.settings import Settings
+from lipsync_lab.source import clip_from_array
 
 FACE = [40, 20, 90, 70]
 
@@ -521,3 +523,149 @@ def test_weights_are_said_everywhere(tmp_path):
     assert "no quality" in pipeline.models
     pipeline.weights = replace(pipeline.weights, provenance="wav2lip_gan: the published weights")
     assert "published" in pipeline.models
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(b"40.0", b"41.0"),
+        lambda data: data.replace(b"[", b"{"),
+        lambda data: b"\xff" * 99,
+        lambda data: b"[" * 99_999,
+        lambda data: data.partition(b"\n")[2],
+    ],
+    ids=["empty", "truncated", "edited", "no JSON", "bytes", "deep", "no digest"],
+)
+def test_a_damaged_cache_file_is_made_again(damage, tmp_path):
+    path, finder = clip(tmp_path / "in.mp4", 5), Counting()
+    known = detect(path, finder, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert file.read_bytes() != whole
+    assert detect(path, finder, tmp_path / "cache") == known
+    assert finder.seen == 10
+    assert file.read_bytes() == whole
+
+
+# -- holds -------------------------------------------------------------------------------------------------------
+
+
+class CountingGenerator:
+    """The identity generator's crops with a number for a mouth: another one each time."""
+
+    def __init__(self):
+        self.calls, self.inner = 0, generation.load("identity")
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def generate(self, crops, windows):
+        out = crops.copy()
+        for face in out:
+            self.calls += 1
+            face[48:] = 25 * self.calls
+        return out
+
+
+def held_mouths(frames, rows, **settings):
+    generator = CountingGenerator()
+    rows = [[Detection(Box(*map(float, box)), 1.0)] for box in rows]
+    settings = Settings.of({"mouths": "drawings", "mel_lead": 0, **settings})
+    out, track = Pipeline(generator, Recorded(Record(tuple(rows))), settings, device="cpu").dub(
+        frames, voice(len(frames) / 25), 25
+    )
+    return out, track, generator.calls
+
+
+def test_a_long_hold_reuses_its_mouth_until_a_scheduled_change():
+    still = np.repeat(pictures(1), 9, axis=0)
+    jitter = np.random.default_rng(0).integers(-2, 3, (9, 4))
+    out, track, calls = held_mouths(still, np.array(FACE) + jitter)
+    assert calls == 3
+    assert len(np.unique(track.boxes, axis=0)) == 1, "the box stands still with the drawing"
+    changed = [not np.array_equal(a, b) for a, b in zip(out[1:], out[:-1], strict=True)]
+    first = drawings.first_frames(still, map(track.box, range(9)))
+    assert (
+        [n + 1 for n, new in enumerate(changed) if new] == np.flatnonzero(drawings.scheduled(first)).tolist() == [3, 6]
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 16])
+def test_frames_of_a_hold_have_the_same_mouth_whatever_the_batch(batch):
+    frames = np.repeat(pictures(64)[::8], 2, axis=0)
+    out, _, calls = held_mouths(frames, [FACE] * 16, generator_batch=batch, smoothing="none", feather=0.1)
+    assert calls == 8
+    for first, second in zip(out[::2], out[1::2], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("fill", ["loop", "hold", "pingpong"])
+def test_a_clip_that_is_played_on_has_holds_too(fill):
+    frames = np.repeat(pictures(3) // 2 + np.arange(3, dtype=np.uint8)[:, None, None, None] * 40, 2, axis=0)
+    plan = make_plan(
+        clip_from_array(frames, 25),
+        Record(tuple([Detection(Box(*map(float, FACE)), 1.0)] for _ in frames), (0,), (128, 96)),
+        voice(0.48),
+        Settings(mouths="drawings", fill=fill),
+    )
+    assert plan.order.tolist() == [number for number, _ in played_frames(frames, fill)]
+    assert (
+        plan.mouths.tolist()
+        == {
+            "loop": [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10],
+            "hold": [0, 0, 2, 2, 4, 4, 4, 7, 7, 7, 10, 10],
+            "pingpong": [0, 0, 2, 2, 4, 4, 4, 7, 7, 9, 9, 9],
+        }[fill]
+    )
+
+
+def played_frames(frames, fill):
+    return source.played(clip_from_array(frames, 25), len(frames), 12, fill)
+
+
+# -- boxes given by hand -----------------------------------------------------------------------------------------
+
+
+def test_an_edited_box_is_manual_and_exact(tmp_path):
+    path, speech = clip(tmp_path / "in.mp4", 12), wav(tmp_path / "v.wav", 0.48)
+    boxes(tmp_path / "b.json", [FACE] * 12, candidates=[[[*FACE, 0.9]]] * 12, threshold=0.5)
+    first = Pipeline("identity", tmp_path / "b.json").run(path, speech, tmp_path / "first")
+    content = json.loads(first.detections.read_text())
+    assert "manual" not in content
+    content["boxes"][5] = [10, 11, 70, 75]
+    first.detections.write_text(json.dumps(content))
+    second = Pipeline("identity", first.detections).run(path, speech, tmp_path / "second")
+    again = Pipeline("identity", second.detections).run(path, speech, tmp_path / "again")
+    before, after = first.ledger(), second.ledger()
+    assert after.provenance.tolist() == ["recorded"] * 5 + ["manual"] + ["recorded"] * 6
+    assert after.loc[5, ["x1", "y1", "x2", "y2"]].tolist() == [10, 11, 70, 75]
+    columns = ["x1", "y1", "x2", "y2"]
+    pd.testing.assert_frame_equal(after.drop(5)[columns], before.drop(5)[columns])
+    assert json.loads(second.detections.read_text())["manual"] == [5]
+    pd.testing.assert_frame_equal(again.ledger(), after)
+
+
+def test_a_fixed_box_is_manual():
+    _, track = Pipeline("identity", box=Box(*FACE), settings=Settings(pads=(9, 9, 9, 9)), device="cpu").dub(
+        pictures(5), voice(0.2), 25
+    )
+    assert set(track.provenance) == {"manual"}
+    assert track.boxes.tolist() == [FACE] * 5
+
+
+# -- a user's own weights ----------------------------------------------------------------------------------------
+
+
+def test_a_run_says_where_own_weights_lie(tmp_path, published_weights):
+    path, speech = clip(tmp_path / "in.mp4", 6), wav(tmp_path / "v.wav", 0.24)
+    boxes(tmp_path / "b.json", [FACE] * 6)
+    info = Pipeline(published_weights, tmp_path / "b.json").run(path, speech, tmp_path / "run").info
+    assert info["generator"]["file"] == str(published_weights)
+    assert info["generator"]["sha256"] == files.sha256(published_weights)
+    assert info["detector"]["file"] == str(tmp_path / "b.json")
+    assert info["detector"]["sha256"] == files.sha256(tmp_path / "b.json")
+    known = Pipeline("untrained", "lbp").run(path, speech, tmp_path / "known").info
+    assert not {"file"} & (known["generator"].keys() | known["detector"].keys())

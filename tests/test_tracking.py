@@ -289,3 +289,55 @@ def test_one_frame_is_one_shot():
     finder = tracking.Shots(25)
     finder.add(np.zeros((1, 1, 3), np.uint8))
     assert finder.starts == [0]
+
+
+# -- boxes given by hand -----------------------------------------------------------------------------------------
+
+
+def manual_track(manual, chosen=None, **settings):
+    faces = chosen or [Detection(Box(20.0 + n, 20, 60.0 + n, 70), 0.9) for n in range(9)]
+    rows = [[] if face is None else [face] for face in faces]
+    return tracking.track(rows, faces, np.zeros(9, int), (128, 96), manual=manual, **settings)
+
+
+@pytest.mark.parametrize("smoothing", ["centered", "upstream", "none"])
+def test_a_manual_box_is_exact_and_leaves_its_neighbours_alone(smoothing):
+    near, far = (
+        manual_track({4: Box(*corners)}, smoothing=smoothing) for corners in ((1, 2, 31, 43), (90, 50, 99, 90))
+    )
+    assert near.provenance.tolist() == ["detected"] * 4 + ["manual"] + ["detected"] * 4
+    assert near.boxes[4].tolist() == [1, 2, 31, 43]
+    others = np.arange(9) != 4
+    np.testing.assert_array_equal(near.boxes[others], far.boxes[others])
+    assert (near.boxes[others, 3] == 80).all(), "padded"
+
+
+def test_a_manual_box_is_cut_to_the_frame():
+    assert manual_track({4: Box(-5, 50, 40, 200)}).boxes[4].tolist() == [0, 50, 40, 96]
+
+
+@pytest.mark.parametrize("gap", ["hold", "interpolate"])
+def test_boxes_beside_a_manual_one_meet_it_whatever_the_pads(gap):
+    faces = [Detection(Box(20, 20, 60, 70), 0.9), *[None] * 8]
+    manual = {4: Box(20, 20, 60, 60), 6: Box(20, 20, 60, 60)}
+    track = manual_track(manual, faces, gap=gap, pads=(3, 10, 0, 0), smoothing="none")
+    assert track.boxes[5].tolist() == [20, 20, 60, 60]
+    assert track.provenance[5] == ("held" if gap == "hold" else "interpolated")
+    if gap == "interpolate":
+        assert track.boxes[:5, 3].tolist() == [80, 75, 70, 65, 60]
+
+
+def test_a_frame_without_a_face_by_hand_is_not_filled():
+    track = manual_track({4: None}, gap="interpolate", longest_gap=9)
+    assert track.provenance.tolist() == ["detected"] * 4 + ["missing"] + ["detected"] * 4
+    gone = manual_track({4: None}, [Detection(Box(20, 20, 60, 70), 0.9), *[None] * 7, None], gap="hold")
+    assert gone.provenance.tolist() == ["detected"] + ["held"] * 3 + ["missing"] * 5
+    assert manual_track({4: None}, gap="abort").provenance[4] == "missing"
+
+
+def test_boxes_between_two_key_boxes():
+    boxes = tracking.between(Box(0, 0, 10, 10), Box(40, 8, 50, 30), 3)
+    assert boxes == [Box(10, 2, 20, 15), Box(20, 4, 30, 20), Box(30, 6, 40, 25)]
+    assert tracking.between(Box(0, 0, 10, 10), Box(40, 8, 50, 30), 0) == []
+    with pytest.raises(ParameterError):
+        tracking.between(Box(0, 0, 10, 10), Box(40, 8, 50, 30), -1)

@@ -1,0 +1,56 @@
+"""The public API: each function in a few lines on bundled samples, and an import that costs next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lipsync_lab
+from lipsync_lab import samples
+from lipsync_lab.errors import ParameterError
+
+
+def test_dub(tmp_path):
+    run = lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "run", generator="identity", detector="lbp")
+    assert isinstance(run, lipsync_lab.Run)
+    assert run.output.is_file()
+    assert run.info["settings"]["feather"] == 0
+
+
+def test_detect():
+    detections = lipsync_lab.detect("drawn_baker", "lbp", frames=3)
+    assert len(detections) == 3
+    assert detections.size == samples.get("drawn_baker").size
+    assert all(isinstance(found.box, lipsync_lab.Box) for row in detections.candidates for found in row)
+
+
+def test_loaded_once_used_twice():
+    detector, generator = lipsync_lab.load_detector("lbp"), lipsync_lab.load_generator("identity")
+    pipeline = lipsync_lab.Pipeline(generator, detector, lipsync_lab.Settings(), device="cpu")
+    frames = np.zeros((5, 64, 64, 3), np.uint8)
+    assert pipeline.dub(frames, np.zeros(3_200, np.float32), 25)[0].shape == frames.shape
+
+
+def test_a_setting_that_does_not_exist():
+    with pytest.raises(ParameterError, match="feathers"):
+        lipsync_lab.dub("drawn_baker", "drawn_baker", feathers=1)
+
+
+def test_every_public_name_is_there():
+    assert set(lipsync_lab.__all__) <= set(dir(lipsync_lab))
+    assert all(getattr(lipsync_lab, name) is not None for name in lipsync_lab.__all__)
+    with pytest.raises(AttributeError, match="nothing_such"):
+        lipsync_lab.nothing_such  # noqa: B018
+
+
+def test_the_import_is_light():
+    code = (
+        "import sys, lipsync_lab; "
+        "assert not {'torch', 'cv2', 'numpy', 'pandas', 'av'} & set(sys.modules), 'heavy modules are imported'"
+    )
+    code += "; print(sum(__import__('os').times()[:2]))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 0.5, "seconds of processor time, the interpreter's start included"
