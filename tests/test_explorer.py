@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -388,6 +390,21 @@ def test_a_run_is_opened_as_it_was_made(home, tmp_path):
         Session(run.folder)
     with pytest.raises(MediaError, match="no run.json"):
         Session(tmp_path)
+
+
+def test_a_run_with_own_weights_is_opened_again(home, tmp_path):
+    weights = shutil.copy(checkpoints.MODELS["wav2lip-lab"].path, tmp_path / "mine.safetensors")
+    clip(tmp_path / "in.mp4", FRAMES)
+    pipeline = Pipeline(weights, home / "found.json", device="cpu")
+    run = pipeline.run(tmp_path / "in.mp4", tmp_path / "in.mp4", tmp_path / "run")
+    assert Session(run.folder, device="cpu").weights.sha256 == pipeline.weights.sha256
+    Path(weights).write_bytes(b"other weights")
+    with pytest.raises(MediaError, match=r"mine\.safetensors: no longer the weights"):
+        Session(run.folder, device="cpu")
+    Path(weights).unlink()
+    with pytest.raises(MediaError, match=r"mine\.safetensors: the weights .* are gone"):
+        Session(run.folder, device="cpu")
+    assert Session(run.folder, generator="identity", device="cpu").weights.name == "identity"
 
 
 # -- frames ------------------------------------------------------------------------------------------------------

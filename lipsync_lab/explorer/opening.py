@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +39,27 @@ class RunContent:
 
     clip: Path
     voice: Path
-    generator: str
+    weights: dict[str, Any]
     settings: Settings
     record: records.Record
     edits: dict[int, Box | None]
+
+    def generator(self) -> str:
+        """Name of the run's generator, or the path of a user's own weights.
+
+        Raises
+        ------
+        MediaError
+            The file of the weights is gone or has changed.
+        """
+        file = self.weights.get("file")
+        if file is None:
+            return self.weights["name"]
+        if not Path(file).is_file():
+            raise MediaError(f"{file}: the weights that the run was made with are gone; bring them back")
+        if files.sha256(file) != self.weights["sha256"]:
+            raise MediaError(f"{file}: no longer the weights that the run was made with; dub the clip again")
+        return file
 
 
 def run_content(folder: Path) -> RunContent:
@@ -74,8 +92,7 @@ def run_content(folder: Path) -> RunContent:
     for frame, (face, box) in enumerate(zip(plan.chosen, boxes, strict=True)):
         if frame not in edits and box != (face and face.box):
             edits[frame] = box
-    voice, generator = Path(info["speech"]["file"]), info["generator"].get("file") or info["generator"]["name"]
-    return RunContent(clip, voice, generator, settings, record, edits)
+    return RunContent(clip, Path(info["speech"]["file"]), info["generator"], settings, record, edits)
 
 
 def is_unchanged(run: runs.Run, track: FaceTrack) -> bool:

@@ -113,13 +113,13 @@ class Session:
         cache: str | Path | None = None,
         progress: Progress | None = None,
     ):
-        self.path = samples.resolve_path(clip)
+        self.path = Path(clip) if Path(clip).is_dir() else samples.resolve(clip)
         self.edits, self._undone = Edits(), []
         self._run, self._found = None, {}
         if self.path.is_dir():
             run, own = run_content(self.path), not (settings or voice or generator or detector)
             self._run = self.path if own else None
-            settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator
+            settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator()
             if detector is None:
                 detector, self.edits = self.path / "detections.json", Edits(run.edits)
                 self._found[str(detector)] = run.record
@@ -133,7 +133,7 @@ class Session:
             self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
         self.voice = self.wave = self._sound = None
         if voice is not None or video.probe(self.path).has_sound:
-            self.voice = self.path if voice is None else samples.resolve_path(voice)
+            self.voice = self.path if voice is None else samples.resolve(voice)
             self.wave = audio.load(self.voice)
             self._sound = Voice.from_wave(self.wave)
         self._cache = samples.cache() if cache is None else Path(cache)
