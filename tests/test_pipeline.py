@@ -573,7 +573,7 @@ class CountingGenerator:
 def held_mouths(frames, rows, **settings):
     generator = CountingGenerator()
     rows = [[Detection(Box(*map(float, box)), 1.0)] for box in rows]
-    settings = Settings.of({"mouths": "drawings", "mel_lead": 0, **settings})
+    settings = Settings.of({"mouth_cadence": "holds", "audio_offset": 0, **settings})
     out, track = Pipeline(generator, Recorded(Record(tuple(rows))), settings, device="cpu").dub(
         frames, voice(len(frames) / 25), 25
     )
@@ -602,28 +602,28 @@ def test_frames_of_a_hold_have_the_same_mouth_whatever_the_batch(batch):
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("fill", ["loop", "hold", "pingpong"])
-def test_a_clip_that_is_played_on_has_holds_too(fill):
+@pytest.mark.parametrize("extend", ["loop", "hold", "pingpong"])
+def test_a_clip_that_is_played_on_has_holds_too(extend):
     frames = np.repeat(pictures(3) // 2 + np.arange(3, dtype=np.uint8)[:, None, None, None] * 40, 2, axis=0)
     plan = make_plan(
         clip_from_array(frames, 25),
         Record(tuple([Detection(Box(*map(float, FACE)), 1.0)] for _ in frames), (0,), (128, 96)),
         voice(0.48),
-        Settings(mouths="drawings", fill=fill),
+        Settings(mouth_cadence="holds", extend=extend),
     )
-    assert plan.order.tolist() == [number for number, _ in played_frames(frames, fill)]
+    assert plan.order.tolist() == [number for number, _ in played_frames(frames, extend)]
     assert (
         plan.mouths.tolist()
         == {
             "loop": [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10],
             "hold": [0, 0, 2, 2, 4, 4, 4, 7, 7, 7, 10, 10],
             "pingpong": [0, 0, 2, 2, 4, 4, 4, 7, 7, 9, 9, 9],
-        }[fill]
+        }[extend]
     )
 
 
-def played_frames(frames, fill):
-    return source.played(clip_from_array(frames, 25), len(frames), 12, fill)
+def played_frames(frames, extend):
+    return source.played(clip_from_array(frames, 25), len(frames), 12, extend)
 
 
 # -- boxes given by hand -----------------------------------------------------------------------------------------

@@ -300,7 +300,7 @@ def manual_track(manual, chosen=None, **settings):
     return tracking.track(rows, faces, np.zeros(9, int), (128, 96), manual=manual, **settings)
 
 
-@pytest.mark.parametrize("smoothing", ["centered", "upstream", "none"])
+@pytest.mark.parametrize("smoothing", ["centered", "reference", "none"])
 def test_a_manual_box_is_exact_and_leaves_its_neighbours_alone(smoothing):
     near, far = (
         manual_track({4: Box(*corners)}, smoothing=smoothing) for corners in ((1, 2, 31, 43), (90, 50, 99, 90))
@@ -316,23 +316,23 @@ def test_a_manual_box_is_cut_to_the_frame():
     assert manual_track({4: Box(-5, 50, 40, 200)}).boxes[4].tolist() == [0, 50, 40, 96]
 
 
-@pytest.mark.parametrize("gap", ["hold", "interpolate"])
-def test_boxes_beside_a_manual_one_meet_it_whatever_the_pads(gap):
+@pytest.mark.parametrize("dropouts", ["hold", "interpolate"])
+def test_boxes_beside_a_manual_one_meet_it_whatever_the_pads(dropouts):
     faces = [Detection(Box(20, 20, 60, 70), 0.9), *[None] * 8]
     manual = {4: Box(20, 20, 60, 60), 6: Box(20, 20, 60, 60)}
-    track = manual_track(manual, faces, gap=gap, pads=(3, 10, 0, 0), smoothing="none")
+    track = manual_track(manual, faces, dropouts=dropouts, pads=(3, 10, 0, 0), smoothing="none")
     assert track.boxes[5].tolist() == [20, 20, 60, 60]
-    assert track.provenance[5] == ("held" if gap == "hold" else "interpolated")
-    if gap == "interpolate":
+    assert track.provenance[5] == ("held" if dropouts == "hold" else "interpolated")
+    if dropouts == "interpolate":
         assert track.boxes[:5, 3].tolist() == [80, 75, 70, 65, 60]
 
 
 def test_a_frame_without_a_face_by_hand_is_not_filled():
-    track = manual_track({4: None}, gap="interpolate", longest_gap=9)
+    track = manual_track({4: None}, dropouts="interpolate", max_dropout=9)
     assert track.provenance.tolist() == ["detected"] * 4 + ["missing"] + ["detected"] * 4
-    gone = manual_track({4: None}, [Detection(Box(20, 20, 60, 70), 0.9), *[None] * 7, None], gap="hold")
+    gone = manual_track({4: None}, [Detection(Box(20, 20, 60, 70), 0.9), *[None] * 7, None], dropouts="hold")
     assert gone.provenance.tolist() == ["detected"] + ["held"] * 3 + ["missing"] * 5
-    assert manual_track({4: None}, gap="abort").provenance[4] == "missing"
+    assert manual_track({4: None}, dropouts="error").provenance[4] == "missing"
 
 
 def test_boxes_between_two_key_boxes():
