@@ -110,7 +110,7 @@ class Pipeline:
             With the file or setting that is wrong.
         """
         clock, settings = runs.Clock(), self.settings
-        face, speech = samples.resolve(face), samples.resolve(speech)
+        face, speech = samples.resolve_path(face), samples.resolve_path(speech)
         clip = open_clip(face, settings)
         with clock("voice"):
             # the waveform of ten minutes has 38 MB and is not needed again
@@ -225,7 +225,7 @@ class Pipeline:
                 f"NO MOUTH WAS DRAWN, the picture is the clip's own: {self.finder.name} found no face above the "
                 f"threshold of {self.settings.threshold:g} in any of {frames} frames ({best}); try a lower "
                 "--threshold, another --detector, a box of your own (--box, or --detector detections.json), and, where "
-                "a face is found now and then, a --gap"
+                "a face is found now and then, --dropouts"
             )
         return lines
 
@@ -268,7 +268,7 @@ def find(
     settings = replace(settings or Settings(), dropouts="passthrough", mouth_cadence="every_frame")
     if box is not None or detector is None or isinstance(detector, str | Path):
         detector = detection.load(detector, box=box, device=device or best_device())
-    clip = open_clip(samples.resolve(face), settings)
+    clip = open_clip(samples.resolve_path(face), settings)
     record = detect(clip, detector, cache, settings=settings, progress=progress)
     plan = make_plan(clip, record, None, settings)
     _write_detections(Path(out), record, plan, clip)

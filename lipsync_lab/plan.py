@@ -69,7 +69,7 @@ def make_plan(
     Parameters
     ----------
     clip : Clip
-        Its frames are read only for `Settings.mouth_cadence` "drawings", to find the holds.
+        Its frames are read only for `Settings.mouth_cadence` "holds", to find the holds.
     detections : Record
         Of `detect`, for this clip.
     voice : Voice, ndarray, float32, (n,), or None

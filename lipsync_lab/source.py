@@ -142,7 +142,7 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     """
     from lipsync_lab.files import sha256
 
-    settings, path = settings or Settings(), samples.resolve(path)
+    settings, path = settings or Settings(), samples.resolve_path(path)
     info = video.probe(path)
     still = info.still or settings.static
     crop = {"resize_factor": settings.resize_factor, "rotate": settings.rotate, "crop": list(settings.crop)}

@@ -326,7 +326,7 @@ def test_a_run_without_a_mouth_says_so(tmp_path):
     (warning,) = made.info["warnings"]
     assert "NO MOUTH WAS DRAWN" in warning
     assert "10 frames (there was no candidate at all)" in warning
-    assert all(flag in warning for flag in ("--threshold", "--detector", "--box", "--gap"))
+    assert all(flag in warning for flag in ("--threshold", "--detector", "--box", "--dropouts"))
     comment = video.probe(made.output).tags["comment"]
     assert "no mouth drawn" in comment
     assert "generated" not in comment

@@ -113,7 +113,7 @@ class Session:
         cache: str | Path | None = None,
         progress: Progress | None = None,
     ):
-        self.path = Path(clip) if Path(clip).is_dir() else samples.resolve(clip)
+        self.path = samples.resolve_path(clip)
         self.edits, self._undone = Edits(), []
         self._run, self._found = None, {}
         if self.path.is_dir():
@@ -133,7 +133,7 @@ class Session:
             self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
         self.voice = self.wave = self._sound = None
         if voice is not None or video.probe(self.path).has_sound:
-            self.voice = self.path if voice is None else samples.resolve(voice)
+            self.voice = self.path if voice is None else samples.resolve_path(voice)
             self.wave = audio.load(self.voice)
             self._sound = Voice.from_wave(self.wave)
         self._cache = samples.cache() if cache is None else Path(cache)
