@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -224,7 +225,7 @@ def reconstruction(network: nn.Module, clips: Sequence[Clip], lead: int, of_clip
         drawn = draw(network, faces, references, clip.windows(index, lead))
         inside = within(torch.from_numpy(clip.mouth[index])).numpy()[:, 0, :, :, None] > 0
         for at in range(len(index)):
-            away, pasted = (np.abs(x[at].astype(int) - faces[at]) / 255 for x in (drawn, references))
+            away, pasted = (cv2.absdiff(x[at], faces[at]) / 255 for x in (drawn, references))
             mouth = np.broadcast_to(inside[at], away.shape)
             rows.append((away[FACE_SIZE // 2 :].mean(), away[mouth].mean(), pasted[mouth].mean()))
     means = np.mean(rows, axis=0).tolist() if rows else [np.nan] * 3
