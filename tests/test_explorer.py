@@ -310,6 +310,11 @@ def test_failures_are_the_evaluations_computed_once(home):
     pd.testing.assert_frame_equal(session.failures(), expected)
     assert len(set(expected["kind"])) > 2
     assert session.worst_failure() == expected["worst"].iloc[0]
+    kinds = expected["kind"][(expected["first"] <= 5) & (expected["last"] >= 5)]
+    assert session.failures_at(5)["kind"].tolist() == kinds.tolist() != []
+    plain = opened(home, generator="untrained", failures=expected.iloc[:0])
+    lines = canvas.sheet(session, 5).shape[0] - canvas.sheet(plain, 5).shape[0]
+    assert lines >= 15 * len(kinds)  # the image for pages says what fails
 
     again = opened(home, generator="untrained", cache=home / "evaluated")
     assert evaluated(again) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,13 +154,17 @@ def sheet(session: Session, frame: int) -> np.ndarray:
     small = list(tiles(view, session.weights.name).items())
     line, gap = 26, 12
     left, width = stage_picture.shape[1] + gap, STRIP[0]
-    top = 2 * line + 4
+    failed = session.failures_at(frame)
+    words = [f"{row.kind}: {row.evidence}" for row in failed.itertuples()]
+    lines = [part for text in (session.models, *words) for part in wrap(text, 150)]
+    top = line + 19 * len(lines) + gap
     side_height = 2 * (TILE + line)
     height = top + max(stage_picture.shape[0], side_height) + gap + line + STRIP[1]
     picture = Image.new("RGB", (max(width, left + 2 * TILE + gap), height), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((0, 0), caption(session, view), _INK, font(16))
-    draw.text((0, line), session.models, _INK, font(13))
+    for number, text in enumerate(lines):
+        draw.text((0, line + 19 * number), text, _INK, font(13))
     picture.paste(Image.fromarray(stage_picture), (0, top))
     for place, (words, tile) in enumerate(small):
         x, y = left + place % 2 * (TILE + gap), top + place // 2 * (TILE + line)
@@ -256,6 +261,6 @@ def _label(draw: ImageDraw.ImageDraw, box: Box, scale: float, words: str, colour
 
 def _boxed(draw: ImageDraw.ImageDraw, place: tuple[float, float], words: str, colour: str) -> None:
     x, y = place
-    dark = sum(ImageColor.getrgb(colour)) < 300
+    dark = sum(ImageColor.getrgb(colour)) < 350
     draw.rectangle((x, y, x + draw.textlength(words, font(13)) + 8, y + 19), colour)
     draw.text((x + 4, y + 1), words, "white" if dark else "black", font(13))

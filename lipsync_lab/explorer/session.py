@@ -343,6 +343,11 @@ class Session:
         """
         return missed_detections(self.track) if self._failures is None else self._failures
 
+    def failures_at(self, frame: int) -> pandas.DataFrame:
+        """The failures of which a frame is a part, worst first."""
+        table = self.failures()
+        return table[(table["first"] <= frame) & (frame <= table["last"])]
+
     def next_failure(self, frame: int, back: bool = False) -> int | None:
         """Worst frame of the next (or previous) failure in time, around the clip's ends; None without failures."""
         worst = sorted(set(self.failures()["worst"].astype(int)), reverse=back)

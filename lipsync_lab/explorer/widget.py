@@ -17,6 +17,7 @@ from lipsync_lab.errors import LipsyncError
 from lipsync_lab.explorer import canvas
 from lipsync_lab.explorer.session import Session
 from lipsync_lab.explorer.settings import SettingsPanel
+from lipsync_lab.figures import PROVENANCE_COLOURS
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
@@ -210,9 +211,8 @@ class Explorer(widgets.VBox):
 
     def _evidence(self) -> str:
         """The failures of the current frame."""
-        table = self.session.failures()
-        here = table[(table["first"] <= self.frame) & (self.frame <= table["last"])]
-        lines = [f"<b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in here.itertuples()]
+        rows = self.session.failures_at(self.frame).itertuples()
+        lines = [f"<b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in rows]
         return f'<div style="columns:2">{_small("<br>".join(lines), 90)}</div>'
 
     def _list_failures(self) -> None:
@@ -356,7 +356,7 @@ class Explorer(widgets.VBox):
         with ipycanvas.hold_canvas():
             layer = self.stage[1]
             layer.clear()
-            for colour, width in (("black", 4), ("#56B4E9", 2)):
+            for colour, width in (("white", 4), (PROVENANCE_COLOURS["manual"], 2)):
                 layer.stroke_style, layer.line_width = colour, width
                 corners = [value * self._scale for value in (box.x1, box.y1, box.width, box.height)]
                 layer.stroke_rect(*corners)
