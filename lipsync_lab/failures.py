@@ -1,21 +1,21 @@
-"""From a ledger of measures to labelled failures: what went wrong, from which frame to which, how badly, and by which
-number.
+"""From a table of metrics to labelled failures: what failed, from which frame to which, how badly, and by which number.
 
-A measure is a failure where it passes a bound. The bounds are this laboratory's working definitions: above what an
-untouched clip shows after its encode, and below what a reader of the frame points at. They are here in one table, so
-that they can be argued about.
+A frame fails where a metric is beyond its threshold. Thresholds are working definitions: above what an untouched clip
+shows after its encode, and below what a person who looks at the frame objects to. Each stands in the declaration of its
+metric (`scoring.registry`), from which the kinds of failure are derived.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import spans
+from lipsync_lab.scoring import registry
 
 if TYPE_CHECKING:
     import pandas
@@ -25,22 +25,23 @@ COLUMNS = ("kind", "shot", "first", "last", "frames", "severity", "measure", "va
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to fail.
+    """A kind of failure, derived from the declaration of its metric.
 
     Attributes
     ----------
     name : str
-        What people call it.
     measure : str
-        Column of `evaluation.Evaluation.frames`.
+        The metric: column of `evaluation.Evaluation.frames`.
     bound : float
-        The measure above which it is a failure.
+        The metric's threshold.
     full : float
-        The measure at which it cannot get worse to the eye: severity 1.
+        The metric's saturation: severity 1.
     says : str
-        Evidence, with ``{value}`` for the measure at the worst frame and ``{frames}`` for the length.
-    part : {"detection", "picture", "time"}
-        Which part of the pipeline is to blame.
+        Evidence, with ``{value}`` for the metric at the worst frame and ``{frames}`` for the number of failing frames.
+    part : str
+        One of `scoring.registry.STAGES`.
+    direction : {1, -1}
+        1 where larger values are worse, -1 where smaller values are worse.
     """
 
     name: str
@@ -49,46 +50,25 @@ class Kind:
     full: float
     says: str
     part: str
+    direction: int = 1
 
 
-#: Every kind of failure, in the order in which tables and pictures show them.
-KINDS = (
-    Kind("missed face", "missed", 0.5, 1.0, "no candidate was accepted in {frames} frames{cause}", "detection"),
-    Kind("wrong face", "switch", 0.5, 1.0, "the box left the face of the frame before it", "detection"),
-    Kind(
-        *("trembling box", "drawn_jitter_centre", 0.02, 0.10),
-        *("over a held drawing the box moves by {value:.1%} of its size", "detection"),
-    ),
-    Kind(
-        *("mouth outside the box", "cropped", 0.02, 0.5),
-        *("{value:.0%} of the true mouth lies outside of what is drawn on", "detection"),
-    ),
-    Kind("blurred mouth", "blur", 0.35, 1.0, "{value:.0%} of the source's sharpness is gone", "picture"),
-    Kind(
-        "visible seam",
-        "seam",
-        4.0,
-        30.0,
-        "across the border {value:.1f} grey levels more than in the source",
-        "picture",
-    ),
-    Kind("shifted colour", "colour", 3.0, 15.0, "the skin is {value:.1f} CIEDE2000 from the source's", "picture"),
-    Kind(
-        "new colours",
-        "new_colours",
-        0.05,
-        0.5,
-        "{value:.0%} of the mouth in colours unknown to the source",
-        "picture",
-    ),
-    Kind("lost lines", "lines", 0.25, 1.0, "{value:.0%} of the source's outlines are gone", "picture"),
-    Kind("ghost of the old mouth", "ghost", 0.25, 1.0, "the source's mouth shows through: {value:.2f}", "picture"),
-    Kind("flicker", "flicker", 2.0, 12.0, "{value:.1f} grey levels change while the source holds still", "picture"),
-    Kind("changed outside the box", "outside", 2.0, 10.0, "{value:.1f} grey levels where nothing was drawn", "picture"),
-    Kind("judged unreal", "unreal", 0.5, 1.0, "the judge gives it {value:.2f} less than the source", "picture"),
-    Kind("mouth moves over a held drawing", "extra_mouth", 0.5, 1.0, "another mouth in {frames} held frames", "time"),
-    Kind("out of sync", "sync", 0.75, 1.25, "the expert's distance is {value:.2f}", "time"),
-)
+def kinds() -> tuple[Kind, ...]:
+    """Every kind of failure, in the order in which tables and figures show them; `KINDS` is the same."""
+    return tuple(
+        Kind(
+            *(metric.failure, metric.name, metric.threshold, metric.saturation),
+            *(metric.message, metric.stage, metric.direction),
+        )
+        for metric in registry.metrics()
+        if metric.failure
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "KINDS":
+        return kinds()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def kind(name: str) -> Kind:
@@ -99,22 +79,22 @@ def kind(name: str) -> Kind:
     ParameterError
         There is none.
     """
-    for one in KINDS:
-        if one.name == name:
-            return one
-    raise ParameterError(f"unknown kind of failure {name!r}; known: {', '.join(one.name for one in KINDS)}")
+    for known in kinds():
+        if known.name == name:
+            return known
+    raise ParameterError(f"unknown kind of failure {name!r}; known: {', '.join(known.name for known in kinds())}")
 
 
 def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
-    """Labelled stretches, the worst first.
+    """Runs of failing frames, the worst first.
 
     Parameters
     ----------
     frames : DataFrame
-        One row a frame, index ``frame``, with ``shot`` and columns of measures (`evaluation.Evaluation.frames`);
-        kinds whose measure is absent are not looked for.
+        One row a frame, index ``frame``, with ``shot`` and columns of metrics (`evaluation.Evaluation.frames`);
+        kinds whose metric is absent are left out.
     gap : int
-        Frames that may lie between two of a stretch; none reaches over a cut.
+        Frames that may lie between two failing frames of a run; no run reaches over a cut.
 
     Returns
     -------
@@ -126,34 +106,35 @@ def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    found = [row for one in KINDS if one.measure in frames for row in _stretches(frames, one, gap)]
-    table = pd.DataFrame(found, columns=list(COLUMNS))
+    rows = [row for kind in kinds() if kind.measure in frames for row in _stretches(frames, kind, gap)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     weight = table["severity"].astype(float) * np.sqrt(table["frames"].astype(float))
     order = np.lexsort((table["first"], -weight)) if len(table) else []
     return table.iloc[order].reset_index(drop=True)
 
 
-def _stretches(frames: pandas.DataFrame, one: Kind, gap: int) -> Iterator[tuple]:
-    values = frames[one.measure].to_numpy(float)
+def _stretches(frames: pandas.DataFrame, kind: Kind, gap: int) -> Iterator[tuple]:
+    values = frames[kind.measure].to_numpy(float)
     numbers, shots = frames.index.to_numpy(), frames["shot"].to_numpy()
-    failing = np.flatnonzero(np.nan_to_num(values, nan=-np.inf) > one.bound)
+    excess = np.nan_to_num(kind.direction * (values - kind.bound), nan=-np.inf)
+    failing = np.flatnonzero(excess > 0)
     apart = (np.diff(numbers[failing]) > gap + 1) | (np.diff(shots[failing]) != 0)
     group = np.concatenate([[0], np.cumsum(apart)])[: len(failing)]
     for start, stop in spans(np.ones(len(failing), bool), group):
         rows = failing[start:stop]
-        degrees = ((values[rows] - one.bound) / (one.full - one.bound)).clip(0, 1)
+        degrees = ((values[rows] - kind.bound) / (kind.full - kind.bound)).clip(0, 1)
         # in the middle of equals: a miss is as bad in its first frame as in any other
-        equals = rows[values[rows] == values[rows].max()]
+        equals = rows[excess[rows] == excess[rows].max()]
         worst = int(equals[len(equals) // 2])
-        told = one.says.format(value=values[worst], frames=len(rows), cause=_cause(frames, rows))
+        evidence = kind.says.format(value=values[worst], frames=len(rows), cause=_cause(frames, rows))
         yield (
-            *(one.name, int(shots[rows[0]]), int(numbers[rows[0]]), int(numbers[rows[-1]]), len(rows)),
-            *(float(degrees.mean()), one.measure, float(values[worst]), int(numbers[worst]), told),
+            *(kind.name, int(shots[rows[0]]), int(numbers[rows[0]]), int(numbers[rows[-1]]), len(rows)),
+            *(float(degrees.mean()), kind.measure, float(values[worst]), int(numbers[worst]), evidence),
         )
 
 
 def _cause(frames: pandas.DataFrame, rows: np.ndarray) -> str:
-    """What most of the missed frames are put down to."""
+    """The most frequent cause of the missed frames."""
     if "cause" not in frames:
         return ""
     count = frames["cause"].iloc[rows].value_counts()
@@ -162,7 +143,7 @@ def _cause(frames: pandas.DataFrame, rows: np.ndarray) -> str:
 
 
 def summary(table: pandas.DataFrame, frames: int) -> pandas.DataFrame:
-    """How much of a clip fails in which way.
+    """Number of failing frames of a clip, by kind.
 
     Parameters
     ----------
@@ -180,10 +161,10 @@ def summary(table: pandas.DataFrame, frames: int) -> pandas.DataFrame:
     import pandas as pd
 
     rows = []
-    for one in KINDS:
-        some = table[table["kind"] == one.name]
-        if len(some):
-            bad = some.loc[some["severity"].astype(float).idxmax()]
-            count = int(some["frames"].sum())
-            rows.append((one.name, len(some), count, count / max(frames, 1), float(bad["severity"]), int(bad["worst"])))
+    for kind in kinds():
+        own = table[table["kind"] == kind.name]
+        if len(own):
+            bad = own.loc[own["severity"].astype(float).idxmax()]
+            count = int(own["frames"].sum())
+            rows.append((kind.name, len(own), count, count / max(frames, 1), float(bad["severity"]), int(bad["worst"])))
     return pd.DataFrame(rows, columns=["kind", "stretches", "frames", "share", "severity", "worst"]).set_index("kind")

@@ -54,8 +54,7 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
     curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
     about = {"expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
     about["reader"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
-    clip = {"cadence_extra_mouth": 1.0, "cadence_mouth_ms": 40.0}
-    return evaluation.Evaluation(frames, scores, curves, clip, about)
+    return evaluation.Evaluation(frames, scores, curves, about)
 
 
 def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
@@ -141,7 +140,9 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
         comparison.examined.examine(cases, made)
     first, second = comparison.examined.examine(cases[:2], made)
     assert first.sound == second.sound
-    assert asked == [{"expert": evaluation.EXPERT, "judge": None}] * 2  # what did not come along is not asked for
+    # a network that is not bundled is not asked for
+    domains = ("animation", "synthetic_photo")
+    assert asked == [{"expert": evaluation.EXPERT, "judge": None, "domain": domain} for domain in domains]
     other = audio.load(samples.path("drawn_baker"))
     assert other.tobytes() != audio.load(samples.path("drawn_hello")).tobytes()
 
@@ -334,7 +335,7 @@ def test_examples_are_the_worst_frames_apart_from_each_other(examined):
 def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
     one = examined[0]
     frames = one.found.frames.assign(outside=np.where(one.found.frames.index == 20, 1.0, 0.0))
-    found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "clip", "about")))
+    found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "about")))
     shown = comparison.looks.examples(
         [comparison.examined.Examined(one.case, one.run, found, "")], "changed outside the box"
     )
@@ -362,7 +363,7 @@ class Seer:
 def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
     from lipsync_lab import detection
 
-    monkeypatch.setattr(detection, "load", lambda name: Seer())
+    monkeypatch.setattr(detection, "load", lambda name, device: Seer())
     looked = comparison.looks.look(examined, ["seer", None])
     assert list(looked) == ["seer"]  # named twice, it looks once
     assert {clip: list(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
@@ -383,7 +384,7 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
         def detect(self, frames, first=0):
             raise AssertionError("what it found is recorded")
 
-    monkeypatch.setattr(detection, "load", lambda name: {"own": Own(), "seer": Seer()}[name])
+    monkeypatch.setattr(detection, "load", lambda name, device: {"own": Own(), "seer": Seer()}[name])
     also = pd.DataFrame({"clip": ["drawn_hello"], "frame": [7]})
     looked = comparison.looks.look(examined[:1], ["own", "seer"], every=10, also=also)
     numbers = sorted({*range(0, FRAMES, 10), 7})

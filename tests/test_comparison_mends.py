@@ -19,7 +19,7 @@ NAMES = ["as published", *(mend.name for mend in mends.MENDS), "all of it"]
 def examined(frames: pd.DataFrame, name: str = "toon") -> comparison.examined.Examined:
     case = comparison.cases.Case(name, name, name, "animation")
     table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**frames)
-    return comparison.examined.Examined(case, None, evaluation.Evaluation(table, None, None, {}, {}), "")
+    return comparison.examined.Examined(case, None, evaluation.Evaluation(table, None, None, {}), "")
 
 
 def measured(**values) -> dict:

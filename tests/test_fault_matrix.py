@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.scoring import artifacts, faults, matrix, mouth
+from lipsync_lab.scoring import artifacts, faults, matrix, mouth, registry
 from lipsync_lab.synthesis.animation import scene
 from lipsync_lab.synthesis.pose import MouthPose
 from lipsync_lab.synthesis.truth import table
@@ -33,7 +33,7 @@ def found(made) -> pd.DataFrame:
     return matrix.fault_matrix(*made, wave=wave, sync={"late": late})
 
 
-NAMED = {**matrix.NAMED, "offset": "late"}
+NAMED = {**matrix.artifacts_and_metrics(), "offset": "late"}
 
 
 def test_every_fault_is_planted_at_every_strength(found):
@@ -42,11 +42,11 @@ def test_every_fault_is_planted_at_every_strength(found):
 
 
 def test_identity_in_gives_zero_out(found):
-    """Every measure that anything is named for, and the others of `artifacts` too, where they cover anything."""
+    """Every validated metric, and the others of `artifacts` too, where they cover anything."""
     none = found[found["strength"] == 0].set_index("measure")["value"]
     assert none[list(NAMED.values())].notna().all()
     assert none[none.index != "cropped"].eq(0).all()  # how far the mouth lies outside the box is no fault of the output
-    assert set(artifacts.MEASURES) <= set(none.index)
+    assert {metric.name for metric in artifacts.METRICS} <= set(none.index)
 
 
 @pytest.mark.parametrize("fault", NAMED)
@@ -84,9 +84,16 @@ def material(made) -> faults.Material:
     )
 
 
-@pytest.mark.parametrize("name", faults.PICTURE)
+INJECTED = {
+    metric.artifact.name: metric.artifact.inject
+    for metric in registry.metrics()
+    if metric.artifact is not None and metric.artifact.changes == "frames"
+}
+
+
+@pytest.mark.parametrize("name", INJECTED)
 def test_a_picture_fault_depends_on_strength_and_seed_alone(material, name):
-    plant = faults.PICTURE[name]
+    plant = INJECTED[name]
     before = material.frames.copy()
     assert np.array_equal(plant(material, 0.0, 1), before)
     full = plant(material, 1.0, 1)

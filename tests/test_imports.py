@@ -67,6 +67,7 @@ NEIGHBOURS = {
     "generation": {"compositing"},
     "tracking": {"detection"},
     "pipeline": {"plan"},
+    "failures": {"scoring"},
     "evaluation": {"scoring", "failures"},
     "comparison": {"evaluation", "failures", "scoring"},
     "explorer": {"figures"},

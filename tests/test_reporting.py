@@ -139,7 +139,7 @@ def test_the_table_names_the_worst_failures(printed):
 def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
     rows = [(name.split("__")[0], (name.split("__") + ["as is"])[1], value) for name, value in scores.items()]
     table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
-    return evaluation.Evaluation(frames, table, pd.DataFrame(), {}, {})
+    return evaluation.Evaluation(frames, table, pd.DataFrame(), {})
 
 
 def test_what_was_judged_stands_in_the_table():

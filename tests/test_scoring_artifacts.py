@@ -8,8 +8,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.scoring import artifacts, regions
+from lipsync_lab.scoring import artifacts, collect, regions
 from lipsync_lab.scoring.matrix import perfect_ledger
+from lipsync_lab.scoring.pairs import FramePair
 from lipsync_lab.synthesis.truth import GroundTruth, table
 
 SIZE = 128
@@ -36,21 +37,26 @@ def known(count: int, missing=(), **more) -> pd.DataFrame:
 
 def measured(source, output, truth=None, **options) -> pd.DataFrame:
     truth = known(len(source)) if truth is None else truth
-    return artifacts.rows(zip(source, output, strict=True), perfect_ledger(truth, (SIZE, SIZE)), truth, **options)
+    return metrics_of(zip(source, output, strict=True), perfect_ledger(truth, (SIZE, SIZE)), truth, **options)
 
 
-def compared(source, output, palette=None) -> dict:
-    return artifacts.compare(source, output, Box(*FACE), np.array(MOUTH, float), palette)
+def metrics_of(*args, **options) -> pd.DataFrame:
+    return collect.collect(*args, **options).with_metrics().frames[[metric.name for metric in artifacts.METRICS]]
+
+
+def compared(source, output, palette=None, box=FACE) -> dict:
+    """Every metric of one frame pair."""
+    pair = FramePair(0, source, output, np.array(box, float), np.array(MOUTH, float))
+    found = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
+    return found | {"new_colours": artifacts.out_of_palette(found["new_colours"], palette)}
 
 
 def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
     frames = [face(), face(), face((52, 70, 76, 86))]
     palette = artifacts.palette(frames, perfect_ledger(known(3), (SIZE, SIZE)))
     found = measured(frames, frames, palette=palette)
-    assert list(found.columns) == list(artifacts.MEASURES)
-    numbers = artifacts.summary(found)
-    assert [numbers[name] for name in artifacts.MEASURES] == [0] * len(artifacts.MEASURES)
-    assert numbers["blur_covered"] == numbers["colour_covered"] == 1
+    assert found.mean().tolist() == [0] * len(artifacts.METRICS)
+    assert found[["blur", "colour"]].notna().all(axis=None)
     assert found["flicker"].isna().tolist() == [True, False, True]  # only the second frame holds a drawing
 
 
@@ -60,9 +66,9 @@ def test_nothing_drawn_is_undefined_and_not_zero():
     found = measured(frames, other, truth)
     assert found.loc[[1, 2], ["blur", "seam", "colour", "lines", "ghost", "flicker", "cropped"]].isna().all(axis=None)
     assert found.loc[[1, 2], "outside"].tolist() == [2, 2]
-    assert found["new_colours"].isna().all()  # nobody gave a palette
-    assert artifacts.summary(found)["lines_covered"] == 0.5
-    assert np.isnan(artifacts.summary(found)["new_colours"])
+    assert found["lines"].notna().tolist() == [True, False, False, True]
+    without = perfect_ledger(known(2, missing=(0, 1)), (SIZE, SIZE))
+    assert metrics_of([(face(), face())] * 2, without)["new_colours"].isna().all()  # no box, so no palette
 
 
 def test_outside_is_the_mean_over_the_pixels_outside():
@@ -85,8 +91,7 @@ def test_seam_is_the_step_across_the_border():
     assert compared(source, output)["seam"] == pytest.approx(33)
     assert compared(output, source)["seam"] == 0  # a step that the source had and the output has not
     # at the frame's own edge there is nothing to step from
-    whole = artifacts.compare(source, output, Box(0, 0, SIZE, SIZE), np.array(MOUTH, float))
-    assert np.isnan(whole["seam"])
+    assert np.isnan(compared(source, output, box=(0, 0, SIZE, SIZE))["seam"])
 
 
 def test_colour_is_the_skins_and_not_the_lips():
@@ -177,7 +182,7 @@ def test_a_mouth_outside_the_box_is_cropped():
     found = measured([face()], [face()], truth)
     assert found["cropped"].tolist() == [0.5]
     ledger = perfect_ledger(known(1), (SIZE, SIZE))
-    assert artifacts.rows([(face(), face())], ledger)["cropped"].isna().all()
+    assert metrics_of([(face(), face())], ledger)["cropped"].isna().all()
 
 
 def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():
@@ -193,7 +198,7 @@ def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():
 def test_frames_of_another_run_are_refused():
     ledger = perfect_ledger(known(2), (SIZE, SIZE))
     with pytest.raises(ParameterError, match="more frames than the 2"):
-        artifacts.rows([(face(), face())] * 3, ledger)
+        metrics_of([(face(), face())] * 3, ledger)
     with pytest.raises(ParameterError, match="truth knows 1 frames"):
-        artifacts.rows([(face(), face())] * 2, ledger, known(1))
-    assert len(artifacts.rows([(face(), face())], ledger)) == 1  # a shorter output is no fault
+        metrics_of([(face(), face())] * 2, ledger, known(1))
+    assert len(metrics_of([(face(), face())], ledger)) == 1  # a shorter output is no fault

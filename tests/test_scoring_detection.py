@@ -7,7 +7,7 @@ import pytest
 from lipsync_lab.detection import Detection
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.scoring import detection
+from lipsync_lab.scoring import detection, misses
 from lipsync_lab.scoring.matrix import perfect_ledger
 from lipsync_lab.synthesis.truth import GroundTruth, table
 
@@ -38,7 +38,7 @@ def pixels(count: int, **columns) -> pd.DataFrame:
 
 
 def test_a_perfect_detector_has_no_fault():
-    numbers = detection.summary(detection.rows(perfect_ledger(known(6), (160, 120)), known(6, drawing=0)))
+    numbers = detection.summary(detection.detection_metrics(perfect_ledger(known(6), (160, 120)), known(6, drawing=0)))
     wanted = {"missed": 0, "not_drawn": 0, "covered": 1, "best_score": 1, "longest_miss": 0, "jitter_centre": 0}
     assert {name: numbers[name] for name in wanted} == wanted
     assert numbers["switches"] == numbers["drawn_jitter_size"] == 0
@@ -50,7 +50,7 @@ def test_a_refused_candidate_keeps_its_score_and_a_filled_gap_is_still_a_miss():
     truth = known(4)
     ledger = without(truth, [1])
     ledger.loc[2, "provenance"] = "interpolated"
-    found = detection.rows(ledger, truth)
+    found = detection.detection_metrics(ledger, truth)
     assert found["best_score"].tolist() == [1, 0.3, 1, 1]
     assert found["missed"].tolist() == [0, 1, 1, 0]
     assert found["not_drawn"].tolist() == [0, 1, 0, 0]
@@ -60,10 +60,12 @@ def test_where_no_face_is_nothing_was_missed():
     truth = known(4)
     truth.loc[1:, [f"face_{edge}" for edge in ("x1", "y1", "x2", "y2")]] = np.nan
     ledger = without(truth, [1, 2, 3])
-    found = detection.rows(ledger, truth)
+    found = detection.detection_metrics(ledger, truth)
     assert found["missed"].isna().tolist() == [False, True, True, True]
     assert detection.summary(found)["covered"] == 0.25
-    assert detection.summary(detection.rows(ledger))["missed"] == 0.75  # without truth every frame shows one
+    assert (
+        detection.summary(detection.detection_metrics(ledger))["missed"] == 0.75
+    )  # without truth every frame shows one
 
 
 @pytest.mark.parametrize(
@@ -90,30 +92,30 @@ def test_every_cause_brings_the_number_that_says_so(cause, number, truth, seen):
     shown = pixels(8)
     for name, value in seen.items():
         shown.loc[4, name] = value
-    found = detection.rows(without(frames, [4]), frames, shown)
+    found = detection.detection_metrics(without(frames, [4]), frames, shown)
     assert found.loc[4, "cause"] == cause
     assert found.loc[4, "cause_value"] == pytest.approx(number, nan_ok=True)
     assert set(found["cause"].drop(4)) == {""}
-    counted = detection.causes(found)
+    counted = misses.causes(found)
     assert counted.loc[cause, "misses"] == counted["misses"].sum() == 1
     if cause not in ("unexplained", "after a cut"):
         assert (counted.loc[cause, "among_missed"], counted.loc[cause, "among_found"]) == (1, 0)
 
 
 def test_a_cause_that_nobody_can_tell_is_unknown():
-    found = detection.rows(without(known(4), [1]))
-    counted = detection.causes(found)
+    found = detection.detection_metrics(without(known(4), [1]))
+    counted = misses.causes(found)
     assert counted.loc[["occluded", "profile", "dark"], ["among_missed", "among_found"]].isna().all(axis=None)
     assert counted.loc["unexplained", "misses"] == 1
 
 
 def test_runs_of_misses_end_at_cuts():
     truth = known(10, shot=[0] * 5 + [1] * 5, yaw=[0, 70, 80, 90, 0, 0, 0, 0, 0, 0])
-    runs = detection.miss_runs(detection.rows(without(truth, [1, 2, 3, 4, 5, 9]), truth, pixels(10)))
+    runs = misses.miss_runs(detection.detection_metrics(without(truth, [1, 2, 3, 4, 5, 9]), truth, pixels(10)))
     assert runs[["first", "last", "length", "shot"]].to_numpy().tolist() == [[1, 4, 4, 0], [5, 5, 1, 1], [9, 9, 1, 1]]
     assert runs["cause"].tolist() == ["profile", "after a cut", "unexplained"]
     assert runs["cause_value"].tolist()[:2] == [80, 0]
-    assert detection.miss_runs(detection.rows(perfect_ledger(truth, (160, 120)), truth)).empty
+    assert misses.miss_runs(detection.detection_metrics(perfect_ledger(truth, (160, 120)), truth)).empty
 
 
 def test_trembling_is_in_units_of_the_box_and_only_on_held_drawings():
@@ -122,16 +124,22 @@ def test_trembling_is_in_units_of_the_box_and_only_on_held_drawings():
     ledger.loc[1, ["best_x1", "best_x2"]] += 6.0
     ledger.loc[4, ["best_x1", "best_y1"]] -= 6.0
     ledger.loc[4, ["best_x2", "best_y2"]] += 6.0
-    found = detection.rows(ledger, truth)
+    found = detection.detection_metrics(ledger, truth)
     assert found["jitter_centre"].tolist() == pytest.approx([np.nan, 0.1, 0.1, np.nan, 0], nan_ok=True)
     assert found["jitter_size"].tolist() == pytest.approx([np.nan, 0, 0, np.nan, np.log(72 / 60)], nan_ok=True)
     assert found["drawn_jitter_centre"].fillna(0).tolist() == [0] * 5
-    assert detection.rows(ledger)["jitter_centre"].isna().all()  # nobody said what is held
-    assert detection.rows(ledger, held=[0, 1, 0, 0, 0])["jitter_centre"].notna().tolist() == [0, 1, 0, 0, 0]
+    assert detection.detection_metrics(ledger)["jitter_centre"].isna().all()  # nobody said what is held
+    assert detection.detection_metrics(ledger, held=[0, 1, 0, 0, 0])["jitter_centre"].notna().tolist() == [
+        0,
+        1,
+        0,
+        0,
+        0,
+    ]
     # a camera that moves over a held drawing moves the box too
     sides = [name for name in truth if name[-2:] in ("x1", "x2")]
     panned = truth.assign(**{name: truth[name] + 3.0 * np.arange(5) for name in sides})
-    calm = detection.rows(perfect_ledger(panned, (160, 120)), panned)
+    calm = detection.detection_metrics(perfect_ledger(panned, (160, 120)), panned)
     assert calm["jitter_centre"].dropna().tolist() == pytest.approx([0, 0, 0])
 
 
@@ -140,12 +148,16 @@ def test_a_box_that_jumps_to_a_stranger_is_a_switch():
     ledger = perfect_ledger(truth, (160, 120))
     ledger.loc[2, ["x1", "x2"]] = [100.0, 160.0]
     ledger.loc[4:, ["x1", "x2"]] = [100.0, 160.0]  # after a cut
-    assert detection.rows(ledger)["switch"].tolist() == pytest.approx([np.nan, 0, 1, 1, np.nan, 0], nan_ok=True)
+    assert detection.detection_metrics(ledger)["switch"].tolist() == pytest.approx(
+        [np.nan, 0, 1, 1, np.nan, 0], nan_ok=True
+    )
     # with truth the way back is none
-    assert detection.rows(ledger, truth)["switch"].tolist() == pytest.approx([np.nan, 0, 1, 0, np.nan, 0], nan_ok=True)
+    assert detection.detection_metrics(ledger, truth)["switch"].tolist() == pytest.approx(
+        [np.nan, 0, 1, 0, np.nan, 0], nan_ok=True
+    )
     gap = without(truth, [1])
     gap.loc[2, ["x1", "x2"]] = [100.0, 160.0]
-    assert detection.rows(gap, truth).loc[2, "switch"] == 1  # over a gap too
+    assert detection.detection_metrics(gap, truth).loc[2, "switch"] == 1  # over a gap too
 
 
 def random_candidates(rng, count):
@@ -184,16 +196,19 @@ def test_a_partner_is_no_false_face_when_he_is_known():
     truth, partner = known(2), Box(110, 20, 150, 60)
     rows = [[Detection(Box(*FACE), 0.9), Detection(partner, 0.8)], [Detection(Box(0, 0, 20, 20), 0.7)]]
     ledger = perfect_ledger(truth, (160, 120))
-    alone = detection.rows(ledger, truth, candidates=rows)
+    alone = detection.detection_metrics(ledger, truth, candidates=rows)
     assert alone["false_faces"].tolist() == [1, 1]
-    both = detection.rows(ledger, truth, candidates=rows, faces=[[Box(*FACE), partner]] * 2)
+    both = detection.detection_metrics(ledger, truth, candidates=rows, faces=[[Box(*FACE), partner]] * 2)
     assert both["false_faces"].tolist() == [0, 1]
-    assert detection.rows(ledger, truth, candidates=rows, threshold=0.75)["false_faces"].tolist() == [1, 0]
+    assert detection.detection_metrics(ledger, truth, candidates=rows, threshold=0.75)["false_faces"].tolist() == [1, 0]
 
 
 def test_several_detectors_stand_in_one_long_table():
     truth = known(3)
-    tables = {"a": detection.rows(perfect_ledger(truth, (160, 120)), truth), "b": detection.rows(without(truth, [1]))}
+    tables = {
+        "a": detection.detection_metrics(perfect_ledger(truth, (160, 120)), truth),
+        "b": detection.detection_metrics(without(truth, [1])),
+    }
     found = detection.compare(tables)
     assert found.groupby("detector")["missed"].sum().to_dict() == {"a": 0, "b": 1}
     assert found["frame"].tolist() == [0, 1, 2] * 2
@@ -225,4 +240,4 @@ def test_intersection_over_union_is_geometrys():
 
 def test_the_truth_of_a_shorter_clip_is_refused():
     with pytest.raises(ParameterError, match="truth knows 2 frames, the ledger 3"):
-        detection.rows(perfect_ledger(known(3), (160, 120)), known(2))
+        detection.detection_metrics(perfect_ledger(known(3), (160, 120)), known(2))

@@ -287,7 +287,7 @@ def test_silence_has_distances_and_no_offset(judge):
 
 
 def test_faces_of_another_size_and_no_frame_rate_are_errors():
-    with pytest.raises(ParameterError, match=r"frame 1: expert looks at uint8 RGB faces of \(96, 96, 3\)"):
+    with pytest.raises(ParameterError, match=r"frame 1: expert takes uint8 RGB faces of \(96, 96, 3\)"):
         watch(EXPERT, Clock(EXPERT), [dial(EXPERT)[0], dial(SMALL_LSE)[0]])
     with pytest.raises(ParameterError, match="positive frame rate"):
         watch(EXPERT, Clock(EXPERT), [], fps=0)

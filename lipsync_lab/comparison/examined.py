@@ -95,7 +95,8 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
             progress("examine", number, len(cases))
         run = made[case.name]
         _check_inputs(case, run)
-        out.append(Examined(case, run, evaluation.evaluate(run, **known), sound_of(run.info["speech"]["file"])))
+        found = evaluation.evaluate(run, **known, domain=case.domain or None)
+        out.append(Examined(case, run, found, sound_of(run.info["speech"]["file"])))
     if progress:
         progress("examine", len(cases), len(cases))
     return out

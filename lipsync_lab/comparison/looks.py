@@ -13,6 +13,7 @@ from lipsync_lab import detection, evaluation, failures, source
 from lipsync_lab.comparison.examined import Examined, frames
 from lipsync_lab.detection import record as records
 from lipsync_lab.geometry import Box
+from lipsync_lab.pipeline import best_device
 from lipsync_lab.scoring import detection as detecting
 from lipsync_lab.scoring import regions
 from lipsync_lab.settings import Settings
@@ -62,7 +63,9 @@ def look(
     also : DataFrame, optional
         Frames to look at beside those: columns ``clip`` and ``frame``.
     """
-    finders = {finder.name: finder for finder in map(detection.load, detectors)}
+    device = best_device()
+    loaded = [detection.load(detector, device=device) for detector in detectors]
+    finders = {finder.name: finder for finder in loaded}
     wanted = {one.case.name: set(range(0, len(one.found.frames), every)) for one in examined}
     for clip, frame in [] if also is None else also[["clip", "frame"]].itertuples(index=False):
         wanted[clip].add(int(frame))

@@ -11,7 +11,7 @@ import numpy as np
 
 from lipsync_lab import audio, evaluation, failures, study
 from lipsync_lab.comparison.examined import Examined
-from lipsync_lab.scoring import baselines, cadence, mouth
+from lipsync_lab.scoring import baselines, cadence, misses, mouth
 from lipsync_lab.scoring import detection as detecting
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def recorded() -> pandas.DataFrame:
             **{f"best_{side}": found[side] for side in ("x1", "y1", "x2", "y2")},
         )
         # a stretch of misses goes on over a cut: nobody filled any of it
-        rows = detecting.rows(ledger, pixels=measured).reset_index().assign(shot=0)
+        rows = detecting.detection_metrics(ledger, pixels=measured).reset_index().assign(shot=0)
         tables.append(rows.assign(clip=clip, domain="animation"))
     return pd.concat(tables, ignore_index=True)
 
@@ -56,11 +56,11 @@ def by_eye() -> pandas.DataFrame:
 
 
 def miss_runs(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`scoring.detection.miss_runs` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
+    """`scoring.misses.miss_runs` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
     import pandas as pd
 
     found = [
-        detecting.miss_runs(rows.set_index("frame")).assign(clip=clip, domain=domain)
+        misses.miss_runs(rows.set_index("frame")).assign(clip=clip, domain=domain)
         for (clip, domain), rows in table.groupby(["clip", "domain"], sort=False)
     ]
     # a table of no row has columns of no kind, which would make those of the others uncertain
@@ -89,7 +89,7 @@ def causes(table: pandas.DataFrame) -> pandas.DataFrame:
     """`scoring.detection.causes` of either domain of `frames`: columns domain, cause, misses, share, ..."""
     import pandas as pd
 
-    found = [detecting.causes(rows).assign(domain=domain) for domain, rows in table.groupby("domain", sort=False)]
+    found = [misses.causes(rows).assign(domain=domain) for domain, rows in table.groupby("domain", sort=False)]
     return pd.concat(found).reset_index()
 
 
@@ -108,7 +108,7 @@ def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
 
     rows = []
     for one in examined:
-        clip, found = one.found.clip, one.found
+        found = one.found
         pictured = {kind.measure for kind in failures.KINDS if kind.part == "picture" and kind.measure in found.frames}
         rows.append(
             {
@@ -119,8 +119,8 @@ def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
                 "drawn": int(one.run.ledger()["mouth_drawn"].sum()),
                 "failures": len(found.failures),
                 **{k.measure: float(found.frames[k.measure].mean()) for k in failures.KINDS if k.measure in pictured},
-                "extra_mouth": clip["cadence_extra_mouth"],
-                "mouth_ms": clip["cadence_mouth_ms"],
+                "extra_mouth": found.metric("extra_mouth"),
+                "mouth_ms": cadence.summary(found.frames)["mouth_ms"],
                 "opening": found.score("opening_correlation"),
                 "opening_shuffled": found.score("opening_correlation", "shuffled"),
                 "expert": found.score("expert_at_zero"),

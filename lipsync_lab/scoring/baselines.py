@@ -18,6 +18,17 @@ SILENT_DB = -50.0
 INPUTS = ("as is", "shifted", "shuffled", "silence")
 
 
+#: Unit of each score.
+UNITS = {
+    **dict.fromkeys(("expert_distance", "expert_at_zero", "expert_confidence"), "1 - cosine"),
+    **dict.fromkeys(("lse_distance", "lse_at_zero", "lse_confidence"), "embedding distance"),
+    **dict.fromkeys(("expert_offset", "lse_offset"), "frames of 40 ms"),
+    **dict.fromkeys(("opening_correlation", "opening_best"), "correlation"),
+    "opening_offset": "frames",
+    **dict.fromkeys(("silence_open", "silence_moving"), "share of the silent frames"),
+}
+
+
 class Score(NamedTuple):
     """One number about a clip.
 

@@ -1,8 +1,8 @@
-"""Which frames hold a drawing, and how many mouths are drawn over each.
+"""Animation holds, and how many mouths the output shows during each.
 
-Drawn animation stands still for two or three frames at a time; a generator that draws another mouth in every frame
-breaks that rhythm. The word for it and the shortest mouth, 70 ms, are those of Rhubarb Lip Sync (D. S. Wolf,
-github.com/DanielSWolf/rhubarb-lip-sync).
+Drawn animation keeps a drawing for two or three frames; a generator that makes another mouth in every frame breaks that
+cadence. Which frames are held is defined in `lipsync_lab.drawings` alone. The shortest mouth, 70 ms, is that of Rhubarb
+Lip Sync (D. S. Wolf, github.com/DanielSWolf/rhubarb-lip-sync).
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from lipsync_lab.drawings import BLOCK, BOUND, RAISE, changes, noise
-from lipsync_lab.scoring import regions
+from lipsync_lab.drawings import BLOCK, BOUND, RAISE, Holds, changes, scheduled
+from lipsync_lab.scoring import faults, regions
+from lipsync_lab.scoring.pairs import FramePair, frame_pairs
+from lipsync_lab.scoring.registry import ANIMATION, Artifact, Metric
 
-#: The noise that raises the bound is that of the clip's quietest quarter.
+#: The noise that raises the bound of a mouth change is that of the clip's quietest quarter.
 _QUIET = 0.25
-#: Share of the skin's blocks that the change of a mouth has to rise above: what the whole cheek does is boil, no mouth.
+#: Share of the skin's blocks that a mouth change has to rise above: a change of the whole cheek is boil, no mouth.
 _CALM = 0.9
-#: Milliseconds that a mouth stands at the least (Rhubarb Lip Sync).
+#: Milliseconds for which a mouth is shown at the least (Rhubarb Lip Sync).
 SHORTEST_MOUTH = 70.0
 
 COLUMNS = (
@@ -28,37 +30,28 @@ COLUMNS = (
 )
 
 
-def held(change: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Which frames show the same drawing as the frame before.
+class HoldFinder:
+    """Finds the holds of a run's source, frame by frame, inside the boxes of its ledger."""
 
-    Parameters
-    ----------
-    change : ndarray, (N,)
-        Grey levels of the most changed block; NaN where there is no frame before.
-    noise : ndarray, (N,)
-        Grey levels of the middle block, see `noise`.
+    def __init__(self, ledger: pd.DataFrame):
+        self._boxes, self._holds, self.first = regions.boxes(ledger), Holds(), []
 
-    Returns
-    -------
-    ndarray, float64, (N,)
-        1 held, 0 new, NaN where `change` is. Under a camera that moves no drawing is held.
+    def add(self, source: np.ndarray) -> None:
+        """Add the next frame, uint8 RGB (H, W, 3)."""
+        self.first.append(self._holds.add(source, regions.inside(self._boxes[len(self.first)], source.shape)))
+
+
+def _mouth_bound(noise: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Change of the lips (grey levels) from which on another mouth is shown.
+
+    `noise` is the source's; `floor` is the noise round the lips in each frame, where it is known to be more.
     """
-    change = np.asarray(change, float)
-    return np.where(np.isnan(change), np.nan, (change < bound(noise)).astype(float))
-
-
-def bound(noise: np.ndarray, floor: float | np.ndarray = 0.0) -> float | np.ndarray:
-    """Change (grey levels) from which on something new is shown, in a clip of that noise.
-
-    `floor` is the noise of each frame's surroundings, where it is known to be more than the clip's.
-    """
-    known = np.asarray(noise, float)
-    known = known[~np.isnan(known)]
+    known = noise[~np.isnan(noise)]
     quiet = float(np.quantile(known, _QUIET)) if len(known) else 0.0
     return BOUND * (1 + RAISE * np.fmax(quiet, floor))
 
 
-def rows(
+def cadence_metrics(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, truth: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Cadence, one row a frame.
@@ -70,7 +63,56 @@ def rows(
     ledger : DataFrame
         Of a run (`runs.LEDGER`).
     truth : DataFrame, optional
-        Of a made clip; says where the lips are, nothing else.
+        Ground truth of a synthetic clip: where the lips are.
+
+    Returns
+    -------
+    DataFrame, index ``frame``
+        See `cadence_table`.
+    """
+    numbers, holds = [], HoldFinder(ledger)
+    for pair in frame_pairs(pairs, ledger, truth):
+        holds.add(pair.source)
+        numbers.append(frame_changes(pair))
+    return cadence_table(numbers, holds.first, ledger)
+
+
+def frame_changes(pair: FramePair) -> tuple[float, float, float, float]:
+    """Changes against the frame before: of the whole source (most changed and median block), and of the output's mouth.
+
+    The latter two are those of the most changed block of the lips (wherever they are in one of the two frames), and of
+    one in ten of the skin's blocks. Grey levels; NaN where there is nothing to compare.
+    """
+    if pair.before is None:
+        return (np.nan,) * 4
+    return *pair.source_change, *_mouth_change(pair.before, pair)
+
+
+def _mouth_change(before: FramePair, after: FramePair) -> tuple[float, float]:
+    shape, box = after.output.shape, regions.inside(after.pasted, after.output.shape)
+    places = [regions.inside(pair.mouth, shape) for pair in (before, after)]
+    if np.isnan(before.pasted).any() or None in places or box is None:
+        return np.nan, np.nan
+    # a generated mouth is a small part of the frame: only its neighbourhood is compared
+    rows, columns = (slice(max(0, part.start - 2 * BLOCK), part.stop + 2 * BLOCK) for part in box.slices)
+    changed = np.zeros(shape[:2], np.float32)
+    changed[rows, columns] = changes(before.output[rows, columns], after.output[rows, columns])
+    around = changed[regions.skin(shape, box, after.mouth)]
+    most = max(float(changed[place.slices].max()) for place in places)
+    return most, float(np.quantile(around, _CALM)) if len(around) else np.nan
+
+
+def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], ledger: pd.DataFrame) -> pd.DataFrame:
+    """Cadence from what was measured frame by frame.
+
+    Parameters
+    ----------
+    numbers : iterable of tuple
+        Of `frame_changes`, one a frame.
+    first : iterable of int
+        First frame of each frame's hold (`drawings.first_frames`).
+    ledger : DataFrame
+        Of the run.
 
     Returns
     -------
@@ -78,72 +120,52 @@ def rows(
         time, shot
             The ledger's.
         source_change, source_noise
-            Grey levels of the most changed and of the middle block against the frame before; NaN in the first.
+            Grey levels of the most changed and of the median block of the source against the frame before; NaN in the
+            first frame.
         held
-            1 where the source shows the drawing of the frame before, else 0; NaN in the first frame.
+            1 where the source shows the drawing of the frame before, else 0; NaN in the first frame and where there is
+            no face in this frame or the one before.
         drawing
             Number of the drawing that the source shows, from 0.
         mouth_change, mouth_noise
             Of the output: grey levels of the most changed block of the lips, and of one in ten of the skin round them
-            (the 90th percentile); NaN unless a mouth was drawn in both frames.
+            (the 90th percentile); NaN unless a mouth was generated in both frames.
         mouth
-            Number of the mouth that the output shows, from 0; NaN where none was drawn. A mouth that a moving head
+            Number of the mouth that the output shows, from 0; NaN where none was generated. A mouth that a moving head
             carries along is another one.
         extra_mouth
-            1 where a held drawing got another mouth, 0 where it kept its own, NaN elsewhere.
+            1 where the mouth changed during a hold, 0 where it stayed; NaN elsewhere, and where a long hold is due for
+            a new mouth (`drawings.scheduled`): such a change is no failure.
     """
-    lips, drawn = regions.mouths(ledger, truth), regions.drawn(ledger)
-    found, before = [], None
-    for row, (source, output) in regions.aligned(pairs, ledger):
-        numbers = [np.nan] * 4
-        if before is not None:
-            of_source = changes(before[0], source)
-            numbers[:2] = float(of_source.max()), noise(of_source)
-            numbers[2:] = _mouth(before[1], output, drawn[row - 1 : row + 1], lips[row - 1 : row + 1])
-        found.append(numbers)
-        before = source, output
-    return _table(np.array(found, float).reshape(-1, 4), drawn, ledger)
-
-
-def _mouth(before: np.ndarray, after: np.ndarray, boxes: np.ndarray, lips: np.ndarray) -> tuple[float, float]:
-    """Most changed block of the lips (wherever they are in one of the two frames), and nearly that of the skin."""
-    places = [regions.inside(row, after.shape) for row in lips]
-    box = regions.inside(boxes[1], after.shape)
-    if np.isnan(boxes).any() or None in places or box is None:
-        return np.nan, np.nan
-    # only the neighbourhood is looked at: what is drawn is a small part of the frame
-    rows, columns = (slice(max(0, part.start - 2 * BLOCK), part.stop + 2 * BLOCK) for part in box.slices)
-    found = np.zeros(after.shape[:2], np.float32)
-    found[rows, columns] = changes(before[rows, columns], after[rows, columns])
-    around = found[regions.skin(after.shape, box, lips[1])]
-    most = max(float(found[place.slices].max()) for place in places)
-    return most, float(np.quantile(around, _CALM)) if len(around) else np.nan
-
-
-def _table(numbers: np.ndarray, drawn: np.ndarray, ledger: pd.DataFrame) -> pd.DataFrame:
-    out = ledger[["frame", "time", "shot"]].iloc[: len(numbers)].set_index("frame")
+    numbers = np.array(list(numbers), float).reshape(-1, 4)
+    first, count = np.array(list(first), np.int64), len(numbers)
+    out = ledger[["frame", "time", "shot"]].iloc[:count].set_index("frame")
     change, source_noise, mouth_change, mouth_noise = numbers.T
-    same = held(change, source_noise)
-    there = ~np.isnan(drawn[: len(numbers), 0])
+    same = first < np.arange(count)
+    there = ~np.isnan(regions.boxes(ledger)[:count, 0])
+    known = there & np.r_[False, there[:-1]][:count]
+    pasted = ~np.isnan(regions.drawn(ledger)[:count, 0])
     # nothing can be said of a mouth whose frame before has none: it begins there
-    kept = mouth_change < bound(source_noise, np.nan_to_num(mouth_noise))
-    mouth = np.cumsum(there & ~kept) - 1.0
-    out["source_change"], out["source_noise"], out["held"] = change, source_noise, same
-    out["drawing"] = np.cumsum(same != 1) - 1
+    kept = mouth_change < _mouth_bound(source_noise, np.nan_to_num(mouth_noise))
+    mouth = np.cumsum(pasted & ~kept) - 1.0
+    out["source_change"], out["source_noise"] = change, source_noise
+    out["held"] = np.where(known, same.astype(float), np.nan)
+    out["drawing"] = np.cumsum(~same) - 1
     out["mouth_change"], out["mouth_noise"] = mouth_change, mouth_noise
-    out["mouth"] = np.where(there, mouth, np.nan)
-    out["extra_mouth"] = np.where((same == 1) & ~np.isnan(mouth_change), (~kept).astype(float), np.nan)
+    out["mouth"] = np.where(pasted, mouth, np.nan)
+    judged = same & ~scheduled(first) & ~np.isnan(mouth_change)
+    out["extra_mouth"] = np.where(judged, (~kept).astype(float), np.nan)
     return out
 
 
 def drawings(table: pd.DataFrame) -> pd.DataFrame:
-    """The held drawings of `rows`.
+    """The holds of `cadence_metrics`.
 
     Returns
     -------
     DataFrame, index ``drawing``
-        first, last (frames), frames, ms, mouths: how many different mouths were drawn over it; NaN where there was
-        a frame without one.
+        first, last (frames), frames, ms, mouths: how many different mouths the output shows during it; NaN where
+        a frame has none.
     """
     frames = table.reset_index()
     out = frames.groupby("drawing").agg(
@@ -156,13 +178,13 @@ def drawings(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mouths(table: pd.DataFrame) -> pd.DataFrame:
-    """The mouths of `rows`, and how long each stands.
+    """The mouths of `cadence_metrics`, and for how long each is shown.
 
     Returns
     -------
     DataFrame, index ``mouth``
         first, last (frames), frames, ms, whole: False where the clip, a shot or a stretch without a mouth cut it
-        short, so that it may have stood longer.
+        short, so that it may have been longer.
     """
     frames = table.reset_index().dropna(subset="mouth")
     out = frames.groupby("mouth").agg(
@@ -181,23 +203,23 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     table : DataFrame
-        Of `rows`.
+        Of `cadence_metrics`.
 
     Returns
     -------
     dict
         held (share of frames), drawings_per_second, mouths_per_second (over the frames that have a mouth),
-        mouths_per_drawing (mean over held drawings), extra_mouth (share of held frames that got another mouth),
-        extra_mouth_covered (share of frames of which that can be said), mouth_ms (median of the mouths seen from
-        beginning to end), mouth_ms_shortest, mouths_too_short (share below `SHORTEST_MOUTH`); NaN where undefined.
+        mouths_per_drawing (mean over holds), extra_mouth (share of held frames with an unscheduled mouth change),
+        extra_mouth_covered (share of frames of which that can be said), mouth_ms (median of the whole
+        mouths), mouth_ms_shortest, mouths_too_short (share below `SHORTEST_MOUTH`); NaN where undefined.
     """
-    seconds, stands = _frame_ms(table) / 1000, mouths(table)
-    whole = stands[stands["whole"]]["ms"]
+    seconds, durations = _frame_ms(table) / 1000, mouths(table)
+    whole = durations[durations["whole"]]["ms"]
     with_mouth = int(table["mouth"].notna().sum())
     return {
         "held": float(table["held"].mean()),
         "drawings_per_second": table["drawing"].nunique() / (len(table) * seconds) if len(table) else np.nan,
-        "mouths_per_second": len(stands) / (with_mouth * seconds) if with_mouth else np.nan,
+        "mouths_per_second": len(durations) / (with_mouth * seconds) if with_mouth else np.nan,
         "mouths_per_drawing": float(drawings(table)["mouths"].mean()),
         "extra_mouth": float(table["extra_mouth"].mean()),
         "extra_mouth_covered": float(table["extra_mouth"].notna().mean()),
@@ -210,3 +232,14 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
 def _frame_ms(table: pd.DataFrame) -> float:
     """Milliseconds of a frame; NaN for a clip of one."""
     return float(np.median(np.diff(table["time"]))) * 1000 if len(table) > 1 else np.nan
+
+
+METRICS = (
+    Metric(
+        *("extra_mouth", "share of the held frames", "time", "mouth moves over a held drawing", 0.5, 1.0),
+        "another mouth in {frames} held frames",
+        artifact=Artifact("one mouth a frame", faults.mouth_a_frame),
+        domains=(ANIMATION,),
+        requires="a generated mouth during a hold",
+    ),
+)

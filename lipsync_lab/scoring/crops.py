@@ -43,8 +43,17 @@ def crops(
     ParameterError
         There are not as many boxes, or shots, as frames.
     """
-    import cv2
+    places, number = crop_places(boxes, shots), -1
+    for number, frame in enumerate(frames):
+        if number == len(places):
+            raise ParameterError(f"there are {len(boxes)} boxes and more frames than that; give one row a frame")
+        yield crop_at(frame, places[number])
+    if number + 1 < len(places):
+        raise ParameterError(f"there are {len(boxes)} boxes and fewer frames than that; give one row a frame")
 
+
+def crop_places(boxes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:
+    """Where `crops` cuts each frame, float64 (N, 3): half a side, then x and y of the centre; NaN without a face."""
     boxes = np.asarray(boxes, float)
     half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
     places = np.stack([half, (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2])
@@ -52,26 +61,26 @@ def crops(
         raise ParameterError(f"there are {len(boxes)} boxes and {len(shots)} shot numbers; give one of each a frame")
     for start, stop in spans(~np.isnan(boxes[:, 0]), shots):
         places[:, start:stop] = _steadied(places[:, start:stop])
-    place = iter(places.T)
-    for number, frame in enumerate(frames):
-        half, x, y = next(place, (None,) * 3)
-        if half is None:
-            raise ParameterError(f"there are {len(boxes)} boxes and more frames than that; give one row a frame")
-        if np.isnan(half):
-            yield None
-            continue
-        rim = int(half * (1 + 2 * _CROP_SCALE))
-        top, bottom = (int(y + rim + half * by) - rim for by in (-1, 1 + 2 * _CROP_SCALE))
-        left, right = (int(x + rim + half * by) - rim for by in (-1 - _CROP_SCALE, 1 + _CROP_SCALE))
-        height, width = frame.shape[:2]
-        inside = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if not inside.size:
-            raise ParameterError(f"the box of frame {number} lies outside of its {width} x {height} pixels")
-        rims = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
-        face = cv2.copyMakeBorder(inside, *rims, cv2.BORDER_CONSTANT, value=(_GRAY,) * 3)
-        yield cv2.resize(face, (SIDE, SIDE))
-    if next(place, None) is not None:
-        raise ParameterError(f"there are {len(boxes)} boxes and fewer frames than that; give one row a frame")
+    return places.T
+
+
+def crop_at(frame: np.ndarray, place: np.ndarray) -> np.ndarray | None:
+    """The crop of one frame at a row of `crop_places`: uint8 RGB (224, 224, 3), or None where the row is NaN."""
+    import cv2
+
+    half, x, y = place
+    if np.isnan(half):
+        return None
+    rim = int(half * (1 + 2 * _CROP_SCALE))
+    top, bottom = (int(y + rim + half * by) - rim for by in (-1, 1 + 2 * _CROP_SCALE))
+    left, right = (int(x + rim + half * by) - rim for by in (-1 - _CROP_SCALE, 1 + _CROP_SCALE))
+    height, width = frame.shape[:2]
+    inside = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if not inside.size:
+        raise ParameterError(f"a box of the LSE crops lies outside of the frame's {width} x {height} pixels")
+    rims = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
+    face = cv2.copyMakeBorder(inside, *rims, cv2.BORDER_CONSTANT, value=(_GRAY,) * 3)
+    return cv2.resize(face, (SIDE, SIDE))
 
 
 def _steadied(places: np.ndarray) -> np.ndarray:

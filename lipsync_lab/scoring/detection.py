@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lipsync_lab.geometry import Box, spans
-from lipsync_lab.scoring import regions
+from lipsync_lab.geometry import Box
+from lipsync_lab.scoring import faults, misses, regions
+from lipsync_lab.scoring.misses import PIXELS
+from lipsync_lab.scoring.pairs import FramePair
+from lipsync_lab.scoring.registry import ANIMATION, Artifact, Metric
 
 if TYPE_CHECKING:
     from lipsync_lab.detection import Detection
@@ -23,18 +26,12 @@ if TYPE_CHECKING:
 MATCH, STRANGE = 0.5, 0.3
 #: Below this a box has left the one before: a smoothed track moves by a few pixels a frame.
 JUMP = 0.3
-#: When a miss has a cause, in the order in which they are asked. Degrees; pixels of the face's shorter side; grey
-#: levels of the face's mean; grey levels between its 5th and 95th percentile; mean grey levels from the frame before;
-#: frames since a cut. The bounds are working definitions: `causes` sets the frames that were found beside them.
-PROFILE, SMALL, DARK, FLAT, FAST, CUT = 60.0, 32.0, 45.0, 40.0, 12.0, 2
-CAUSES = ("occluded", "profile", "small", "dark", "low contrast", "motion", "after a cut")
-
-PIXELS = ("luma", "contrast", "motion")
+_NOWHERE = np.full(4, np.nan)
 #: Provenances of the ledger that say that the detector itself found the face.
 _FOUND = ("detected", "recorded", "manual")
 
 
-def rows(
+def detection_metrics(
     ledger: pd.DataFrame,
     truth: pd.DataFrame | None = None,
     pixels: pd.DataFrame | None = None,
@@ -54,8 +51,8 @@ def rows(
     pixels : DataFrame, optional
         Of `pixels`; without it no miss is explained by pixels.
     held : sequence of float, optional
-        1 where the frame holds the drawing before it (`cadence.rows`, column ``held``); the truth's drawings serve
-        where it is absent.
+        1 where the frame is held (`cadence.cadence_table`, column ``held``); the ground truth's drawings serve where
+        it is absent.
     candidates : sequence of list of Detection, optional
         All of every frame, for `false_faces`.
     threshold : float
@@ -89,8 +86,8 @@ def rows(
         yaw, face_size, occluded, luma, contrast, motion, since_cut
             What a miss may be due to: degrees, pixels, 0 or 1, grey levels (three), frames. NaN where unknown.
         cause, cause_value
-            The first of `CAUSES` that holds, and the number that says so; "unexplained" where none does, "" where
-            nothing was missed.
+            The first of `misses.CAUSES` that holds, and its number; "unexplained" where none does, "" where nothing
+            was missed.
     """
     frames = len(ledger)
     out = ledger[["frame", "time", "shot", "best_score"]].set_index("frame")
@@ -114,12 +111,12 @@ def rows(
         out[f"{name}_centre"], out[f"{name}_size"] = np.where(still, centre, np.nan), np.where(still, size, np.nan)
     out["switch"] = _switches(drawn, shots, None if truth is None else true)
     out["false_faces"] = _false(candidates, threshold, faces if faces is not None else _as_faces(truth, true), frames)
-    _add_reasons(out, truth, true, pixels, shots)
-    return _with_causes(out)
+    misses.add_reasons(out, truth, true, pixels, shots)
+    return misses.with_causes(out)
 
 
 def pixels(frames: Iterable[np.ndarray], ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What the pixels say of each frame where its face is.
+    """Brightness, contrast and motion of each frame where its face is.
 
     Parameters
     ----------
@@ -128,8 +125,48 @@ def pixels(frames: Iterable[np.ndarray], ledger: pd.DataFrame, truth: pd.DataFra
     ledger : DataFrame
         Of a run.
     truth : DataFrame, optional
-        Says where the face is. Else the box drawn on does; where there is none, the nearest in time of the same shot;
-        where the shot has none, the whole frame.
+        See `face_places`.
+
+    Returns
+    -------
+    DataFrame, index ``frame``
+        See `pixel_table`.
+    """
+    places, shots = face_places(ledger, truth), ledger["shot"].to_numpy()
+    numbers, before = [], None
+    for row, frame in regions.aligned(frames, ledger):
+        pair = FramePair(row, frame, frame, _NOWHERE, _NOWHERE, before=before)
+        numbers.append(face_pixels(pair, places[row], row > 0 and shots[row] == shots[row - 1]))
+        pair.before, before = None, pair
+    return pixel_table(numbers, ledger)
+
+
+def face_places(ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> np.ndarray:
+    """Where the face of each frame is, float64 (N, 4): by the ground truth, else by the ledger's box.
+
+    A frame without either has the box of the nearest frame of its shot, and NaN where the shot has none.
+    """
+    places = _nearest(regions.boxes(ledger), ledger["shot"].to_numpy())
+    if truth is not None:
+        true = regions.boxes(regions.check_truth(truth, len(ledger)), "face_")
+        places = np.where(np.isnan(true), places, true)
+    return places
+
+
+def face_pixels(pair: FramePair, place: np.ndarray, same_shot: bool) -> tuple[float, float, float]:
+    """The row of `pixel_table` for one frame: the source inside `place`, or in the whole frame where that is NaN."""
+    shape = pair.source.shape
+    box = regions.inside(place, shape) or Box(0, 0, shape[1], shape[0])
+    face = pair.source_grey[box.slices]
+    low, high = np.percentile(face, (5, 95))
+    moved = np.nan
+    if same_shot and pair.before is not None:
+        moved = float(cv2.absdiff(face, pair.before.source_grey[box.slices]).mean())
+    return float(face.mean()), float(high - low), moved
+
+
+def pixel_table(numbers: Sequence[tuple[float, float, float]], ledger: pd.DataFrame) -> pd.DataFrame:
+    """Pixels of each frame's face.
 
     Returns
     -------
@@ -137,21 +174,8 @@ def pixels(frames: Iterable[np.ndarray], ledger: pd.DataFrame, truth: pd.DataFra
         luma (mean), contrast (5th to 95th percentile), motion (mean difference from the frame before; NaN in the first
         and after a cut), all in grey levels.
     """
-    places = _nearest(regions.boxes(ledger), ledger["shot"].to_numpy())
-    if truth is not None:
-        true = regions.boxes(regions.check_truth(truth, len(ledger)), "face_")
-        places = np.where(np.isnan(true), places, true)
-    shots, found, before = ledger["shot"].to_numpy(), [], None
-    for row, frame in regions.aligned(frames, ledger):
-        box = regions.inside(places[row], frame.shape) or Box(0, 0, frame.shape[1], frame.shape[0])
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        face = grey[box.slices]
-        low, high = np.percentile(face, (5, 95))
-        same = before is not None and shots[row] == shots[row - 1]
-        moved = float(cv2.absdiff(face, before[box.slices]).mean()) if same else np.nan
-        found.append((float(face.mean()), float(high - low), moved))
-        before = grey
-    return pd.DataFrame(found, columns=list(PIXELS), index=pd.Index(ledger["frame"].iloc[: len(found)], name="frame"))
+    index = pd.Index(ledger["frame"].iloc[: len(numbers)], name="frame")
+    return pd.DataFrame(list(numbers), columns=list(PIXELS), index=index)
 
 
 def recall(
@@ -172,7 +196,7 @@ def recall(
     thresholds : sequence of float
         Scores to be exceeded.
     faces : sequence of list of Box, optional
-        Every face of every frame, for `false_faces`; see `rows`.
+        Every face of every frame, for `false_faces`; see `detection_metrics`.
 
     Returns
     -------
@@ -210,12 +234,12 @@ def missed_by(
     truth: pd.DataFrame | None = None,
     threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """The frames of `rows` as another detector saw them.
+    """The frames of `detection_metrics` as another detector saw them.
 
     Parameters
     ----------
     table : DataFrame
-        Of `rows`; all of the frames, or some.
+        Of `detection_metrics`; all of the frames, or some.
     candidates : sequence of list of Detection
         What the other proposed on these frames.
     truth : DataFrame, optional
@@ -233,65 +257,12 @@ def missed_by(
         true = regions.boxes(regions.check_truth(truth, len(table)), "face_")
     best = [_best_match(row, None if truth is None else box) for row, box in zip(candidates, true, strict=True)]
     missed = (np.array(best, float) <= threshold).astype(float)
-    return _with_causes(table.assign(missed=np.where(table["missed"].isna(), np.nan, missed)))
+    return misses.with_causes(table.assign(missed=np.where(table["missed"].isna(), np.nan, missed)))
 
 
 def compare(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of `rows` by several detectors on the same frames, one below the other; columns detector, frame, ..."""
+    """Tables of `detection_metrics` of several detectors on the same frames, concatenated: detector, frame, ..."""
     return pd.concat(tables, names=["detector"]).reset_index()
-
-
-def miss_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """Stretches of missed frames within a shot.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `rows`.
-
-    Returns
-    -------
-    DataFrame
-        first, last (frames), length, shot, cause (the most frequent of its frames), cause_value (its median);
-        the distribution of lengths is ``.length.value_counts()``.
-    """
-    out = []
-    for start, stop in spans((table["missed"] == 1).to_numpy(), table["shot"].to_numpy()):
-        run = table.iloc[start:stop]
-        counts = run["cause"].value_counts(sort=False)
-        cause = counts.idxmax()
-        value = run["cause_value"][run["cause"] == cause].median()
-        out.append((run.index[0], run.index[-1], len(run), run["shot"].iloc[0], cause, value))
-    return pd.DataFrame(out, columns=["first", "last", "length", "shot", "cause", "cause_value"])
-
-
-def causes(table: pd.DataFrame) -> pd.DataFrame:
-    """Misses by cause, with what found frames look like beside them.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `rows`.
-
-    Returns
-    -------
-    DataFrame, index ``cause``
-        misses (frames whose cause it is), share (of all misses), median (of the number that says so),
-        among_missed, among_found (share of missed and of found frames of which it holds, first or not). A cause is
-        worth its name where the last is much the lower; NaN where nobody could tell.
-    """
-    missed, found = table[table["missed"] == 1], table[table["missed"] == 0]
-    out = []
-    for cause in (*CAUSES, "unexplained"):
-        here = missed["cause"] == cause
-        among = [np.nan, np.nan]
-        if cause != "unexplained":
-            holds = [_reasons(part)[cause] for part in (missed, found)]
-            among = [float(part[0][part[1]].mean()) if part[1].any() else np.nan for part in holds]
-        share = float(here.mean()) if len(missed) else np.nan
-        out.append((cause, int(here.sum()), share, float(missed["cause_value"][here].median()), *among))
-    columns = ["cause", "misses", "share", "median", "among_missed", "among_found"]
-    return pd.DataFrame(out, columns=columns).set_index("cause")
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
@@ -300,7 +271,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     table : DataFrame
-        Of `rows`.
+        Of `detection_metrics`.
 
     Returns
     -------
@@ -309,7 +280,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
         longest_miss (frames), jitter_centre, jitter_size, drawn_jitter_centre, drawn_jitter_size (mean over held
         frames), jitter_covered, switches (number), false_faces (a frame).
     """
-    runs = miss_runs(table)
+    runs = misses.miss_runs(table)
     names = ("jitter_centre", "jitter_size", "drawn_jitter_centre", "drawn_jitter_size")
     return {
         "missed": float(table["missed"].mean()),
@@ -404,47 +375,6 @@ def _best_match(row: Sequence[Detection], true: np.ndarray | None) -> float:
     return max((found.score for found in row), default=-np.inf)
 
 
-def _add_reasons(out: pd.DataFrame, truth, true: np.ndarray, pixels: pd.DataFrame | None, shots: np.ndarray) -> None:
-    known = truth is not None
-    out["yaw"] = truth["yaw"].abs().to_numpy(float) if known else np.nan
-    out["face_size"] = np.minimum(true[:, 2] - true[:, 0], true[:, 3] - true[:, 1])
-    out["occluded"] = truth["occluded"].to_numpy(float) if known else np.nan
-    for name in PIXELS:
-        out[name] = np.nan if pixels is None else pixels[name].reindex(out.index)
-    starts = np.flatnonzero(np.r_[False, shots[1:] != shots[:-1]])
-    since = np.full(len(out), np.nan)
-    for start in starts:
-        since[start:] = np.arange(len(out) - start)
-    out["since_cut"] = since
-
-
-def _reasons(table: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """By cause: where it holds, where that is known, and the number that says so."""
-    tests = zip(
-        CAUSES,
-        ("occluded", "yaw", "face_size", "luma", "contrast", "motion", "since_cut"),
-        (np.greater_equal, np.greater_equal, np.less, np.less, np.less, np.greater_equal, np.less_equal),
-        (1, PROFILE, SMALL, DARK, FLAT, FAST, CUT),
-        strict=True,
-    )
-    out = {}
-    for cause, column, test, limit in tests:
-        values = table[column].to_numpy(float)
-        known = ~np.isnan(values) if column != "since_cut" else np.ones(len(values), bool)
-        out[cause] = test(values, limit), known, values
-    return out
-
-
-def _with_causes(out: pd.DataFrame) -> pd.DataFrame:
-    missed = (out["missed"] == 1).to_numpy()
-    cause, value = np.where(missed, "unexplained", "").astype(object), np.full(len(out), np.nan)
-    for name, (holds, _, values) in reversed(_reasons(out).items()):
-        here = missed & holds
-        cause[here], value[here] = name, values[here]
-    out["cause"], out["cause_value"] = cause, value
-    return out
-
-
 def _nearest(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
     """Each frame's box, or the nearest in time of its shot."""
     out = boxes.copy()
@@ -454,3 +384,24 @@ def _nearest(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
         if len(near):
             out[row] = boxes[near[np.argmin(np.abs(near - row))]]
     return out
+
+
+METRICS = (
+    Metric(
+        *("missed", "share of the frames", "detection", "missed face", 0.5, 1.0),
+        "no candidate was accepted in {frames} frames{cause}",
+        artifact=Artifact("dropped boxes", faults.dropped_boxes, "boxes"),
+        requires="a face",
+    ),
+    Metric(
+        *("switch", "share of the frames", "detection", "wrong face", 0.5, 1.0),
+        "the box left the face of the frame before it",
+        requires="a box after another box of its shot",
+    ),
+    Metric(
+        *("drawn_jitter_centre", "share of the box", "detection", "trembling box", 0.02, 0.10),
+        "over a held drawing the box moves by {value:.1%} of its size",
+        domains=(ANIMATION,),
+        requires="a box during a hold",
+    ),
+)

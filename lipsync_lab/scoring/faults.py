@@ -6,7 +6,6 @@ seam is a step along the border and not another picture inside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -171,19 +170,6 @@ def offset(wave: np.ndarray, strength: float, seconds: float = 0.4, rate: int = 
     """The sound comes late, by up to that many seconds, and silence before it; the length stays. Wave."""
     late = min(len(wave), round(strength * seconds * rate))
     return np.r_[np.zeros(late, wave.dtype), wave[: len(wave) - late]]
-
-
-#: The faults of the picture: material, strength and seed in, frames out.
-PICTURE: dict[str, Callable[[Material, float, int], np.ndarray]] = {
-    "blur": blur,
-    "seam": seam,
-    "hue": hue,
-    "extra colours": extra_colours,
-    "erased outlines": erased_lines,
-    "ghost": ghost,
-    "flicker": flicker,
-    "one mouth a frame": mouth_a_frame,
-}
 
 
 def _each(material: Material, strength: float, seed: int, spoil) -> np.ndarray:

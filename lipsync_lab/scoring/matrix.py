@@ -8,29 +8,33 @@ does to it at full strength (`responses`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from lipsync_lab.runs import LEDGER
-from lipsync_lab.scoring import artifacts, cadence, detection, faults
+from lipsync_lab.scoring import artifacts, collect, faults, regions, registry
 from lipsync_lab.scoring.faults import Material
 
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+#: Stages in the order in which the matrix shows them.
+_ORDER = ("picture", "time", "detection")
 
-#: Each fault and the measure that is named for it.
-NAMED = {
-    "blur": "blur",
-    "seam": "seam",
-    "hue": "colour",
-    "extra colours": "new_colours",
-    "erased outlines": "lines",
-    "ghost": "ghost",
-    "flicker": "flicker",
-    "one mouth a frame": "extra_mouth",
-    "dropped boxes": "missed",
-}
+
+def artifacts_and_metrics() -> dict[str, str]:
+    """Each injected artifact of picture and boxes, and the metric that it validates, from the registry."""
+    return {
+        metric.artifact.name: metric.name
+        for metric in _validated()
+        if metric.artifact is not None and metric.artifact.changes != "sound"
+    }
+
+
+def _validated() -> list[registry.Metric]:
+    """Metrics with an artifact, and those of frame pairs, in the order of the registry: picture before detection."""
+    chosen = [metric for metric in registry.metrics() if metric.artifact or metric.of_pair]
+    return sorted(chosen, key=lambda metric: _ORDER.index(metric.stage))
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,10 @@ def perfect_ledger(truth: pd.DataFrame, size: tuple[int, int], bottom: float = 0
 
 
 def measure(planted: Planted, palette: artifacts.Palette | None = None) -> dict[str, float]:
-    """Every picture measure of `NAMED` and the others of `artifacts`, as means over the clip."""
-
-    def pairs():
-        return zip(planted.source, planted.output, strict=True)
-
-    ledger, truth = planted.ledger, planted.truth
-    found = artifacts.rows(pairs(), ledger, truth, palette)
-    return {
-        **{name: float(found[name].mean()) for name in artifacts.MEASURES},
-        "extra_mouth": cadence.summary(cadence.rows(pairs(), ledger, truth))["extra_mouth"],
-        "missed": detection.summary(detection.rows(ledger, truth))["missed"],
-    }
+    """Every validated metric, as the mean over the clip; NaN where a metric covers nothing."""
+    pairs = zip(planted.source, planted.output, strict=True)
+    frames = collect.collect(pairs, planted.ledger, planted.truth, palette=palette).with_metrics().frames
+    return {metric.name: float(frames[metric.name].mean()) for metric in _validated()}
 
 
 def fault_matrix(
@@ -121,7 +117,7 @@ def fault_matrix(
     material = Material(frames, ledger[["x1", "y1", "x2", "y2"]].to_numpy(float), mouths, truth["drawing"].to_numpy())
     palette, sync = artifacts.palette(frames, ledger), dict(sync or {})
     clean = Planted(frames, frames, ledger, truth, wave)
-    kinds = [*faults.PICTURE, "dropped boxes", *(["offset"] if sync else [])]
+    kinds = [*artifacts_and_metrics(), *(["offset"] if sync else [])]
     at_rest, out = _measured(clean, palette, sync), []
     for fault in kinds:
         for strength in strengths:
@@ -132,7 +128,7 @@ def fault_matrix(
     return pd.DataFrame(out, columns=["fault", "strength", "measure", "value"])
 
 
-def responses(table: pd.DataFrame, named: Mapping[str, str] = NAMED) -> pd.DataFrame:
+def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.DataFrame:
     """How far each fault, at full strength, moves each measure, in the measure's own unit.
 
     Parameters
@@ -140,7 +136,7 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] = NAMED) -> pd.DataF
     table : DataFrame
         Of `fault_matrix`.
     named : mapping of str to str
-        Fault to measure; with sync, `NAMED` and ``{"offset": name}``.
+        Fault to measure; with sync, `artifacts_and_metrics` and ``{"offset": name}``.
 
     Returns
     -------
@@ -151,6 +147,7 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] = NAMED) -> pd.DataF
         the fault it is named for more than by any other fault. A measure that a fault leaves nothing to look at for
         (NaN) is not moved by it.
     """
+    named = artifacts_and_metrics() if named is None else named
     wide = table.pivot_table(index="fault", columns=["measure", "strength"], values="value", sort=False, dropna=False)
     strengths = sorted(table["strength"].unique())
     moved = pd.DataFrame(
@@ -160,12 +157,12 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] = NAMED) -> pd.DataF
     return moved.loc[list(named)] / pd.Series(own)
 
 
-def rises(table: pd.DataFrame, named: Mapping[str, str] = NAMED) -> pd.Series:
+def rises(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.Series:
     """Spearman's rank correlation of strength and named measure, by fault."""
     from scipy.stats import spearmanr
 
     out = {}
-    for fault, name in named.items():
+    for fault, name in (artifacts_and_metrics() if named is None else named).items():
         own = table[(table["fault"] == fault) & (table["measure"] == name)]
         # a measure that does not move at all has no rank correlation: it does not rise
         out[fault] = float(spearmanr(own["strength"], own["value"])[0]) if own["value"].nunique() > 1 else 0.0
@@ -177,17 +174,16 @@ def _measured(planted: Planted, palette, sync: Mapping[str, Callable[[Planted], 
 
 
 def _plant(clean: Planted, material: Material, fault: str, strength: float, seed: int) -> Planted:
-    output, ledger, wave = clean.output, clean.ledger, clean.wave
     if fault == "offset":
-        wave = faults.offset(wave, strength)
-    elif fault == "dropped boxes":
-        boxes = faults.dropped_boxes(material, strength, seed)
-        gone = np.isnan(boxes).any(axis=1)
-        ledger = ledger.assign(
-            **dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True)),
-            provenance=np.where(gone, "missing", ledger["provenance"]),
-            mouth_drawn=ledger["mouth_drawn"].to_numpy(bool) & ~gone,
-        )
-    else:
-        output = faults.PICTURE[fault](material, strength, seed)
-    return Planted(clean.source, output, ledger, clean.truth, wave)
+        return replace(clean, wave=faults.offset(clean.wave, strength))
+    artifact = next(m.artifact for m in registry.metrics() if m.artifact is not None and m.artifact.name == fault)
+    injected = artifact.inject(material, strength, seed)
+    if artifact.changes == "frames":
+        return replace(clean, output=injected)
+    gone = np.isnan(injected).any(axis=1)
+    ledger = clean.ledger.assign(
+        **dict(zip(regions.BOX, injected.T, strict=True)),
+        provenance=np.where(gone, "missing", clean.ledger["provenance"]),
+        mouth_drawn=clean.ledger["mouth_drawn"].to_numpy(bool) & ~gone,
+    )
+    return replace(clean, ledger=ledger)

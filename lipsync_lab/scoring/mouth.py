@@ -14,13 +14,14 @@ import numpy as np
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import spans
-from lipsync_lab.models.mouth_openness import UNIT
 from lipsync_lab.scoring.baselines import SILENT_DB, Score, level, scored
 
 if TYPE_CHECKING:
     import pandas
     from torch import nn
 
+#: Scores of `follows_sound` and `in_silence`.
+SCORES = ("opening_correlation", "opening_best", "opening_offset", "silence_open", "silence_moving")
 #: Frames by which the sound is moved to and fro.
 SHIFT = 15
 #: Known frames without which a correlation says nothing: one second.
@@ -61,6 +62,8 @@ def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
     animation it follows the loudness of the voice less than `openness` does.
     """
     import torch
+
+    from lipsync_lab.models.mouth_openness import UNIT
 
     faces = _checked(faces)
     device, found = next(network.parameters()).device, []

@@ -25,6 +25,7 @@ from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.scoring.baselines import SILENT_DB, Score, level, scored
 from lipsync_lab.scoring.crops import SIDE
 from lipsync_lab.scoring.mfcc import RATE, mfcc
+from lipsync_lab.scoring.registry import Metric
 
 if TYPE_CHECKING:
     import pandas
@@ -39,6 +40,8 @@ SHIFT = 15
 
 _MFCC_WINDOW = RATE * WINDOW // FPS
 _AT_ONCE = 20
+#: What a judge says of a clip: attributes of `Sync`, and second parts of the names of its scores.
+_NUMBERS = ("distance", "confidence", "offset", "at_zero")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,11 @@ LSE = Judge("lse", SIDE, _whole_faces, _mfcc_windows, _euclidean, published=True
 EXPERT = Judge("expert", FACE_SIZE, _lower_halves, _mel_windows, _cosine, published=False)
 
 
+def score_names(judge: str) -> tuple[str, ...]:
+    """Names of the scores of a judge."""
+    return tuple(f"{judge}_{name}" for name in _NUMBERS)
+
+
 @dataclass(frozen=True)
 class Lips:
     """What a judge saw of a clip, to be compared with one sound or with several.
@@ -162,39 +170,57 @@ def watch(
     ParameterError
         A face of another size, or a frame rate that is not positive.
     """
-    if not fps > 0:
-        raise ParameterError(f"lips need a positive frame rate, not {fps}")
-    size, seen, rows, sources, frames = (judge.side, judge.side, 3), deque(maxlen=WINDOW), [], [], 0
-    batch, embedded = [], []
-
-    def embed():
-        if batch:
-            embedded.append(_lips_of(judge, network, np.stack(batch)))
-            batch.clear()
-
+    embedder = LipEmbedder(judge, network, fps)
     for number, face in enumerate(faces):
-        frames = number + 1
+        embedder.add(face, 0 if shots is None else shots[number])
+    return embedder.finish()
+
+
+class LipEmbedder:
+    """Embeds the lips of a clip whose faces arrive one by one; see `watch`, which has the parameters."""
+
+    def __init__(self, judge: Judge, network: nn.Module, fps: float = FPS):
+        if not fps > 0:
+            raise ParameterError(f"lips need a positive frame rate, not {fps}")
+        self._judge, self._network, self._fps = judge, network, fps
+        self._window: deque = deque(maxlen=WINDOW)
+        self._frames, self._sources, self._complete = 0, [], []
+        self._batch, self._embedded = [], []
+
+    def add(self, face: np.ndarray | None, shot: int = 0) -> None:
+        """Add the next frame's face, uint8 RGB (side, side, 3) or None, with the number of its shot."""
+        number, size = self._frames, (self._judge.side, self._judge.side, 3)
         if face is not None and (face.shape != size or face.dtype != np.uint8):
             raise ParameterError(
-                f"frame {number}: {judge.name} looks at uint8 RGB faces of {size}, not {face.dtype} {face.shape}"
+                f"frame {number}: {self._judge.name} takes uint8 RGB faces of {size}, not {face.dtype} {face.shape}"
             )
-        while ceil((len(sources) + 0.5) * fps / FPS) - 1 == number:
-            sources.append(number)
-            seen.append((face, None if shots is None else shots[number]))
-            if len(seen) < WINDOW:
+        self._frames += 1
+        while ceil((len(self._sources) + 0.5) * self._fps / FPS) - 1 == number:
+            self._sources.append(number)
+            self._window.append((face, shot))
+            if len(self._window) < WINDOW:
                 continue
-            rows.append(all(one is not None for one, _ in seen) and len({shot for _, shot in seen}) == 1)
-            if rows[-1]:
-                batch.append(np.stack([one for one, _ in seen]))
-            if len(batch) == _AT_ONCE:
-                embed()
-    embed()
-    known = np.concatenate(embedded) if embedded else np.zeros((0, 1), np.float32)
-    embeddings = np.full((len(rows), known.shape[1]), np.nan, np.float32)
-    embeddings[np.array(rows, bool)] = known
-    if judge.published:
-        embeddings = embeddings[:-1]
-    return Lips(judge, embeddings, np.array(sources, int), frames, fps)
+            faces, shots = zip(*self._window, strict=True)
+            self._complete.append(all(face is not None for face in faces) and len(set(shots)) == 1)
+            if self._complete[-1]:
+                self._batch.append(np.stack(faces))
+            if len(self._batch) == _AT_ONCE:
+                self._embed()
+
+    def _embed(self) -> None:
+        if self._batch:
+            self._embedded.append(_lips_of(self._judge, self._network, np.stack(self._batch)))
+            self._batch.clear()
+
+    def finish(self) -> Lips:
+        """The embeddings of every window, after the last frame."""
+        self._embed()
+        known = np.concatenate(self._embedded) if self._embedded else np.zeros((0, 1), np.float32)
+        embeddings = np.full((len(self._complete), known.shape[1]), np.nan, np.float32)
+        embeddings[np.array(self._complete, bool)] = known
+        if self._judge.published:
+            embeddings = embeddings[:-1]
+        return Lips(self._judge, embeddings, np.array(self._sources, int), self._frames, self._fps)
 
 
 def hear(judge: Judge, network: nn.Module, wave: np.ndarray) -> np.ndarray:
@@ -310,7 +336,7 @@ class Sync:
     @property
     def scores(self) -> tuple[Score, ...]:
         """``<judge>_distance`` (LSE-D), ``_confidence`` (LSE-C), ``_offset`` and ``_at_zero``."""
-        numbers = {name: getattr(self, name) for name in ("distance", "confidence", "offset", "at_zero")}
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
         return tuple(
             scored(f"{self.judge}_{name}", value, self.covered, self.reason) for name, value in numbers.items()
         )
@@ -385,3 +411,17 @@ def _tables(lips: Lips, seen: np.ndarray, table: np.ndarray, curve: np.ndarray, 
         times[start:stop] += 1
     mean = np.divide(total, times, out=np.full(lips.frames, np.nan), where=times > 0)
     return of_curve, of_windows, pandas.DataFrame({"frame": np.arange(lips.frames), "distance": mean})
+
+
+METRICS = (
+    Metric(
+        "sync",
+        "1 - cosine",
+        "time",
+        "out of sync",
+        0.75,
+        1.25,
+        "the expert's distance is {value:.2f}",
+        network="expert",
+    ),
+)

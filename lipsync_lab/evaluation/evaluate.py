@@ -1,0 +1,306 @@
+"""`evaluate`: any source and any output of it; a run is one caller.
+
+Both videos are decoded once, in one loop that feeds every metric (`scoring.collect`). What needs the whole clip, the
+source's palette among it, is computed from what that loop collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab import audio, checkpoints, detection, files, runs, samples, video
+from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detect import detect
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation import cache
+from lipsync_lab.evaluation.networks import EXPERT, JUDGE, LSE, READER, identified, loaded
+from lipsync_lab.evaluation.result import FOLDER, Evaluation
+from lipsync_lab.evaluation.sound import LseLips, sound_metrics
+from lipsync_lab.pipeline import best_device
+from lipsync_lab.plan import make_plan
+from lipsync_lab.progress import Progress
+from lipsync_lab.scoring import collect, mouth, quality
+from lipsync_lab.scoring.pairs import FramePair
+from lipsync_lab.settings import Settings
+from lipsync_lab.source import Clip, open_clip
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class _Material:
+    """All that is measured: the clip, the output, their boxes, the voice."""
+
+    clip: Clip
+    output: Path
+    sound: Path | None
+    ledger: pandas.DataFrame
+    candidates: tuple
+    truth: pandas.DataFrame | None
+    threshold: float
+    exact: bool
+
+
+def truth_of(face: str | Path) -> pandas.DataFrame | None:
+    """The ground truth beside a synthetic clip, ``<clip>.truth.csv``; None where there is none."""
+    import pandas as pd
+
+    path = _truth_path(face)
+    return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
+
+
+def evaluate(
+    source: str | Path | runs.Run,
+    output: str | Path | None = None,
+    *,
+    voice: str | Path | None = None,
+    detections: str | Path | None = None,
+    domain: str | None = None,
+    expert: str | Path | None = EXPERT,
+    judge: str | Path | None = JUDGE,
+    lse: str | Path | None = LSE,
+    reader: str | Path | None = READER,
+    device: str | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure an output of any lip-sync model against its source.
+
+    Parameters
+    ----------
+    source : str, path or runs.Run
+        The untouched video: a path, or the name of a sample. With a run, see `evaluate_run`.
+    output : str or path
+        The dubbed video: as many frames as the source, to within one, and its size, where odd sides may have been
+        rounded up. Every frame with a face is taken to have a generated mouth.
+    voice : str or path, optional
+        What the output says: a path, or the name of a sample; the output's own sound if not given.
+    detections : path, optional
+        A ``detections.json`` of the source; if not given, the default detector detects the faces.
+    domain : str, optional
+        One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
+        that is defined for animation only is undefined in the other domains, with its reason; where the domain is
+        unknown it is computed.
+    expert, judge, lse, reader : str, path or None
+        Sync expert, discriminator, network of LSE-D and LSE-C, and mouth-openness regressor, by name or file. Metrics
+        of a network that is None, or whose published weights are absent, are undefined and say why. The last is used
+        where ground truth lies beside the clip; elsewhere `scoring.mouth.openness` is.
+    device : str, optional
+        "cuda" or "cpu"; None takes CUDA where there is one.
+    out : path, optional
+        Folder for the tables, from which the same evaluation is read the next time.
+    force : bool
+        Measure again, also where `out` has the evaluation.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    MediaError
+        A video or the voice cannot be read.
+    ParameterError
+        The two videos differ in size or in their number of frames, or the domain is unknown.
+    CheckpointError
+        A network of no known name, or a file that is not the right one.
+    """
+    names = {"expert": expert, "quality": judge, "lse": lse, "reader": reader}
+    if isinstance(source, runs.Run):
+        if output is not None or voice is not None or detections is not None:
+            raise ParameterError("a run has its own output, voice and detections; give the run alone")
+        return _evaluate_run(source, domain, names, device, out, force, progress)
+    if output is None:
+        raise ParameterError("there is no output to evaluate; give the dubbed video beside its source")
+    source, output = samples.resolve_path(source), samples.resolve_path(output)
+    sound = output if voice is None else samples.resolve_path(voice)
+    domain = _domain(domain, files.sha256(source))
+    inputs = {
+        "source": files.sha256(source),
+        "output": files.sha256(output),
+        "voice": files.sha256(sound),
+        "detections": _detector_identity() if detections is None else files.sha256(detections),
+        "truth": _truth_hash(source),
+    }
+
+    def material() -> _Material:
+        _check_comparable(source, output)
+        clip = open_clip(source)
+        ledger, candidates = _detected(clip, detections, device or best_device(), progress)
+        known_sound = sound if sound != output or video.probe(output).has_sound else None
+        truth = truth_of(source)
+        return _Material(clip, output, known_sound, ledger, candidates, truth, Settings().threshold, True)
+
+    return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
+
+
+def evaluate_run(run: runs.Run, **options: Any) -> Evaluation:
+    """Measure a run, or read what was measured before.
+
+    Parameters
+    ----------
+    run : runs.Run
+        The clip that it was made from must still be where it was. The tables are written into the run's folder, under
+        `FOLDER`, unless `out` names another.
+    **options
+        domain, expert, judge, lse, reader, device, out, force and progress of `evaluate`.
+
+    Raises
+    ------
+    MediaError
+        The source clip is gone, or is another one now.
+    CheckpointError
+        A network of no known name, or a file that is not the right one.
+    """
+    return evaluate(run, **options)
+
+
+def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluation:
+    info = run.info
+    face = Path(info["face"]["file"])
+    if not face.is_file():
+        raise MediaError(f"{face}: the clip that {run.folder} was made from is gone; put it back, or run again")
+    if files.sha256(face) != info["face"]["sha256"]:
+        raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
+    parts = (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json")
+    inputs = {"run": [files.sha256(path) for path in parts], "truth": _truth_hash(face)}
+    domain = _domain(domain, info["face"]["sha256"])
+
+    def material() -> _Material:
+        settings, ledger = Settings.read(info["settings"]), run.ledger()
+        usual = Settings()
+        as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
+        clip, truth = open_clip(face, settings), truth_of(face) if as_is else None
+        candidates = records.read(run.detections).candidates
+        return _Material(clip, run.output, run.output, ledger, candidates, truth, settings.threshold, False)
+
+    folder = run.folder / FOLDER if out is None else Path(out)
+    return _cached(material, inputs, domain, names, device, folder, force, progress)
+
+
+def _cached(material, inputs, domain, names, device, folder: Path | None, force, progress) -> Evaluation:
+    about = identified(names)
+    own_key = cache.key(inputs | {"networks": about, "domain": domain})
+    if folder is not None and not force:
+        found = cache.read(folder, own_key)
+        if found is not None:
+            return found
+    networks, about = loaded(names, about, device or best_device())
+    found = _measured(material(), domain, networks, about, progress)
+    # the caller gets what is read again later, to the last digit
+    tables = cache.texts(found)
+    if folder is not None:
+        cache.write(folder, tables, found, own_key)
+    return cache.parsed(tables, found.about, found.domain)
+
+
+def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
+    count, fps, truth = len(given.ledger), float(given.clip.fps), given.truth
+    if truth is not None:
+        truth = truth.iloc[:count].reset_index(drop=True)
+    lse = LseLips(networks["lse"], given.ledger, fps) if "lse" in networks else None
+
+    def visit(pair: FramePair) -> None:
+        if lse is not None:
+            lse.add(pair)
+        if progress:
+            progress("evaluate: frames", pair.row + 1, count)
+
+    data = collect.collect(
+        *(_frames(given, count), given.ledger, truth),
+        candidates=given.candidates,
+        threshold=given.threshold,
+        visit=visit,
+    )
+    if "quality" in networks:
+        data = data.with_columns(quality.realism_metrics(data.faces, data.ledger, networks["quality"]))
+    # the regressor is validated on synthetic clips, which ground truth vouches for
+    asked = networks if truth is not None else {kind: net for kind, net in networks.items() if kind != "reader"}
+    closed = mouth.CLOSED_READ if "reader" in asked else mouth.CLOSED_SEEN
+    about = about | {"reader": about["reader"] | {"closed": closed}}
+    wave = None
+    if given.sound is not None:
+        wave = audio.load(given.sound)[: round(len(data) / fps * audio.SAMPLE_RATE)]
+    if progress:
+        progress("evaluate: sound", 0, 1)
+    scores, curves, columns = sound_metrics(data, wave, asked, about, fps, None if lse is None else lse.finish())
+    if progress:
+        progress("evaluate: sound", 1, 1)
+    frames = data.with_columns(columns).with_metrics(domain).frames
+    return Evaluation(frames, scores, curves, about, domain)
+
+
+def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frame pairs, each video decoded once; raises where an output that must be as long as the source is not."""
+    outputs, read = video.frames(given.output, stop=None if given.exact else count), 0
+    for image in given.clip.read(0, count):
+        frame = next(outputs, None)
+        if frame is None:
+            break
+        read += 1
+        yield image, frame.image[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
+    if given.exact:
+        _check_lengths(given.clip.name, count, given.output, read + sum(1 for _ in outputs))
+
+
+def _check_comparable(source: Path, output: Path) -> None:
+    """Refuse videos of different size or length before anything is measured."""
+    first, second = video.probe(source), video.probe(output)
+    sizes = [(info.width, info.height) for info in (first, second)]
+    if len({(width + width % 2, height + height % 2) for width, height in sizes}) > 1:
+        shown = [f"{width} x {height}" for width, height in sizes]
+        raise ParameterError(
+            f"{source} has {shown[0]} pixels and {output} {shown[1]}: an output of another size cannot be compared"
+        )
+    if first.frames is not None and second.frames is not None and abs(first.frames - second.frames) > 1:
+        # headers may be wrong
+        _check_lengths(source, *(sum(1 for _ in video.frames(source)), output), sum(1 for _ in video.frames(output)))
+
+
+def _check_lengths(source: str | Path, frames: int, output: str | Path, others: int) -> None:
+    if abs(frames - others) > 1:
+        raise ParameterError(
+            f"{source} has {frames} frames and {output} {others}: an output of another length cannot be compared"
+        )
+
+
+def _detected(clip: Clip, detections: str | Path | None, device: str, progress: Progress | None):
+    """A ledger of the source's face, and all candidates."""
+    record = detect(clip, detections, device=device, progress=progress)
+    track = make_plan(clip, record, None).track
+    return runs.ledger(track, track.provenance != "missing", clip.fps), record.candidates
+
+
+def _detector_identity() -> str:
+    """Name of the default detector, and the SHA-256 of its weights where it has any."""
+    name = str(detection.default())
+    model = checkpoints.MODELS.get(name)
+    path = None if model is None else model.path
+    return name if path is None or not path.is_file() else f"{name} {files.sha256(path)}"
+
+
+def _domain(domain: str | None, digest: str) -> str | None:
+    if domain is not None:
+        if domain not in samples.CLIP_DOMAINS:
+            raise ParameterError(f"unknown domain {domain!r}; known: {', '.join(samples.CLIP_DOMAINS)}")
+        return domain
+    known = {sample.sha256: sample.domain for sample in samples.SAMPLES.values()}.get(digest)
+    return known if known in samples.CLIP_DOMAINS else None
+
+
+def _truth_path(face: str | Path) -> Path:
+    return Path(face).with_suffix(".truth.csv")
+
+
+def _truth_hash(face: str | Path) -> str | None:
+    path = _truth_path(face)
+    return files.sha256(path) if path.is_file() else None

@@ -1,0 +1,104 @@
+"""What an evaluation returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lipsync_lab import failures
+from lipsync_lab.scoring import baselines, registry
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Folder of an evaluation in a run's folder.
+FOLDER = "evaluation"
+#: Columns of `Evaluation.metrics`.
+METRICS = ("metric", "value", "unit", "n_frames", "coverage", "threshold", "failed", "reason")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on a source and an output.
+
+    Attributes
+    ----------
+    frames : DataFrame
+        One row a source frame, index ``frame``: the columns of `scoring.detection.detection_metrics`,
+        `scoring.cadence.cadence_table` and `scoring.quality.realism_metrics`, and one column for each metric of
+        `scoring.registry`; ``sync``, the sync expert's distance at offset 0; ``opened``, how far the output's mouth is
+        open (`scoring.mouth`: as a share of the source's range where a network reads it, of its own elsewhere), and
+        ``opened_source``.
+    scores : DataFrame
+        One row a score and input, as `scoring.baselines.beside_nulls`; the input "source" is the untouched clip under
+        the new voice.
+    curves : DataFrame
+        ``judge``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
+    about : dict
+        By kind of network: its name, SHA-256 and width, or the reason why it is absent; for the mouth-openness
+        regressor also ``closed``, the openness below which a mouth counts as closed.
+    domain : str or None
+        "animation", "live_action" or "synthetic_photo"; None where it is unknown.
+    """
+
+    frames: pandas.DataFrame
+    scores: pandas.DataFrame
+    curves: pandas.DataFrame
+    about: dict[str, Any]
+    domain: str | None = None
+
+    @property
+    def closed(self) -> float:
+        """A mouth that is ``opened`` less than this is closed."""
+        return self.about["reader"]["closed"]
+
+    @cached_property
+    def failures(self) -> pandas.DataFrame:
+        """Runs of failing frames, the worst first: see `failures.find`. ``failures.csv`` holds this table."""
+        return failures.find(self.frames)
+
+    @cached_property
+    def metrics(self) -> pandas.DataFrame:
+        """The summary: one row a metric, then one row a score of the sound.
+
+        Returns
+        -------
+        DataFrame
+            metric; value, the mean over the frames in which it is defined (of a score: its value); unit; n_frames in
+            which it is defined; coverage, their share of all frames; threshold (NaN for what never fails); failed,
+            the number of frames beyond the threshold; reason, why there is no value (empty where there is one).
+        """
+        import pandas as pd
+
+        rows = [self._metric_row(metric) for metric in registry.metrics()]
+        own = self.scores[self.scores["input"] == "as is"]
+        for score in own.itertuples():
+            count = round(score.covered * len(self.frames))
+            unit = baselines.UNITS.get(score.score, "")
+            rows.append((score.score, score.value, unit, count, score.covered, float("nan"), 0, score.reason))
+        return pd.DataFrame(rows, columns=list(METRICS))
+
+    def _metric_row(self, metric: registry.Metric) -> tuple:
+        nan = float("nan")
+        if metric.name not in self.frames:
+            reason = self.about.get(metric.network, {}).get("absent", "it was not measured")
+            return metric.name, nan, metric.unit, 0, 0.0, metric.threshold, 0, reason
+        values = self.frames[metric.name].astype(float)
+        count, failed, reason = int(values.notna().sum()), int(metric.beyond(values).sum()), ""
+        if not metric.defined_in(self.domain):
+            reason = f"it is defined for {' and '.join(metric.domains)} only, and this clip is {self.domain}"
+        elif not count:
+            reason = self.about.get(metric.network, {}).get("absent", f"no frame has {metric.requires}")
+        coverage = count / len(values) if len(values) else 0.0
+        return metric.name, float(values.mean()), metric.unit, count, coverage, metric.threshold, failed, reason
+
+    def metric(self, name: str) -> float:
+        """The value of one row of `metrics`; NaN where it was not measured."""
+        values = self.metrics.loc[self.metrics["metric"] == name, "value"]
+        return float(values.iloc[0]) if len(values) else float("nan")
+
+    def score(self, name: str, given: str = "as is") -> float:
+        """One number of `scores`; NaN where it was not measured."""
+        values = self.scores.loc[(self.scores["score"] == name) & (self.scores["input"] == given), "value"]
+        return float(values.iloc[0]) if len(values) else float("nan")

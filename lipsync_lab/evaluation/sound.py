@@ -1,0 +1,139 @@
+"""Scores of the sound: the voice against the lips of the output and of the source, beside the null baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab.scoring import baselines, mouth, regions, sync
+from lipsync_lab.scoring.collect import ClipData
+from lipsync_lab.scoring.crops import crop_at, crop_places
+from lipsync_lab.scoring.pairs import FramePair
+
+if TYPE_CHECKING:
+    import pandas
+
+#: The two inputs whose lips are compared with the voice: the source first, since its range of openness is the unit.
+SIDES = ("source", "output")
+_SCORES = ("score", "input", "value", "covered", "reason")
+
+
+class LseLips:
+    """Embeds the lips of source and output for the LSE scores while the frames are read."""
+
+    def __init__(self, network: Any, ledger: pandas.DataFrame, fps: float):
+        self._places, self._shots = crop_places(regions.drawn(ledger), ledger["shot"].tolist()), ledger["shot"].tolist()
+        self._embedders = [sync.LipEmbedder(sync.LSE, network, fps) for _ in SIDES]
+
+    def add(self, pair: FramePair) -> None:
+        """Add the next frame pair."""
+        for embedder, image in zip(self._embedders, (pair.source, pair.output), strict=True):
+            embedder.add(crop_at(image, self._places[pair.row]), self._shots[pair.row])
+
+    def finish(self) -> list[sync.Lips]:
+        """Embeddings of the source and of the output."""
+        return [embedder.finish() for embedder in self._embedders]
+
+
+def sound_metrics(
+    data: ClipData,
+    wave: np.ndarray | None,
+    networks: Mapping[str, Any],
+    about: Mapping[str, Mapping[str, Any]],
+    fps: float,
+    lse: Sequence[sync.Lips] | None,
+) -> tuple[pandas.DataFrame, pandas.DataFrame, pandas.DataFrame]:
+    """Compare lips and voice.
+
+    Parameters
+    ----------
+    data : ClipData
+        Its `faces` are the lips.
+    wave : ndarray, float32, (n,), or None
+        Mono at 16 kHz, in [-1, 1]; it begins with the first frame. None leaves every score undefined.
+    networks : mapping
+        By kind: "expert", "lse", "reader"; absent ones are left out.
+    about : mapping
+        By kind: ``absent``, the reason for each that is left out; for "reader" also ``closed``.
+    fps : float
+        Frames a second.
+    lse : sequence of sync.Lips or None
+        Of `LseLips.finish`; None without the network.
+
+    Returns
+    -------
+    scores, curves, columns : DataFrame
+        `Evaluation.scores`, `Evaluation.curves`, and the columns sync, opened and opened_source of
+        `Evaluation.frames`.
+    """
+    import pandas as pd
+
+    count, shots = len(data), data.ledger["shot"].tolist()
+    index = pd.Index(data.ledger["frame"], name="frame")
+    columns = pd.DataFrame({"sync": np.nan, "opened": np.nan, "opened_source": np.nan}, index=index)
+    tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
+    for place, side in enumerate(SIDES):
+        faces = data.faces[place]
+        opened, usual = _openness(faces, networks.get("reader"), usual)
+        columns["opened" if side == "output" else "opened_source"] = opened
+        measures: list[tuple[tuple[str, ...], Callable]] = [_mouth_scores(opened, fps, about["reader"]["closed"])]
+        lips = {}
+        if "expert" in networks:
+            lips["expert"] = sync.watch(sync.EXPERT, networks["expert"], faces, fps, shots)
+        if "lse" in networks:
+            lips["lse"] = lse[place]
+        for kind, seen in lips.items():
+            measures.append(_sync_scores(kind, seen, networks[kind]))
+            if wave is None:
+                continue
+            verdict = sync.judge_sync(seen, networks[kind], wave)
+            curves[side].append(verdict.curve.assign(judge=kind, input=side))
+            if side == "output" and kind == "expert":
+                columns["sync"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
+        for names, measure in measures:
+            if wave is None:
+                given = "as is" if side == "output" else "source"
+                tables[side].append(_undefined(names, given, "the output has no sound, and no voice was given"))
+            elif side == "output":
+                tables[side].append(baselines.beside_nulls(measure, wave))
+            else:
+                tables[side].append(pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="source"))
+    for kind in ("expert", "lse"):
+        if kind not in networks:
+            tables["source"].append(_undefined(sync.score_names(kind), "as is", about[kind]["absent"]))
+    scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[list(_SCORES)]
+    shown = [*curves["output"], *curves["source"]]
+    empty = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
+    return scores, pd.concat(shown, ignore_index=True) if shown else empty, columns
+
+
+def _openness(faces: Sequence[np.ndarray | None], reader: Any, usual: np.ndarray | None):
+    """How far the mouth of each frame is open, and the readings whose range is the unit (None without a network)."""
+    opened = np.full(len(faces), np.nan)
+    known = [number for number, face in enumerate(faces) if face is not None]
+    if known and reader is not None:
+        read = mouth.read(np.stack([faces[number] for number in known]), reader)
+        usual = read if usual is None else usual
+        opened[known] = mouth.in_range(read, usual)
+    elif known:
+        opened[known] = mouth.openness(np.stack([faces[number] for number in known]))
+    return opened, usual
+
+
+def _sync_scores(kind: str, lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
+    return sync.score_names(kind), lambda wave: sync.judge_sync(lips, network, wave).scores
+
+
+def _mouth_scores(opened: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
+    return mouth.SCORES, lambda wave: (
+        *mouth.follows_sound(opened, wave, fps)[1],
+        *mouth.in_silence(opened, wave, fps, bound=closed),
+    )
+
+
+def _undefined(names: Sequence[str], given: str, reason: str) -> pandas.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"score": list(names), "input": given, "value": np.nan, "covered": 0.0, "reason": reason})
