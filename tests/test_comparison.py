@@ -519,6 +519,7 @@ def test_findings_are_the_numbers(examined, table):
     said = findings.of_timing(examined)
     assert "drawn_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
     assert "mouth of the output closes 0 of" in said
+    assert "- astronaut_hello: mouth changes during holds are measured in animation only." in said
     assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in said
 
 

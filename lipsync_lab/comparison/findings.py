@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from lipsync_lab.comparison.examined import Examined, counterpart, frames, pairs
+from lipsync_lab.comparison.examined import COUNTERPARTS, Examined, counterpart, frames, pairs
 from lipsync_lab.comparison.intervals import UNITS, failing
 from lipsync_lab.comparison.tables import by_eye, causes, closures, miss_runs, missed, rhythm, scores
 from lipsync_lab.settings import Settings
@@ -111,13 +111,16 @@ def of_timing(examined: Sequence[Examined]) -> str:
     for given, row in sounds.dropna(subset="least").groupby("input")["closed"].agg(["sum", "size"]).iterrows():
         lines.append(f"- On M, B and P the mouth of the {given} closes {int(row['sum'])} of {int(row['size'])} times.")
     for clip, row in beat.iterrows():
+        if row["domain"] in COUNTERPARTS:
+            lines.append(f"- {clip}: mouth changes during holds are measured in animation only.")
+            continue
         extra = row["extra_mouth"]
         lines.append(
             f"- {clip}: {row['drawings_per_second']:.1f} drawings a second in the source, "
             f"{row['mouths_per_second']:.1f} mouths a second in the output; **{extra:.0%}** of the held frames got "
             "another mouth."
             if extra == extra
-            else f"- {clip}: no mouth was drawn over a held drawing."
+            else f"- {clip}: no hold has generated mouths."
         )
     return "\n".join(lines)
 

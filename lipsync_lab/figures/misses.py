@@ -1,4 +1,4 @@
-"""Pictures of what a detector finds and what it misses, drawn against photographic."""
+"""Figures of what a detector finds and misses, by domain."""
 
 from __future__ import annotations
 
