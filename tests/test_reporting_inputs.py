@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
+import io
 import json
 import shutil
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from lipsync_lab import audio, cli, comparison, reporting, runs, samples, video
 from lipsync_lab.comparison import cases as clips_tables
 from lipsync_lab.comparison.findings import plain
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
+from lipsync_lab.progress import Log
 from lipsync_lab.reporting import parts, safe
 
 FRAMES = 12
@@ -87,6 +89,7 @@ def test_a_report_on_own_clips_with_a_table_finds_its_pairs_and_a_typo_leaves_it
         ("toon_b", "animation", "", {"shot_type": "wide"}),
         ("film_b", "live_action", "", {}),
     ]
+    assert (made.folder / "clips.csv").read_text(encoding="utf-8").count("film_b.mp4") == 2  # own sound: an empty field
     assert [Path(one.voice).name for one in again] == ["film_b.mp4", "film_a.mp4", "toon_b.mp4", "film_b.mp4"]
 
     before = state(made.folder)
@@ -218,6 +221,31 @@ def test_a_full_disk_or_memory_ends_one_part_and_not_the_report(four, tmp_path, 
     monkeypatch.setattr(parts, "illustrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "out", clips, four / "boxes.json")
+
+
+def test_stages_are_counted_in_advance_and_a_summary_follows(four, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no clip")
+    lines = io.StringIO()
+    with Log(None, lines) as progress:
+        make(tmp_path / "out", [four / "toon_a.mp4", broken], four / "boxes.json", progress=progress)
+    said = lines.getvalue().splitlines()
+    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in said[:2]] == [
+        "[1/2] untrained/toon_a",
+        "[2/2] untrained/broken failed after",
+    ]
+    assert said[2].startswith("1 of 2 done in ")
+    assert said[2].endswith(", 1 failed")
+    assert len(said) == 3
+
+
+def test_the_number_of_stages_is_that_of_clips_and_executions():
+    books = [
+        parts.Book(Path(name), {}, {kind}) for name, kind in (("01", "clip"), ("02", "clips"), ("explorer", "clip"))
+    ]
+    assert parts.stage_count(4, books, pair=True) == 4 + 2 + 1 + 1
+    assert parts.stage_count(4, books, pair=False) == 4 + 1 + 1 + 1
+    assert parts.stage_count(0, books, pair=False) == 0
 
 
 def test_a_notebook_and_a_list_of_findings_fail_alone(four, tmp_path, monkeypatch):

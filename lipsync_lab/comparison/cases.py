@@ -143,7 +143,7 @@ def table(cases: Sequence[Case], home: Path) -> str:
     writer = csv.DictWriter(text, [*COLUMNS, *more], restval="", lineterminator="\n")
     writer.writeheader()
     for case in cases:
-        clip, voice = (portable(name, home) for name in (case.clip, case.voice))
+        clip, voice = portable(case.clip, home), "" if case.voice == case.clip else portable(case.voice, home)
         own = {"clip": clip, "domain": case.domain, "voice": voice, "pair": case.pair, "name": case.name}
         writer.writerow(own | dict(case.about))
     return text.getvalue()

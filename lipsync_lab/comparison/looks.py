@@ -1,4 +1,4 @@
-"""What to look at: several detectors on the same frames, and the frames that show a failure best."""
+"""Frames to show: candidates of several detectors on the same frames, and the worst frames of a failure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ APART = 12
 
 @dataclass(frozen=True)
 class Example:
-    """A frame that shows something; `source` and `output` are uint8 RGB, cut to where something was drawn."""
+    """A frame that shows a failure; `source` and `output` are uint8 RGB, cropped to the generated mouth."""
 
     clip: str
     domain: str
@@ -50,18 +50,18 @@ def look(
     every: int = 1,
     also: pandas.DataFrame | None = None,
 ) -> Looked:
-    """All that several detectors propose on the same frames of the runs, by detector, clip and frame.
+    """All candidates of several detectors on the same frames of the runs, by detector, clip and frame.
 
     Parameters
     ----------
     examined : sequence of Examined
     detectors : sequence of str, path or None
-        See `detection.load`; what is named twice looks once. What the runs' own detector proposed is in their records,
-        and it does not look again.
+        See `detection.load`; a detector that is named twice is applied once. The candidates of the runs' own detector
+        are read from their records.
     every : int
-        Look at one frame in so many.
+        Apply the detectors to every n-th frame.
     also : DataFrame, optional
-        Frames to look at beside those: columns ``clip`` and ``frame``.
+        Further frames: columns ``clip`` and ``frame``.
     """
     device = best_device()
     loaded = [detection.load(detector, device=device) for detector in detectors]
@@ -88,7 +88,7 @@ def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int
 
 
 def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
-    """`scoring.detection.recall` of either domain: detector, domain, threshold, recall, frames, false_faces (a frame).
+    """`scoring.detection.recall` of each domain: detector, domain, threshold, recall, frames, false_faces (a frame).
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
 
 
 def missed_by(examined: Sequence[Examined], looked: Looked, threshold: float) -> dict[str, pandas.DataFrame]:
-    """`frames` as each detector of `look` saw them, those at which it looked: with its own misses and their causes.
+    """`frames` for each detector of `look`, restricted to the frames it was applied to, with its misses and causes.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def missed_by(examined: Sequence[Examined], looked: Looked, threshold: float) ->
 
 
 def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
-    """The frames of either domain that were hardest to find a face in: missed ones before found, then by score.
+    """The frames of each domain in which detection was hardest: missed before detected frames, then by score.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
 
 
 def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Example]:
-    """The worst frames of either domain for a kind of failure, the worst first.
+    """The worst frames of each domain for a kind of failure, the worst first.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Exa
     kind : str
         A name of `failures.KINDS`.
     most : int
-        Of a domain; there may be none, where nothing could be measured.
+        Of a domain; there is none where nothing could be measured.
 
     Raises
     ------
@@ -193,8 +193,8 @@ def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:
 
 
 def near(one: Examined, frame: int, near_what: Examined | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Source and output round what was drawn on, by this run or by another of the clip; all of the frame where nothing
-    was."""
+    """Source and output around the generated mouth of this run, or of another run of the clip; the whole frame where no
+    mouth was generated."""
     before, after = one.pictures(frame)
     box = regions.inside(regions.boxes((near_what or one).run.ledger())[frame], before.shape, 0.15, 0.15)
     box = box or Box(0, 0, before.shape[1], before.shape[0])
