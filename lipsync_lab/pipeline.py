@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -26,6 +27,7 @@ from lipsync_lab.detection import record as records
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.recorded import Recorded
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
@@ -278,7 +280,7 @@ def find(
 def dub(
     face: str | Path,
     audio: str | Path,
-    folder: str | Path | None = None,
+    output: str | Path | None = None,
     *,
     generator: str | Path | Generator = checkpoints.DEFAULTS["generator"],
     detector: str | Path | Detector | None = None,
@@ -295,8 +297,9 @@ def dub(
     ----------
     face, audio : path or str
         Files, or names of samples.
-    folder : path, optional
-        Of the run, see `Pipeline.run`; None makes a new folder for temporary files.
+    output : path, optional
+        The folder of the run, see `Pipeline.run`; or a video to write, ``.mp4`` (``.mkv`` with the codec ffv1), beside
+        which the folder of the run gets the same name without the ending. None makes a new temporary folder.
     generator, detector, box, device, cache, progress
         See `Pipeline`.
     preset : str, optional
@@ -319,9 +322,18 @@ def dub(
     >>> run = lipsync_lab.dub("talk.mp4", "voice.wav", "runs/talk", preset="animation")
     >>> run.output
     """
-    pipeline = Pipeline(generator, detector, Settings.of(settings, preset), box, device, cache)
-    folder = Path(tempfile.mkdtemp(prefix="lipsync_lab_")) if folder is None else Path(folder)
-    return pipeline.run(face, audio, folder, progress)
+    chosen = Settings.of(settings, preset)
+    suffix = ".mkv" if chosen.codec == "ffv1" else ".mp4"
+    target = Path(tempfile.mkdtemp(prefix="lipsync_lab_")) if output is None else Path(output)
+    is_video = target.suffix.lower() in (".mp4", ".mkv")
+    if is_video and target.suffix.lower() != suffix:
+        raise ParameterError(f"{target}: with the codec {chosen.codec} the output is a {suffix} file")
+    pipeline = Pipeline(generator, detector, chosen, box, device, cache)
+    run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress)
+    if is_video:
+        with files.atomic_file(target) as part:
+            shutil.copyfile(run.output, part)
+    return run
 
 
 def _write_detections(path: Path, record: Record, plan: Plan, clip: Clip) -> None:

@@ -20,6 +20,15 @@ def test_dub(tmp_path):
     assert run.info["settings"]["feather"] == 0
 
 
+def test_dub_to_a_file(tmp_path):
+    quick = {"generator": "identity", "box": lipsync_lab.Box(10, 10, 90, 90), "static": True}
+    run = lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "out.mp4", **quick)
+    assert (tmp_path / "out.mp4").read_bytes() == run.output.read_bytes()
+    assert run.folder == tmp_path / "out"
+    with pytest.raises(ParameterError, match=r"out\.mkv: with the codec h264"):
+        lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "out.mkv", **quick)
+
+
 def test_detect():
     detections = lipsync_lab.detect("drawn_baker", "lbp", frames=3)
     assert len(detections) == 3

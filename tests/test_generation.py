@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync_lab import compositing, generation
-from lipsync_lab.errors import ParameterError
+from lipsync_lab import checkpoints, compositing, generation, plugins
+from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.geometry import Box
 
 
@@ -89,3 +89,50 @@ def test_feather_mask_rises_from_the_edges():
     assert mask[45, 20] == 1
     assert (np.diff(mask[45, :20]) >= 0).all()
     assert (mask == mask[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("name", generation.NAMES)
+def test_every_registered_generator_obeys_the_contract(name, frame):
+    try:
+        made = generation.load(name)
+    except CheckpointError as error:
+        pytest.skip(f"weights that are not bundled: {error}")
+    box, before = Box(10, 20, 60, 75), frame.copy()
+    crops = np.stack([made.crop(frame, box)] * 2)
+    assert crops.shape == (2, made.side, made.side, 3)
+    windows = np.random.default_rng(1).uniform(-4, 4, (2, 80, made.window)).astype(np.float32)
+    faces = made.generate(crops, windows)
+    assert faces.dtype == np.uint8
+    assert faces.shape == crops.shape
+    np.testing.assert_array_equal(made.generate(crops, windows), faces)
+    out = made.paste(frame, faces[0], box)
+    rows, columns = box.slices
+    out[rows, columns] = frame[rows, columns]
+    np.testing.assert_array_equal(out, frame)
+    np.testing.assert_array_equal(frame, before)
+    x1, y1, x2, y2 = made.region
+    assert 0 <= x1 < x2 <= 1
+    assert 0 <= y1 < y2 <= 1
+
+
+def test_the_registry_has_every_generator_once_and_the_default_first():
+    assert generation.NAMES[0] == generation.default()
+    models = [model.name for model in checkpoints.MODELS.values() if model.kind == "generator"]
+    assert sorted(generation.NAMES) == sorted(models)
+
+
+def test_a_kind_is_added_by_registering_it():
+    registry = plugins.Registry()
+
+    @registry.register("first", names=("a", "b"), suffixes=("", ".xml"))
+    def open_first(name, device):
+        return "first", name, device
+
+    @registry.register("second", names=("c",), suffixes=(".onnx",))
+    def open_second(name, device):
+        return "second", name, device
+
+    assert registry.names(first="c") == ("c", "a", "b")
+    assert registry.find("c", "").open("c", "cpu") == ("second", "c", "cpu")
+    assert registry.find("x.onnx", ".onnx").open("x.onnx", "cpu") == ("second", "x.onnx", "cpu")
+    assert registry.find("x.pth", ".pth").open is open_first, "files of no known ending"
