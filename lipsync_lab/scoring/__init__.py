@@ -1,5 +1,5 @@
-"""Measures of what a run did to a clip: arrays in, tables out, never a file.
+"""Metrics of an output against its source: functions of arrays that return tables and touch no file.
 
-Every measure of a fault is 0 where the output is the source, rises with the fault, and is undefined (NaN), not 0, where
-there was nothing to measure; `summary` of each room says what share of the frames it covers.
+Every metric of an artifact is 0 where the output is the source, rises with the artifact, and is undefined (NaN), not 0,
+where there is nothing to measure. `registry` lists the metrics, `collect` computes all of them in one pass.
 """

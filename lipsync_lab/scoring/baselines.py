@@ -1,4 +1,4 @@
-"""A number about a clip, and what stands beside it: the same with a sound that has nothing to do with the lips."""
+"""Scores of a clip and their null baselines: the same score with a sound that is unrelated to the lips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Sound below this is silence, in decibels against full scale (root mean square).
 SILENT_DB = -50.0
-#: What stands beside every score: the same with a sound that has nothing to do with the lips.
+#: The clip's own sound, and the null baselines of every score: sounds that are unrelated to the lips.
 INPUTS = ("as is", "shifted", "shuffled", "silence")
 
 
@@ -50,7 +50,7 @@ class Score(NamedTuple):
 
 
 def scored(score: str, value: float, covered: float, reason: str) -> Score:
-    """A score that rests on nothing and says why where it is undefined, and gives no reason where it is not."""
+    """A score; an undefined one has coverage 0 and its reason, a defined one has no reason."""
     return Score(score, float(value), 0.0, reason) if np.isnan(value) else Score(score, float(value), float(covered))
 
 
@@ -91,7 +91,7 @@ def shuffled(wave: np.ndarray, seed: int = 0, seconds: float = 0.2) -> np.ndarra
 
 
 def null_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """A sound, and three that have nothing to do with the lips but its length.
+    """A sound, and three of its length that are unrelated to the lips.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def null_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def beside_nulls(measure: Callable[[np.ndarray], Iterable[Score]], wave: np.ndarray, seed: int = 0) -> pandas.DataFrame:
-    """Measure a clip with its own sound, and with sounds that have nothing to do with it.
+    """Compute scores with the clip's own sound and with the null baselines.
 
     Parameters
     ----------

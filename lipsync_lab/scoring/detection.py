@@ -1,7 +1,7 @@
-"""Where a face detector misses, why, and how its box trembles.
+"""Missed detections, false positives, and jitter of a detector's boxes.
 
-Recall and false faces are counted at the intersection over union that PASCAL VOC (Everingham et al. 2010) made the
-custom. Where there is no truth, every frame is taken to show a face: say so of a clip only after looking at it.
+Recall and false positives are counted at the intersection over union of PASCAL VOC (Everingham et al. 2010). Without
+ground truth every frame is taken to have a face.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Faults planted in made material, at a strength from 0 (none) to 1 (nobody overlooks it).
+"""Artifacts that are injected into synthetic material, at a strength from 0 (none) to 1 (obvious to every viewer).
 
-They are what `matrix` proves the measures with. Each stays where its measure looks and changes little else: a planted
-seam is a step along the border and not another picture inside.
+`matrix` validates the metrics with them. Each changes what its own metric measures and little else: an injected seam is
+a step along the border and not another picture inside.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lipsync_lab.scoring import regions
 
 @dataclass(frozen=True)
 class Material:
-    """What faults are planted in.
+    """Material that artifacts are injected into.
 
     Attributes
     ----------
     frames : ndarray, uint8, (N, H, W, 3)
         RGB.
     boxes : ndarray, float64, (N, 4)
-        What would be drawn on, in whole pixels inside the frame.
+        Boxes of the faces, in whole pixels inside the frame.
     mouths : ndarray, float64, (N, 4)
         The lips.
     drawings : ndarray, int, (N,)
@@ -64,7 +64,7 @@ def seam(material: Material, strength: float, seed: int = 0) -> np.ndarray:
         step = 60 * strength * np.exp(-depth / 1.5)[..., None]
         out = frame.astype(float)
         inner = out[box.slices]
-        # away from the nearer end of the scale, lest it be cut off
+        # away from the nearer end of the scale, where it would be clipped
         inner += np.where(inner > 127, -step, step)
         return out
 
@@ -89,7 +89,7 @@ def hue(material: Material, strength: float, seed: int = 0) -> np.ndarray:
 
 
 def extra_colours(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Up to three quarters of the lips in blotches of two colours that the film has not; they stay where they are."""
+    """Up to three quarters of the lips in fixed blotches of two colours that the film does not have."""
     rng = np.random.default_rng([seed, 4])
     noise = cv2.GaussianBlur(rng.standard_normal((48, 48)), (0, 0), 4)
     order = noise.ravel().argsort().argsort().reshape(noise.shape) / noise.size

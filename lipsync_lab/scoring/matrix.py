@@ -1,8 +1,8 @@
-"""The proof that the measures measure: faults of known strength in, every measure out.
+"""Validation of the metrics: artifacts are injected at known strength, and every metric is computed.
 
-A measure is worth its name if it rises with the strength of its own fault, and if no other fault moves it as much. How
-much a measure moves is counted in its own unit, so that grey levels and shares can be compared: 1 is what its own fault
-does to it at full strength (`responses`).
+A metric is valid if it rises with the strength of its own artifact, and if no other artifact moves it as much. The
+response of a metric is expressed in units of its response to its own artifact at full strength (`responses`), so that
+grey levels and shares can be compared.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _validated() -> list[registry.Metric]:
 
 @dataclass(frozen=True)
 class Planted:
-    """Made material after a fault: what a run would have left behind."""
+    """Synthetic material after an artifact was injected, as a run would have left it."""
 
     source: np.ndarray
     output: np.ndarray
@@ -49,12 +49,12 @@ class Planted:
 
 
 def perfect_ledger(truth: pd.DataFrame, size: tuple[int, int], bottom: float = 0.06) -> pd.DataFrame:
-    """The ledger of a detector that makes no mistake.
+    """The ledger of a detector without errors.
 
     Parameters
     ----------
     truth : DataFrame
-        Of a made clip.
+        Ground truth of a synthetic clip.
     size : (width, height)
         Pixels of its frames.
     bottom : float
@@ -91,18 +91,18 @@ def fault_matrix(
     strengths: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Plant every fault at every strength and take every measure.
+    """Inject every artifact at every strength and compute every metric.
 
     Parameters
     ----------
     frames : ndarray, uint8, (N, H, W, 3)
-        RGB: a made clip that holds its drawings, one shot, with a face in every frame.
+        RGB: a synthetic clip with holds, one shot, with a face in every frame.
     truth : DataFrame
         Of the clip.
     wave : ndarray, float32, optional
         Its sound, at 16 kHz, for the fault "offset".
     sync : mapping of str to callable, optional
-        More measures, by name. The first is the one named for "offset", which is planted only if there is one.
+        More metrics, by name. The artifact "offset" is injected only if there are any; it validates the first.
     strengths : tuple of float
         Rising from 0, where the output is the source.
     seed : int
@@ -110,7 +110,7 @@ def fault_matrix(
     Returns
     -------
     DataFrame
-        fault, strength, measure, value; NaN where a measure covers nothing.
+        fault, strength, measure, value; NaN where a metric is undefined in every frame.
     """
     ledger = perfect_ledger(truth, frames.shape[2:0:-1])
     mouths = truth[["mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"]].to_numpy(float)
@@ -129,23 +129,22 @@ def fault_matrix(
 
 
 def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """How far each fault, at full strength, moves each measure, in the measure's own unit.
+    """Response of each metric to each artifact at full strength, in units of its response to its own artifact.
 
     Parameters
     ----------
     table : DataFrame
         Of `fault_matrix`.
     named : mapping of str to str
-        Fault to measure; with sync, `artifacts_and_metrics` and ``{"offset": name}``.
+        Artifact to metric; with sync, `artifacts_and_metrics` and ``{"offset": name}``.
 
     Returns
     -------
     DataFrame
-        A row a fault, a column a measure, in the order of `named`: |value at full strength - value at none|, divided
-        by what the measure's own fault makes of it. The diagonal is 1. That everything off it is below 1 says two
-        things at once: a fault moves the measure named for it more than any other measure, and a measure is moved by
-        the fault it is named for more than by any other fault. A measure that a fault leaves nothing to look at for
-        (NaN) is not moved by it.
+        A row for each artifact, a column for each metric, in the order of `artifacts_and_metrics`: |value at full
+        strength - value at none|, divided by the response to the metric's own artifact. The diagonal is 1. Where all
+        other entries are below 1, each artifact moves its own metric more than any other, and each metric responds to
+        its own artifact more than to any other. A metric that an artifact makes undefined (NaN) has no response to it.
     """
     named = artifacts_and_metrics() if named is None else named
     wide = table.pivot_table(index="fault", columns=["measure", "strength"], values="value", sort=False, dropna=False)
@@ -158,13 +157,13 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd
 
 
 def rises(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.Series:
-    """Spearman's rank correlation of strength and named measure, by fault."""
+    """Spearman's rank correlation of strength and validated metric, by artifact."""
     from scipy.stats import spearmanr
 
     out = {}
     for fault, name in (artifacts_and_metrics() if named is None else named).items():
         own = table[(table["fault"] == fault) & (table["measure"] == name)]
-        # a measure that does not move at all has no rank correlation: it does not rise
+        # a constant has no rank correlation: it does not rise
         out[fault] = float(spearmanr(own["strength"], own["value"])[0]) if own["value"].nunique() > 1 else 0.0
     return pd.Series(out, name="spearman")
 

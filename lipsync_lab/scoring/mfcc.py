@@ -62,9 +62,9 @@ def mfcc(wave: np.ndarray) -> np.ndarray:
         bands, energy = power @ _filters().T, power.sum(axis=1)
         # digital silence has no logarithm
         bands, energy = (np.where(x == 0, _EPSILON, x) for x in (bands, energy))
-        some = dct(np.log(bands), type=2, axis=1, norm="ortho")[:, :COUNT] * lifter
-        some[:, 0] = np.log(energy)
-        found[:, first : first + _BLOCK] = some.T
+        cepstra = dct(np.log(bands), type=2, axis=1, norm="ortho")[:, :COUNT] * lifter
+        cepstra[:, 0] = np.log(energy)
+        found[:, first : first + _BLOCK] = cepstra.T
     return found
 
 

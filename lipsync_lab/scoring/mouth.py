@@ -240,9 +240,9 @@ def closures(
             continue
         first = max(0, int(np.floor((start - slack) * fps + 1e-6)))
         stop = min(len(opened), int(np.ceil((end + slack) * fps - 1e-6)))
-        some = opened[first:stop]
-        known = ~np.isnan(some)
-        least = float(some[known].min()) if known.any() else np.nan
+        during = opened[first:stop]
+        known = ~np.isnan(during)
+        least = float(during[known].min()) if known.any() else np.nan
         used[first:stop] |= known
         rows.append((symbol, start, end, first, stop - 1, least, least < bound))
     sounds = pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])

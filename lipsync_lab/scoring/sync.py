@@ -289,8 +289,8 @@ def offset_distances(judge: Judge, lips: np.ndarray, sounds: np.ndarray, shift: 
         first, stop = max(0, offset), min(count, count + offset)
         other = np.zeros_like(sounds, shape=(count, sounds.shape[1]))
         other[first:stop] = sounds[first - offset : stop - offset]
-        some = slice(None) if judge.published else slice(first, max(first, stop))
-        table[some, column] = judge.distance(lips[:count][some], other[some])
+        rows = slice(None) if judge.published else slice(first, max(first, stop))
+        table[rows, column] = judge.distance(lips[:count][rows], other[rows])
     return table
 
 
