@@ -303,7 +303,7 @@ class Session:
             raise ParameterError(f"{self.path.name}: has no sound; give a voice, without one there is no output")
         state = self._state()
         run = runs.Run(self._run) if self._run and state == self._opened else self._dubbed(progress)
-        self.evaluation = evaluation.evaluate(run, progress=progress)
+        self.evaluation = evaluation.evaluate_run(run, device=self.device, progress=progress)
         self._failures, self._evaluated = self.evaluation.failures, state
         return self.evaluation
 
