@@ -37,7 +37,7 @@ def network(kind: str, width: float) -> nn.Module:
         "expert": syncnet.SyncNetColor,
         "quality": wav2lip.QualityDiscriminator,
         "lse": syncnet.SyncNetV2,
-        "reader": mouth_openness.MouthReader,
+        "reader": mouth_openness.MouthOpennessNet,
     }
     return networks[kind](width)
 

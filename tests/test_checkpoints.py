@@ -23,7 +23,7 @@ from lipsync_lab import checkpoints
 from lipsync_lab.checkpoints import KINDS, MODELS, fetch, load, verify
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import sha256
-from lipsync_lab.models.mouth_openness import MouthReader
+from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.models.wav2lip import QualityDiscriminator, Wav2Lip
@@ -34,7 +34,7 @@ NETWORKS = {
     "expert": SyncNetColor,
     "quality": QualityDiscriminator,
     "lse": SyncNetV2,
-    "reader": MouthReader,
+    "reader": MouthOpennessNet,
 }
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"
 

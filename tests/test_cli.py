@@ -472,6 +472,11 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         ("train detector --data d", "train fit detector --data d"),
         ("train --data d detector", "train fit --data d detector"),
         ("evaluate detector w --data d", "train benchmark detector w --data d"),
+        (
+            "train quality --data expert --generator reader",
+            "train fit discriminator --data expert --generator reader",
+        ),
+        ("evaluate --data d generator w --reader r", "train benchmark --data d generator w --mouth-openness r"),
         ("dub --gap pass --longest-gap 3", "dub --dropouts passthrough --max-dropout 3"),
         ("dub --gap=abort --mouths drawings", "dub --dropouts=error --mouth-cadence holds"),
         (

@@ -27,11 +27,11 @@ from lipsync_lab.training import (
 )
 from lipsync_lab.training.recipes import (
     DetectorRecipe,
-    ExpertRecipe,
+    DiscriminatorRecipe,
     GeneratorRecipe,
-    QualityRecipe,
-    ReaderRecipe,
+    MouthOpennessRecipe,
     Schedule,
+    SyncExpertRecipe,
 )
 
 
@@ -39,7 +39,9 @@ def schedule(steps: int, lr: float = 3e-3, **more) -> Schedule:
     return Schedule(steps, lr, **{"warmup": 2, "log_every": 2, "check_every": 1000} | more)
 
 
-def made_clip(seed: int, frames: int = 30, kind: str = "drawn", who: str | None = None, first: int = 0) -> layout.Clip:
+def made_clip(
+    seed: int, frames: int = 30, domain: str = "animation", speaker: str | None = None, first: int = 0
+) -> layout.Clip:
     """A face whose mouth is a dark ellipse as high as its sound is loud: enough to learn from, and quick."""
     rng = np.random.default_rng(seed)
     gap = np.abs(np.convolve(rng.standard_normal(frames), np.ones(3) / 3, "same")) * 14
@@ -60,8 +62,8 @@ def made_clip(seed: int, frames: int = 30, kind: str = "drawn", who: str | None 
         faces,
         mel.astype(np.float32).clip(-4, 4),
         first,
-        kind,
-        who or f"character {seed}",
+        domain,
+        speaker or f"character {seed}",
         "tone",
         (gap / 14).astype(np.float32),
         gap.astype(np.float32),
@@ -102,19 +104,23 @@ def write_film(path: Path, cut: int, frames: int, fps: int = 25) -> np.ndarray:
 def toy_tasks(clips) -> dict[str, loop.Task]:
     """One tiny task of each kind."""
     pictures = [made_picture(seed) for seed in range(4)]
-    judged = {"quality": 0.07, "sync_from": 0.0, "quality_width": 0.05, "faces": 5}
+    adversarial = {"adversarial": 0.07, "sync_from": 0.0, "discriminator_width": 0.05, "faces": 5}
     torch.manual_seed(0)
     return {
         "detector": detector.DetectorTask(DetectorRecipe(schedule(8), 0.07, batch=2, side=96), pictures, pictures[:2]),
-        "expert": expert.ExpertTask(ExpertRecipe(schedule(14, 6e-3), 0.07, clips=2, windows=4), clips, clips[:1]),
+        "sync_expert": expert.SyncExpertTask(
+            SyncExpertRecipe(schedule(14, 6e-3), 0.07, clips=2, windows=4), clips, clips[:1]
+        ),
         "generator": generator.GeneratorTask(
             GeneratorRecipe(schedule(16, 3e-2), 0.05, faces=2, sync=0.0), clips[:2], clips[:1]
         ),
         "gan": generator.GeneratorTask(
-            GeneratorRecipe(schedule(8, 3e-2), 0.04, **judged), clips[:2], clips[:1], SyncNetColor(0.05)
+            GeneratorRecipe(schedule(8, 3e-2), 0.04, **adversarial), clips[:2], clips[:1], SyncNetColor(0.05)
         ),
-        "quality": discriminator.QualityTask(
-            QualityRecipe(schedule(16, 4e-3), 0.07, faces=2), clips, clips[:1], Wav2Lip(0.05)
+        "discriminator": discriminator.DiscriminatorTask(
+            DiscriminatorRecipe(schedule(16, 4e-3), 0.07, faces=2), clips, clips[:1], Wav2Lip(0.05)
         ),
-        "reader": mouth_openness.ReaderTask(ReaderRecipe(schedule(12), width=0.25, faces=8), clips, clips[:1]),
+        "mouth_openness": mouth_openness.MouthOpennessTask(
+            MouthOpennessRecipe(schedule(12), width=0.25, faces=8), clips, clips[:1]
+        ),
     }

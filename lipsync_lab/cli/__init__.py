@@ -15,6 +15,7 @@ import lipsync_lab
 from lipsync_lab.cli import data, flags, renamed, training, use
 from lipsync_lab.cli.use import FAILED
 from lipsync_lab.errors import LipsyncError
+from lipsync_lab.training import legacy
 from lipsync_lab.training.tasks import TRAINED
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "main"]
@@ -28,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     An error is one line on stderr, with exit code 2; with ``--debug`` it is raised.
     """
-    words, notes = renamed.translate(sys.argv[1:] if arguments is None else arguments, training.COMMANDS, TRAINED)
+    words, notes = renamed.translate(
+        sys.argv[1:] if arguments is None else arguments, training.COMMANDS, (*TRAINED, *legacy.KINDS)
+    )
     for note in notes:
         print(f"lipsync_lab: DeprecationWarning: {note}; the next release drops the old spelling", file=sys.stderr)
     options = _parser().parse_args(words)

@@ -25,6 +25,7 @@ _SETTINGS = {"--face-index" if old == "choose" else _flag(old): _flag(new) for o
 FLAGS = {
     "dub": _SETTINGS,
     "detect": _SETTINGS,
+    "train": {"--every": "--step", "--expert": "--sync-expert", "--reader": "--mouth-openness"},
     "synthesize": {"--photograph": "--portrait", "--on": "--exposure", "--mouth-on": "--mouth-exposure"},
 }
 
@@ -60,6 +61,11 @@ def translate(
         _replace(words, 1, ("train", "benchmark"), notes)
     elif words and words[0] in COMMANDS:
         _replace(words, 1, COMMANDS[words[0]], notes)
+    if words[:1] == ["train"]:
+        for at in range(2, len(words)):
+            if words[at] in KINDS and not words[at - 1].startswith("-"):
+                notes.append(f"{words[at]} is now {KINDS[words[at]]}")
+                words[at] = KINDS[words[at]]
     flags = FLAGS.get(words[0], {}) if words else {}
     end = words.index("--") if "--" in words else len(words)
     for at in range(1, end):

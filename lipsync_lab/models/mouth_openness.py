@@ -1,4 +1,4 @@
-"""The reader of mouths: this laboratory's own small network, which measures lips where the truth can vouch for it."""
+"""The mouth-openness regressor: a small network of this project that measures the gap between the lips."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from torch import Tensor, nn
 
 from lipsync_lab.models.blocks import Conv, residuals, scaled
 
-#: Pixels of the crop that the network calls 1.
+#: Pixels of the crop for an output of 1.
 UNIT = 10.0
 
 
-class MouthReader(nn.Module):
-    """Lower half of a face to the height of the gap between its lips.
+class MouthOpennessNet(nn.Module):
+    """Regress the height of the gap between the lips from the lower half of a face.
 
     Parameters
     ----------
     width : float
-        1.0 begins with 16 channels. Nobody has published such a network: this one is as wide as it is shipped.
+        1.0 has 16 channels in the first layer. There are no published weights.
     """
 
     def __init__(self, width: float = 1.0):
@@ -34,12 +34,12 @@ class MouthReader(nn.Module):
         )
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Read gaps.
+        """Measure gaps.
 
         Parameters
         ----------
         faces : Tensor, float32, (N, 3, 96, 96)
-            BGR in [0, 1]; only the lower half is looked at.
+            BGR in [0, 1]; only the lower half is used.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The judges of sync: Wav2Lip's colour expert, and the network behind LSE-D and LSE-C."""
+"""Networks that measure sync: the sync expert of Wav2Lip, and the SyncNet of LSE-D and LSE-C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lipsync_lab.models.blocks import Conv, audio_encoder, residuals, scaled
 
 
 class SyncNetColor(nn.Module):
-    """The expert discriminator that taught Wav2Lip (Prajwal et al. 2020, arXiv 2008.10010, section 3).
+    """The sync expert that Wav2Lip was trained with (Prajwal et al. 2020, arXiv 2008.10010, section 3).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class SyncNetColor(nn.Module):
         self.audio_encoder = audio_encoder(width, last_residuals=2)
 
     def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed sound and lips so that what belongs together points the same way.
+        """Embed sound and lips.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class SyncNetColor(nn.Module):
         Returns
         -------
         audio, face : Tensor, float32, (N, 512 * width)
-            Of length one; their dot product is the cosine similarity.
+            Of unit length; their dot product is the cosine similarity.
         """
         return (
             normalize(self.audio_encoder(mel).flatten(1), dim=1),
@@ -63,7 +63,7 @@ def _conv(conv, norm, *sizes, **options) -> list[nn.Module]:
 
 
 class SyncNetV2(nn.Module):
-    """The network that LSE-D and LSE-C are measured with (Chung & Zisserman 2016, "Out of time").
+    """The network of LSE-D and LSE-C (Chung & Zisserman 2016, "Out of time").
 
     Parameters
     ----------

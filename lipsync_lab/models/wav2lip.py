@@ -12,7 +12,7 @@ FACE_SIZE = 96
 
 
 class Wav2Lip(nn.Module):
-    """Draws the lower half of a face for 0.2 s of speech.
+    """Generate the lower half of a face for 0.2 s of speech.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Wav2Lip(nn.Module):
         def up(before, after, count):
             return nn.Sequential(UpConv(before, after, 3, 2, 1, 1), *residuals(after, count))
 
-        # 96 x 96 down to 1 x 1; every block's output is also handed across to the decoder
+        # 96 x 96 down to 1 x 1; the output of each block is also an input of the decoder
         self.face_encoder_blocks = nn.ModuleList(
             [
                 nn.Sequential(Conv(6, c16, 7, 1, 3)),
@@ -57,7 +57,7 @@ class Wav2Lip(nn.Module):
         self.output_block = nn.Sequential(Conv(c64 + c16, c32, 3, 1, 1), nn.Conv2d(c32, 3, 1), nn.Sigmoid())
 
     def forward(self, mel: Tensor, face: Tensor) -> Tensor:
-        """Draw mouths.
+        """Generate faces.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Wav2Lip(nn.Module):
 
 
 class QualityDiscriminator(nn.Module):
-    """Says of the lower half of a face whether it was filmed or generated.
+    """Classify the lower half of a face as real or generated.
 
     Parameters
     ----------
@@ -112,12 +112,12 @@ class QualityDiscriminator(nn.Module):
         self.binary_pred = nn.Sequential(nn.Conv2d(c512, 1, 1), nn.Sigmoid())
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Judge faces.
+        """Score faces.
 
         Parameters
         ----------
         faces : Tensor, float32, (N, 3, T, 96, 96)
-            BGR in [0, 1]; only the lower half is looked at.
+            BGR in [0, 1]; only the lower half is used.
 
         Returns
         -------

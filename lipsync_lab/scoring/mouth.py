@@ -47,7 +47,7 @@ def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
     ----------
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB crops, as the generator sees them (`generation.crop`).
-    network : models.mouth_openness.MouthReader
+    network : models.mouth_openness.MouthOpennessNet
         In evaluation mode.
 
     Returns

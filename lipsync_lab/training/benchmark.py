@@ -1,13 +1,13 @@
-"""The bars: what each small model must reach on characters, voices and sentences never trained on, and what it does on
-recorded material, reported as it is.
+"""Benchmarks of the small models on held-out characters, voices and sentences, and on recorded material.
 
-Every function returns a flat dict of numbers, which `export` puts on the model's card.
+Each function returns a flat dict of numbers, which `export` writes on the model card; `MEANINGS` defines them, and
+`TARGETS` has the values to reach.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,43 +25,97 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.scoring import mouth
 from lipsync_lab.training import discriminator, expert, mouth_openness
 from lipsync_lab.training.clips import Clip
-from lipsync_lab.training.detector import found_faces
-from lipsync_lab.training.generator import draw, reconstruction
-from lipsync_lab.training.recipes import ExpertRecipe
-from lipsync_lab.training.render import Picture
+from lipsync_lab.training.generator import generate, reconstruction
+from lipsync_lab.training.recipes import SyncExpertRecipe
 
-#: What must be reached: kind of model -> number -> which side of which value it has to be on.
-BARS = {
+#: Targets: kind of model -> number -> comparison and value.
+TARGETS = {
     "detector": {"recall": (">=", 0.95), "precision": (">=", 0.95)},
-    "expert": {"drawn_accuracy": (">=", 0.90)},
+    "sync_expert": {"animation_accuracy": (">=", 0.90)},
     "generator": {
-        "openness": (">=", 0.7),
-        "openness_of_source": ("<=", 0.2),
-        "mouth_against_pasted": ("<=", 0.5),
-        "closed_in_silence": (">=", 0.9),
+        "openness_correlation": (">=", 0.7),
+        "openness_correlation_source": ("<=", 0.2),
+        "mouth_l1_ratio": ("<=", 0.5),
+        "closed_share_silence": (">=", 0.9),
     },
-    "quality": {"auc": (">=", 0.8), "blur_falls": (">=", 1), "seam_falls": (">=", 1), "colour_falls": (">=", 1)},
+    "discriminator": {"auc": (">=", 0.8), **{f"{name}_monotonic": (">=", 1) for name in discriminator.ARTIFACTS}},
+}
+
+#: Definitions: kind of model -> number, or the end of its name -> meaning. Prefixes name the material.
+MEANINGS = {
+    "detector": {
+        "recall": "share of faces with a detection of IoU >= 0.5",
+        "precision": "share of detections with a face of IoU >= 0.5",
+        "faces": "number of faces",
+        "recorded_recall": "share of frames with a detection of IoU >= 0.4 with the recorded box, or with that of the "
+        "nearest frame where the recorder missed the face",
+        "recall_detected": "recorded_recall of frames with a recorded box",
+        "recall_dropouts": "recorded_recall of frames without one",
+        "dropout_frames": "number of frames without a recorded box",
+        "frames": "number of frames",
+        "recall_iou_0.4": "share of faces with a detection of IoU >= 0.4",
+        "single_detection_share": "share of frames with one detection, in a clip of one speaker",
+        "no_detection_share": "share of frames without a detection, in a clip of one speaker",
+    },
+    "sync_expert": {
+        "accuracy": "balanced accuracy of in-sync against off-sync windows at a similarity of 0.5",
+        "auc": "AUC of in-sync against off-sync windows",
+        "windows": "number of windows of either class",
+        "accuracy_published": "accuracy where any other window of the clip counts as off sync, as published",
+    },
+    "generator": {
+        "openness_correlation": "Pearson's r, within a clip, of the mouth openness of the dubbed picture and the "
+        "ground truth of the new sentence; mean over clips",
+        "openness_correlation_source": "the same for the picture before dubbing",
+        "openness_correlation_offset_0": "the same with an audio offset of 0 frames",
+        "closed_share_silence": "share of frames with closed lips where the sound is silence",
+        "l1": "mean absolute difference to the original in the lower half of the face, 0 to 1",
+        "mouth_l1": "the same inside the mouth box",
+        "mouth_l1_reference": "mouth_l1 if the reference frame were pasted instead",
+        "mouth_l1_ratio": "mouth_l1 / mouth_l1_reference",
+        "in_sync_share": "share of windows that the sync expert classifies as in sync with the new sound",
+        "in_sync_share_source": "the same for the picture before dubbing",
+        "regressor_correlation": "Pearson's r of mouth-openness regressor and ground truth on the same clips",
+        "regressor_error": "mean absolute error of the regressor, in pixels of the crop",
+        "regressor_closed_recall": "share of closed mouths that the regressor reads as closed",
+        "regressor_open_recall": "share of mouths open by 2 pixels or more that it reads as open",
+        "regressor_correlation_blurred": "regressor_correlation on faces blurred by 1 pixel",
+        "clips": "number of clips",
+    },
+    "discriminator": {
+        "auc": "AUC of real against generated faces",
+        "monotonic": "1 if the mean score falls with each step of the artifact's strength, else 0",
+        **{f"{strength:g}": f"mean score at strength {strength:g}" for strength in discriminator.STRENGTHS},
+    },
+    "mouth_openness": {
+        "correlation": "Pearson's r of reading and ground truth within a clip, mean over clips",
+        "error": "mean absolute error in pixels of the crop",
+        "closed_recall": "share of closed mouths that are read as closed",
+        "open_recall": "share of mouths open by 2 pixels or more that are read as open",
+    },
 }
 _BATCH = 16
 
 
-def missed_bars(kind: str, numbers: Mapping[str, float]) -> list[str]:
-    """Which bars are not reached, a sentence each; a number that is absent or none reaches nothing."""
+def missed_targets(kind: str, numbers: Mapping[str, float]) -> list[str]:
+    """Return a sentence for each target that is missed; a number that is absent or NaN misses its target."""
     missed = []
-    for name, (sign, bar) in BARS.get(kind, {}).items():
+    for name, (sign, target) in TARGETS.get(kind, {}).items():
         value = numbers.get(name, np.nan)
-        if not (value >= bar if sign == ">=" else value <= bar):
-            missed.append(f"{name} is {value:.3g} and must be {sign} {bar:g}")
+        if not (value >= target if sign == ">=" else value <= target):
+            missed.append(f"{name} is {value:.3g} and must be {sign} {target:g}")
     return missed
 
 
-def detector(network: nn.Module, pictures: Sequence[Picture]) -> dict[str, float]:
-    """Recall and precision on drawn frames; see `detector.found_faces`."""
-    return found_faces(network, pictures)
+def meaning(kind: str, name: str) -> str:
+    """Return the definition of a number, or "" if it has none: the longest name in `MEANINGS` that it ends with."""
+    known = MEANINGS.get(kind, {})
+    ends = [end for end in known if name == end or name.endswith(f"_{end}")]
+    return known[max(ends, key=len)] if ends else ""
 
 
-def on_recorded(
-    finder: Detector,
+def recorded_recall(
+    detector: Detector,
     clips: Iterable[str | Path],
     boxes: Mapping[str, Any],
     *,
@@ -70,26 +124,30 @@ def on_recorded(
     step: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """How many frames of clips with recorded faces a detector finds, also those in which the recorder found none.
+    """Measure the recall of a detector on clips with recorded boxes, also in the recorder's dropouts.
 
     Parameters
     ----------
-    finder : Detector
+    detector : Detector
     clips : iterable of path
-        Looked up in `boxes` by their name without its ending.
+        Their names without the ending are keys of `boxes`.
     boxes : mapping
         Clip -> ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``, as `detection.record` writes it.
     threshold, detection_size
         As in a run.
     step : int
-        Look at one frame out of so many.
+        Every `step`-th frame is measured.
+    progress : callable, optional
 
     Returns
     -------
     dict
-        ``found``: share of frames with a find that overlaps the recorded box, or where there is none the nearest
-        frame's that has one, by 0.4 or more; ``found_recorded`` and ``found_missed``, the same among frames with and
-        without a recorded box; ``frames`` and ``missed``, how many were looked at.
+        ``recall``, ``recall_detected``, ``recall_dropouts``, ``frames`` and ``dropout_frames``; see `MEANINGS`.
+
+    Raises
+    ------
+    MediaError
+        A clip has no recorded boxes.
     """
     hits: dict[bool, list[bool]] = {True: [], False: []}
     paths = [Path(path) for path in clips]
@@ -99,94 +157,106 @@ def on_recorded(
             raise MediaError(f"{path}: no boxes are recorded for it; record some, or leave it out")
         known = [number for number, box in enumerate(rows["boxes"]) if box]
         if known:
-            for number, finds in _finds(finder, path, threshold, detection_size, step):
+            for number, detections in _detections(detector, path, threshold, detection_size, step):
                 if number < len(rows["boxes"]):
                     near = min(known, key=lambda other: abs(other - number))
-                    wanted = Box(*rows["boxes"][near])
-                    hits[near == number].append(any(find.iou(wanted) >= 0.4 for find in finds))
+                    target = Box(*rows["boxes"][near])
+                    hits[near == number].append(any(box.iou(target) >= 0.4 for box in detections))
         if progress:
             progress("recorded faces", done, len(paths))
     both = hits[True] + hits[False]
     return {
-        "found": _share(both),
-        "found_recorded": _share(hits[True]),
-        "found_missed": _share(hits[False]),
+        "recall": _share(both),
+        "recall_detected": _share(hits[True]),
+        "recall_dropouts": _share(hits[False]),
         "frames": len(both),
-        "missed": len(hits[False]),
+        "dropout_frames": len(hits[False]),
     }
 
 
-def on_clips(
-    finder: Detector,
+def detection_counts(
+    detector: Detector,
     clips: Iterable[str | Path],
     *,
     threshold: float = 0.5,
     detection_size: int | None = 640,
     step: int = 1,
 ) -> dict[str, float]:
-    """Clips of one speaker each, whose boxes nobody knows: the shares of frames with one find (``one``), and with none
-    (``none``)."""
-    counts = [len(finds) for path in clips for _, finds in _finds(finder, path, threshold, detection_size, step)]
-    return {"one": _share([c == 1 for c in counts]), "none": _share([c == 0 for c in counts]), "frames": len(counts)}
+    """Count detections in clips of one speaker without recorded boxes.
+
+    Returns
+    -------
+    dict
+        ``single_detection_share``, ``no_detection_share`` and ``frames``; see `MEANINGS`.
+    """
+    counts = [len(row) for path in clips for _, row in _detections(detector, path, threshold, detection_size, step)]
+    return {
+        "single_detection_share": _share([count == 1 for count in counts]),
+        "no_detection_share": _share([count == 0 for count in counts]),
+        "frames": len(counts),
+    }
 
 
-def on_tiles(
-    finder: Detector, image: np.ndarray, tile: int, boxes: Sequence[tuple[int, int, Box]], threshold: float = 0.5
+def tile_scores(
+    detector: Detector, image: np.ndarray, tile: int, boxes: Sequence[tuple[int, int, Box]], threshold: float = 0.5
 ) -> dict[str, float]:
-    """A picture of many square tiles, each looked at by itself.
+    """Measure a detector on a picture of square tiles, tile by tile.
 
     Parameters
     ----------
-    finder : Detector
+    detector : Detector
     image : ndarray, uint8, (H, W, 3)
         RGB.
     tile : int
         Side of a tile in pixels.
     boxes : sequence of (row, column, Box)
-        Faces and the tiles that they are in; boxes in pixels of the whole picture.
+        Faces and their tiles; boxes in pixels of the whole picture.
     threshold : float
 
     Returns
     -------
     dict
-        ``recall`` and ``precision`` at an overlap of one half, ``recall_04`` at 0.4, ``faces``.
+        ``recall``, ``precision``, ``recall_iou_0.4`` and ``faces``; see `MEANINGS`.
     """
-    found, near, right, given = [], [], 0, 0
+    best, correct, detected = [], 0, 0
     for row, column in sorted({(row, column) for row, column, _ in boxes}):
         x, y = column * tile, row * tile
         piece = np.ascontiguousarray(image[y : y + tile, x : x + tile])
-        finds = [f.box.padded(-y, y, -x, x) for f in finder.detect(piece[None])[0] if f.score > threshold]
+        detections = [d.box.padded(-y, y, -x, x) for d in detector.detect(piece[None])[0] if d.score > threshold]
         faces = [box for r, c, box in boxes if (r, c) == (row, column)]
-        best = [max((face.iou(find) for find in finds), default=0) for face in faces]
-        found += [value >= 0.5 for value in best]
-        near += [value >= 0.4 for value in best]
-        right += sum(max((find.iou(face) for face in faces), default=0) >= 0.5 for find in finds)
-        given += len(finds)
+        best += [max((face.iou(box) for box in detections), default=0) for face in faces]
+        correct += sum(max((box.iou(face) for face in faces), default=0) >= 0.5 for box in detections)
+        detected += len(detections)
     return {
-        "recall": _share(found),
-        "precision": right / given if given else np.nan,
-        "recall_04": _share(near),
-        "faces": len(found),
+        "recall": _share([value >= 0.5 for value in best]),
+        "precision": correct / detected if detected else np.nan,
+        "recall_iou_0.4": _share([value >= 0.4 for value in best]),
+        "faces": len(best),
     }
 
 
-def _finds(finder, path, threshold, detection_size, step):
-    """(number, boxes over the threshold) of every `step`-th frame."""
+def _detections(detector, path, threshold, detection_size, step) -> Iterator[tuple[int, list[Box]]]:
+    """Yield frame number and boxes above the threshold of every `step`-th frame."""
     frames = (frame for frame in video.frames(path) if frame.index % step == 0)
     while batch := list(islice(frames, _BATCH)):
-        rows = at_detection_size(finder, np.stack([f.image for f in batch]), batch[0].index, detection_size)
+        rows = at_detection_size(detector, np.stack([f.image for f in batch]), batch[0].index, detection_size)
         for frame, row in zip(batch, rows, strict=True):
-            yield frame.index, [find.box for find in row if find.score > threshold]
+            yield frame.index, [detection.box for detection in row if detection.score > threshold]
 
 
 def read_boxes(path: str | Path) -> dict[str, Any]:
-    """Recorded boxes of several clips in one file: ``{clip: {"frames": N, "boxes": [...]}}``; or of one clip, as a
-    `detections.json`, which then stands for the clip that has the file's name.
+    """Read recorded boxes.
+
+    Parameters
+    ----------
+    path : path
+        Boxes of several clips, ``{clip: {"frames": N, "boxes": [...]}}``, or the `detections.json` of one clip, whose
+        name is that of the file.
 
     Raises
     ------
     DetectionError, MediaError
-        There is no such file, or it holds something else.
+        There is no such file, or it contains something else.
     """
     path = Path(path)
     try:
@@ -201,118 +271,118 @@ def read_boxes(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def sync_expert(network: nn.Module, clips: Sequence[Clip], recipe: ExpertRecipe) -> dict[str, float]:
-    """In-sync against off-sync windows for each kind of clip, ``drawn_accuracy`` and so on; with the suffix
-    ``_published`` where any other window of the clip counts as off sync."""
+def sync_expert(network: nn.Module, clips: Sequence[Clip], recipe: SyncExpertRecipe) -> dict[str, float]:
+    """Measure a sync expert on each domain of clips: ``animation_accuracy`` and so on; see `MEANINGS`."""
     numbers = {}
-    for kind in sorted({clip.kind for clip in clips}):
-        some = [clip for clip in clips if clip.kind == kind]
-        found = expert.accuracy(network, some, recipe)
-        loose = expert.accuracy(network, some, recipe, as_published=True)
-        numbers |= {f"{kind}_{name}": value for name, value in found.items()}
-        numbers |= {f"{kind}_accuracy_published": loose["accuracy"]}
+    for domain in sorted({clip.domain for clip in clips}):
+        selected = [clip for clip in clips if clip.domain == domain]
+        scores = expert.accuracy(network, selected, recipe)
+        published = expert.accuracy(network, selected, recipe, as_published=True)
+        numbers |= {f"{domain}_{name}": value for name, value in scores.items()}
+        numbers[f"{domain}_accuracy_published"] = published["accuracy"]
     return numbers
 
 
 def generator(
     network: nn.Module,
-    judge: nn.Module,
+    regressor: nn.Module,
     clips: Sequence[Clip],
     *,
-    lead: int = 1,
-    likes: nn.Module | None = None,
+    audio_offset: int = 1,
+    sync_expert: nn.Module | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """A generator on held-out clips: each is dubbed with the next one's sound, and with silence.
+    """Measure a generator on held-out clips, each dubbed with the sound of the next clip, and with silence.
 
     Parameters
     ----------
     network : Wav2Lip
         In evaluation mode.
-    judge : models.mouth_openness.MouthReader
-        In evaluation mode; how far it can be trusted is among the numbers.
+    regressor : MouthOpennessNet
+        In evaluation mode; its own agreement with ground truth is among the numbers.
     clips : sequence of Clip
-        Those without known mouths are left out.
-    lead : int
+        Clips without ground truth of the mouth are left out.
+    audio_offset : int
         Frames by which mel windows start early, as in training.
-    likes : SyncNetColor, optional
-        Expert that judges the dubbed clips too.
+    sync_expert : SyncNetColor, optional
+        Also measures the dubbed clips.
     progress : callable, optional
 
     Returns
     -------
     dict
-        ``openness``: correlation, within a clip, of the mouth read from the dubbed picture with the openness of the
-        *new* sentence; ``openness_of_source``: the same of the picture before; ``openness_at_0``: of what comes out
-        when mel windows start with their frame; ``closed_in_silence``: share of frames, closed by the range of the clip
-        as it was (`scoring.mouth.in_range`); ``mouth``, ``pasted``, ``l1``
-        of `generator.reconstruction` and ``mouth_against_pasted``; ``expert`` and ``expert_of_source``: share of
-        windows that the expert takes for in sync with the new sound; ``reader_...`` of `mouth_openness.validity`,
-        sharp and blurred by one pixel.
+        See `MEANINGS`. Whether lips are closed is decided in the range of the clip before dubbing
+        (`scoring.mouth.in_range`).
+
+    Raises
+    ------
+    MediaError
+        Fewer than two clips have ground truth of the mouth.
     """
     known = [clip for clip in clips if not np.isnan(clip.openness).any() and len(clip) >= 10]
     if len(known) < 2:
         raise MediaError("at least two held-out clips with known mouths are needed; render validation shards")
-    rows: dict[str, list[float]] = {"openness": [], "openness_of_source": [], "openness_at_0": []}
-    closed, expert_rows = [], {"expert": [], "expert_of_source": []}
+    rows: dict[str, list[float]] = {f"openness_correlation{end}": [] for end in ("", "_source", "_offset_0")}
+    closed, in_sync = [], {"in_sync_share": [], "in_sync_share_source": []}
     for number, clip in enumerate(known):
         other = known[(number + 1) % len(known)]
         count = min(len(clip), len(other))
-        index, faces, wanted = np.arange(count), clip.faces[:count], other.openness[:count]
-        before, dubbed = mouth.read(faces, judge), draw(network, faces, faces, other.windows(index, lead))
-        rows["openness"].append(mouth_openness.correlation(mouth.read(dubbed, judge), wanted))
-        rows["openness_of_source"].append(mouth_openness.correlation(before, wanted))
-        late = draw(network, faces, faces, other.windows(index, 0))
-        rows["openness_at_0"].append(mouth_openness.correlation(mouth.read(late, judge), wanted))
-        silent = draw(network, faces, faces, np.full((count, N_MELS, MEL_WINDOW), -MAX_ABS, np.float32))
-        # a clip whose own mouth never moves has no range to be closed in
-        resting = mouth.in_range(mouth.read(silent, judge), before)
+        index, faces, target = np.arange(count), clip.faces[:count], other.openness[:count]
+        silence = np.full((count, N_MELS, MEL_WINDOW), -MAX_ABS, np.float32)
+        dubbed, early, silent = (
+            generate(network, faces, faces, mels)
+            for mels in (other.windows(index, audio_offset), other.windows(index, 0), silence)
+        )
+        before = mouth.read(faces, regressor)
+        readings = (mouth.read(dubbed, regressor), before, mouth.read(early, regressor))
+        for row, reading in zip(rows.values(), readings, strict=True):
+            row.append(mouth_openness.correlation(reading, target))
+        # a clip whose mouth never moves has no range
+        resting = mouth.in_range(mouth.read(silent, regressor), before)
         closed += [] if np.isnan(resting).any() else [float((resting < mouth.CLOSED_READ).mean())]
-        if likes is not None:
+        if sync_expert is not None:
             starts = np.arange(0, count - 5, 5)
-            for name, pictures in (("expert", dubbed), ("expert_of_source", faces)):
+            for name, pictures in zip(in_sync, (dubbed, faces), strict=True):
                 shown = np.asarray(pictures)[starts[:, None] + np.arange(5)]
-                expert_rows[name] += (expert.likenesses(likes, shown, other.windows(starts)) > 0.5).tolist()
+                in_sync[name] += (expert.similarities(sync_expert, shown, other.windows(starts)) > 0.5).tolist()
         if progress:
             progress("dub held-out clips", number + 1, len(known))
     numbers = {name: _mean(values) for name, values in rows.items()}
-    numbers["closed_in_silence"] = _mean(closed)
-    numbers |= reconstruction(network, known, lead)
-    numbers["mouth_against_pasted"] = numbers["mouth"] / numbers["pasted"]
-    numbers |= {name: _share(values) for name, values in expert_rows.items() if values}
-    numbers |= {f"reader_{name}": value for name, value in mouth_openness.validity(judge, known).items()}
-    soft = mouth_openness.validity(judge, known, sigma=1.0)
-    return numbers | {"reader_correlation_blurred": soft["correlation"], "clips": len(known)}
+    numbers["closed_share_silence"] = _mean(closed)
+    numbers |= reconstruction(network, known, audio_offset)
+    numbers["mouth_l1_ratio"] = numbers["mouth_l1"] / numbers["mouth_l1_reference"]
+    numbers |= {name: _share(values) for name, values in in_sync.items() if values}
+    agreement = mouth_openness.agreement(regressor, known)
+    numbers |= {f"regressor_{name}": value for name, value in agreement.items()}
+    blurred = mouth_openness.agreement(regressor, known, sigma=1.0)
+    return numbers | {"regressor_correlation_blurred": blurred["correlation"], "clips": len(known)}
 
 
-def reader_of_mouths(network: nn.Module, clips: Sequence[Clip]) -> dict[str, float]:
-    """`mouth_openness.validity` of each kind of clip with known mouths, ``drawn_correlation`` and so on, and of drawn
-    ones blurred by one pixel, ``blurred_correlation`` and so on."""
-    numbers = {}
-    for kind in ("drawn", "photograph"):
-        some = [clip for clip in clips if clip.kind == kind]
-        numbers |= {f"{kind}_{name}": value for name, value in mouth_openness.validity(network, some).items()}
-    drawn = [clip for clip in clips if clip.kind == "drawn"]
-    return numbers | {
-        f"blurred_{name}": value for name, value in mouth_openness.validity(network, drawn, sigma=1.0).items()
-    }
+def openness_regressor(network: nn.Module, clips: Sequence[Clip]) -> dict[str, float]:
+    """Measure the agreement with ground truth: ``animation_correlation`` and so on, see `MEANINGS`.
+
+    The prefix ``blurred`` is for animation blurred by one pixel.
+    """
+    by_domain = {name: [clip for clip in clips if clip.domain == name] for name in ("animation", "synthetic_photo")}
+    results = {name: mouth_openness.agreement(network, selected) for name, selected in by_domain.items()}
+    results["blurred"] = mouth_openness.agreement(network, by_domain["animation"], sigma=1.0)
+    return {f"{prefix}_{name}": value for prefix, numbers in results.items() for name, value in numbers.items()}
 
 
-def judge_of_quality(
-    network: nn.Module, drawer: nn.Module, clips: Sequence[Clip], *, lead: int = 1
+def quality_discriminator(
+    network: nn.Module, generator: nn.Module, clips: Sequence[Clip], *, audio_offset: int = 1
 ) -> dict[str, float]:
-    """The discriminator on held-out clips: ``auc``, real against generated; for each fault the mean opinion at each
-    strength (``blur_0.25`` and so on), and ``blur_falls``: 1 if every step up in strength is a step down in opinion."""
-    numbers = {"auc": discriminator.against(network, drawer, clips, lead)}
-    for fault, opinions in discriminator.falls(network, clips).items():
-        strengths = zip(discriminator.STRENGTHS, opinions, strict=True)
-        numbers |= {f"{fault}_{strength:g}": opinion for strength, opinion in strengths}
-        numbers[f"{fault}_falls"] = float(np.all(np.diff(opinions) < 0))
+    """Measure the discriminator: ``auc``, and for each artifact the scores by strength; see `MEANINGS`."""
+    numbers = {"auc": discriminator.auc_against_generated(network, generator, clips, audio_offset)}
+    for artifact, scores in discriminator.response(network, clips).items():
+        strengths = zip(discriminator.STRENGTHS, scores, strict=True)
+        numbers |= {f"{artifact}_{strength:g}": score for strength, score in strengths}
+        numbers[f"{artifact}_monotonic"] = float(np.all(np.diff(scores) < 0))
     return numbers
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of what is known of them."""
+    """Return the mean of the values that are not NaN, or NaN if there are none."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else np.nan
 

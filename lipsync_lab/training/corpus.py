@@ -1,8 +1,8 @@
-"""What is said, and by whom: lines to train on, and lines that are held out by construction.
+"""Spoken lines for training, and lines that are held out by construction.
 
-A line's words, language, voice, rate and pitch follow from its seed. Held out are seeds (and with them characters, for
-a scene's seed is its line's), whole voices, and sentences: which sentences those are is decided by their text, so
-that no seed can say one on the wrong side.
+The seed of a line determines words, language, voice, rate and pitch. Held out are seeds (and thus characters, since a
+scene has the seed of its line), voices, and sentences, the latter by a hash of their text, so that no sentence is in
+both splits.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.synthesis.speech import LANGUAGES, SAMPLE_RATE, VARIANTS, Phoneme, Speech, join, silence, speak
 
 SPLITS = ("train", "validation")
-#: Seeds below are for training, seeds from here on for validation.
+#: Smaller seeds are for training, seeds from here on for validation.
 FIRST_HELD_OUT = 1_000_000_000
-#: Voices that are heard in validation only, in every language.
+#: Voice variants for validation only, in all languages.
 HELD_OUT_VARIANTS = ("m4", "f5", "Annie", "Lee", "boris", "grandpa", "linda")
 _TRAIN_VARIANTS = tuple(variant for variant in VARIANTS if variant not in HELD_OUT_VARIANTS)
-#: One sentence in so many is held out.
+#: One sentence in this number is held out.
 _HELD_OUT_SENTENCES = 8
-#: GRID's alignments count in these ticks.
+#: Ticks a second in GRID's alignments.
 _TICKS = 25_000
 
-# Words for the mouth: closures, rounded and spread vowels, wide open ones, teeth on lip, and what lies between.
+# words that cover the mouth shapes: closures, rounded, spread and open vowels, teeth on lip
 _WORDS = {
     "en": """
         a about above after again all and another apple arm ask autumn away baby back balloon banana bath bear beautiful
@@ -103,12 +103,12 @@ _WORDS = {
 
 
 def seeds(part: str, start: int, count: int) -> range:
-    """The seeds of a split.
+    """Return seeds of a split.
 
     Raises
     ------
     ParameterError
-        A split that does not exist, or more seeds than it has.
+        There is no such split, or the seeds are out of its range.
     """
     if part not in SPLITS:
         raise ParameterError(f"there is no split {part!r}; take {' or '.join(SPLITS)}")
@@ -119,72 +119,72 @@ def seeds(part: str, start: int, count: int) -> range:
 
 
 def is_held_out(seed: int) -> bool:
+    """Return whether a seed is for validation."""
     return seed >= FIRST_HELD_OUT
 
 
 def sentence(rng: np.random.Generator, language: str, held_out: bool) -> str:
-    """Five to nine words; whether they are for validation is decided by the words alone."""
+    """Return a random sentence of five to nine words that is held out or not; a hash of the words decides that."""
     words = _WORDS[language[:2]].split()
     while True:
-        said = [words[index] for index in rng.integers(len(words), size=rng.integers(5, 10))]
-        # a pause in the middle, as people make one
-        if len(said) > 6:
-            said[3] += ","
-        text = " ".join(said).capitalize() + "."
+        chosen = [words[index] for index in rng.integers(len(words), size=rng.integers(5, 10))]
+        if len(chosen) > 6:
+            chosen[3] += ","  # a pause
+        text = " ".join(chosen).capitalize() + "."
         if sentence_is_held_out(text) == held_out:
             return text
 
 
 def sentence_is_held_out(text: str) -> bool:
+    """Return whether a sentence is for validation."""
     return zlib.crc32(text.encode()) % _HELD_OUT_SENTENCES == 0
 
 
 def line(seed: int) -> Speech:
-    """The line of a seed, with silence before and after it."""
+    """Return the line of a seed, with silence before and after it."""
     rng = np.random.default_rng([seed, 0x11E])
     held_out = is_held_out(seed)
-    # half of the lines are English: its phonemes are the others' and more
+    # half of the lines are English, which has most phonemes of the other languages
     language = str(rng.choice(LANGUAGES, p=(0.3, 0.2, 0.15, 0.15, 0.1, 0.1)))
     text = sentence(rng, language, held_out)
     variants = HELD_OUT_VARIANTS if held_out else _TRAIN_VARIANTS
     variant = str(variants[rng.integers(len(variants))])
     rate, pitch = int(rng.integers(125, 195)), int(rng.integers(25, 80))
     before, after = rng.uniform(0.1, 0.7), rng.uniform(0.1, 0.7)
-    said = speak(text, voice=language, variant=variant, rate=rate, pitch=pitch)
-    return join(silence(before), said, silence(after))
+    spoken = speak(text, voice=language, variant=variant, rate=rate, pitch=pitch)
+    return join(silence(before), spoken, silence(after))
 
 
 def as_recorded(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
-    """A clean voice as a microphone brings it: louder or softer, and in half of the cases with noise.
+    """Return a synthetic voice at a random level, in half of the cases with noise.
 
-    A synthetic voice is followed by zeros, which no recording has: without noise a network learns nothing about
-    silence as it sounds.
+    The silence of a synthetic voice is exactly zero, which does not occur in recordings.
     """
     wave = wave * rng.uniform(0.25, 1.0) / max(float(np.abs(wave).max()), 1e-3)
     if rng.random() < 0.5:
         noise = rng.standard_normal(len(wave))
         if rng.random() < 0.5:
-            noise = np.convolve(noise, np.ones(8) / 8**0.5, mode="same")  # duller, as rooms are
+            noise = np.convolve(noise, np.ones(8) / 8**0.5, mode="same")  # low-pass
         wave = wave + noise * 10 ** rng.uniform(-3.6, -2.2)
     return np.clip(wave, -1, 1).astype(np.float32)
 
 
 def aligned(sound: str | Path, alignment: str | Path, voice: str = "film") -> Speech:
-    """A recording with the times of its words, as speech that can be drawn.
+    """Return a recording with word alignments as a `Speech`.
 
     Parameters
     ----------
     sound : path
         English, any file with sound.
     alignment : path
-        Lines of ``start end word`` in 25,000 ticks a second, as the GRID corpus has them; "sil" and "sp" are silence.
+        Lines of ``start end word`` in 25,000 ticks a second, as in the GRID corpus; "sil" and "sp" are silence.
     voice : str
         Name of the speaker.
 
     Returns
     -------
     Speech
-        Each word's phonemes are espeak-ng's, spread over the word as espeak-ng would have spread them.
+        The phonemes of each word are those of espeak-ng, with the same relative durations.
 
     Raises
     ------
@@ -218,10 +218,10 @@ def aligned(sound: str | Path, alignment: str | Path, voice: str = "film") -> Sp
 
 @cache
 def _spread(word: str) -> tuple[tuple[Phoneme, float, float], ...]:
-    """A word's sounds, and from where to where in it they last, 0 to 1."""
-    # GRID says single letters: without capitals "a" is the article
-    said = speak(word.upper() if len(word) == 1 else word)
-    sounds = [phoneme for phoneme in said.phonemes if phoneme.symbol]
+    """Return the phonemes of a word, with start and end as shares of its duration."""
+    # GRID contains single letters: in lower case "a" is the article
+    spoken = speak(word.upper() if len(word) == 1 else word)
+    sounds = [phoneme for phoneme in spoken.phonemes if phoneme.symbol]
     lengths = np.array([sound.end - sound.start for sound in sounds])
     edges = np.concatenate([[0.0], np.cumsum(lengths / lengths.sum())]).tolist()
     return tuple(zip(sounds, edges[:-1], edges[1:], strict=True))

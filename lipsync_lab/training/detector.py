@@ -1,4 +1,4 @@
-"""S3FD: which anchors are which faces, and what is learnt from them (Zhang et al. 2017, arXiv 1708.05237)."""
+"""S3FD: anchor matching, losses and training squares (Zhang et al. 2017, arXiv 1708.05237)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from lipsync_lab.models.s3fd import MEANS, S3FD, STRIDES, VARIANCES, anchors, de
 from lipsync_lab.training.loop import device_of, seeded, tensor
 from lipsync_lab.training.recipes import DetectorRecipe
 from lipsync_lab.training.render import Picture
-from lipsync_lab.training.sampling import tones
+from lipsync_lab.training.sampling import colour_table
 
-#: An anchor is a face's from this overlap on; a face with few such anchors also gets some from the second on.
+#: IoU from which an anchor matches a face; a face with few matches also takes anchors from the second value.
 MATCH, COMPENSATE = 0.35, 0.1
-#: Background anchors that count, for each anchor that is a face: the worst ones.
+#: Background anchors in the loss for each face anchor (hard negative mining).
 NEGATIVES = 3
 FACE, BACKGROUND, IGNORED = 1, 0, -1
-#: A face of which less than this is left in the square is neither face nor background.
+#: A face with a smaller visible share in the square is ignored.
 _VISIBLE = 0.5
-#: How much larger than needed to fill the square a frame is shown, at most.
+#: Largest zoom of a frame relative to filling the square.
 _NEARER = 3.0
 _CHECKED = 96
 
 
 def open_frames(root: str | Path) -> list[Picture]:
-    """Every frame of every shard of frames under a folder; pixels are mapped, not read.
+    """Open all frames of all shards of frames under a folder; pixels are memory-mapped.
 
     Raises
     ------
@@ -41,23 +41,23 @@ def open_frames(root: str | Path) -> list[Picture]:
     """
     paths = sorted(Path(root).rglob("boxes.npz"))
     if not paths:
-        raise MediaError(f"{root}: holds no shard of frames; render some first")
-    found = []
+        raise MediaError(f"{root}: contains no shard of frames; render some first")
+    pictures = []
     for path in paths:
         pixels = np.load(path.parent / "frames.npy", mmap_mode="r")
         with np.load(path) as archive:
             rows = np.split(archive["boxes"], np.cumsum(archive["count"])[:-1])
-        found += [
+        pictures += [
             Picture(image, tuple(Box(*box) for box in boxes.tolist()))
             for image, boxes in zip(pixels, rows, strict=True)
         ]
-    return found
+    return pictures
 
 
 @cache
 def all_anchors(height: int, width: int) -> Tensor:
-    """Every anchor of a picture of that many pixels, in the order of `decode`: (A, 4) as cx, cy, w, h."""
-    # the coarse maps are larger than the picture (fc6 is padded by three): ask the network, without its weights
+    """Return all anchors of a picture, in the order of `decode`: (A, 4) as cx, cy, w, h in pixels."""
+    # the coarse maps are larger than the picture (fc6 is padded by three): the sizes come from a network on `meta`
     with torch.device("meta"):
         heads = S3FD(0.05)(torch.empty(1, 3, height, width))
     sizes = [head.shape[2:] for head in heads[::2]]
@@ -65,7 +65,7 @@ def all_anchors(height: int, width: int) -> Tensor:
 
 
 def overlap(faces: Tensor, prior: Tensor) -> Tensor:
-    """Intersection over union of faces (F, 4) as corners and anchors (A, 4) as centres: (F, A)."""
+    """Return the IoU of faces (F, 4) as corners and anchors (A, 4) as centres: (F, A)."""
     low, high = prior[:, :2] - prior[:, 2:] / 2, prior[:, :2] + prior[:, 2:] / 2
     size = torch.minimum(faces[:, None, 2:], high) - torch.maximum(faces[:, None, :2], low)
     inner = size.clamp(min=0).prod(dim=2)
@@ -74,11 +74,11 @@ def overlap(faces: Tensor, prior: Tensor) -> Tensor:
 
 
 def match(faces: Tensor, prior: Tensor) -> Tensor:
-    """Which face each anchor is.
+    """Match anchors to faces.
 
-    First, anchors take the face that they overlap most, if by more than `MATCH`. Faces between two anchor sizes get
-    few that way; so each face with fewer than the mean number also takes its best free anchors with more than
-    `COMPENSATE`, up to that number. The one best anchor of every face is its own in any case.
+    First, each anchor takes the face with the largest IoU, if above `MATCH`. Faces between two anchor sizes get few
+    anchors that way, so that each face with fewer than the mean number also takes its best free anchors above
+    `COMPENSATE`, up to that number. The best anchor of each face always belongs to it.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def match(faces: Tensor, prior: Tensor) -> Tensor:
         free = torch.where(owner < 0, iou[row], torch.zeros(()))
         values, index = free.topk(min(wanted - int(counts[row]), len(prior)))
         owner[index[values > COMPENSATE]] = row
-    # last, so that no neighbour takes it away
+    # last, so that no other face takes it
     for row, index in enumerate(iou.argmax(dim=1).tolist()):
         if iou[row, index] > 0:
             owner[index] = row
@@ -112,20 +112,20 @@ def match(faces: Tensor, prior: Tensor) -> Tensor:
 
 
 def encode(faces: Tensor, prior: Tensor) -> Tensor:
-    """Offsets from anchors to faces, both (N, 4), which `models.s3fd.decode` turns back."""
+    """Return the offsets from anchors to faces, both (N, 4); the inverse of `models.s3fd.decode`."""
     center, size = (faces[:, :2] + faces[:, 2:]) / 2, faces[:, 2:] - faces[:, :2]
     moved = (center - prior[:, :2]) / prior[:, 2:] / VARIANCES[0]
     return torch.cat((moved, torch.log(size / prior[:, 2:]) / VARIANCES[1]), dim=1)
 
 
 def targets(faces: np.ndarray, counted: np.ndarray, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """What every anchor should say of one picture.
+    """Return the training targets of all anchors for a picture.
 
     Parameters
     ----------
     faces : ndarray, float32, (F, 4)
     counted : ndarray of bool, (F,)
-        False for faces that are neither to be found nor to be taken for background.
+        False for faces that are ignored: neither face nor background.
     prior : Tensor
 
     Returns
@@ -135,35 +135,35 @@ def targets(faces: np.ndarray, counted: np.ndarray, prior: Tensor) -> tuple[Tens
     offsets : Tensor, float32, (A, 4)
         Zero where there is no face.
     """
-    real, passed = torch.from_numpy(faces[counted]), torch.from_numpy(faces[~counted])
+    real, ignored = torch.from_numpy(faces[counted]), torch.from_numpy(faces[~counted])
     owner = match(real, prior)
     labels = (owner >= 0).long() * FACE
-    if len(passed):
+    if len(ignored):
         centers = prior[:, None, :2]
-        inside = ((centers > passed[:, :2]) & (centers < passed[:, 2:])).all(dim=2).any(dim=1)
-        near = overlap(passed, prior).amax(dim=0) > COMPENSATE
+        inside = ((centers > ignored[:, :2]) & (centers < ignored[:, 2:])).all(dim=2).any(dim=1)
+        near = overlap(ignored, prior).amax(dim=0) > COMPENSATE
         labels[(labels == BACKGROUND) & (inside | near)] = IGNORED
     offsets = torch.zeros(len(prior), 4)
-    found = labels == FACE
-    offsets[found] = encode(real[owner[found]], prior[found])
+    matched = labels == FACE
+    offsets[matched] = encode(real[owner[matched]], prior[matched])
     return labels, offsets
 
 
 def multibox_loss(heads: Sequence[Tensor], labels: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of faces and the hardest background, and smooth L1 of the faces' offsets.
+    """Return the cross-entropy of faces and the hardest background, and the smooth L1 loss of the faces' offsets.
 
     Parameters
     ----------
     heads : sequence of 12 Tensor
-        What `S3FD` returns.
+        Output of `S3FD`.
     labels : Tensor, int64, (N, A)
     offsets : Tensor, float32, (N, A, 4)
 
     Returns
     -------
     (classification, localisation) : Tensor
-        Both over the number of faces' anchors. A batch without any face still learns from as many backgrounds as it
-        has pictures.
+        Both divided by the number of face anchors. A batch without faces uses as many background anchors as it has
+        pictures.
     """
     logits = torch.cat([head.flatten(2) for head in heads[::2]], dim=2).float()
     moved = torch.cat([head.flatten(2) for head in heads[1::2]], dim=2).transpose(1, 2).float()
@@ -177,14 +177,14 @@ def multibox_loss(heads: Sequence[Tensor], labels: Tensor, offsets: Tensor) -> t
 
 
 def prepared(images: Tensor) -> Tensor:
-    """uint8 RGB (N, H, W, 3) to what S3FD is handed in use: RGB less the published means, (N, 3, H, W)."""
+    """Convert uint8 RGB (N, H, W, 3) to the input of S3FD: RGB less the published means, (N, 3, H, W)."""
     return (images.float() - images.new_tensor(MEANS, dtype=torch.float32)).permute(0, 3, 1, 2)
 
 
 def square(
     pictures: Sequence[Picture], rng: np.random.Generator, side: int, tiled: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A square to learn from: a part of a picture, or four smaller squares, so that small faces are seen often.
+    """Return a training square: a part of a picture, or four smaller squares, for more small faces.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.
     piece = min(height, width) / np.exp(rng.uniform(0, np.log(_NEARER)))
     if picture.faces and rng.random() < 0.85:
         face = picture.faces[rng.integers(len(picture.faces))]
-        # whole in most cases, and not larger than the piece
+        # in most cases whole, and not larger than the part
         piece = min(max(piece, 1.1 * max(face.width, face.height)), min(height, width))
         x, y = (middle - piece * rng.uniform(0.25, 0.75) for middle in face.center)
     else:
@@ -231,15 +231,15 @@ def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.
     faces = whole.clip(0, side)
     areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (faces, whole)]
     visible = areas[0] / np.maximum(areas[1], 1e-6)
-    return _worn(np.ascontiguousarray(pixels), rng), faces[visible > 0.02], visible[visible > 0.02]
+    return _augmented(np.ascontiguousarray(pixels), rng), faces[visible > 0.02], visible[visible > 0.02]
 
 
-def _worn(pixels: np.ndarray, rng) -> np.ndarray:
-    """Other colours, no colours, out of focus, compressed: as clips come."""
+def _augmented(pixels: np.ndarray, rng) -> np.ndarray:
+    """Change colours, convert to grey, blur and compress at random."""
     import cv2
 
     if rng.random() < 0.6:
-        pixels = cv2.LUT(pixels, tones(rng))
+        pixels = cv2.LUT(pixels, colour_table(rng))
     if rng.random() < 0.12:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if rng.random() < 0.15:
@@ -251,7 +251,7 @@ def _worn(pixels: np.ndarray, rng) -> np.ndarray:
 
 
 class DetectorTask:
-    """See `loop.Task`."""
+    """Task of the detector; see `loop.Task`."""
 
     kind = "detector"
 
@@ -275,27 +275,28 @@ class DetectorTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         heads = self.networks["detector"](prepared(batch["images"]))
-        what, where = multibox_loss(heads, batch["labels"], batch["offsets"])
-        yield "detector", what + where, {"what": what, "where": where}
+        classification, localisation = multibox_loss(heads, batch["labels"], batch["offsets"])
+        numbers = {"classification": classification, "localisation": localisation}
+        yield "detector", classification + localisation, numbers
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        return found_faces(networks["detector"], self.held_out) if self.held_out else {}
+        return recall_and_precision(networks["detector"], self.held_out) if self.held_out else {}
 
 
 def longest_side(side: int) -> int:
-    """Longest side of the pictures that a detector should be shown which learnt from squares of `side` pixels.
+    """Return the longest side of pictures for a detector that was trained on squares of `side` pixels.
 
-    A face that fills such a picture is then hardly larger than any in training; a larger one gets a box that is too
-    small. On the bundled clips, whose faces fill up to half of 384 pixels, the mean overlap of `s3fd-lab` with the
+    A face that fills such a picture is about as large as the largest in training; larger faces get boxes that are too
+    small. On the bundled clips, whose faces fill up to half of 384 pixels, the mean IoU of `s3fd-lab` with the ground
     truth is 0.80 at their own size and 0.87 at this one.
     """
     return round(side * 5 / 3)
 
 
-def found_faces(
+def recall_and_precision(
     network: nn.Module, pictures: Sequence[Picture], threshold: float = 0.5, smallest: float = 16.0
 ) -> dict[str, float]:
-    """Recall and precision at an overlap of one half.
+    """Measure recall and precision at an IoU of 0.5.
 
     Parameters
     ----------
@@ -303,33 +304,32 @@ def found_faces(
         In evaluation mode.
     pictures : sequence of Picture
     threshold : float
-        Score from which a candidate is a find.
+        Minimum score of a detection.
     smallest : float
-        Pixels of a face's shorter side; smaller faces are neither wanted nor wrong.
+        Pixels of a face's shorter side; smaller faces, and detections on them, are not counted.
 
     Returns
     -------
     dict
-        ``recall``, ``precision``, and ``faces``, the number of faces that were wanted.
+        ``recall``, ``precision``, and ``faces``, the number of faces.
     """
-    hits = wanted = right = given = 0
+    hits = total = correct = counted = 0
     device = device_of(network)
     for picture in pictures:
         image = tensor(picture.pixels, device)[None]
         with torch.inference_mode():
             rows = decode(network(prepared(image)))[0].float().cpu().numpy()
-        finds = [find.box for find in candidates(rows, floor=threshold)]
+        boxes = [candidate.box for candidate in candidates(rows, floor=threshold)]
         big = [face for face in picture.faces if min(face.width, face.height) >= smallest]
         small = [face for face in picture.faces if min(face.width, face.height) < smallest]
-        hit = [max((face.iou(find) for find in finds), default=0) >= 0.5 for face in big]
-        true = [max((find.iou(face) for face in big), default=0) >= 0.5 for find in finds]
-        # whoever finds a tiny face has not erred
-        excused = [max((find.iou(face) for face in small), default=0) >= 0.3 for find in finds]
-        hits, wanted = hits + sum(hit), wanted + len(big)
-        right += sum(true)
-        given += sum(t or not e for t, e in zip(true, excused, strict=True))
+        hits += sum(max((face.iou(box) for box in boxes), default=0) >= 0.5 for face in big)
+        total += len(big)
+        true = [max((box.iou(face) for face in big), default=0) >= 0.5 for box in boxes]
+        on_small = [max((box.iou(face) for face in small), default=0) >= 0.3 for box in boxes]
+        correct += sum(true)
+        counted += sum(t or not s for t, s in zip(true, on_small, strict=True))
     return {
-        "recall": hits / wanted if wanted else np.nan,
-        "precision": right / given if given else np.nan,
-        "faces": wanted,
+        "recall": hits / total if total else np.nan,
+        "precision": correct / counted if counted else np.nan,
+        "faces": total,
     }

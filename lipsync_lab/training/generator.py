@@ -1,8 +1,8 @@
-"""The generator: L1 on the face, the expert's opinion of five frames, and when asked a discriminator of pictures.
+"""The generator: L1 loss on the face, sync loss on five frames, and optionally an adversarial loss.
 
-As published (Prajwal et al. 2020, section 3.2): the lower half of a window of faces is blacked out, another window of
-the same clip is the reference, and each frame has the mel window that starts one frame before it. The mouth has an L1
-of its own beside the face's.
+As published (Prajwal et al. 2020, section 3.2), the lower half of a window of faces is masked, another window of the
+same clip is the reference, and each frame has the mel window that starts one frame before it. Unlike there, the L1 loss
+of the mouth box is added to that of the face.
 """
 
 from __future__ import annotations
@@ -21,66 +21,74 @@ from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.expert import log_loss, stacked
 from lipsync_lab.training.loop import device_of, pixels, seeded, tensor
 from lipsync_lab.training.recipes import GeneratorRecipe
-from lipsync_lab.training.sampling import WINDOW, Choice, heard, reference, seen
+from lipsync_lab.training.sampling import WINDOW, ClipSampler, augment_faces, augment_mels, reference
 
-#: Where the mouth of a filmed face is looked for: nobody has measured it (x1, y1, x2, y2 of 96 pixels).
-FILM_MOUTH = (24.0, 58.0, 72.0, 90.0)
-#: Pixels that count for the mouth round its box.
+#: Mouth box of faces without ground truth (x1, y1, x2, y2 of 96 pixels).
+DEFAULT_MOUTH = (24.0, 58.0, 72.0, 90.0)
+#: Margin in pixels around the mouth box.
 _AROUND = 3.0
 _CHECKED, _AT_ONCE = 48, 32
-#: Share of the references that get the target's upper half. At inference the reference is the frame itself; in a held
-#: drawing two frames with the same upper half have the same mouth, and without this the generator learns to copy it.
+#: Share of the references with the upper half of the target. At inference the reference is the frame itself. In a hold,
+#: frames with equal upper halves have equal mouths, so that otherwise the generator learns to copy the reference.
 _SAME_ABOVE = 0.5
 
 
 class GeneratorTask:
-    """See `loop.Task`.
+    """Task of the generator; see `loop.Task`.
 
     Parameters
     ----------
     recipe : GeneratorRecipe
     clips, held_out : sequence of Clip
-    expert : SyncNetColor, optional
-        Trained; stays as it is. Without one the expert's weight must be 0.
+    sync_expert : SyncNetColor, optional
+        Trained; its weights are fixed. Without it the weight of the sync loss must be 0.
     """
 
     kind = "generator"
 
-    def __init__(self, recipe, clips: Sequence[Clip], held_out: Sequence[Clip] = (), expert: nn.Module | None = None):
-        self.recipe: GeneratorRecipe = recipe
-        self.choice = Choice(clips, recipe.mix)
+    def __init__(
+        self,
+        recipe: GeneratorRecipe,
+        clips: Sequence[Clip],
+        held_out: Sequence[Clip] = (),
+        sync_expert: nn.Module | None = None,
+    ):
+        self.recipe = recipe
+        self.sampler = ClipSampler(clips, recipe.mix)
         self.held_out = held_out[:_CHECKED]
-        self.expert = None if expert is None else expert.eval().requires_grad_(False)
+        self.sync_expert = None if sync_expert is None else sync_expert.eval().requires_grad_(False)
         seed = recipe.schedule.seed
         self.networks = {"generator": seeded(lambda: Wav2Lip(recipe.width), seed)}
         if recipe.hints:
-            # reads openness out of the sound's embedding; thrown away in the end
+            # regresses the openness from the embedding of the sound; only used in training
             self.networks["hints"] = seeded(lambda: nn.Linear(scaled(512, recipe.width), 1), seed)
-        if recipe.quality:
-            self.networks["quality"] = fresh_judge(recipe.quality_width, seed)
+        if recipe.adversarial:
+            self.networks["discriminator"] = initial_discriminator(recipe.discriminator_width, seed)
 
-    def synced(self, step: int) -> bool:
-        """Whether the step is one of those in which expert and discriminator have a say."""
-        judged = (self.expert is not None and self.recipe.sync > 0) or self.recipe.quality > 0
-        return judged and step >= self.recipe.sync_from * self.recipe.schedule.steps
+    def in_second_phase(self, step: int) -> bool:
+        """Return whether the step has the sync and adversarial losses."""
+        has_losses = (self.sync_expert is not None and self.recipe.sync > 0) or self.recipe.adversarial > 0
+        return has_losses and step >= self.recipe.sync_from * self.recipe.schedule.steps
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
-        frames = WINDOW if self.synced(step) else 1
+        frames = WINDOW if self.in_second_phase(step) else 1
         parts = [self._window(rng, frames) for _ in range(max(self.recipe.faces // frames, 1))]
         return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
     def _window(self, rng, frames: int) -> dict[str, np.ndarray]:
-        clip = self.choice.clip(rng)
+        clip = self.sampler.clip(rng)
         start = int(rng.integers(len(clip) - frames + 1))
         other = reference(rng, len(clip), start, frames)
         index = np.arange(frames)
         faces = np.concatenate([clip.faces[start + index], clip.faces[other + index]])
-        boxes = np.where(np.isnan(clip.mouth[start + index]), np.float32(FILM_MOUTH), clip.mouth[start + index])
-        faces, boxes = seen(faces, np.concatenate([boxes, boxes]), rng)
+        boxes = np.where(np.isnan(clip.mouth[start + index]), np.float32(DEFAULT_MOUTH), clip.mouth[start + index])
+        faces, boxes = augment_faces(faces, np.concatenate([boxes, boxes]), rng)
         if rng.random() < _SAME_ABOVE:
             faces[frames:, : FACE_SIZE // 2] = faces[:frames, : FACE_SIZE // 2]
-        # what is drawn from and what is judged by sound alike
-        mels = heard(np.concatenate([clip.windows(start + index, self.recipe.lead), clip.windows([start])]), rng)
+        # the same augmentation for the generator's and the sync expert's input
+        mels = augment_mels(
+            np.concatenate([clip.windows(start + index, self.recipe.audio_offset), clip.windows([start])]), rng
+        )
         return {
             "target": faces[:frames],
             "reference": faces[frames:],
@@ -92,88 +100,87 @@ class GeneratorTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         recipe, numbers, network = self.recipe, {}, self.networks["generator"]
-        if self.synced(step) and recipe.sync_from > 0:
-            # few clips are in such a batch, five frames of each: its means and variances would be theirs alone
-            _keep_statistics(network)
-        sync = recipe.sync if self.synced(step) and self.expert is not None else 0.0
-        quality = recipe.quality if self.synced(step) else 0.0
+        if self.in_second_phase(step) and recipe.sync_from > 0:
+            # a batch with five frames of each of a few clips has no representative means and variances
+            _freeze_statistics(network)
+        sync = recipe.sync if self.in_second_phase(step) and self.sync_expert is not None else 0.0
+        adversarial = recipe.adversarial if self.in_second_phase(step) else 0.0
         target, mels = pixels(batch["target"]), batch["mels"].flatten(0, 1).unsqueeze(1)
-        openness, judge = batch["openness"].flatten(), self.networks.get("quality")
+        openness, discriminator = batch["openness"].flatten(), self.networks.get("discriminator")
         embedded = []
         with network.audio_encoder.register_forward_hook(lambda _, __, embedding: embedded.append(embedding)):
-            drawn = network(mels, masked_pair(target, pixels(batch["reference"]))).float()
-        away = (drawn - target).abs()
-        inside = within(batch["mouth"].flatten(0, 1))
-        numbers["l1"] = away.mean()
-        numbers["mouth"] = (away * inside).sum() / (3 * inside.sum()).clamp(min=1)
-        loss = (1 - sync - quality) * (numbers["l1"] + recipe.mouth * numbers["mouth"])
+            generated = network(mels, masked_pair(target, pixels(batch["reference"]))).float()
+        difference = (generated - target).abs()
+        inside = box_mask(batch["mouth"].flatten(0, 1))
+        numbers["l1"] = difference.mean()
+        numbers["mouth_l1"] = (difference * inside).sum() / (3 * inside.sum()).clamp(min=1)
+        loss = (1 - sync - adversarial) * (numbers["l1"] + recipe.mouth * numbers["mouth_l1"])
         if recipe.hints:
             embedded = embedded[0].flatten(1).float()
             numbers["hints"] = self._hints(embedded, openness)
             loss = loss + recipe.hints * numbers["hints"]
         if sync:
-            audio, face = self.expert(batch["sync_mel"].unsqueeze(1), stacked(drawn[:, :, FACE_SIZE // 2 :]))
+            audio, face = self.sync_expert(batch["sync_mel"].unsqueeze(1), stacked(generated[:, :, FACE_SIZE // 2 :]))
             numbers["sync"] = log_loss((audio.float() * face.float()).sum(dim=1), 1.0).mean()
             loss = loss + sync * numbers["sync"]
-        if quality:
-            numbers["perceptual"] = log_loss(judge(drawn.unsqueeze(2)), 1.0).mean()
-            loss = loss + quality * numbers["perceptual"]
+        if adversarial:
+            numbers["perceptual"] = log_loss(discriminator(generated.unsqueeze(2)), 1.0).mean()
+            loss = loss + adversarial * numbers["perceptual"]
         yield "generator", loss, numbers
         if recipe.hints:
             yield "hints", self._hints(embedded.detach(), openness), {}
-        if quality:
-            real, false = (judge(faces.unsqueeze(2)) for faces in (target, drawn.detach()))
+        if adversarial:
+            real, false = (discriminator(faces.unsqueeze(2)) for faces in (target, generated.detach()))
             loss = (log_loss(real, 1.0).mean() + log_loss(false, 0.0).mean()) / 2
-            yield "quality", loss, {"judge": loss}
+            yield "discriminator", loss, {"discriminator": loss}
 
     def _hints(self, embedded: Tensor, openness: Tensor) -> Tensor:
         known = ~openness.isnan()
         if not known.any():
             return embedded.sum() * 0
-        said = self.networks["hints"](embedded[known]).float()[:, 0]
-        return nn.functional.smooth_l1_loss(said, openness[known], beta=0.1)
+        predicted = self.networks["hints"](embedded[known]).float()[:, 0]
+        return nn.functional.smooth_l1_loss(predicted, openness[known], beta=0.1)
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         if not self.held_out:
             return {}
-        found = reconstruction(networks["generator"], self.held_out, self.recipe.lead, of_clip=4)
-        return {"l1": found["l1"], "mouth": found["mouth"], "pasted": found["pasted"]}
+        return reconstruction(networks["generator"], self.held_out, self.recipe.audio_offset, of_clip=4)
 
 
-def fresh_judge(width: float, seed: int) -> nn.Module:
-    """A discriminator with first weights under which signals keep their strength.
+def initial_discriminator(width: float, seed: int) -> nn.Module:
+    """Return a discriminator with Kaiming initialisation.
 
-    It has no norms, and under torch's own first weights its answer is the same for every picture until many thousands
-    of steps have passed.
+    It has no normalisation layers, so that with torch's default initialisation its output is constant for thousands of
+    steps.
     """
 
     def make() -> nn.Module:
-        judge = QualityDiscriminator(width)
-        for layer in judge.modules():
+        network = QualityDiscriminator(width)
+        for layer in network.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.01, nonlinearity="leaky_relu")
                 nn.init.zeros_(layer.bias)
-        return judge
+        return network
 
     return seeded(make, seed)
 
 
-def _keep_statistics(network: nn.Module) -> None:
-    """Let norms use their running means and variances, and leave those as they are."""
+def _freeze_statistics(network: nn.Module) -> None:
+    """Use the running means and variances of batch norms, and leave them unchanged."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()
 
 
-def masked_pair(target: Tensor, other: Tensor) -> Tensor:
-    """What the generator is given, (N, 6, 96, 96): the face with its lower half black, and the reference."""
+def masked_pair(target: Tensor, reference: Tensor) -> Tensor:
+    """Return the generator's input, (N, 6, 96, 96): the face with its lower half black, and the reference."""
     hidden = target.clone()
     hidden[:, :, FACE_SIZE // 2 :] = 0
-    return torch.cat((hidden, other), dim=1)
+    return torch.cat((hidden, reference), dim=1)
 
 
-def within(boxes: Tensor) -> Tensor:
-    """1 in and close round each box, 0 elsewhere: (N, 4) to (N, 1, 96, 96)."""
+def box_mask(boxes: Tensor) -> Tensor:
+    """Return masks (N, 1, 96, 96) that are 1 in the boxes (N, 4) with a margin, and 0 elsewhere."""
     at = torch.arange(FACE_SIZE, device=boxes.device) + 0.5
     x1, y1, x2, y2 = (boxes[:, side, None] for side in range(4))
     across = (at > x1 - _AROUND) & (at < x2 + _AROUND)
@@ -181,37 +188,37 @@ def within(boxes: Tensor) -> Tensor:
     return (down[:, None, :, None] & across[:, None, None, :]).float()
 
 
-def draw(network: nn.Module, faces: np.ndarray, references: np.ndarray, mels: np.ndarray) -> np.ndarray:
-    """Faces drawn anew, uint8 RGB (N, 96, 96, 3), from others of the same shape and one mel window each."""
-    device, found = device_of(network), []
+def generate(network: nn.Module, faces: np.ndarray, references: np.ndarray, mels: np.ndarray) -> np.ndarray:
+    """Generate faces, uint8 RGB (N, 96, 96, 3), from faces and references of that shape and mel windows (N, 80, 16)."""
+    device, out = device_of(network), []
     with torch.inference_mode():
         for first in range(0, len(faces), _AT_ONCE):
-            some = slice(first, first + _AT_ONCE)
-            face, other = (pixels(tensor(x[some], device)) for x in (faces, references))
-            mel = tensor(mels[some], device).unsqueeze(1)
-            drawn = network(mel, masked_pair(face, other)).float().clamp(0, 1) * 255
-            found.append(drawn.flip(1).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy())
-    return np.concatenate(found)
+            part = slice(first, first + _AT_ONCE)
+            face, other = (pixels(tensor(x[part], device)) for x in (faces, references))
+            mel = tensor(mels[part], device).unsqueeze(1)
+            generated = network(mel, masked_pair(face, other)).float().clamp(0, 1) * 255
+            out.append(generated.flip(1).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy())
+    return np.concatenate(out)
 
 
-def reconstruction(network: nn.Module, clips: Sequence[Clip], lead: int, of_clip: int = 8) -> dict[str, float]:
-    """How near the generator comes to what it was not shown, on clips whose mouths are known.
+def reconstruction(network: nn.Module, clips: Sequence[Clip], audio_offset: int, of_clip: int = 8) -> dict[str, float]:
+    """Measure the reconstruction of masked faces, on clips with known mouth boxes.
 
     Parameters
     ----------
     network : Wav2Lip
         In evaluation mode.
     clips : sequence of Clip
-    lead : int
+    audio_offset : int
         Frames by which mel windows start early.
     of_clip : int
-        Frames taken of each clip, each with another frame of it as its reference.
+        Frames of each clip, each with another frame of it as reference.
 
     Returns
     -------
     dict
-        Mean absolute differences, 0 to 1: ``l1`` of the lower half; ``mouth`` in the mouth's box; ``pasted`` there too,
-        if the reference's pixels stood in the mouth's place. NaN where no mouth is known.
+        Mean absolute differences, 0 to 1: ``l1`` in the lower half, ``mouth_l1`` in the mouth box, and
+        ``mouth_l1_reference`` in the mouth box if the reference were pasted. NaN if no mouth box is known.
     """
     rows = []
     for number, clip in enumerate(clips):
@@ -220,13 +227,14 @@ def reconstruction(network: nn.Module, clips: Sequence[Clip], lead: int, of_clip
         if len(known) < 2 * WINDOW:
             continue
         index = rng.choice(known, size=min(of_clip, len(known)), replace=False)
-        others = np.array([reference(rng, len(clip), int(at), 1) for at in index])
-        faces, references = clip.faces[index], clip.faces[others]
-        drawn = draw(network, faces, references, clip.windows(index, lead))
-        inside = within(torch.from_numpy(clip.mouth[index])).numpy()[:, 0, :, :, None] > 0
+        partners = np.array([reference(rng, len(clip), int(at), 1) for at in index])
+        faces, references = clip.faces[index], clip.faces[partners]
+        generated = generate(network, faces, references, clip.windows(index, audio_offset))
+        inside = box_mask(torch.from_numpy(clip.mouth[index])).numpy()[:, 0, :, :, None] > 0
         for at in range(len(index)):
-            away, pasted = (cv2.absdiff(x[at], faces[at]) / 255 for x in (drawn, references))
-            mouth = np.broadcast_to(inside[at], away.shape)
-            rows.append((away[FACE_SIZE // 2 :].mean(), away[mouth].mean(), pasted[mouth].mean()))
+            differences = [cv2.absdiff(x[at], faces[at]) / 255 for x in (generated, references)]
+            mouth = np.broadcast_to(inside[at], faces[at].shape)
+            lower = differences[0][FACE_SIZE // 2 :].mean()
+            rows.append((lower, *(difference[mouth].mean() for difference in differences)))
     means = np.mean(rows, axis=0).tolist() if rows else [np.nan] * 3
-    return dict(zip(("l1", "mouth", "pasted"), means, strict=True))
+    return dict(zip(("l1", "mouth_l1", "mouth_l1_reference"), means, strict=True))

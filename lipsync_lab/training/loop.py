@@ -1,7 +1,7 @@
-"""The one loop that trains everything: seeds, mixed precision, running mean of the weights, log, state, resume.
+"""The training loop of all tasks: seeds, mixed precision, running mean of the weights, log, state, resume.
 
-Every random choice of a step follows from the seed and the step's number, so that a run which was stopped and taken
-up again does the same steps as one that was not.
+The seed and the number of a step determine its random choices, so that a resumed run does the same steps as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from lipsync_lab import files
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.progress import Progress
+from lipsync_lab.training import legacy
 
 if TYPE_CHECKING:
     import torch
@@ -29,24 +30,24 @@ if TYPE_CHECKING:
 
     from lipsync_lab.training.recipes import Schedule
 
-#: File of the state within a run's folder, and of its log.
+#: Files of the state and of the log in a run's folder.
 STATE, LOG = "state.pt", "log.csv"
 PRECISIONS = ("auto", "bf16", "fp32")
-#: Batches that wait for the network.
+#: Batches that are prepared in advance.
 _WAITING = 4
 
 
 class Task(Protocol):
-    """Something to be learnt.
+    """A training task.
 
     Attributes
     ----------
     kind : str
-        Name of the network that is wanted in the end, a key of `networks`.
+        Key in `networks` of the model that the run is for.
     recipe : dataclass
         With a `schedule` and a `width`.
     networks : dict of str -> torch.nn.Module
-        All that is trained, on the device.
+        All networks that are trained, on the device.
     """
 
     kind: str
@@ -54,21 +55,20 @@ class Task(Protocol):
     networks: dict[str, nn.Module]
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
-        """Material of one step; called in other threads."""
+        """Return the arrays of one step; called in other threads."""
         ...
 
     def losses(self, batch: dict[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict[str, Tensor | float]]]:
-        """Yield (network, its loss, numbers for the log), one network after the other; each is brought forward before
-        the next is asked for."""
+        """Yield (network, loss, numbers for the log); each network is updated before the next loss is computed."""
         ...
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Numbers on held-out material, of these networks (the running means, in evaluation mode)."""
+        """Return measurements of the networks (running means, in evaluation mode) on held-out material."""
         ...
 
 
 def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network whose first weights follow from the seed, whatever torch was used for before."""
+    """Return a network with initial weights that depend on the seed only."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -77,33 +77,32 @@ def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 
 def pixels(faces: Tensor) -> Tensor:
-    """uint8 RGB (..., H, W, 3) to what the networks see: float32 BGR in [0, 1], (N, 3, H, W)."""
-    # the flip makes new memory in the order of the channels' last place, which convolutions like
+    """Convert uint8 RGB (..., H, W, 3) to the input of the networks: float32 BGR in [0, 1], (N, 3, H, W)."""
+    # the flip allocates memory with the channels last, which is the fast layout for convolutions
     return faces.flatten(0, -4).flip(-1).permute(0, 3, 1, 2).float() / 255
 
 
 def tensor(array: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
-    """A copy of an array, which may be mapped from a file or turned round."""
+    """Copy an array to the device; it may be memory-mapped or have negative strides."""
     import torch
 
     return torch.from_numpy(np.array(array, order="C")).to(device)
 
 
 def device_of(network: nn.Module) -> torch.device | str:
-    """Where a network is; one without parameters, such as `identity`, is anywhere."""
+    """Return the device of a network; "cpu" for one without parameters, such as `identity`."""
     return next((parameter.device for parameter in network.parameters()), "cpu")
 
 
 def rate(schedule: Schedule, step: int) -> float:
-    """Learning rate of a step, counted from 0."""
+    """Return the learning rate of a step, counted from 0."""
     rise = min((step + 1) / max(schedule.warmup, 1), 1.0)
     share = min(max(step - schedule.warmup, 0) / max(schedule.steps - schedule.warmup, 1), 1.0)
     return schedule.lr * rise * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def has_bf16(device: str) -> bool:
-    """Whether bfloat16 is quick there: on GPUs, and on CPUs that calculate in it. Others imitate it, eight times
-    slower than float32."""
+    """Return whether the device computes in bfloat16; CPUs that emulate it are eight times slower than in float32."""
     import torch
 
     if not device.startswith("cpu"):
@@ -122,22 +121,21 @@ def train(
     begun_from: str = "",
     progress: Progress | None = None,
 ) -> dict[str, nn.Module]:
-    """Train a task to the end of its schedule, from where it was left.
+    """Train a task to the end of its schedule, or continue its training.
 
     Parameters
     ----------
     task : Task
-        Its networks are brought forward in place.
+        Its networks are trained in place.
     out : path
-        Folder of the run: `LOG` and `STATE` lie there. A state that is there already is taken up.
+        Folder of the run, for `LOG` and `STATE`. Training continues from an existing state.
     device : str
     precision : {"auto", "bf16", "fp32"}
-        Of the forward pass; "auto" is bfloat16 where that is quick.
+        Of the forward pass; "auto" is bfloat16 where `has_bf16`.
     minutes : float, optional
-        Stop after so long, with the state saved; the schedule does not change.
+        Stop after this time and save the state; the schedule does not change.
     begun_from : str
-        Whose weights the task's networks have at the first step, in words for the card; their own random ones if not
-        given. A state that is taken up keeps what it was told.
+        Origin of the initial weights, for the model card; empty for random weights. An existing state keeps its own.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -151,7 +149,7 @@ def train(
     CheckpointError
         The state belongs to another recipe, or cannot be read.
     ParameterError
-        No such precision, or a loss that is no number.
+        The precision is unknown, or a loss is not finite.
     """
     import torch
 
@@ -166,7 +164,7 @@ def train(
     started, before = time.perf_counter(), run.seconds
     if progress:
         progress(f"train {task.kind}", run.step, schedule.steps)
-    for step, batch in _ahead(task, schedule, run.step):
+    for step, batch in _batches(task, schedule, run.step):
         tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.items()}
         for name, value in run.forward(tensors, step, bf16).items():
             log.add(name, value)
@@ -186,28 +184,28 @@ def train(
     return run.means()
 
 
-def _ahead(task: Task, schedule: Schedule, first: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Steps and their batches, some of which are made ready while the network is at work."""
-    with ThreadPoolExecutor(schedule.readers) as pool:
+def _batches(task: Task, schedule: Schedule, first: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield steps with their batches, which other threads prepare in advance."""
+    with ThreadPoolExecutor(schedule.workers) as pool:
 
-        def ask(step: int):
+        def submit(step: int):
             return step, pool.submit(task.batch, np.random.default_rng([schedule.seed, step]), step)
 
-        asked = deque(ask(step) for step in range(first, min(first + schedule.readers + _WAITING, schedule.steps)))
+        pending = deque(submit(step) for step in range(first, min(first + schedule.workers + _WAITING, schedule.steps)))
         try:
-            while asked:
-                step, batch = asked.popleft()
-                following = asked[-1][0] + 1 if asked else step + 1
+            while pending:
+                step, batch = pending.popleft()
+                following = pending[-1][0] + 1 if pending else step + 1
                 if following < schedule.steps:
-                    asked.append(ask(following))
+                    pending.append(submit(following))
                 yield step, batch.result()
         finally:
-            for _, batch in asked:
+            for _, batch in pending:
                 batch.cancel()
 
 
 class _Run:
-    """Networks, their running means and optimisers, and how far they are."""
+    """State of a run: networks, running means, optimisers, number of steps."""
 
     def __init__(self, task: Task, schedule: Schedule, device: str, begun_from: str = ""):
         import torch
@@ -218,12 +216,12 @@ class _Run:
         self.averages, self.optimisers = {}, {}
         for name, network in task.networks.items():
             network.to(device, memory_format=torch.channels_last).train()
-            # running variances are averaged with the weights that they belong to
+            # the buffers (running variances) are averaged like the weights
             self.averages[name] = AveragedModel(network, avg_fn=_mean_of(schedule.average), use_buffers=True)
             self.optimisers[name] = torch.optim.Adam(network.parameters(), schedule.lr, betas=schedule.betas)
 
     def forward(self, batch: dict[str, Tensor], step: int, bf16: bool) -> dict[str, float]:
-        """One step of every network; returns the numbers for the log."""
+        """Do one step of all networks; return the numbers for the log."""
         import torch
 
         numbers = {}
@@ -234,10 +232,10 @@ class _Run:
                 part = next(parts, None)
             if part is None:
                 break
-            name, loss, told = part
+            name, loss, values = part
             network, optimiser = self.task.networks[name], self.optimisers[name]
             if not torch.isfinite(loss):
-                raise ParameterError(f"the loss of the {name} is no number at step {step}; take a lower learning rate")
+                raise ParameterError(f"the loss of the {name} is not finite at step {step}; take a lower learning rate")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), self.schedule.clip)
@@ -245,7 +243,7 @@ class _Run:
                 group["lr"] = rate(self.schedule, step)
             optimiser.step()
             self.averages[name].update_parameters(network)
-            numbers |= {key: float(torch.as_tensor(value).detach()) for key, value in told.items()}
+            numbers |= {key: float(torch.as_tensor(value).detach()) for key, value in values.items()}
         self.step = step + 1
         return numbers
 
@@ -256,10 +254,10 @@ class _Run:
         import torch
 
         parts = {"networks": self.task.networks, "averages": self.averages, "optimisers": self.optimisers}
-        content = {kind: {name: one.state_dict() for name, one in some.items()} for kind, some in parts.items()}
+        content = {part: {name: item.state_dict() for name, item in items.items()} for part, items in parts.items()}
         content |= {"step": self.step, "seconds": self.seconds, "kind": self.task.kind, "recipe": self._recipe()}
         content["begun_from"] = self.begun_from
-        # through a stream, since torch writes a file's name into it
+        # through a stream, since torch writes the name of a file into it
         with files.atomic_file(path) as part, part.open("wb") as stream:
             torch.save(content, stream)
 
@@ -269,13 +267,13 @@ class _Run:
         content = read_state(path)
         if content["kind"] != self.task.kind or content["recipe"] != self._recipe():
             raise CheckpointError(
-                f"{path}: was begun as {content['kind']} with other numbers; go on with the same recipe, or give "
+                f"{path}: is a run of {content['kind']} with another recipe; continue with the same recipe, or give "
                 "another folder"
             )
         parts = {"networks": self.task.networks, "averages": self.averages, "optimisers": self.optimisers}
-        for kind, some in parts.items():
-            for name, one in some.items():
-                one.load_state_dict(content[kind][name])
+        for part, items in parts.items():
+            for name, item in items.items():
+                item.load_state_dict(content[part][name])
         self.step, self.seconds, self.begun_from = content["step"], content["seconds"], content["begun_from"]
 
     def _recipe(self) -> dict[str, Any]:
@@ -283,7 +281,7 @@ class _Run:
 
 
 def _mean_of(decay: float) -> Callable[[Tensor, Tensor, int], Tensor]:
-    """Running mean that forgets its first steps sooner than its later ones, or short runs would keep them all."""
+    """Return a running mean with a faster decay in the first steps, which otherwise dominate short runs."""
 
     def average(mean: Tensor, now: Tensor, steps: Tensor) -> Tensor:
         return mean + (now - mean) * max(1 - decay, 9 / (10 + int(steps)))
@@ -292,19 +290,21 @@ def _mean_of(decay: float) -> Callable[[Tensor, Tensor, int], Tensor]:
 
 
 def plain(value: Any) -> Any:
-    """Numbers, words, lists and dicts alone: what can be saved and compared."""
+    """Convert to numbers, strings, lists and dicts, which can be saved and compared."""
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, tuple | list) else value
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """What a run has saved: networks, averages, optimisers, step, seconds, kind, recipe, begun_from.
+    """Read the state of a run: networks, averages, optimisers, step, seconds, kind, recipe, begun_from.
+
+    Names of earlier versions are translated (`legacy.state`).
 
     Raises
     ------
     CheckpointError
-        There is none, or it cannot be read.
+        The file is absent, or cannot be read.
     """
     import pickle
 
@@ -312,35 +312,42 @@ def read_state(path: str | Path) -> dict[str, Any]:
 
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such state of a training; train first, or give the run's folder")
+        raise CheckpointError(f"{path}: no such state; train first, or give the run's folder")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the state of a training; train again") from error
+        raise CheckpointError(f"{path}: cannot be read as the state of a run; train again") from error
     if not isinstance(content, dict) or "averages" not in content:
-        raise CheckpointError(f"{path}: is no state of a training; give the run's folder")
-    return content
+        raise CheckpointError(f"{path}: is not the state of a run; give the run's folder")
+    return legacy.state(content)
+
+
+def average_of(state: Mapping[str, Any], kind: str) -> dict[str, Tensor]:
+    """Return the running mean of a network's weights as a state dict."""
+    prefix = "module."
+    average = state["averages"][kind]
+    return {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}
 
 
 class _Log:
-    """``log.csv``: one row a stretch of steps, with means of what was told since the last."""
+    """``log.csv``: each row has the means of the numbers since the row before."""
 
     def __init__(self, path: Path, step: int):
-        self.path, self.told = path, defaultdict(list)
+        self.path, self.values = path, defaultdict(list)
         self.rows = []
         if step and path.is_file():
             with path.open(newline="", encoding="utf-8") as lines:
                 self.rows = [row for row in csv.DictReader(lines) if int(row["step"]) <= step]
 
     def add(self, name: str, value: float) -> None:
-        self.told[name].append(value)
+        self.values[name].append(value)
 
     def write(self, step: int, seconds: float, lr: float, held_out: dict[str, float]) -> None:
-        means = {name: f"{np.mean(values):.6g}" for name, values in self.told.items()}
+        means = {name: f"{np.mean(values):.6g}" for name, values in self.values.items()}
         row = {"step": step, "seconds": f"{seconds:.1f}", "lr": f"{lr:.3g}", **means}
         self.rows.append(row | {f"held_out_{name}": f"{value:.6g}" for name, value in held_out.items()})
-        self.told.clear()
-        # written whole: columns may come later, and it is small
+        self.values.clear()
+        # the file is written again each time: columns may be added later, and it is small
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with files.atomic_file(self.path) as part, part.open("w", newline="", encoding="utf-8") as lines:
             writer = csv.DictWriter(lines, names, restval="", lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Anyone's clips to the published layout: 25 frames a second, one folder a shot, face crops and sound."""
+"""Conversion of clips to the published layout: 25 frames a second, a folder for each shot, face crops and sound."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio, tracking, video
+from lipsync_lab import audio, files, tracking, video
 from lipsync_lab.detection import Detector, at_detection_size
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import spans
 from lipsync_lab.progress import Progress
-from lipsync_lab.training.clips import FPS, new_folder
+from lipsync_lab.training.clips import FPS
 
-#: A shot with fewer faces is left out: the generator learns from five frames and a reference outside them.
+#: A shot with fewer faces is left out, since the generator needs five frames and a reference outside of them.
 SHORTEST = 15
 _BATCH = 16
 
@@ -24,30 +24,30 @@ def preprocess(
     out: str | Path,
     detector: Detector,
     *,
-    every: int = 1,
+    step: int = 1,
     threshold: float = 0.5,
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     detection_size: int | None = 640,
     quality: int = 95,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Cut the largest face out of every frame of every clip.
+    """Crop the largest face from the frames of clips.
 
     Parameters
     ----------
     clips : iterable of path
         Videos with sound. Other frame rates are brought to 25 by taking the nearest frame.
     out : path
-        Each shot goes into ``<out>/<clip>/<shot>/``; clips that are there already are passed over.
+        Each shot goes into ``<out>/<clip>/<shot>/``; clips with a folder are skipped.
     detector : Detector
-    every : int
-        Look for the face in one frame out of so many, and go straight between: much quicker on calm faces.
+    step : int
+        Detect in each `step`-th frame and interpolate the box in between, which is faster.
     threshold : float
-        Score that a face must exceed.
+        Minimum score of a face.
     pads : (top, bottom, left, right)
         Pixels added to the box; ten below the chin, as published.
     detection_size : int or None
-        Longest side of what the detector sees.
+        Longest side of the pictures that the detector is given.
     quality : int
         Of the JPEG files.
     progress : callable, optional
@@ -56,36 +56,35 @@ def preprocess(
     Returns
     -------
     list of Path
-        Folders of the shots that are there now.
+        Folders of the shots.
 
     Raises
     ------
     MediaError
-        A clip cannot be read or has no sound, or no clip was given.
+        A clip cannot be read or has no sound, or there are no clips.
     """
     paths = [Path(path) for path in clips]
     if not paths:
-        raise MediaError("no clip was given to preprocess; name files, or a folder that holds some")
+        raise MediaError("no clip to preprocess; name files, or a folder of files")
     folders = []
     for done, path in enumerate(paths, start=1):
         folder = Path(out) / path.stem
         if not folder.is_dir():
-            boxes, shots = _boxes(path, detector, every, threshold, pads, detection_size)
-            with new_folder(folder) as part:
+            boxes, shots = _boxes(path, detector, step, threshold, pads, detection_size)
+            with files.atomic_folder(folder, lambda _: False) as part:
                 _write(path, part, boxes, shots, quality)
-        folders += sorted(found for found in folder.iterdir() if found.is_dir())
+        folders += sorted(path for path in folder.iterdir() if path.is_dir())
         if progress:
             progress("preprocess", done, len(paths))
     return folders
 
 
-def _boxes(path, detector, every, threshold, pads, detection_size) -> tuple[np.ndarray, np.ndarray]:
-    """A box a frame of the clip's own rate, NaN where there is no face, and each frame's shot."""
+def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.ndarray, np.ndarray]:
+    """Return the boxes of all frames at the clip's own rate, NaN without a face, and the shots of the frames."""
     info = video.probe(path)
-    finder, candidates, batch = tracking.Shots(info.fps), [], []
+    cuts, candidates, batch = tracking.Shots(info.fps), [], []
 
-    def look() -> None:
-        # frames of one clip have one size, so that those between can wait in line
+    def detect() -> None:
         for number, row in zip(
             [number for number, _ in batch],
             at_detection_size(detector, np.stack([image for _, image in batch]), batch[0][0], detection_size),
@@ -94,18 +93,18 @@ def _boxes(path, detector, every, threshold, pads, detection_size) -> tuple[np.n
             candidates[number] = row
         batch.clear()
 
-    # a detector that does not look at pixels counts the frames that it is given
-    step = every if detector.looks else 1
+    # a detector that does not read pixels needs each frame
+    step = step if detector.looks else 1
     for frame in video.frames(path):
-        finder.add(frame.image)
+        cuts.add(frame.image)
         candidates.append([])
         if frame.index % step == 0:
             batch.append((frame.index, frame.image))
         if len(batch) == _BATCH:
-            look()
+            detect()
     if batch:
-        look()
-    shots = tracking.shot_numbers(finder.starts, len(candidates))
+        detect()
+    shots = tracking.shot_numbers(cuts.starts, len(candidates))
     size, longest = (info.width, info.height), max(12, step)
     chosen = tracking.choose(candidates, shots, size, threshold=threshold, max_dropout=longest)
     track = tracking.track(candidates, chosen, shots, size, dropouts="interpolate", max_dropout=longest, pads=pads)
@@ -118,7 +117,7 @@ def _write(path, folder, boxes, shots, quality) -> None:
 
     fps = float(video.probe(path).fps)
     wave = audio.load(path)
-    # number of the clip's frame that stands at each moment of the new rate
+    # number of the clip's frame at each moment of the new rate
     source = np.minimum(
         np.floor(np.arange(round(len(boxes) / fps * FPS)) * fps / FPS + 1e-6).astype(int), len(boxes) - 1
     )
@@ -139,5 +138,5 @@ def _write(path, folder, boxes, shots, quality) -> None:
                     raise MediaError(f"{target}: cannot be written; check that the disk has room")
         first, stop = (round(new / FPS * audio.SAMPLE_RATE) for new in (start, int(news[-1]) + 1))
         piece = np.rint(wave[first:stop] * 32767).astype(np.int16)
-        # sound may end before the picture does
+        # the sound may be shorter than the picture
         wavfile.write(here / "audio.wav", audio.SAMPLE_RATE, np.pad(piece, (0, stop - first - len(piece))))

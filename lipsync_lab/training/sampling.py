@@ -1,4 +1,4 @@
-"""Batches out of clips: which clip, which frames, seen how."""
+"""Sampling of clips and frames for batches, and augmentation of faces and mel windows."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.training.clips import Clip
 
-#: Frames that the expert looks at.
+#: Frames in a window of the sync expert.
 WINDOW = 5
 
 
-class Choice:
-    """Draws clips: first the kind by its share, then one of that kind.
+class ClipSampler:
+    """Draw clips at random: first the domain by its share, then a clip of that domain.
 
     Parameters
     ----------
     clips : sequence of Clip
-        Those too short for a window and a reference beside it are left out.
-    mix : mapping of kind -> share
-        Kinds of which there is no clip are left out.
+        Clips that are too short for a window and a reference are left out.
+    mix : mapping of domain -> share
+        Domains without clips are left out.
 
     Raises
     ------
     ParameterError
-        Nothing is left.
+        No clip is left.
     """
 
     def __init__(self, clips: Sequence[Clip], mix: Mapping[str, float]):
         long = [clip for clip in clips if len(clip) >= 2 * WINDOW]
-        self.kinds = {kind: [clip for clip in long if clip.kind == kind] for kind in mix}
-        self.kinds = {kind: found for kind, found in self.kinds.items() if found and mix[kind] > 0}
-        if not self.kinds:
+        by_domain = {domain: [clip for clip in long if clip.domain == domain] for domain in mix}
+        self.domains = {domain: members for domain, members in by_domain.items() if members and mix[domain] > 0}
+        if not self.domains:
             raise ParameterError(
                 f"there are no clips of {', '.join(mix)} with {2 * WINDOW} frames or more to learn from"
             )
-        shares = np.array([mix[kind] for kind in self.kinds])
+        shares = np.array([mix[domain] for domain in self.domains])
         self.shares = shares / shares.sum()
 
     def clip(self, rng: np.random.Generator) -> Clip:
-        some = list(self.kinds.values())[rng.choice(len(self.shares), p=self.shares)]
-        return some[rng.integers(len(some))]
+        """Return a random clip."""
+        members = list(self.domains.values())[rng.choice(len(self.shares), p=self.shares)]
+        return members[rng.integers(len(members))]
 
 
 def off_sync(starts: np.ndarray, mels: np.ndarray, least_shift: int, least_difference: float) -> np.ndarray:
-    """Which windows of a clip do not go with which sounds.
+    """Return which windows of a clip are off sync with which sounds.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def off_sync(starts: np.ndarray, mels: np.ndarray, least_shift: int, least_diffe
     least_shift : int
         Frames.
     least_difference : float
-        Root mean square. Two silences are in sync with each other, wherever they are.
+        Root mean square difference of mel values: two windows of silence are not off sync with each other.
 
     Returns
     -------
@@ -72,21 +73,19 @@ def off_sync(starts: np.ndarray, mels: np.ndarray, least_shift: int, least_diffe
 
 
 def reference(rng: np.random.Generator, count: int, start: int, frames: int = WINDOW) -> int:
-    """First frame of another window of a clip of `count` frames than the one at `start`: any other, as published."""
+    """Return the first frame of any other window of a clip of `count` frames than that at `start`, as published."""
     other = int(rng.integers(count - frames))
     return other + (other >= start)
 
 
-def seen(faces: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Faces of one clip as another camera, and another detector, would bring them.
-
-    All of them get the same: mirrored, a little nearer and off the middle, other colours.
+def augment_faces(faces: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Augment the faces of a clip: mirroring, zoom and shift of the crop, colours; the same for all faces.
 
     Parameters
     ----------
     faces : ndarray, uint8, (N, 96, 96, 3)
     boxes : ndarray, float32, (N, 4)
-        The mouths', x1, y1, x2, y2.
+        Boxes of the mouths (x1, y1, x2, y2).
 
     Returns
     -------
@@ -103,19 +102,19 @@ def seen(faces: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> tupl
         width, height = rng.uniform(0.86, 1.0, 2) * FACE_SIZE
         x, y = rng.random() * (FACE_SIZE - width), rng.random() * (FACE_SIZE - height)
         scale = np.array([FACE_SIZE / width, FACE_SIZE / height])
-        # pixel centres: the left edge of the piece becomes the left edge of the crop
+        # in pixel centres: the left edge of the part becomes the left edge of the crop
         shift = scale * (0.5 - np.array([x, y])) - 0.5
         matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
         size = (FACE_SIZE, FACE_SIZE)
         faces = np.stack([cv2.warpAffine(face, matrix, size, borderMode=cv2.BORDER_REPLICATE) for face in faces])
         boxes = (boxes - np.tile([x, y], 2)) * np.tile(scale, 2)
     if rng.random() < 0.6:
-        faces = cv2.LUT(faces.reshape(-1, FACE_SIZE, 3), tones(rng)).reshape(faces.shape)
+        faces = cv2.LUT(faces.reshape(-1, FACE_SIZE, 3), colour_table(rng)).reshape(faces.shape)
     return faces, boxes.astype(np.float32)
 
 
-def tones(rng: np.random.Generator) -> np.ndarray:
-    """A table of other colours for `cv2.LUT`, uint8, (1, 256, 3)."""
+def colour_table(rng: np.random.Generator) -> np.ndarray:
+    """Return a random table of gain and gamma for `cv2.LUT`, uint8, (1, 256, 3)."""
     gain, gamma = (
         rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3),
         rng.uniform(0.75, 1.35) * rng.uniform(0.95, 1.05, 3),
@@ -124,12 +123,11 @@ def tones(rng: np.random.Generator) -> np.ndarray:
     return np.clip(255 * gain * levels**gamma, 0, 255).round().astype(np.uint8)[None]
 
 
-def heard(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Sounds of one clip as another throat, and another microphone, would bring them.
+def augment_mels(mels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Augment the mel windows of a clip, the same for all windows.
 
-    All of them get the same: every resonance higher or lower by up to a tenth (a shorter or longer vocal tract, as in
-    Jaitly and Hinton 2013), the treble stronger or weaker against the bass, all of it louder or softer by up to six
-    decibels. Silence stays silence.
+    Vocal tract length perturbation by up to a tenth (Jaitly and Hinton 2013), spectral tilt, and gain of up to 6 dB.
+    Silence is unchanged.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What the command line of training does, as functions of plain arguments.
+"""The steps of training as functions: render, preprocess, fit, benchmark.
 
-Folders are shared by all of them: shards lie in ``DATA/train`` and ``DATA/validation``, whatever they hold.
+All steps share a folder of material: shards lie in ``DATA/train`` and ``DATA/validation``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.progress import Progress
+from lipsync_lab.training import legacy
 
 if TYPE_CHECKING:
     from torch import nn
 
-
-TRAINED = ("detector", "expert", "generator", "quality", "reader")
+#: Kinds of models that can be trained.
+TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness")
+#: Kinds by the names that the table of models has for them.
+TABLE_KINDS = {new: old for old, new in legacy.KINDS.items()}
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 
 
@@ -32,36 +35,34 @@ def render(
     recordings: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Render drawn material for training and validation.
+    """Render synthetic material for training and validation.
 
     Parameters
     ----------
     data : path
-        Shards go into ``train/`` and ``validation/`` in it; those that are there already stay.
+        Folder of the shards, which go into ``train/`` and ``validation/``; existing shards are kept.
     recipe : str
-        A name of `recipes.RECIPES`, which says how many.
+        Key of `recipes.RECIPES`, which has the number of shards.
     what : sequence of {"faces", "frames"}
     shards : int, optional
-        How many for training, instead of the recipe's number; validation gets the recipe's.
+        Number of training shards instead of the recipe's; validation has the recipe's number.
     first : int
-        Number of the first for training: more of the same, later or elsewhere.
+        Number of the first training shard, to add more later or on another machine.
     workers : int
         Processes.
     recordings : path, optional
-        Folder of recordings with GRID's ``.align`` files beside them, whose voices some characters get.
+        Folder of recordings with GRID's ``.align`` files beside them, as voices of some characters.
     progress : callable, optional
-        Called as ``progress(stage, done, total)``.
     """
     from lipsync_lab.training import render as rendering
 
-    numbers = _recipe(recipe)
-    found = _recordings(recordings)
-    for one in what:
-        train, held_out = numbers.face_shards if one == "faces" else numbers.frame_shards
-        count = train if shards is None else shards
+    numbers, pairs = _recipe(recipe), _recordings(recordings)
+    for content in what:
+        count, held_out = numbers.face_shards if content == "faces" else numbers.frame_shards
+        count = count if shards is None else shards
         common = {"workers": workers, "progress": progress}
-        rendering.render(data, one, "train", count, first=first, recordings=found, **common)
-        rendering.render(data, one, "validation", held_out, **common)
+        rendering.render(data, content, "train", count, first=first, recordings=pairs, **common)
+        rendering.render(data, content, "validation", held_out, **common)
 
 
 def preprocess(
@@ -70,48 +71,48 @@ def preprocess(
     *,
     data: str | Path | None = None,
     detector: str | None = None,
-    every: int = 1,
+    step: int = 1,
     threshold: float = 0.5,
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> None:
-    """Bring clips into the published layout, and when asked into shards.
+    """Bring clips into the published layout, and optionally into shards.
 
     Parameters
     ----------
     clips : sequence of path
-        Files, or folders that hold some. None of them: `out` holds crops in the layout already.
+        Files, or folders of files. If empty, `out` contains crops in the layout already.
     out : path
         Folder of the layout.
     data : path, optional
-        Pack all that is in `out` into shards there, one for training and one for validation.
-    detector, threshold, every, pads
-        See `preprocess.preprocess`; the detector by name or path as everywhere.
+        Folder for one shard for training and one for validation, of all clips in `out`.
+    detector, threshold, step, pads
+        See `preprocess.preprocess`; the detector by name or path.
     device : str
     progress : callable, optional
     """
     from lipsync_lab import detection
-    from lipsync_lab.training import clips as material
-    from lipsync_lab.training.preprocess import preprocess as cut
+    from lipsync_lab.training import clips as layout
+    from lipsync_lab.training.preprocess import preprocess as crop
 
     if clips:
-        finder = detection.load(detector, device=device)
-        cut(_clips(clips), out, finder, every=every, threshold=threshold, pads=pads, progress=progress)
+        loaded = detection.load(detector, device=device)
+        crop(_clips(clips), out, loaded, step=step, threshold=threshold, pads=pads, progress=progress)
     if data is not None:
-        parts = material.split(material.read_layout(out, progress))
-        for part, found in zip(("train", "validation"), parts, strict=True):
-            if found:
-                material.write_shard(Path(data) / part / f"film-{Path(out).resolve().name}", found)
+        parts = layout.split(layout.read_layout(out, progress))
+        for part, members in zip(("train", "validation"), parts, strict=True):
+            if members:
+                layout.write_shard(Path(data) / part / f"film-{Path(out).resolve().name}", members)
 
 
-def train(
-    what: str,
+def fit(
+    kind: str,
     data: str | Path,
     out: str | Path,
     *,
     recipe: str = "small-cpu",
-    expert: str | Path | None = None,
+    sync_expert: str | Path | None = None,
     generator: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "cpu",
@@ -120,60 +121,67 @@ def train(
     progress: Progress | None = None,
     **changes: float,
 ) -> Path:
-    """Train one network, or go on with it.
+    """Train a model, or continue its training.
 
     Parameters
     ----------
-    what : {"detector", "expert", "generator", "quality", "reader"}
+    kind : str
+        One of `TRAINED`.
     data : path
         Folder with shards in ``train/`` and ``validation/``.
     out : path
         Folder of the run.
     recipe : str
-        A name of `recipes.RECIPES`.
-    expert : path, optional
+        Key of `recipes.RECIPES`.
+    sync_expert : path, optional
         For the generator: a run's folder, a file of weights, or a model's name.
     generator : path, optional
-        The same, for the quality discriminator.
+        The same, for the discriminator.
     weights : path, optional
-        The same, for what is trained: it begins with these weights instead of random ones, and has their width. A run
-        that is taken up goes on with its own.
+        The same, as initial weights instead of random ones; their width must be the recipe's. A run that is continued
+        keeps its own weights.
     device, precision, minutes, progress
         See `loop.train`.
-    changes
-        Other numbers than the recipe's, such as ``steps=200``.
+    **changes
+        Numbers of the recipe to change, such as ``steps=200``.
 
     Returns
     -------
     Path
-        Of the log.
+        The log.
     """
     from lipsync_lab.training import loop
     from lipsync_lab.training.recipes import changed
 
-    if what not in TRAINED:
-        raise ParameterError(f"there is nothing to train by the name of {what!r}; take {', '.join(TRAINED)}")
-    numbers = changed(getattr(_recipe(recipe), what), **changes)
-    task = _task(what, numbers, Path(data), expert, generator, device)
+    kind = _kind(kind)
+    numbers = changed(getattr(_recipe(recipe), kind), **changes)
+    task = _task(kind, numbers, Path(data), sync_expert, generator, device)
     begun_from = "" if weights is None else _begin(task, weights)
     loop.train(task, out, device=device, precision=precision, minutes=minutes, begun_from=begun_from, progress=progress)
     return Path(out) / loop.LOG
 
 
+def _kind(name: str) -> str:
+    name = legacy.kind(name)
+    if name not in TRAINED:
+        raise ParameterError(f"no model is of kind {name!r}; take {', '.join(TRAINED)}")
+    return name
+
+
 def _begin(task, weights: str | Path) -> str:
-    """Give the task's network these weights; returns what the card says of them."""
-    mine, theirs = task.networks[task.kind], network_of(task.kind, weights)[0]
-    wrong = [name for name, value in theirs.state_dict().items() if mine.state_dict()[name].shape != value.shape]
+    """Load initial weights into the task's network; return their name for the model card."""
+    own, given = task.networks[task.kind], network_of(task.kind, weights)[0]
+    wrong = [name for name, value in given.state_dict().items() if own.state_dict()[name].shape != value.shape]
     if wrong:
         raise ParameterError(
             f"{weights}: has another width than the {task.recipe.width:g} of the recipe ({wrong[0]} differs); set the "
             "width that these weights have (--set width=...)"
         )
-    mine.load_state_dict(theirs.state_dict())
+    own.load_state_dict(given.state_dict())
     return Path(weights).name
 
 
-def _task(what: str, numbers, data: Path, expert, generator, device: str):
+def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
     from lipsync_lab.training import detector as s3fd
     from lipsync_lab.training import discriminator, mouth_openness
     from lipsync_lab.training import expert as syncnet
@@ -181,33 +189,32 @@ def _task(what: str, numbers, data: Path, expert, generator, device: str):
     from lipsync_lab.training.clips import open_shards
 
     held_out = data / "validation"
-    if what == "detector":
+    if kind == "detector":
         unseen = s3fd.open_frames(held_out) if held_out.is_dir() else ()
         return s3fd.DetectorTask(numbers, s3fd.open_frames(data / "train"), unseen)
-    clips = open_shards(data / "train"), _spread(open_shards(held_out)) if held_out.is_dir() else ()
-    if what == "expert":
-        return syncnet.ExpertTask(numbers, *clips)
-    if what == "reader":
-        return mouth_openness.ReaderTask(numbers, *clips)
-    if what == "quality":
+    clips = open_shards(data / "train"), _shuffled(open_shards(held_out)) if held_out.is_dir() else ()
+    if kind == "sync_expert":
+        return syncnet.SyncExpertTask(numbers, *clips)
+    if kind == "mouth_openness":
+        return mouth_openness.MouthOpennessTask(numbers, *clips)
+    if kind == "discriminator":
         if generator is None:
-            raise ParameterError("the quality discriminator learns from what a generator draws; give one")
-        network, lead = network_of("generator", generator, device)
-        return discriminator.QualityTask(numbers, *clips, network, lead)
-    if numbers.sync > 0 and expert is None:
-        raise ParameterError("the generator is taught by an expert; give one, or set sync=0")
-    return wav2lip.GeneratorTask(numbers, *clips, expert and network_of("expert", expert, device)[0])
+            raise ParameterError("the discriminator is trained on faces of a generator; give one with --generator")
+        return discriminator.DiscriminatorTask(numbers, *clips, *network_of("generator", generator, device))
+    if numbers.sync > 0 and sync_expert is None:
+        raise ParameterError("the generator is trained with a sync expert; give one with --sync-expert, or set sync=0")
+    return wav2lip.GeneratorTask(numbers, *clips, sync_expert and network_of("sync_expert", sync_expert, device)[0])
 
 
-def _spread(clips: list) -> list:
-    """The same clips with every kind and shard among the first ones, which is what checks in training look at."""
+def _shuffled(clips: list) -> list:
+    """Shuffle clips, so that the first ones, which are used for checks during training, cover all domains."""
     import numpy as np
 
     return [clips[index] for index in np.random.default_rng(0).permutation(len(clips))]
 
 
 def network_of(kind: str, given: str | Path, device: str = "cpu") -> tuple[nn.Module, int]:
-    """A trained network, and the frames by which its mel windows start early (1 where nothing says so).
+    """Load a trained network.
 
     Parameters
     ----------
@@ -217,35 +224,42 @@ def network_of(kind: str, given: str | Path, device: str = "cpu") -> tuple[nn.Mo
         A run's folder, a file of weights, or a model's name.
     device : str
 
+    Returns
+    -------
+    network : torch.nn.Module
+        In evaluation mode.
+    audio_offset : int
+        Frames by which its mel windows start early; 1 if unknown.
+
     Raises
     ------
     CheckpointError
-        It is not there, or is something else.
+        It is absent, or of another kind.
     """
     from lipsync_lab import checkpoints, statedict
     from lipsync_lab.training import loop
 
+    table_kind = TABLE_KINDS.get(kind, kind)
     if not Path(given).is_dir():
-        return checkpoints.load(given, kind, device).model, 1
+        return checkpoints.load(given, table_kind, device).model, 1
     state = loop.read_state(Path(given) / loop.STATE)
     recipe = state["recipe"]
     if kind not in state["averages"]:
         raise ParameterError(f"{given}: trained {', '.join(state['averages'])}, and a {kind} is wanted")
-    network = statedict.network(kind, recipe["quality_width" if kind != state["kind"] else "width"])
-    average = state["averages"][kind]
-    prefix = "module."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
-    return network.eval().to(device), recipe.get("lead", 1)
+    width = recipe["discriminator_width" if kind != state["kind"] else "width"]
+    network = statedict.network(table_kind, width)
+    network.load_state_dict(loop.average_of(state, kind))
+    return network.eval().to(device), recipe.get("audio_offset", 1)
 
 
-def evaluate(
-    what: str,
+def benchmark(
+    kind: str,
     weights: str | Path,
     data: str | Path,
     *,
     recipe: str = "small-cpu",
-    reader: str | Path | None = None,
-    expert: str | Path | None = None,
+    mouth_openness: str | Path | None = None,
+    sync_expert: str | Path | None = None,
     generator: str | Path | None = None,
     clips: Sequence[str | Path] = (),
     boxes: str | Path | None = None,
@@ -254,103 +268,109 @@ def evaluate(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Measure one model on held-out material.
+    """Measure a model on held-out material.
 
     Parameters
     ----------
-    what : {"detector", "expert", "generator", "quality", "reader"}
+    kind : str
+        One of `TRAINED`.
     weights : path or str
         A run's folder, a file, or a model's name; for `clips` and `tiles` a detector must be a file or a name.
     data : path
         Folder with ``validation/``.
     recipe : str
-        Says what is off sync.
-    reader : path, optional
-        The reader of mouths, which measures the generator; this project's own if not given.
-    expert : path, optional
-        Judges the generator too.
+        Its rule for off-sync windows is used.
+    mouth_openness : path, optional
+        The mouth-openness regressor that measures a generator; the bundled one if not given.
+    sync_expert : path, optional
+        Measures a generator too.
     generator : path, optional
-        The quality discriminator needs it.
+        Source of generated faces for the discriminator.
     clips : sequence of path
-        For a detector: clips to count finds in.
+        For a detector: clips in which to count detections.
     boxes : path, optional
-        Recorded boxes of those clips; see `benchmark.read_boxes`. Clips that are not in it are counted without.
+        Recorded boxes of those clips; see `benchmark.read_boxes`. Without boxes only the detections are counted.
     tiles : path, optional
-        A ``boxes.json`` beside its picture, whose tiles are searched one by one.
+        A ``boxes.json`` beside its picture of tiles.
     step : int
-        Look at one frame of `clips` out of so many.
+        Every `step`-th frame of `clips` is measured.
     device : str
     progress : callable, optional
 
     Returns
     -------
     dict of str -> float
-        See the functions of `benchmark`.
+        Defined in `benchmark.MEANINGS`.
     """
     from lipsync_lab import checkpoints
-    from lipsync_lab.training import benchmark as bars
+    from lipsync_lab.training import benchmark as measures
     from lipsync_lab.training.clips import open_shards
-    from lipsync_lab.training.detector import open_frames
+    from lipsync_lab.training.detector import open_frames, recall_and_precision
 
-    held_out = Path(data) / "validation"
-    if what == "detector":
-        numbers = bars.detector(network_of(what, weights, device)[0], open_frames(held_out))
-        return numbers | _elsewhere(weights, clips, boxes, tiles, step, device, progress)
-    network, lead = network_of(what, weights, device)
-    found = open_shards(held_out)
-    if what == "expert":
-        return bars.sync_expert(network, found, _recipe(recipe).expert)
-    if what == "generator":
-        likes = expert and network_of("expert", expert, device)[0]
-        judge = network_of("reader", reader or checkpoints.DEFAULTS["reader"], device)[0]
-        return bars.generator(network, judge, found, lead=lead, likes=likes, progress=progress)
-    if what == "quality":
+    kind, held_out = _kind(kind), Path(data) / "validation"
+    network, audio_offset = network_of(kind, weights, device)
+    if kind == "detector":
+        numbers = recall_and_precision(network, open_frames(held_out))
+        return numbers | _recorded_material(weights, clips, boxes, tiles, step, device, progress)
+    shards = open_shards(held_out)
+    if kind == "sync_expert":
+        return measures.sync_expert(network, shards, _recipe(recipe).sync_expert)
+    if kind == "mouth_openness":
+        return measures.openness_regressor(network, shards)
+    if kind == "discriminator":
         if generator is None:
-            raise ParameterError("the quality discriminator is measured against a generator; give one")
-        drawer, lead = network_of("generator", generator, device)
-        return bars.judge_of_quality(network, drawer, found, lead=lead)
-    if what == "reader":
-        return bars.reader_of_mouths(network, found)
-    raise ParameterError(f"nothing is measured by the name of {what!r}; take {', '.join(TRAINED)}")
+            raise ParameterError("the discriminator is measured against a generator; give one with --generator")
+        source, audio_offset = network_of("generator", generator, device)
+        return measures.quality_discriminator(network, source, shards, audio_offset=audio_offset)
+    regressor = network_of("mouth_openness", mouth_openness or checkpoints.DEFAULTS["reader"], device)[0]
+    expert = sync_expert and network_of("sync_expert", sync_expert, device)[0]
+    return measures.generator(
+        network, regressor, shards, audio_offset=audio_offset, sync_expert=expert, progress=progress
+    )
 
 
-def _elsewhere(weights, clips, boxes, tiles, step, device, progress) -> dict[str, float]:
-    """A detector on recorded material."""
-    import cv2
-
+def _recorded_material(weights, clips, boxes, tiles, step, device, progress) -> dict[str, float]:
+    """Measure a detector on recorded clips and on a picture of tiles."""
     from lipsync_lab import detection
-    from lipsync_lab.geometry import Box
-    from lipsync_lab.training import benchmark as bars
+    from lipsync_lab.training import benchmark as measures
 
     if not clips and tiles is None:
         return {}
     if Path(weights).is_dir():
-        raise ParameterError(f"{weights}: on clips a detector runs as it ships; export it, and give the file")
-    finder, numbers = detection.load(weights, device=device), {}
-    recorded = bars.read_boxes(boxes) if boxes else {}
+        raise ParameterError(f"{weights}: a run's folder cannot be measured on clips; export it, and give the file")
+    detector, numbers = detection.load(weights, device=device), {}
+    recorded = measures.read_boxes(boxes) if boxes else {}
     paths = _clips(clips) if clips else []
     known = [path for path in paths if path.stem in recorded]
     if known:
-        found = bars.on_recorded(finder, known, recorded, step=step, progress=progress)
-        numbers |= {f"recorded_{name}": value for name, value in found.items()}
+        scores = measures.recorded_recall(detector, known, recorded, step=step, progress=progress)
+        numbers |= {f"recorded_{name}": value for name, value in scores.items()}
     for path in paths:
         if path not in known:
-            found = bars.on_clips(finder, [path], step=step)
-            numbers |= {f"{path.stem}_{name}": value for name, value in found.items()}
+            counts = measures.detection_counts(detector, [path], step=step)
+            numbers |= {f"{path.stem}_{name}": value for name, value in counts.items()}
     if tiles:
-        try:
-            (about,) = json.loads(Path(tiles).read_text(encoding="utf-8")).values()
-            # the picture has the file's own name there, or lies beside the boxes under a shorter one
-            beside = [Path(tiles).parent / Path(about["file"]).name, *sorted(Path(tiles).parent.glob("*.jpg"))]
-            rows = [(*one["tile"], Box(*one["box_xyxy"])) for one in about["boxes"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MediaError(f"{tiles}: cannot be read as boxes of tiles ({error}); give their boxes.json") from None
-        picture = next((cv2.imread(str(path)) for path in beside if path.is_file()), None)
-        if picture is None:
-            raise MediaError(f"{tiles}: the picture of these boxes is not beside it; put it there")
-        found = bars.on_tiles(finder, picture[..., ::-1], about["tile"], rows)
-        numbers |= {f"tiles_{name}": value for name, value in found.items()}
+        numbers |= {f"tiles_{name}": v for name, v in measures.tile_scores(detector, *_tiles(Path(tiles))).items()}
     return numbers
+
+
+def _tiles(path: Path):
+    """Read picture, tile size and boxes of a ``boxes.json``."""
+    import cv2
+
+    from lipsync_lab.geometry import Box
+
+    try:
+        (about,) = json.loads(path.read_text(encoding="utf-8")).values()
+        # the picture has the file name that the boxes give, or lies beside them under a shorter one
+        beside = [path.parent / Path(about["file"]).name, *sorted(path.parent.glob("*.jpg"))]
+        rows = [(*entry["tile"], Box(*entry["box_xyxy"])) for entry in about["boxes"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MediaError(f"{path}: cannot be read as boxes of tiles ({error}); give their boxes.json") from None
+    picture = next((cv2.imread(str(file)) for file in beside if file.is_file()), None)
+    if picture is None:
+        raise MediaError(f"{path}: the picture of these boxes is not beside it; put it there")
+    return picture[..., ::-1], about["tile"], rows
 
 
 def _recipe(name: str):
@@ -362,7 +382,7 @@ def _recipe(name: str):
 
 
 def _recordings(folder: str | Path | None) -> tuple[tuple[str, str], ...]:
-    """Recordings with alignments that are not held out as clips either."""
+    """Return pairs of recording and alignment, without the recordings that are held out as clips."""
     if folder is None:
         return ()
     from lipsync_lab.training.clips import held_out
@@ -373,16 +393,16 @@ def _recordings(folder: str | Path | None) -> tuple[tuple[str, str], ...]:
         if sounds and not held_out(alignment.stem):
             pairs.append((str(sounds[0]), str(alignment)))
     if not pairs:
-        raise MediaError(f"{folder}: holds no recording with an .align file beside it")
+        raise MediaError(f"{folder}: contains no recording with an .align file beside it")
     return tuple(pairs)
 
 
 def _clips(given: Sequence[str | Path]) -> list[Path]:
-    """Files as they are, folders as the videos in them."""
-    found = []
+    """Return files as they are, and for folders the videos in them."""
+    paths = []
     for path in map(Path, given):
-        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _VIDEO) if path.is_dir() else [path]
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _VIDEO) if path.is_dir() else [path]
         if not inside:
-            raise MediaError(f"{path}: holds no clip ({', '.join(sorted(_VIDEO))})")
-        found += inside
-    return found
+            raise MediaError(f"{path}: contains no clip ({', '.join(sorted(_VIDEO))})")
+        paths += inside
+    return paths

@@ -22,7 +22,7 @@ from lipsync_lab.training import (
 
 
 class Draws(torch.nn.Module):
-    """Stands for a generator: the reference comes back, with a mouth as open as the mel window is loud."""
+    """A generator that returns the reference, with a mouth as open as the mel window is loud."""
 
     def __init__(self, shut: bool = False):
         super().__init__()
@@ -41,7 +41,7 @@ class Draws(torch.nn.Module):
 
 
 class Measures(torch.nn.Module):
-    """Stands for the reader: counts dark rows in the middle of the mouth."""
+    """A mouth-openness regressor that counts dark rows in the middle of the mouth."""
 
     def __init__(self):
         super().__init__()
@@ -51,49 +51,62 @@ class Measures(torch.nn.Module):
         return (faces[:, 2, 55:, 48] < 0.32).sum(dim=1).float() / 10
 
 
-def test_a_generator_that_follows_the_sound_is_told_from_one_that_does_not():
+def test_the_openness_correlation_separates_generators():
     clips = [made_clip(seed, 40) for seed in range(30, 34)]
-    good = benchmark.generator(Draws(), Measures(), clips, lead=1)
-    assert good["openness"] > 0.8
-    assert abs(good["openness_of_source"]) < 0.35
-    assert good["closed_in_silence"] == 1
-    assert good["openness"] > good["openness_at_0"] + 0.05
-    assert good["reader_correlation"] > 0.95
-    idle = benchmark.generator(Draws(shut=True), Measures(), clips, lead=1)
-    assert np.isnan(idle["openness"])
-    assert "openness is nan and must be >= 0.7" in benchmark.missed_bars("generator", idle)
+    good = benchmark.generator(Draws(), Measures(), clips, audio_offset=1)
+    assert good["openness_correlation"] > 0.8
+    assert abs(good["openness_correlation_source"]) < 0.35
+    assert good["closed_share_silence"] == 1
+    assert good["openness_correlation"] > good["openness_correlation_offset_0"] + 0.05
+    assert good["regressor_correlation"] > 0.95
+    idle = benchmark.generator(Draws(shut=True), Measures(), clips, audio_offset=1)
+    assert np.isnan(idle["openness_correlation"])
+    assert "openness_correlation is nan and must be >= 0.7" in benchmark.missed_targets("generator", idle)
 
 
 def test_reconstruction_lies_between_what_is_shown_and_what_is_pasted(clips, monkeypatch):
     pasting = generator.reconstruction(checkpoints.load("identity", "generator").model, clips, 1)
-    assert pasting["pasted"] > 0.02
-    assert pasting["mouth"] == pytest.approx(pasting["pasted"], abs=1 / 255)
-    monkeypatch.setattr(generator, "draw", lambda network, faces, references, mels: faces)
-    assert generator.reconstruction(Draws(), clips, 1) == {"l1": 0, "mouth": 0, "pasted": pasting["pasted"]}
-    assert np.isnan(generator.reconstruction(Draws(), [], 1)["mouth"])
+    assert pasting["mouth_l1_reference"] > 0.02
+    assert pasting["mouth_l1"] == pytest.approx(pasting["mouth_l1_reference"], abs=1 / 255)
+    monkeypatch.setattr(generator, "generate", lambda network, faces, references, mels: faces)
+    assert generator.reconstruction(Draws(), clips, 1) == {
+        "l1": 0,
+        "mouth_l1": 0,
+        "mouth_l1_reference": pasting["mouth_l1_reference"],
+    }
+    assert np.isnan(generator.reconstruction(Draws(), [], 1)["mouth_l1"])
 
 
-def test_bars_are_missed_from_the_right_side():
-    numbers = {"openness": 0.7, "openness_of_source": 0.3, "mouth_against_pasted": 0.5, "closed_in_silence": 0.89}
-    assert [line.split()[0] for line in benchmark.missed_bars("generator", numbers)] == [
-        "openness_of_source",
-        "closed_in_silence",
+def test_targets_are_missed_from_the_right_side():
+    numbers = {"openness_correlation": 0.7, "mouth_l1_ratio": 0.5, "closed_share_silence": 0.89}
+    numbers["openness_correlation_source"] = 0.3
+    assert [line.split()[0] for line in benchmark.missed_targets("generator", numbers)] == [
+        "openness_correlation_source",
+        "closed_share_silence",
     ]
-    assert len(benchmark.missed_bars("quality", {})) == 4
+    assert len(benchmark.missed_targets("discriminator", {})) == 4
 
 
 def test_recorded_frames_are_counted_with_their_neighbours(tmp_path: Path):
     write_film(tmp_path / "film.mkv", cut=99, frames=20)
     boxes = {"film": {"frames": 20, "boxes": [[40, 30, 100, 90] if n < 10 else None for n in range(20)]}}
-    found = benchmark.on_recorded(FixedBox(Box(45, 30, 100, 90)), [tmp_path / "film.mkv"], boxes)
-    assert found == {"found": 1.0, "found_recorded": 1.0, "found_missed": 1.0, "frames": 20, "missed": 10}
-    wrong = benchmark.on_recorded(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"], boxes)
-    assert wrong["found"] == 0
-    assert benchmark.on_clips(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"])["one"] == 1
+    scores = benchmark.recorded_recall(FixedBox(Box(45, 30, 100, 90)), [tmp_path / "film.mkv"], boxes)
+    assert scores == {
+        "recall": 1.0,
+        "recall_detected": 1.0,
+        "recall_dropouts": 1.0,
+        "frames": 20,
+        "dropout_frames": 10,
+    }
+    wrong = benchmark.recorded_recall(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"], boxes)
+    assert wrong["recall"] == 0
+    assert (
+        benchmark.detection_counts(FixedBox(Box(0, 0, 50, 50)), [tmp_path / "film.mkv"])["single_detection_share"] == 1
+    )
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     assert benchmark.read_boxes(tmp_path / "boxes.json") == boxes
     with pytest.raises(MediaError, match="no boxes are recorded"):
-        benchmark.on_recorded(FixedBox(Box(0, 0, 9, 9)), [tmp_path / "film.mkv"], {})
+        benchmark.recorded_recall(FixedBox(Box(0, 0, 9, 9)), [tmp_path / "film.mkv"], {})
 
 
 def test_tiles_are_searched_one_by_one():
@@ -111,10 +124,24 @@ def test_tiles_are_searched_one_by_one():
     image = np.zeros((128, 128, 3), np.uint8)
     image[10:30, 70:100], image[80:120, 70:110] = 200, 200
     boxes = [(0, 1, Box(70, 10, 100, 30)), (1, 1, Box(70, 80, 110, 100)), (1, 0, Box(5, 70, 30, 90))]
-    found = benchmark.on_tiles(Bright(), image, 64, boxes)
-    assert found == {
+    scores = benchmark.tile_scores(Bright(), image, 64, boxes)
+    assert scores == {
         "recall": pytest.approx(2 / 3),
         "precision": 1.0,
-        "recall_04": pytest.approx(2 / 3),
+        "recall_iou_0.4": pytest.approx(2 / 3),
         "faces": 3,
     }
+
+
+def test_each_number_of_a_card_has_a_meaning():
+    for card in (Path(__file__).resolve().parents[2] / "checkpoints").glob("*-lab.md"):
+        kind = {"s3fd": "detector", "syncnet": "sync_expert", "wav2lip": "generator", "quality": "discriminator"}.get(
+            card.stem.removesuffix("-lab"), "mouth_openness"
+        )
+        rows = [line.split("|")[1:-1] for line in card.read_text().splitlines() if line.startswith("| ")]
+        numbers = [[cell.strip() for cell in row] for row in rows[1:]]
+        assert len(numbers) > 4
+        for name, value, _, meaning in numbers:
+            float(value)
+            assert meaning
+            assert meaning == benchmark.meaning(kind, name), (card.name, name)

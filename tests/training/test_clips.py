@@ -17,11 +17,11 @@ from lipsync_lab.training import (
 
 
 def test_nobody_is_on_both_sides_of_a_split(clips):
-    people = [made_clip(seed, 12, "film", f"clips/p{seed % 40}") for seed in range(80)]
+    people = [made_clip(seed, 12, "live_action", f"clips/p{seed % 40}") for seed in range(80)]
     train, held_out = layout.split(people)
     assert len(train) + len(held_out) == 80
     assert 1 <= len(held_out) <= 20
-    assert not {clip.who for clip in train} & {clip.who for clip in held_out}
+    assert not {clip.speaker for clip in train} & {clip.speaker for clip in held_out}
     assert layout.held_out("somewhere/else/p7") == layout.held_out("clips/p7")
 
 
@@ -35,28 +35,24 @@ def test_the_studys_layout_is_read(tmp_path: Path):
     wavfile.write(folder / "audio.wav", 44_100, np.zeros(44_100, np.int16))
     clips = list(layout.read_layout(tmp_path / "study"))
     assert [(clip.first, len(clip)) for clip in clips] == [(0, 3), (4, 2), (10, 1)]
-    assert {clip.who for clip in clips} == {"study/output7"}
+    assert {clip.speaker for clip in clips} == {"study/output7"}
     assert clips[1].faces[1].mean() == pytest.approx(100, abs=2)
     (folder / "5.jpg").write_bytes(b"no picture")
     with pytest.raises(MediaError, match=r"5\.jpg"):
         list(layout.read_layout(tmp_path / "study"))
-    with pytest.raises(MediaError, match="holds no clip"):
+    with pytest.raises(MediaError, match="contains no clip"):
         list(layout.read_layout(tmp_path / "nothing"))
 
 
 def test_shards_give_back_what_was_packed(tmp_path: Path):
-    packed = [made_clip(1, 12), made_clip(2, 25, "film", "a/b", first=7)]
+    packed = [made_clip(1, 12), made_clip(2, 25, "live_action", "a/b", first=7)]
     layout.write_shard(tmp_path / "train" / "one", packed)
     layout.write_shard(tmp_path / "train" / "two", [made_clip(3, 10)])
     opened = layout.open_shards(tmp_path)
     assert [len(clip) for clip in opened] == [12, 25, 10]
     for before, after in zip(packed, opened, strict=False):
-        assert (before.first, before.kind, before.who, before.voice) == (
-            after.first,
-            after.kind,
-            after.who,
-            after.voice,
-        )
+        names = ("first", "domain", "speaker", "voice")
+        assert [getattr(before, name) for name in names] == [getattr(after, name) for name in names]
         np.testing.assert_array_equal(before.faces, after.faces)
         np.testing.assert_allclose(before.mel, after.mel, atol=2e-3)
         np.testing.assert_array_equal(before.mouth, after.mouth)
@@ -64,19 +60,31 @@ def test_shards_give_back_what_was_packed(tmp_path: Path):
     layout.write_shard(tmp_path / "train" / "two", [made_clip(3, 11)])  # takes the old one's place
     assert [len(clip) for clip in layout.open_shards(tmp_path)] == [12, 25, 11]
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["one", "two"]
-    with pytest.raises(RuntimeError), layout.new_folder(tmp_path / "train" / "three"):
+    with pytest.raises(RuntimeError), layout.new_shard(tmp_path / "train" / "three"):
         raise RuntimeError
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["one", "two"]
     with pytest.raises(MediaError, match="no shard"):
         layout.open_shards(tmp_path / "nowhere")
 
 
+def test_shards_of_earlier_versions_are_read(tmp_path: Path):
+    clips = [made_clip(1, 12), made_clip(2, 12, "synthetic_photo"), made_clip(3, 12, "live_action", "a/b")]
+    layout.write_shard(tmp_path / "one", clips)
+    with np.load(tmp_path / "one" / "clips.npz") as archive:
+        columns = dict(archive)
+    columns["who"] = columns.pop("speaker")
+    del columns["domain"]
+    np.savez(tmp_path / "one" / "clips.npz", kind=["drawn", "photograph", "film"], **columns)
+    opened = layout.open_shards(tmp_path)
+    assert [(clip.domain, clip.speaker) for clip in opened] == [(clip.domain, clip.speaker) for clip in clips]
+
+
 def test_mel_windows_are_those_of_the_published_training():
     clip = made_clip(5, 40, first=6)
     index = np.arange(40)
-    for lead in (0, 1):
-        # published: frame f's window starts at column int(80 * (f - lead) / 25)
-        wanted = np.stack([clip.mel[:, int(80 * (6 + i - lead) / 25) :][:, :16] for i in index])
-        np.testing.assert_array_equal(clip.windows(index, lead), wanted)
+    for offset in (0, 1):
+        # published: frame f's window starts at column int(80 * (f - offset) / 25)
+        expected = np.stack([clip.mel[:, int(80 * (6 + i - offset) / 25) :][:, :16] for i in index])
+        np.testing.assert_array_equal(clip.windows(index, offset), expected)
     early = made_clip(5, 12).windows([0], 1)[0]
     assert (early[:, :3] == -4).all()

@@ -30,35 +30,38 @@ from lipsync_lab.training import (
 )
 from lipsync_lab.training.export import export
 
-# -------------------------------------------------------------------------------------------- export, and all by name
 
-
-@pytest.mark.parametrize(("kind", "make"), [("expert", SyncNetColor), ("gan", QualityDiscriminator)])
-def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, kind, make):
-    task = toy_tasks(clips)[kind]
+@pytest.mark.parametrize(("name", "make"), [("sync_expert", SyncNetColor), ("gan", QualityDiscriminator)])
+def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
+    task = toy_tasks(clips)[name]
     task.recipe = recipes.changed(task.recipe, steps=1)
     means = loop.train(task, tmp_path / "run")
-    network = "expert" if kind == "expert" else "quality"
-    done = export(
+    kind = "discriminator" if name == "gan" else name
+    exported = export(
         tmp_path / "run",
         tmp_path / "out",
         "tiny-lab",
-        numbers={"drawn_accuracy": 0.5, "auc": 0.9, "blur_falls": 0.0},
-        materials=("drawn", "film"),
-        network=None if kind == "expert" else "quality",
+        numbers={"animation_accuracy": 0.5, "auc": 0.9, "sharpness_loss_monotonic": 0.0},
+        materials=("animation", "film"),
+        network=None if kind == task.kind else kind,
     )
-    loaded = checkpoints.load(done.path, network)
+    table_kind = {"sync_expert": "expert", "discriminator": "quality"}[kind]
+    loaded = checkpoints.load(exported.path, table_kind)
     assert isinstance(loaded.model, make)
-    assert loaded.width == pytest.approx(0.07 if kind == "expert" else 0.05)
-    for key, value in means[network].state_dict().items():
+    assert loaded.width == pytest.approx(0.05 if name == "gan" else 0.07)
+    for key, value in means[kind].state_dict().items():
         torch.testing.assert_close(loaded.model.state_dict()[key], value)
-    card = done.card.read_text()
+    card = exported.card.read_text()
     assert "CC BY 4.0" in card
     assert "GRID" in card
-    assert ("**missed**" in card) == (kind == "expert") or "blur_falls | 0 | >= 1, **missed**" in card
-    (row,) = csv.reader([done.row])
-    assert row[:3] == ["tiny-lab", network, "tiny-lab.safetensors"]
-    assert row[4] == files.sha256(done.path)
+    missed = {
+        "sync_expert": "| animation_accuracy | 0.5 | >= 0.9, **missed** | balanced accuracy of in-sync",
+        "discriminator": "| sharpness_loss_monotonic | 0 | >= 1, **missed** | 1 if the mean score falls",
+    }
+    assert missed[kind] in card
+    (row,) = csv.reader([exported.row])
+    assert row[:3] == ["tiny-lab", table_kind, "tiny-lab.safetensors"]
+    assert row[4] == files.sha256(exported.path)
     with pytest.raises(ParameterError, match="unknown material"):
         export(tmp_path / "run", tmp_path, "x", materials=("gold",))
 
@@ -80,40 +83,31 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
 
     common = ["--data", str(folder)]
     numbers = ["--set", "steps=1", "warmup=1"]
-    run("fit", "reader", *common, "--out", str(tmp_path / "r"), *numbers, "width=0.125", "faces=2")
-    told = run("benchmark", "reader", str(tmp_path / "r"), *common)
-    assert "drawn_closed:" in told
-    run("fit", "expert", *common, "--out", str(tmp_path / "e"), *numbers, "width=0.05", "clips=2", "windows=3")
-    given = ["--expert", str(tmp_path / "e")]
-    run("fit", "generator", *common, "--out", str(tmp_path / "g"), *given, *numbers, "width=0.05", "faces=2")
-    given = ["--generator", str(tmp_path / "g")]
-    told = run("fit", "quality", *common, "--out", str(tmp_path / "q"), *given, *numbers, "width=0.05", "faces=2")
-    assert told.strip().endswith("log.csv")
-    told = run("benchmark", "expert", str(tmp_path / "e"), *common)
-    assert "drawn_accuracy:" in told
-    run(
-        "benchmark",
-        "generator",
-        str(tmp_path / "g"),
-        *common,
-        "--reader",
-        str(tmp_path / "r"),
-        "--out",
-        str(tmp_path / "n"),
-    )
-    told = run("benchmark", "quality", str(tmp_path / "q"), *common, *given)
-    assert "auc:" in told
-    assert {"openness", "mouth", "closed_in_silence"} <= set(json.loads((tmp_path / "n").read_text()))
-    words = ["--numbers", str(tmp_path / "n"), "--name", "w", "--out", str(tmp_path / "out"), "--on", "a test"]
-    told = run("export", str(tmp_path / "g"), *words)
-    assert "w,generator,w.safetensors" in told
+    paths = {name: str(tmp_path / name) for name in ("m", "e", "g", "d", "numbers.json")}
+    run("fit", "mouth_openness", *common, "--out", paths["m"], *numbers, "width=0.125", "faces=2")
+    assert "animation_closed_recall:" in run("benchmark", "mouth_openness", paths["m"], *common)
+    run("fit", "sync_expert", *common, "--out", paths["e"], *numbers, "width=0.05", "clips=2", "windows=3")
+    given = ["--sync-expert", paths["e"]]
+    run("fit", "generator", *common, "--out", paths["g"], *given, *numbers, "width=0.05", "faces=2")
+    given = ["--generator", paths["g"]]
+    out = run("fit", "discriminator", *common, "--out", paths["d"], *given, *numbers, "width=0.05", "faces=2")
+    assert out.strip().endswith("log.csv")
+    assert "animation_accuracy:" in run("benchmark", "sync_expert", paths["e"], *common)
+    given = ["--mouth-openness", paths["m"], "--sync-expert", paths["e"], "--out", paths["numbers.json"]]
+    run("benchmark", "generator", paths["g"], *common, *given)
+    out = run("benchmark", "discriminator", paths["d"], *common, "--generator", paths["g"])
+    assert "auc:" in out
+    measured = json.loads(Path(paths["numbers.json"]).read_text())
+    assert {"openness_correlation", "mouth_l1", "closed_share_silence", "in_sync_share"} <= set(measured)
+    words = ["--numbers", paths["numbers.json"], "--name", "w", "--out", str(tmp_path / "out"), "--on", "a test"]
+    assert "w,generator,w.safetensors" in run("export", paths["g"], *words)
     assert checkpoints.load(tmp_path / "out" / "w.safetensors", "generator").width == pytest.approx(0.05)
-    with pytest.raises(ParameterError, match="taught by an expert"):
-        tasks.train("generator", folder, tmp_path / "x")
+    with pytest.raises(ParameterError, match="trained with a sync expert"):
+        tasks.fit("generator", folder, tmp_path / "x")
     with pytest.raises(ParameterError, match="no recipe"):
-        tasks.train("expert", folder, tmp_path / "x", recipe="huge")
+        tasks.fit("sync_expert", folder, tmp_path / "x", recipe="huge")
     with pytest.raises(SystemExit):
-        options("fit", "expert", *common, "--out", "x", "--set", "steps")
+        options("fit", "sync_expert", *common, "--out", "x", "--set", "steps")
 
 
 def test_layouts_are_packed_by_command(tmp_path: Path):
@@ -124,7 +118,7 @@ def test_layouts_are_packed_by_command(tmp_path: Path):
             cv2.imwrite(str(folder / f"{number}.jpg"), np.full((20, 20, 3), 10 * number, np.uint8))
         wavfile.write(folder / "audio.wav", 16_000, np.zeros(16_000, np.int16))
     tasks.preprocess([], tmp_path / "crops", data=tmp_path / "data")
-    sides = [{clip.who for clip in layout.open_shards(tmp_path / "data" / part)} for part in corpus.SPLITS]
+    sides = [{clip.speaker for clip in layout.open_shards(tmp_path / "data" / part)} for part in corpus.SPLITS]
     assert sides[0] | sides[1] == {f"crops/p{number}" for number in range(12)}
-    assert sides[1] == {who for who in sides[0] | sides[1] if layout.held_out(who)}
+    assert sides[1] == {name for name in sides[0] | sides[1] if layout.held_out(name)}
     assert sides[1]

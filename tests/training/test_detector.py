@@ -154,5 +154,5 @@ def test_recall_and_precision_are_counted():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detector, "decode", read)
-        numbers = detector.found_faces(Says(), pictures)
+        numbers = detector.recall_and_precision(Says(), pictures)
     assert numbers == {"recall": pytest.approx(2 / 3), "precision": pytest.approx(2 / 3), "faces": 3}

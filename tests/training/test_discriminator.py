@@ -14,17 +14,17 @@ from lipsync_lab.training import (
 )
 
 
-def test_faults_grow_and_stay_in_the_lower_half(clips):
+def test_artifacts_grow_and_stay_in_the_lower_half(clips):
     face = cv2.resize(np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8), (96, 96))
-    for fault in discriminator.FAULTS:
+    for artifact in discriminator.ARTIFACTS:
         away = [
-            np.abs(discriminator.spoilt(face, fault, strength, np.random.default_rng(1)).astype(int) - face).astype(
-                float
-            )
+            np.abs(
+                discriminator.degraded(face, artifact, strength, np.random.default_rng(1)).astype(int) - face
+            ).astype(float)
             for strength in discriminator.STRENGTHS
         ]
         assert away[0].max() == 0
-        assert all(a.mean() < b.mean() for a, b in pairwise(away)), fault
+        assert all(a.mean() < b.mean() for a, b in pairwise(away)), artifact
         assert all(one[:48].max() == 0 for one in away)
-    with pytest.raises(ParameterError, match="no fault"):
-        discriminator.spoilt(face, "rust", 0.5, np.random.default_rng(0))
+    with pytest.raises(ParameterError, match="no artifact"):
+        discriminator.degraded(face, "rust", 0.5, np.random.default_rng(0))

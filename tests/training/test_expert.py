@@ -12,7 +12,7 @@ from lipsync_lab.training import (
     sampling,
 )
 from lipsync_lab.training.recipes import (
-    ExpertRecipe,
+    SyncExpertRecipe,
 )
 
 # ------------------------------------------------------------------------------------------------------------ batches
@@ -33,8 +33,8 @@ def test_off_sync_windows_are_off():
 
 
 def test_the_experts_pairs_are_what_they_are_called(clips):
-    recipe = ExpertRecipe(schedule(1), 0.1, clips=3, windows=5)
-    batch = expert.ExpertTask(recipe, clips).batch(np.random.default_rng(1), 0)
+    recipe = SyncExpertRecipe(schedule(1), 0.1, clips=3, windows=5)
+    batch = expert.SyncExpertTask(recipe, clips).batch(np.random.default_rng(1), 0)
     assert batch["faces"].shape == (3, 5, 5, 96, 96, 3)
     assert batch["off"].any()
     for group in range(3):
@@ -52,7 +52,7 @@ def test_the_experts_pairs_are_what_they_are_called(clips):
 
 def test_only_sounds_that_are_off_sync_stand_for_choice():
     rng = np.random.default_rng(3)
-    likeness = torch.from_numpy(rng.uniform(0, 1, (2, 4, 4)).astype(np.float32))
+    similarity = torch.from_numpy(rng.uniform(0, 1, (2, 4, 4)).astype(np.float32))
     off = torch.ones(2, 4, 4, dtype=torch.bool) & ~torch.eye(4, dtype=torch.bool)
     off[0, 1, 2] = off[0, 2, 1] = False
     off[1, 3, :3] = off[1, :3, 3] = False  # nothing to choose from: no loss
@@ -60,10 +60,10 @@ def test_only_sounds_that_are_off_sync_stand_for_choice():
     for group in range(2):
         for row in range(4):
             among = [row, *np.flatnonzero(off[group, row]).tolist()]
-            for values in (likeness[group, row], likeness[group, :, row]):
+            for values in (similarity[group, row], similarity[group, :, row]):
                 shares = np.exp(values.numpy()[among] / 0.1)
                 wanted.append(-np.log(shares[0] / shares.sum()))
-    assert float(expert.chosen(likeness, off)) == pytest.approx(np.mean(wanted), rel=1e-4)
+    assert float(expert.contrastive_loss(similarity, off)) == pytest.approx(np.mean(wanted), rel=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------------- measurements

@@ -20,8 +20,8 @@ from lipsync_lab.training.recipes import (
 
 def test_the_generator_never_sees_what_it_has_to_draw(clips):
     recipe = GeneratorRecipe(schedule(10), 0.1, faces=10, sync_from=0.5)
-    task = generator.GeneratorTask(recipe, clips, expert=SyncNetColor(0.1))
-    assert not any(parameter.requires_grad for parameter in task.expert.parameters())
+    task = generator.GeneratorTask(recipe, clips, sync_expert=SyncNetColor(0.1))
+    assert not any(parameter.requires_grad for parameter in task.sync_expert.parameters())
     early, late = (task.batch(np.random.default_rng(0), step) for step in (4, 5))
     assert early["target"].shape == (10, 1, 96, 96, 3)
     assert late["target"].shape == (2, 5, 96, 96, 3)
@@ -39,10 +39,12 @@ def test_the_generator_never_sees_what_it_has_to_draw(clips):
 def test_a_generator_draws_here_as_in_the_pipeline(clips):
     network = Wav2Lip(0.05).eval()
     faces, mels = clips[0].faces[:3], clips[0].windows([0, 1, 2])
-    np.testing.assert_array_equal(generator.draw(network, faces, faces, mels), generation.draw(network, faces, mels))
+    np.testing.assert_array_equal(
+        generator.generate(network, faces, faces, mels), generation.draw(network, faces, mels)
+    )
 
 
 def test_the_mouth_is_counted_where_its_box_is():
-    inside = generator.within(torch.tensor([[30.0, 60.0, 50.0, 70.0]]))
+    inside = generator.box_mask(torch.tensor([[30.0, 60.0, 50.0, 70.0]]))
     rows, columns = np.nonzero(inside[0, 0].numpy())
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (57, 72, 27, 52)

@@ -11,42 +11,44 @@ import pytest
 import torch
 from training_material import schedule, toy_tasks
 
-from lipsync_lab.errors import CheckpointError, ParameterError
+from lipsync_lab.errors import CheckpointError, MediaError, ParameterError
+from lipsync_lab.models.wav2lip import QualityDiscriminator
 from lipsync_lab.training import (
+    legacy,
     loop,
     mouth_openness,
     recipes,
     tasks,
 )
 from lipsync_lab.training.recipes import (
-    ReaderRecipe,
+    MouthOpennessRecipe,
     Schedule,
 )
 
 
-@pytest.mark.parametrize("name", ["detector", "expert", "generator", "gan", "quality", "reader"])
+@pytest.mark.parametrize("name", ["detector", "sync_expert", "generator", "gan", "discriminator", "mouth_openness"])
 def test_one_batch_can_be_learnt(clips, name):
     task = toy_tasks(clips)[name]
     first = task.batch(np.random.default_rng(0), 0)
     batch = {key: torch.from_numpy(value) for key, value in first.items()}
     run = loop._Run(task, task.recipe.schedule, "cpu")
-    told = [run.forward(batch, step, bf16=False) for step in range(task.recipe.schedule.steps)]
-    wanted = {
-        "detector": ("what", "where"),
-        "expert": ("loss", "in_sync", "contrast", "hints"),
+    numbers = [run.forward(batch, step, bf16=False) for step in range(task.recipe.schedule.steps)]
+    falling = {
+        "detector": ("classification", "localisation"),
+        "sync_expert": ("loss", "in_sync", "contrast", "hints"),
         "generator": ("l1",),
         "gan": ("l1",),
-        "quality": ("generated",),
-        "reader": ("loss",),
+        "discriminator": ("generated",),
+        "mouth_openness": ("loss",),
     }[name]
-    for number in wanted:
-        assert told[-1][number] < 0.8 * told[0][number], (number, told[0], told[-1])
-    assert all(np.isfinite(list(one.values())).all() for one in told)
+    for name_of_loss in falling:
+        assert numbers[-1][name_of_loss] < 0.8 * numbers[0][name_of_loss], (name_of_loss, numbers[0], numbers[-1])
+    assert all(np.isfinite(list(row.values())).all() for row in numbers)
     if name == "gan":
-        assert {"l1", "mouth", "hints", "sync", "perceptual", "judge"} == set(told[0])
+        assert {"l1", "mouth_l1", "hints", "sync", "perceptual", "discriminator"} == set(numbers[0])
 
 
-@pytest.mark.parametrize("name", ["detector", "gan", "reader"])
+@pytest.mark.parametrize("name", ["detector", "gan", "mouth_openness"])
 def test_going_on_is_as_if_never_stopped(clips, name, tmp_path: Path):
     def run(folder: str, steps: int, minutes: float | None = None):
         task = toy_tasks(clips)[name]
@@ -73,46 +75,78 @@ def test_going_on_is_as_if_never_stopped(clips, name, tmp_path: Path):
 
 
 def test_a_run_is_not_taken_up_by_another_recipe(clips, tmp_path: Path):
-    task = mouth_openness.ReaderTask(ReaderRecipe(schedule(2), width=0.125, faces=4), clips)
+    task = mouth_openness.MouthOpennessTask(MouthOpennessRecipe(schedule(2), width=0.125, faces=4), clips)
     loop.train(task, tmp_path)
-    other = mouth_openness.ReaderTask(ReaderRecipe(schedule(3), width=0.125, faces=4), clips)
-    with pytest.raises(CheckpointError, match=r"state\.pt.*other numbers"):
+    other = mouth_openness.MouthOpennessTask(MouthOpennessRecipe(schedule(3), width=0.125, faces=4), clips)
+    with pytest.raises(CheckpointError, match=r"state\.pt.*another recipe"):
         loop.train(other, tmp_path)
     (tmp_path / "state.pt").write_bytes(b"nonsense")
     with pytest.raises(CheckpointError, match="cannot be read"):
         loop.train(task, tmp_path)
 
 
+def test_runs_of_earlier_versions_continue(clips, tmp_path: Path):
+    """A state with the old names of kinds and of numbers of recipes."""
+    task = toy_tasks(clips)["gan"]
+    task.recipe = recipes.changed(task.recipe, steps=2)
+    loop.train(task, tmp_path / "run", minutes=0.0)
+    path = tmp_path / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    assert state["step"] == 1
+    old = {new: name for name, new in legacy.KINDS.items()}
+    for part in ("networks", "averages", "optimisers"):
+        state[part] = {old.get(name, name): value for name, value in state[part].items()}
+    recipe = state["recipe"]
+    recipe["mix"] = dict(zip(("drawn", "photograph", "film"), recipe["mix"].values(), strict=True))
+    recipe["quality"], recipe["lead"] = recipe.pop("adversarial"), recipe.pop("audio_offset")
+    recipe["quality_width"] = recipe.pop("discriminator_width")
+    recipe["schedule"]["readers"] = recipe["schedule"].pop("workers")
+    torch.save(state, path)
+    loop.train(task, tmp_path / "run")
+    assert loop.read_state(path)["step"] == 2
+    network, audio_offset = tasks.network_of("discriminator", tmp_path / "run")
+    assert audio_offset == task.recipe.audio_offset
+    assert isinstance(network, QualityDiscriminator)
+
+
+@pytest.mark.parametrize(("old", "new"), legacy.KINDS.items())
+def test_old_kinds_are_deprecated(old, new, tmp_path: Path):
+    with pytest.warns(DeprecationWarning, match=f"{old}.*{new}"):
+        assert legacy.kind(old) == new
+    with pytest.warns(DeprecationWarning, match=new), pytest.raises(MediaError, match="no shard"):
+        tasks.fit(old, tmp_path, tmp_path / "run")
+
+
 def test_a_time_limit_stops_with_the_state_saved(clips, tmp_path: Path):
-    task = mouth_openness.ReaderTask(ReaderRecipe(schedule(50), width=0.125, faces=2), clips)
-    seen = []
-    loop.train(task, tmp_path, minutes=0.0, progress=lambda *told: seen.append(told))
+    task = mouth_openness.MouthOpennessTask(MouthOpennessRecipe(schedule(50), width=0.125, faces=2), clips)
+    calls = []
+    loop.train(task, tmp_path, minutes=0.0, progress=lambda *call: calls.append(call))
     assert loop.read_state(tmp_path / "state.pt")["step"] == 1
-    assert seen == [("train reader", 0, 50), ("train reader", 1, 50)]
+    assert calls == [("train mouth_openness", 0, 50), ("train mouth_openness", 1, 50)]
 
 
 def test_training_begins_with_given_weights_and_the_card_says_so(clips, tmp_path: Path):
-    recipe = ReaderRecipe(schedule(2), width=0.125, faces=4)
-    loop.train(mouth_openness.ReaderTask(recipe, clips), tmp_path / "first")
-    task = mouth_openness.ReaderTask(recipes.changed(recipe, seed=5), clips)
+    recipe = MouthOpennessRecipe(schedule(2), width=0.125, faces=4)
+    loop.train(mouth_openness.MouthOpennessTask(recipe, clips), tmp_path / "first")
+    task = mouth_openness.MouthOpennessTask(recipes.changed(recipe, seed=5), clips)
     assert tasks._begin(task, tmp_path / "first") == "first"
-    given = loop.read_state(tmp_path / "first" / "state.pt")["averages"]["reader"]
-    for name, value in task.networks["reader"].state_dict().items():
+    given = loop.read_state(tmp_path / "first" / "state.pt")["averages"]["mouth_openness"]
+    for name, value in task.networks["mouth_openness"].state_dict().items():
         torch.testing.assert_close(value, given[f"module.{name}"], rtol=0, atol=0)
     loop.train(task, tmp_path / "second", begun_from="first")
     assert loop.read_state(tmp_path / "second" / "state.pt")["begun_from"] == "first"
-    wider = mouth_openness.ReaderTask(ReaderRecipe(schedule(2), width=0.2, faces=4), clips)
+    wider = mouth_openness.MouthOpennessTask(MouthOpennessRecipe(schedule(2), width=0.2, faces=4), clips)
     with pytest.raises(ParameterError, match="another width"):
         tasks._begin(wider, tmp_path / "first")
 
 
 def test_half_precision_runs_and_a_loss_that_is_no_number_stops(clips):
-    task = toy_tasks(clips)["expert"]
+    task = toy_tasks(clips)["sync_expert"]
     run = loop._Run(task, task.recipe.schedule, "cpu")
     batch = {key: torch.from_numpy(value) for key, value in task.batch(np.random.default_rng(0), 0).items()}
     assert np.isfinite(run.forward(batch, 0, bf16=True)["loss"])
     batch["mels"] = batch["mels"] * np.nan
-    with pytest.raises(ParameterError, match="no number at step 1"):
+    with pytest.raises(ParameterError, match="not finite at step 1"):
         run.forward(batch, 1, bf16=False)
     with pytest.raises(ParameterError, match="precision"):
         loop.train(task, "unused", precision="fp8")
@@ -129,7 +163,7 @@ def test_the_rate_rises_and_falls():
 
 
 def test_recipes_can_be_changed_by_name():
-    found = recipes.changed(recipes.SMALL_CPU.expert, steps=7, clips=3)
-    assert (found.schedule.steps, found.clips, found.width) == (7, 3, recipes.SMALL_CPU.expert.width)
+    found = recipes.changed(recipes.SMALL_CPU.sync_expert, steps=7, clips=3)
+    assert (found.schedule.steps, found.clips, found.width) == (7, 3, recipes.SMALL_CPU.sync_expert.width)
     with pytest.raises(ParameterError, match="has no colour"):
-        recipes.changed(recipes.SMALL_CPU.expert, colour=1)
+        recipes.changed(recipes.SMALL_CPU.sync_expert, colour=1)

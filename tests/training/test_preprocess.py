@@ -20,19 +20,19 @@ from lipsync_lab.training.preprocess import preprocess
 
 def test_the_reader_of_the_layout_reads_what_preprocessing_wrote(tmp_path: Path):
     wave = write_film(tmp_path / "talk.mkv", cut=20, frames=44)
-    seen = []
+    calls = []
     folders = preprocess(
         [tmp_path / "talk.mkv"],
         tmp_path / "crops",
         FixedBox(Box(40, 30, 100, 90)),
         pads=(0, 0, 0, 0),
-        progress=lambda *told: seen.append(told),
+        progress=lambda *call: calls.append(call),
     )
     assert [folder.relative_to(tmp_path).as_posix() for folder in folders] == ["crops/talk/000", "crops/talk/001"]
-    assert seen == [("preprocess", 1, 1)]
+    assert calls == [("preprocess", 1, 1)]
     first, second = layout.read_layout(tmp_path / "crops")
     assert (len(first), len(second)) == (20, 24)
-    assert first.who == second.who == "crops/talk"
+    assert first.speaker == second.speaker == "crops/talk"
     # the shot's own frames, in order, and nothing of what is around the box
     greens = [face[..., 1].mean() for clip in (first, second) for face in clip.faces]
     np.testing.assert_allclose(greens, 3 * np.arange(44), atol=3)
@@ -78,7 +78,7 @@ def test_frames_between_two_looks_get_boxes_between():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.video, "probe", lambda path: Film)
         patch.setattr(module.video, "frames", frames)
-        boxes, shots = module._boxes(Path("film"), Walks(), 5, 0.5, (0, 0, 0, 0), None)
+        boxes, shots = module._boxes(Path("live_action"), Walks(), 5, 0.5, (0, 0, 0, 0), None)
     assert Walks.asked == 5
     assert not shots.any()
     # smoothed over five frames, which changes nothing on a straight way but at its ends

@@ -40,9 +40,9 @@ def test_rendered_shards_follow_from_their_number_alone(tmp_path: Path, monkeypa
 
 def test_the_photograph_speaks_in_its_crop(monkeypatch):
     monkeypatch.setattr(render, "_LONGEST", 1.6)
-    seed = next(seed for seed in range(100) if seed % render._PHOTOGRAPHS == 5)
+    seed = next(seed for seed in range(100) if seed % render._PORTRAITS == 5)
     clip = render.clip(seed)
-    assert clip.kind == "photograph"
+    assert clip.domain == "synthetic_photo"
     # from one frame to the next the head hardly sways: take the two between which the mouth moves most
     at = int(np.abs(np.diff(clip.openness)).argmax())
     assert abs(clip.openness[at + 1] - clip.openness[at]) > 0.2
