@@ -1,4 +1,4 @@
-"""What mends it: the same clips again, with one habit of the published script changed at a time."""
+"""The ablation: the same clips dubbed again, with one setting of the published script changed at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lipsync_lab.settings import PRESETS, Settings
 if TYPE_CHECKING:
     import pandas
 
-#: What a face without a mouth is called; `failures` speaks of the detector's misses, whether they were filled or not.
+#: A face that got no generated mouth; `failures` counts missed detections, whether they were filled or not.
 NOT_DRAWN = "face without a mouth"
 #: Longest gaps, in frames, for which `filled` counts.
 GAPS = (3, 6, 12, 25, 50, 100)
@@ -29,7 +29,7 @@ GAPS = (3, 6, 12, 25, 50, 100)
 
 @dataclass(frozen=True)
 class Mend:
-    """One thing done otherwise.
+    """A mitigation: settings that differ from the published ones.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Mend:
     changes : mapping
         Settings that differ from `PUBLISHED`.
     measures : tuple of str
-        Columns of `Evaluation.frames` that it is meant to bring down.
+        Columns of `Evaluation.frames` that it is meant to lower.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Mend:
     measures: tuple[str, ...]
 
 
-#: The habits of the published script that are changed here, save that a frame without a face does not end the run.
+#: The baseline: settings of the published script, except that a frame without a face does not end the run.
 PUBLISHED = Mend(
     "as published",
     {
@@ -65,7 +65,7 @@ MENDS = (
     Mend("sound one frame earlier", {"audio_offset": 1}, ("sync",)),
     Mend("mouths with the drawings", {"mouth_cadence": "holds"}, ("extra_mouth", "flicker")),
 )
-#: All of them at once: the preset "animation", and the sound where the generator was trained to hear it.
+#: All of them at once: the preset "animation", with the audio offset that the generator was trained with.
 TOGETHER = Mend(
     "all of it",
     {**PRESETS["animation"], "audio_offset": 1},
@@ -79,9 +79,9 @@ def pipelines(
     settings: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> dict[str, Pipeline]:
-    """A pipeline as published, one for each mend and one for all of them, by name, from a notebook's parameters.
+    """The baseline's pipeline, one per mitigation and one for all of them, by name, from a notebook's parameters.
 
-    All of them look for faces once, if they have a folder `cache` in common.
+    With a folder `cache` in common, they detect faces once.
     """
     named = {} if generator is None else {"generator": generator}
     return {
@@ -96,7 +96,7 @@ def pipelines(
 
 
 def changes() -> pandas.DataFrame:
-    """What each mend changes, index ``change``: setting, published, here."""
+    """The settings that each mitigation changes, index ``change``: setting, published, here."""
     import pandas as pd
 
     rows = [
@@ -108,12 +108,12 @@ def changes() -> pandas.DataFrame:
 
 
 def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
-    """What each mend does to what it is meant for, clip by clip.
+    """The effect of each mitigation on the metrics that it is meant to lower, clip by clip.
 
     Parameters
     ----------
     examined : mapping of str to sequence of Examined
-        The same clips by the name of what was done, "as published" among them.
+        The same clips by the name of the mitigation, "as published" among them.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
 
 
 def shown(examined: Mapping[str, Sequence[Examined]], mend: str, kind: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """The frame of each clip in which a kind of failure is worst as published, without and with a mend.
+    """The frame of each clip in which a kind of failure is worst as published, without and with a mitigation.
 
     Returns
     -------
