@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
+from lipsync_lab.training.legacy import KINDS
 
 #: Old command -> the words that replace it.
 COMMANDS = {
