@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import soundfile
 import torch
@@ -338,14 +339,14 @@ def test_samples_list_and_path(place, capsys):
 
 
 def test_help_of_every_command(capsys):
-    for command in ("dub", "detect", "weights", "samples", "synthesize", "report", "train"):
+    for command in ("dub", "detect", "evaluate", "weights", "samples", "synthesize", "report", "train"):
         with pytest.raises(SystemExit) as stopped:
             cli.main([command, "--help"])
         assert stopped.value.code == 0
         assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["dub", "detect", "report", "synthesize"])
+@pytest.mark.parametrize("command", ["dub", "detect", "evaluate", "report", "synthesize"])
 def test_help_states_every_default(command):
     """In brackets, or in words where the default is not one value."""
     parser = cli._parser()._subparsers._group_actions[0].choices[command]
@@ -449,8 +450,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         cli.main(["--help"])
     groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
     listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
-    assert listed["use"][:2] == ["dub", "detect"]
-    assert listed["use"][-1] == "report"
+    assert listed["use"] == ["dub", "detect", "evaluate", "report"]
     assert listed["data"] == ["samples", "weights", "synthesize"]
     assert listed["training"] == ["train"]
     commands = cli._parser()._subparsers._group_actions[0].choices
@@ -536,3 +536,45 @@ def test_a_missing_extra_is_named_in_one_line(line, module, extra, place, monkey
     assert module in said
     assert f"pip install 'lipsync_lab[{extra}]'" in said
     assert set(place.rglob("*")) == before
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
+    """The printed numbers are those of the file."""
+    frames = read(place / "in.mp4")
+    with video.Writer("dubbed.mkv", fps=25, codec="ffv1") as writer:
+        for frame in frames:
+            writer.write(frame)
+    with video.Writer("source.mkv", fps=25, codec="ffv1") as writer:
+        for frame in frames:
+            writer.write(frame)
+    line = ["evaluate", "--source", "source.mkv", "--output", "dubbed.mkv", "--voice", "v.wav", "--out", "tables"]
+    assert cli.main([*line, "--device", "cpu", "--quiet"]) == 0
+    out = capsys.readouterr()
+    printed = {words[0]: words[1:] for words in map(str.split, out.out.splitlines())}
+    table = pandas.read_csv(place / "tables" / "metrics.csv").set_index("metric")
+    assert list(table.index) == list(printed)
+    measured = table[table["reason"].isna()]
+    for name, row in measured.iterrows():
+        assert float(printed[name][0]) == pytest.approx(row["value"], rel=1e-3, abs=1e-9)
+    assert (place / "tables" / "frames.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--source", "none.mp4", "--output", "in.mp4"], "none.mp4"),
+        (["--source", "in.mp4", "--output", "none.mp4"], "none.mp4"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--domain", "cartoon"], "cartoon"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--voice", ""], "--voice is empty"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--out", "in.mp4"], "--out in.mp4"),
+    ],
+)
+def test_evaluate_refuses_bad_input_in_one_line(words, said, place, capsys):
+    before = set(place.iterdir())
+    assert cli.main(["evaluate", *words]) == cli.BAD_INPUT
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
+    assert said in line
+    assert set(place.iterdir()) == before

@@ -1,4 +1,4 @@
-"""The closing lines of `dub`: what was written, and how many of the clip's frames have a generated mouth."""
+"""The closing lines of `dub` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lipsync_lab.geometry import spans
 
 if TYPE_CHECKING:
+    import pandas
+
     from lipsync_lab.runs import Run
 
 
@@ -31,3 +33,16 @@ def lines(run: Run, outfile: Path) -> list[str]:
             was = "was" if len(long) == 1 else "were"
             out.append(f"{dropouts} of {length} frames {was} too long to be filled: --max-dropout {limit} is the limit")
     return out
+
+
+def table(metrics: pandas.DataFrame) -> list[str]:
+    """The metrics as lines of text: value, unit and failing frames, or the reason why there is no value."""
+    width, units = (max(map(len, metrics[column]), default=0) for column in ("metric", "unit"))
+    lines = []
+    for row in metrics.itertuples():
+        measured = (
+            f"{row.value:10.4g} {row.unit:{units}} n={row.n_frames}" if not row.reason else f"{'-':>10} {row.reason}"
+        )
+        failed = f", {row.failed} beyond {row.threshold:g}" if row.threshold == row.threshold and not row.reason else ""
+        lines.append(f"{row.metric:{width}} {measured}{failed}".rstrip())
+    return lines

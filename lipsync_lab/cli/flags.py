@@ -228,6 +228,17 @@ def _detection(group: argparse._ActionsContainer) -> None:
     add("--no-cache", action="store_true", help="detect again, and cache nothing (detections are cached)")
 
 
+def evaluate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--source", required=True, metavar="CLIP", help="the untouched video, or the name of a sample")
+    add("--output", required=True, metavar="CLIP", help="the dubbed video, of any lip-sync model")
+    add("--voice", metavar="VOICE", help="what the output says; the output's own sound if not given")
+    add("--domain", help="animation, live_action or synthetic_photo; that of the sample, or unknown, if not given")
+    add("--detections", metavar="FILE", help="detections.json of the source; detected if not given")
+    add("--device", help="cuda or cpu; if not given, cuda where it is available")
+    add("--out", metavar="FOLDER", help="for the tables; they are only printed in short if not given")
+
+
 def samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("list", "fetch", "path"))
     parser.add_argument("name", nargs="?", help="of the sample")

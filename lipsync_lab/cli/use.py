@@ -79,6 +79,32 @@ def detect(options: argparse.Namespace) -> int:
     return 0
 
 
+def evaluate(options: argparse.Namespace) -> int:
+    from lipsync_lab import evaluation
+
+    source, output = _clip(options.source, "--source"), _clip(options.output, "--output")
+    voice = None if options.voice is None else _clip(options.voice, "--voice")
+    for read in filter(None, (source, output, voice, options.detections)):
+        if options.out and Path(read).resolve() == Path(options.out).resolve():
+            raise ParameterError(f"--out {options.out}: is an input; name a folder for the tables")
+    with progress.make(quiet=options.quiet) as shown:
+        done = evaluation.evaluate(
+            source,
+            output,
+            voice=voice,
+            detections=options.detections,
+            domain=options.domain,
+            device=options.device,
+            out=options.out,
+            progress=shown,
+        )
+    for line in closing.table(done.metrics):
+        print(line)
+    if options.out:
+        _say(options, f"{options.out}: {', '.join(sorted(path.name for path in Path(options.out).glob('*.csv')))}")
+    return 0
+
+
 def report(options: argparse.Namespace) -> int:
     extras.need("lab", "report")
     from lipsync_lab import reporting
