@@ -26,6 +26,8 @@ HOME = bundled.folder("samples")
 CLIP_DOMAINS = ("animation", "live_action", "synthetic_photo")
 #: Domains of samples; a voice has no picture.
 DOMAINS = (*CLIP_DOMAINS, "voice")
+#: Former names of samples.
+_FORMER_NAMES = {"drawn_hello": "animation_hello", "drawn_baker": "animation_baker"}
 #: Former names of domains. A photographic clip was either of two; the first is meant where a clip has one domain.
 _FORMER_DOMAINS = {"drawn": ("animation",), "photographic": ("live_action", "synthetic_photo")}
 
@@ -174,6 +176,9 @@ def get(name: str) -> Sample:
     ParameterError
         If there is no sample of that name.
     """
+    if present := _FORMER_NAMES.get(name):
+        warnings.warn(f"the sample {name} is now {present}", DeprecationWarning, stacklevel=2)
+        name = present
     if name not in _samples():
         raise ParameterError(f"no sample is named {name}; there are {', '.join(_samples())}")
     return _samples()[name]
@@ -198,7 +203,8 @@ def resolve_path(name: str | Path, progress: bool = False) -> Path:
     MediaError
         The sample's file is absent and cannot be fetched, or is not the manifest's.
     """
-    return path(str(name), progress) if str(name) in _samples() and not Path(name).exists() else Path(name)
+    known = str(name) in _samples() or str(name) in _FORMER_NAMES
+    return path(str(name), progress) if known and not Path(name).exists() else Path(name)
 
 
 def place(name: str) -> Path:

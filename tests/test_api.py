@@ -14,7 +14,7 @@ from lipsync_lab.errors import ParameterError
 
 
 def test_dub(tmp_path):
-    run = lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "run", generator="identity", detector="lbp")
+    run = lipsync_lab.dub("animation_baker", "animation_baker", tmp_path / "run", generator="identity", detector="lbp")
     assert isinstance(run, lipsync_lab.Run)
     assert run.output.is_file()
     assert run.info["settings"]["feather"] == 0
@@ -22,17 +22,17 @@ def test_dub(tmp_path):
 
 def test_dub_to_a_file(tmp_path):
     quick = {"generator": "identity", "box": lipsync_lab.Box(10, 10, 90, 90), "static": True}
-    run = lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "out.mp4", **quick)
+    run = lipsync_lab.dub("animation_baker", "animation_baker", tmp_path / "out.mp4", **quick)
     assert (tmp_path / "out.mp4").read_bytes() == run.output.read_bytes()
     assert run.folder == tmp_path / "out"
     with pytest.raises(ParameterError, match=r"out\.mkv: with the codec h264"):
-        lipsync_lab.dub("drawn_baker", "drawn_baker", tmp_path / "out.mkv", **quick)
+        lipsync_lab.dub("animation_baker", "animation_baker", tmp_path / "out.mkv", **quick)
 
 
 def test_detect():
-    detections = lipsync_lab.detect("drawn_baker", "lbp", frames=3)
+    detections = lipsync_lab.detect("animation_baker", "lbp", frames=3)
     assert len(detections) == 3
-    assert detections.size == samples.get("drawn_baker").size
+    assert detections.size == samples.get("animation_baker").size
     assert all(isinstance(found.box, lipsync_lab.Box) for row in detections.candidates for found in row)
 
 
@@ -45,7 +45,7 @@ def test_loaded_once_used_twice():
 
 def test_a_setting_that_does_not_exist():
     with pytest.raises(ParameterError, match="feathers"):
-        lipsync_lab.dub("drawn_baker", "drawn_baker", feathers=1)
+        lipsync_lab.dub("animation_baker", "animation_baker", feathers=1)
 
 
 def test_every_public_name_is_there():

@@ -17,7 +17,7 @@ from lipsync_lab.geometry import Box
 
 NAN = float("nan")
 FRAMES = 88
-HELLO = ("drawn_hello", "astronaut_hello")
+HELLO = ("animation_hello", "astronaut_hello")
 NULLS = ("as is", "shifted", "shuffled", "silence", "source")
 
 
@@ -100,11 +100,13 @@ def table(examined) -> pd.DataFrame:
 
 
 def test_cases_have_names_of_their_own_and_their_samples_domains():
-    some = comparison.cases.read(["drawn_hello", "a b/c d.mp4", "else/C D.mkv", "drawn_hello"], ["voice_umbrella"])
-    assert [case.name for case in some] == ["drawn_hello", "c_d", "C_D-2", "drawn_hello-2"]
+    some = comparison.cases.read(
+        ["animation_hello", "a b/c d.mp4", "else/C D.mkv", "animation_hello"], ["voice_umbrella"]
+    )
+    assert [case.name for case in some] == ["animation_hello", "c_d", "C_D-2", "animation_hello-2"]
     assert [case.domain for case in some] == ["animation", "", "", "animation"]
     assert {case.voice for case in some} == {"voice_umbrella"}
-    assert comparison.cases.read(["drawn_hello"])[0].voice == "drawn_hello"
+    assert comparison.cases.read(["animation_hello"])[0].voice == "animation_hello"
 
 
 @pytest.mark.parametrize(
@@ -134,22 +136,22 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     monkeypatch.setitem(checkpoints.MODELS, evaluation.EXPERT, None)
     monkeypatch.delitem(checkpoints.MODELS, evaluation.JUDGE, raising=False)
-    cases = comparison.cases.read([*HELLO, "drawn_baker"])
+    cases = comparison.cases.read([*HELLO, "animation_baker"])
     made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
-    with pytest.raises(ParameterError, match="no run of drawn_baker"):
+    with pytest.raises(ParameterError, match="no run of animation_baker"):
         comparison.examined.examine(cases, made)
     first, second = comparison.examined.examine(cases[:2], made)
     assert first.sound == second.sound
     # a network that is not bundled is not asked for
     domains = ("animation", "synthetic_photo")
     assert asked == [{"expert": evaluation.EXPERT, "judge": None, "domain": domain} for domain in domains]
-    other = audio.load(samples.path("drawn_baker"))
-    assert other.tobytes() != audio.load(samples.path("drawn_hello")).tobytes()
+    other = audio.load(samples.path("animation_baker"))
+    assert other.tobytes() != audio.load(samples.path("animation_hello")).tobytes()
 
 
 def test_pairs_are_one_drawn_one_photographic_and_one_sound(examined):
     drawn, photographic = examined
-    assert comparison.examined.pairs(examined) == {"drawn_hello | astronaut_hello": HELLO}
+    assert comparison.examined.pairs(examined) == {"animation_hello | astronaut_hello": HELLO}
     assert comparison.examined.pairs([drawn, drawn]) == {}
     other = comparison.examined.Examined(photographic.case, photographic.run, photographic.found, "another")
     assert comparison.examined.pairs([drawn, other]) == {}
@@ -160,15 +162,15 @@ def test_frames_are_all_there_and_say_whose_they_are(table):
     assert table.columns[:4].tolist() == ["clip", "domain", "pair", "frame"]
     assert len(table) == 2 * FRAMES
     assert table.groupby("clip")["domain"].unique().map(list).to_dict() == {
-        "drawn_hello": ["animation"],
+        "animation_hello": ["animation"],
         "astronaut_hello": ["synthetic_photo"],
     }
-    assert set(table["pair"]) == {"drawn_hello | astronaut_hello"}
+    assert set(table["pair"]) == {"animation_hello | astronaut_hello"}
 
 
 def test_misses_in_numbers(table):
     numbers = comparison.tables.missed(table)
-    assert numbers.loc["drawn_hello"].tolist() == ["animation", 88, 30, 30 / 88, 1, 30]
+    assert numbers.loc["animation_hello"].tolist() == ["animation", 88, 30, 30 / 88, 1, 30]
     assert numbers.loc["astronaut_hello"].tolist() == ["synthetic_photo", 88, 0, 0, 0, 0]
     why = comparison.tables.causes(table).set_index(["domain", "cause"])["misses"]
     assert why["animation", "profile"] == 30
@@ -176,7 +178,7 @@ def test_misses_in_numbers(table):
 
 
 def test_a_clip_without_a_face_misses_none(table):
-    nobody = table[table["clip"] == "drawn_hello"].assign(clip="nobody", missed=NAN, cause="", pair="")
+    nobody = table[table["clip"] == "animation_hello"].assign(clip="nobody", missed=NAN, cause="", pair="")
     numbers = comparison.tables.missed(pd.concat([nobody, table], ignore_index=True))
     assert numbers.loc["nobody", ["frames", "missed", "runs", "longest"]].tolist() == [0, 0, 0, 0]
     assert np.isnan(numbers.loc["nobody", "share"])
@@ -319,7 +321,7 @@ def test_failing_counts_only_where_it_can_be_told(table):
 def test_examples_are_the_worst_frames_apart_from_each_other(examined):
     found = comparison.looks.examples(examined, "blurred mouth", most=2)
     assert [(one.clip, one.frame) for one in found] == [
-        *(("drawn_hello", frame) for frame in (87, 75)),
+        *(("animation_hello", frame) for frame in (87, 75)),
         *(("astronaut_hello", frame) for frame in (87, 75)),
     ]
     assert found[0].value == pytest.approx(0.587)
@@ -345,7 +347,7 @@ def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
 def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
     hard = comparison.looks.hardest(table, most=3)
     assert hard[["clip", "frame"]].to_numpy().tolist() == [
-        *(["drawn_hello", frame] for frame in (39, 27, 15)),
+        *(["animation_hello", frame] for frame in (39, 27, 15)),
         *(["astronaut_hello", frame] for frame in (87, 75, 63)),
     ]
 
@@ -368,7 +370,7 @@ def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
     assert list(looked) == ["seer"]  # named twice, it looks once
     assert {clip: list(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
     found = comparison.looks.recall(examined[:1], looked)
-    score = looked["seer"]["drawn_hello"][0][0].score
+    score = looked["seer"]["animation_hello"][0][0].score
     share = found.set_index("threshold")["recall"]
     assert share[0.0] > 0.9  # the head hardly moves
     assert share[share.index >= score].eq(0).all()
@@ -385,17 +387,17 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
             raise AssertionError("what it found is recorded")
 
     monkeypatch.setattr(detection, "load", lambda name, device: {"own": Own(), "seer": Seer()}[name])
-    also = pd.DataFrame({"clip": ["drawn_hello"], "frame": [7]})
+    also = pd.DataFrame({"clip": ["animation_hello"], "frame": [7]})
     looked = comparison.looks.look(examined[:1], ["own", "seer"], every=10, also=also)
     numbers = sorted({*range(0, FRAMES, 10), 7})
     for by_clip in looked.values():
-        assert list(by_clip["drawn_hello"]) == numbers
-    [seventh] = looked["by hand"]["drawn_hello"][7]
+        assert list(by_clip["animation_hello"]) == numbers
+    [seventh] = looked["by hand"]["animation_hello"][7]
     assert seventh.box.y2 == pytest.approx(275.07)
     # each frame is compared with its own row of the truth
     truth = evaluation.truth_of(examined[0].face)
     exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
-    found = comparison.looks.recall(examined[:1], {"exact": {"drawn_hello": exact}}).set_index("threshold")
+    found = comparison.looks.recall(examined[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
     assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [1, len(numbers), 0]
 
 
@@ -405,7 +407,7 @@ def test_another_detectors_misses_are_its_own_and_have_causes(examined):
     box = Box(*truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
     right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
     lists = [[right], [unsure], [], [beside]]
-    looked = {"other": {"drawn_hello": dict(zip(numbers, lists, strict=True))}}
+    looked = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
     found = comparison.looks.missed_by(examined[:1], looked, 0.5)["other"]
     assert found["frame"].tolist() == numbers
     assert found["missed"].tolist() == [0, 1, 1, 1]
@@ -450,11 +452,11 @@ def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
 
 def test_closures_are_those_of_the_truth(examined):
     sounds = comparison.tables.closures(examined)
-    truth = evaluation.truth_of(samples.path("drawn_hello"))["phoneme"].fillna("").tolist()
+    truth = evaluation.truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
     spoken = [
         one for number, one in enumerate(truth) if one[:1] in {*"mbp"} and (not number or truth[number - 1] != one)
     ]
-    of_source = sounds.query("clip == 'drawn_hello' and input == 'source'")
+    of_source = sounds.query("clip == 'animation_hello' and input == 'source'")
     assert of_source["symbol"].tolist() == spoken
     assert spoken
     assert of_source["closed"].all()
@@ -465,7 +467,7 @@ def test_closures_are_those_of_the_truth(examined):
 
 def test_another_voice_has_no_closures_in_this_truth(examined, tmp_path):
     one = examined[0]
-    run = a_run(tmp_path / "other", "drawn_hello", [])
+    run = a_run(tmp_path / "other", "animation_hello", [])
     info = run.info | {"speech": {"file": "x", "sha256": "another"}}
     (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
     assert comparison.tables.closures([comparison.examined.Examined(one.case, run, one.found, "")]).empty
@@ -475,7 +477,7 @@ def test_mouths_that_were_seen_from_beginning_to_end(examined):
     table = comparison.tables.mouths(examined)
     assert table["ms"].to_numpy() == pytest.approx(40)
     # the first and last of the clip, and those beside the miss, may have stood longer
-    assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "drawn_hello": 54}
+    assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "animation_hello": 54}
     beat = comparison.tables.rhythm(examined)
     assert beat.loc["astronaut_hello", ["drawings_per_second", "mouths_per_second"]].tolist() == pytest.approx(
         [12.5, 25]
@@ -484,8 +486,8 @@ def test_mouths_that_were_seen_from_beginning_to_end(examined):
 
 def test_overview_and_provenance_say_everything_once(examined):
     table = comparison.tables.overview(examined)
-    assert table.loc["drawn_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
-    assert table.loc["drawn_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
+    assert table.loc["animation_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
+    assert table.loc["animation_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
     facts = comparison.tables.provenance(examined)["value"]
     assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
@@ -517,7 +519,7 @@ def test_findings_are_the_numbers(examined, table):
     assert "synthetic photo: no metric of the picture passes its threshold" in said
     assert "1 of 2 injected artifacts" in said
     said = findings.of_timing(examined)
-    assert "drawn_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
+    assert "animation_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
     assert "mouth of the output closes 0 of" in said
     assert "- astronaut_hello: mouth changes during holds are measured in animation only." in said
     assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in said

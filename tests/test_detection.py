@@ -80,7 +80,7 @@ def test_contract(detector, frames):
 @pytest.fixture(scope="module")
 def bundled_frames():
     """Three frames of a bundled clip, and two blank ones."""
-    clip = source.open_clip("drawn_baker")
+    clip = source.open_clip("animation_baker")
     frames = np.stack(list(clip.read(0, 3)))
     return np.concatenate((frames, np.zeros_like(frames[:1]), np.full_like(frames[:1], 255)))
 

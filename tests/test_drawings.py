@@ -63,7 +63,7 @@ def test_boxes_that_stand_still_during_a_hold_give_the_same_holds():
 
 
 def test_holds_are_those_of_the_ground_truth():
-    path = samples.path("drawn_baker")
+    path = samples.path("animation_baker")
     truth = evaluation.truth_of(path)
     boxes = [Box(*np.rint(row).tolist()) for row in truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()]
     first = drawings.first_frames((frame.image for frame in video.frames(path)), boxes)

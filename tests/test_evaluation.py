@@ -29,8 +29,8 @@ def run(tmp_path_factory) -> runs.Run:
     """A run of the identity generator, with one frame without a box."""
     home = tmp_path_factory.mktemp("evaluation")
     clip = home / "clip.mp4"
-    shutil.copy(samples.path("drawn_hello"), clip)
-    truth = evaluation.truth_of(samples.path("drawn_hello"))
+    shutil.copy(samples.path("animation_hello"), clip)
+    truth = evaluation.truth_of(samples.path("animation_hello"))
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
     boxes[10] = None
     (home / "boxes.json").write_text(json.dumps({"frames": len(boxes), "boxes": boxes}), encoding="utf-8")
@@ -64,7 +64,7 @@ def test_the_ground_truth_is_in_the_key(run):
     truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
     without = evaluation.evaluate(run, **JUDGES)
     try:
-        shutil.copy(samples.path("drawn_hello").with_suffix(".truth.csv"), truth)
+        shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), truth)
         with_it = evaluation.evaluate(run, **JUDGES)
         pd.read_csv(truth).assign(mouth_x1=0.0).to_csv(truth, index=False)
         edited = evaluation.evaluate(run, **JUDGES)
@@ -265,7 +265,7 @@ def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
 
 
 def test_a_bundled_clip_and_its_output(run):
-    found = lipsync_lab.evaluate("drawn_hello", run.output, lse=None, device="cpu")
+    found = lipsync_lab.evaluate("animation_hello", run.output, lse=None, device="cpu")
     assert found.domain == "animation"
     assert found.score("expert_offset") == 0
     assert found.metric("missed") == 0 < found.metric("blur")

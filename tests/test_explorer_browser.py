@@ -24,7 +24,7 @@ from lipsync_lab.detection import record as records
 ROOT = Path(__file__).resolve().parents[1]
 #: Kept for inspection; reports/ is ignored by git.
 SCREENSHOT = ROOT / "reports" / "explorer.png"
-CLIP = "drawn_hello"
+CLIP = "animation_hello"
 #: Frames without a box in the record that stands in for a detector.
 MISSED = range(40, 52)
 FACE = [100, 100, 290, 300]

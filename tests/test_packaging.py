@@ -387,7 +387,7 @@ def test_a_wheel_holds_the_bundled_files_and_nothing_fetched(installed: Path):
 
 
 def test_a_wheel_dubs_a_bundled_clip_away_from_the_repository(installed: Path, tmp_path: Path):
-    line = ["-m", "lipsync_lab", "dub", "--face", "drawn_hello", "--audio", "voice_umbrella", "--outfile", "o.mp4"]
+    line = ["-m", "lipsync_lab", "dub", "--face", "animation_hello", "--audio", "voice_umbrella", "--outfile", "o.mp4"]
     done = elsewhere(installed, tmp_path, *line, "--static", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "o.mp4").stat().st_size > 10_000
@@ -397,7 +397,7 @@ def test_a_wheel_dubs_a_bundled_clip_away_from_the_repository(installed: Path, t
 def test_a_wheel_is_imported_from_where_it_is_installed(installed: Path, tmp_path: Path):
     code = (
         "from pathlib import Path; import lipsync_lab; from lipsync_lab import checkpoints, samples, study\n"
-        "print(lipsync_lab.__file__); print(checkpoints.HOME); print(samples.path('drawn_hello'))\n"
+        "print(lipsync_lab.__file__); print(checkpoints.HOME); print(samples.path('animation_hello'))\n"
         "print(study.PATH); print(Path(checkpoints.MODELS['s3fd-lab'].path)); assert study.names()\n"
         "print(checkpoints.folder())"
     )

@@ -133,13 +133,13 @@ def test_animation_is_compared_with_live_action_where_there_is_any():
 
 
 def test_samples_in_a_table_have_the_domain_of_the_manifest(tmp_path):
-    listed = table(tmp_path / "clips.csv", "clip, domain, name", "drawn_hello,,first", "astronaut_hello,,")
+    listed = table(tmp_path / "clips.csv", "clip, domain, name", "animation_hello,,first", "astronaut_hello,,")
     cases = clips_tables.read(str(listed))
     assert [(case.name, case.domain) for case in cases] == [
         ("first", "animation"),
         ("astronaut_hello", "synthetic_photo"),
     ]
-    former = table(tmp_path / "former.csv", "clip,domain", "drawn_hello,drawn")
+    former = table(tmp_path / "former.csv", "clip,domain", "animation_hello,drawn")
     with pytest.warns(DeprecationWarning, match="is now animation"):
         assert clips_tables.read([former])[0].domain == "animation"
 
@@ -168,15 +168,15 @@ def test_a_table_that_is_not_valid_is_refused_with_its_line(four, tmp_path, rows
 
 
 def test_a_table_stands_alone_and_must_be_there(four, tmp_path):
-    listed = table(tmp_path / "clips.csv", "clip", "drawn_hello")
+    listed = table(tmp_path / "clips.csv", "clip", "animation_hello")
     with pytest.raises(ParameterError, match="stands alone"):
-        clips_tables.read([listed, "drawn_hello"])
+        clips_tables.read([listed, "animation_hello"])
     with pytest.raises(ParameterError, match="stands alone"):
         clips_tables.read(listed, domains=["animation"])
     with pytest.raises(MediaError, match="clips table cannot be read"):
         clips_tables.read(tmp_path / "gone.csv")
     with pytest.raises(ParameterError, match="2 domains for 1 clips"):
-        clips_tables.read(["drawn_hello"], domains=["animation", ""])
+        clips_tables.read(["animation_hello"], domains=["animation", ""])
 
 
 # --- parts that fail -------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def hostile(tmp_path) -> dict[str, Path]:
     toon = talking(folder / f"toon {IMAGE}.mp4", 1, tags={"title": EVIL, "artist": EVIL, "comment": EVIL})
     film = talking(folder / f"film {IMAGE}.mp4", 1)
     shutil.copyfile(film, folder / f"voice {IMAGE}.mp4")
-    truth = pd.read_csv(samples.path("drawn_hello").with_suffix(".truth.csv")).head(FRAMES)
+    truth = pd.read_csv(samples.path("animation_hello").with_suffix(".truth.csv")).head(FRAMES)
     truth[["shape", "phoneme", "pose"]] = EVIL
     truth.to_csv(toon.with_suffix(".truth.csv"), index=False)
     detector = boxes(

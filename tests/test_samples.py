@@ -227,10 +227,10 @@ def test_fetching_once(cache, put, capfd):
 
 def test_a_path_or_a_name_is_resolved(cache, put, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert samples.resolve_path("drawn_hello") == samples.path("drawn_hello")
-    Path("drawn_hello").write_bytes(b"a file of that name")
-    assert samples.resolve_path("drawn_hello") == Path("drawn_hello")
-    assert samples.resolve_path(tmp_path / "drawn_hello") == tmp_path / "drawn_hello"
+    assert samples.resolve_path("animation_hello") == samples.path("animation_hello")
+    Path("animation_hello").write_bytes(b"a file of that name")
+    assert samples.resolve_path("animation_hello") == Path("animation_hello")
+    assert samples.resolve_path(tmp_path / "animation_hello") == tmp_path / "animation_hello"
     with serving(b"a clip") as address:
         put(f"{address}/clip")
         assert samples.resolve_path("clip").read_bytes() == b"a clip"
@@ -301,3 +301,10 @@ def test_a_bundled_clip_that_is_gone_or_changed(tmp_path, put, monkeypatch):
     assert digest(b"changed") in message(error)
     file.write_bytes(b"a clip")
     assert samples.path("clip") == file
+
+
+@pytest.mark.parametrize("name", ["hello", "baker"])
+def test_former_names_are_accepted_with_a_warning(name):
+    with pytest.warns(DeprecationWarning, match=f"drawn_{name} is now animation_{name}"):
+        assert samples.resolve_path(f"drawn_{name}") == samples.path(f"animation_{name}")
+    assert f"drawn_{name}" not in samples.names()

@@ -459,7 +459,7 @@ def test_movement_in_silence_by_hand():
     assert mouth.in_silence(np.tile([0.0, 1], 30), np.zeros_like(wave), 25)[0] == ("silence_open", 0.5, 1.0, "")
 
 
-@pytest.mark.parametrize("name", ["drawn_hello", "astronaut_hello"])
+@pytest.mark.parametrize("name", ["animation_hello", "astronaut_hello"])
 def test_the_opening_is_read_from_pixels_as_truth_has_it(name: str):
     truth = pandas.read_csv(HOME / f"{name}.truth.csv")
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
@@ -488,7 +488,7 @@ def test_readings_are_shares_of_the_range_that_they_are_asked_for():
     assert np.isnan(mouth.in_range(np.array([1.0]), np.array([np.nan]))).all()
 
 
-@pytest.mark.parametrize("name", ["drawn_hello", "astronaut_hello"])
+@pytest.mark.parametrize("name", ["animation_hello", "astronaut_hello"])
 def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
     truth = evaluation.truth_of(samples.path(name))
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()

@@ -72,7 +72,7 @@ __all__ = [
 
 #: The clips of a report for which no others are named: two matched pairs, and four clips on which methods fail.
 CLIPS = (
-    *("drawn_hello", "astronaut_hello", "drawn_baker", "astronaut_baker"),
+    *("animation_hello", "astronaut_hello", "animation_baker", "astronaut_baker"),
     *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
 )
 

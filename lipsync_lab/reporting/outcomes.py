@@ -39,7 +39,7 @@ class Outcome:
     ----------
     kind : {"clip", "notebook", "findings"}
     name : str
-        With the generator before it: ``untrained/drawn_hello``.
+        With the generator before it: ``untrained/animation_hello``.
     path : Path
         Folder of the run, or page of the notebook.
     error : str or None

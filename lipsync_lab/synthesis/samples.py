@@ -52,9 +52,9 @@ _BAKER = Line("Every morning, my baker makes five warm loaves for me.", "linda",
 
 #: Takes of each clip; the keys are the names of the files.
 CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
-    "drawn_hello": ((_HELLO, Scene(seed=13, style="anime", size=(384, 384))),),
+    "animation_hello": ((_HELLO, Scene(seed=13, style="anime", size=(384, 384))),),
     "astronaut_hello": ((_HELLO, Portrait()),),
-    "drawn_baker": ((_BAKER, Scene(seed=_HELD_OUT + 22, style="flat", size=(384, 384), backdrop="room")),),
+    "animation_baker": ((_BAKER, Scene(seed=_HELD_OUT + 22, style="flat", size=(384, 384), backdrop="room")),),
     "astronaut_baker": ((_BAKER, Portrait(seed=4)),),
     "turning_away": (
         (

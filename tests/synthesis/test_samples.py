@@ -17,7 +17,7 @@ from lipsync_lab.synthesis.speech import SAMPLE_RATE, join, silence, speak
 from lipsync_lab.synthesis.truth import COLUMNS
 from lipsync_lab.training import corpus
 
-PAIRS = [("drawn_hello", "astronaut_hello"), ("drawn_baker", "astronaut_baker")]
+PAIRS = [("animation_hello", "astronaut_hello"), ("animation_baker", "astronaut_baker")]
 
 
 def truth(name: str) -> pd.DataFrame:
