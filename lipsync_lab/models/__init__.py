@@ -1,5 +1,5 @@
-"""The three models of Wav2Lip and the judge of its metric, as plain modules.
+"""The networks as plain modules: S3FD, Wav2Lip, SyncNet and the mouth-openness regressor.
 
-Nothing here reads a file. At ``width=1.0`` every parameter has the published name and shape, so that published
-weights load as they are; a smaller width scales the inner channels and keeps what goes in and comes out.
+These modules read no files. At ``width=1.0`` the parameters have the published names and shapes, so that published
+weights can be loaded; a smaller width scales the inner channels and leaves inputs and outputs as they are.
 """

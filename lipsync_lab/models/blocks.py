@@ -1,4 +1,4 @@
-"""The convolution blocks that Wav2Lip's networks are built of."""
+"""Convolution blocks of Wav2Lip's networks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lipsync_lab.errors import ParameterError
 
 
 def scaled(channels: int, width: float) -> int:
-    """That many channels of the published network, at this width."""
+    """Return the number of channels at a width, from the number in the published network."""
     if not 0 < width <= 4:
-        raise ParameterError(f"width {width} is not a network's: 1.0 is the published one, 0.25 a small one")
+        raise ParameterError(f"width {width} is out of range: 1.0 is the published width, 0.25 a small one")
     return max(1, round(channels * width))
 
 
@@ -30,7 +30,7 @@ class Conv(nn.Module):
 
 
 class PlainConv(nn.Module):
-    """Convolution and leaky ReLU without a norm: the discriminator's block."""
+    """Convolution and leaky ReLU without normalisation: the block of the discriminator."""
 
     def __init__(self, channels_in, channels_out, kernel, stride=1, padding=0):
         super().__init__()
@@ -55,13 +55,14 @@ class UpConv(nn.Module):
 
 
 def residuals(channels: int, count: int) -> list[nn.Module]:
+    """Return residual blocks."""
     return [Conv(channels, channels, 3, 1, 1, residual=True) for _ in range(count)]
 
 
 def audio_encoder(width: float, last_residuals: int) -> nn.Sequential:
-    """Mel window (N, 1, 80, 16) -> embedding (N, 512 * width, 1, 1), for the generator and for the expert.
+    """Return the encoder of mel windows, (N, 1, 80, 16) to (N, 512 * width, 1, 1), of generator and sync expert.
 
-    The two differ only in how many residual blocks follow the last strided convolution.
+    The two differ in the number of residual blocks after the last strided convolution.
     """
     c32, c64, c128, c256, c512 = (scaled(c, width) for c in (32, 64, 128, 256, 512))
     return nn.Sequential(

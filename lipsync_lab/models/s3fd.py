@@ -30,7 +30,7 @@ _STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
 class ChannelNorm(nn.Module):
-    """Each pixel's channels brought to length one, then scaled by a learned weight a channel."""
+    """Normalise the channels of each pixel to unit length, and scale them by a learned weight for each channel."""
 
     def __init__(self, channels: int, scale: float):
         super().__init__()
@@ -42,7 +42,7 @@ class ChannelNorm(nn.Module):
 
 
 class S3FD(nn.Module):
-    """Scores and offsets of every anchor on six scales.
+    """Scores and offsets of all anchors on six scales.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class S3FD(nn.Module):
 
 
 def anchors(height: int, width: int, stride: int, device=None) -> Tensor:
-    """Centre and size of a head's anchors, float32, (height * width, 4) as cx, cy, w, h in pixels."""
+    """Return centre and size of the anchors of a head, float32, (height * width, 4) as cx, cy, w, h in pixels."""
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     cx, cy = (stride / 2 + x.flatten() * stride), (stride / 2 + y.flatten() * stride)
     size = torch.full_like(cx, stride * ANCHOR_STRIDES)
@@ -117,17 +117,17 @@ def anchors(height: int, width: int, stride: int, device=None) -> Tensor:
 
 
 def decode(heads: list[Tensor]) -> Tensor:
-    """Boxes and scores of all anchors.
+    """Decode boxes and scores of all anchors.
 
     Parameters
     ----------
     heads : list of 12 Tensor
-        What `S3FD` returns.
+        Output of `S3FD`.
 
     Returns
     -------
     Tensor, float32, (N, anchors, 5)
-        x1, y1, x2, y2 in pixels of the network's input, and the score in [0, 1]; nothing thrown away.
+        x1, y1, x2, y2 in pixels of the network's input, and the score in [0, 1], of all anchors.
     """
     rows = []
     for stride, logits, offsets in zip(STRIDES, heads[::2], heads[1::2], strict=True):

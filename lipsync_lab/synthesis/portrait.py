@@ -166,7 +166,7 @@ def _columns(points):
 
 @cache
 def _grid(patch) -> tuple[np.ndarray, np.ndarray]:
-    """x and y in the portrait's pixels of every pixel of an enlarged patch."""
+    """Return x and y in pixels of the portrait for the pixels of an enlarged patch."""
     x1, y1, x2, y2 = patch
     x = (np.arange((x2 - x1) * _WORK) + 0.5) / _WORK - 0.5 + x1
     y = (np.arange((y2 - y1) * _WORK) + 0.5) / _WORK - 0.5 + y1

@@ -18,7 +18,7 @@ import numpy as np
 
 from lipsync_lab.errors import MediaError, ParameterError
 
-#: Samples a second of every `Speech`.
+#: Samples a second of a `Speech`.
 SAMPLE_RATE = 16000
 #: Languages on whose phonemes `visemes` is tested, as codes of espeak-ng; `speak` takes the other languages too.
 LANGUAGES = ("en-us", "en-gb", "de", "fr-fr", "es", "it")
@@ -256,7 +256,7 @@ def _synthesise(text, name, rate, pitch) -> tuple[np.ndarray, list[tuple[str, in
             if event[index].type == _EVENT_END_OF_LIST:
                 return 0
             if event[index].type == _EVENT_PHONEME:
-                # Eight bytes hold every symbol of the supported languages; a longer one may end within a character.
+                # eight bytes hold the symbols of the supported languages; a longer symbol may end within a character
                 events.append((event[index].id.string.decode(errors="ignore"), event[index].sample))
 
     callback = _Callback(receive)

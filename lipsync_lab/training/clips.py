@@ -47,8 +47,8 @@ class Clip:
         Number of the first face's frame in the sound, 25 a second.
     domain : str
         One of `DOMAINS`.
-    who, voice : str
-        Who is augment_faces, and who is heard.
+    speaker, voice : str
+        Names of the speaker in the picture and of the voice.
     openness : ndarray, float32, (N,)
         Openness of the mouth, 0 to 1; NaN where unknown.
     gap : ndarray, float32, (N,)

@@ -1,4 +1,4 @@
-"""Painted backgrounds: hills, rooms, streets at night, gradients and patterns, all from one seed."""
+"""Painted backgrounds: hills, rooms, streets at night, gradients and patterns, at random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = ("hills", "room", "city", "forest", "sea", "wall", "gradient", "dots", "
 
 
 def background(rng: np.random.Generator, kind: str, width: int, height: int, gray: bool = False) -> np.ndarray:
-    """A picture, uint8 RGB (height, width, 3); `gray` for the days before colour."""
+    """Paint a background, uint8 RGB (height, width, 3); `gray` for black-and-white film."""
     picture = np.ascontiguousarray(_PAINTERS[kind](rng, width, height))
     if kind in ("hills", "room", "city", "forest", "sea", "wall"):
         picture = _brush(rng, picture)
@@ -23,7 +23,7 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int, gra
 
 
 def _brush(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Uneven paint, and a focus that lies in front."""
+    """Add the texture of paint, and blur."""
     height, width = picture.shape[:2]
     coarse = cv2.resize(rng.normal(0, 1, (9, 12)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     fine = cv2.resize(rng.normal(0, 1, (height // 6 + 2, width // 14 + 2)).astype(np.float32), (width, height))
@@ -243,7 +243,7 @@ def _dots(rng, width, height) -> np.ndarray:
 
 
 def _rays(rng, width, height) -> np.ndarray:
-    """The burst of lines behind a face that has something to say."""
+    """Paint radial lines."""
     ground = hsv(rng.random(), rng.uniform(0.2, 0.7), rng.uniform(0.6, 1))
     picture = _plain(rng, width, height)
     picture[:] = ground

@@ -1,7 +1,7 @@
-"""Paint and ink: curves, fills, tapered strokes and clipping on a transparent cel.
+"""Drawing on a transparent cel: curves, fills, tapered strokes and clipping.
 
-A cel is drawn larger than the frame and shrunk by area, so that edges are smooth. Its pixels are RGBA with the colour
-premultiplied by alpha: opaque paint blended into such a cel at an edge is right in all four channels at once.
+A cel is larger than the frame and reduced by area averaging, for smooth edges. Its pixels are RGBA with colours
+premultiplied by alpha, so that blending of opaque paint at an edge is correct in all four channels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _unchanged(points: np.ndarray) -> np.ndarray:
 
 
 class Cel:
-    """A transparent sheet with a drawing plane laid over it.
+    """A transparent sheet with a drawing plane.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Cel:
     matrix : ndarray, float64, (2, 3)
         From the drawing's units to pixels of the cel.
     wrap : callable
-        Bends points (N, 2) of the drawing before `matrix` does its work: this is how a face turns.
+        Applied to points (N, 2) of the drawing before `matrix`; it turns a face.
     """
 
     def __init__(self, width: int, height: int):
@@ -51,11 +51,11 @@ class Cel:
 
     @property
     def unit(self) -> float:
-        """Pixels of the cel in one unit of the drawing."""
+        """Pixels of the cel in a unit of the drawing."""
         return float(np.sqrt(abs(self.matrix[0, 0] * self.matrix[1, 1] - self.matrix[0, 1] * self.matrix[1, 0])))
 
     def project(self, points) -> np.ndarray:
-        """Points (N, 2) of the drawing in pixels of the cel."""
+        """Convert points (N, 2) of the drawing to pixels of the cel."""
         return self.wrap(np.asarray(points, float)) @ self.matrix[:, :2].T + self.matrix[:, 2]
 
     def fill(self, points, colour: Colour) -> None:
@@ -63,20 +63,20 @@ class Cel:
         self._paint(self.project(points), colour)
 
     def outline(self, points, colour: Colour, width: float, closed: bool = True) -> None:
-        """Ink a line of constant width, in units of the drawing."""
+        """Draw a line of constant width, in units of the drawing."""
         thickness = max(1, round(width * self.unit))
         cv2.polylines(
             self.pixels, [_fixed(self.project(points))], closed, (*colour, 255), thickness, cv2.LINE_AA, _SHIFT
         )
 
     def shape(self, points, colour: Colour, ink: Colour | None, width: float) -> None:
-        """Paint a closed polygon and ink its edge, where there is ink."""
+        """Paint a closed polygon, and draw its edge if `ink` is given."""
         self.fill(points, colour)
         if ink is not None and width > 0:
             self.outline(points, ink, width)
 
     def stroke(self, points, colour: Colour, width: float, ends: tuple[float, float] = (0.1, 0.1)) -> None:
-        """Ink a line that swells towards its middle; `ends` are the widths there relative to `width`."""
+        """Draw a line that is widest in its middle; `ends` are the widths of its ends relative to `width`."""
         line = self.project(points)
         along = np.gradient(line, axis=0)
         normal = np.column_stack([-along[:, 1], along[:, 0]]) / (np.hypot(along[:, 0], along[:, 1])[:, None] + 1e-9)
@@ -87,11 +87,12 @@ class Cel:
         self._paint(np.concatenate([line + half, (line - half)[::-1]]), colour)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
+        """Paint an ellipse; see `oval`."""
         self.fill(oval(x, y, rx, ry, turn), colour)
 
     @contextmanager
     def inside(self, *shapes):
-        """What is painted in this block shows only within these polygons."""
+        """Clip what is painted in this block to polygons."""
         edges = [self.project(points) for points in shapes]
         corners = np.concatenate(edges)
         height, width = self.pixels.shape[:2]
@@ -113,7 +114,7 @@ class Cel:
 
     @contextmanager
     def plane(self, matrix=None, wrap=None):
-        """Draw in another plane for a while: `matrix` (2, 3) goes before the present one."""
+        """Draw in another plane in this block: `matrix` (2, 3) is applied before the present one."""
         kept = self.matrix, self.wrap
         if matrix is not None:
             self.matrix = compose(self.matrix, matrix)
@@ -125,7 +126,7 @@ class Cel:
             self.matrix, self.wrap = kept
 
     def over(self, background: np.ndarray) -> np.ndarray:
-        """The finished frame: this cel on an RGB background (height, width, 3) of the frame's size."""
+        """Return the finished frame: this cel over an RGB background (height, width, 3) of the frame's size."""
         height, width = background.shape[:2]
         small = cv2.resize(self.pixels, (width, height), interpolation=cv2.INTER_AREA)
         clear = cv2.cvtColor(255 - small[:, :, 3], cv2.COLOR_GRAY2RGB)
@@ -140,12 +141,12 @@ def _fixed(pixels: np.ndarray) -> np.ndarray:
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The affine map (2, 3) that does `inner` and then `outer`."""
+    """Return the affine map (2, 3) that applies `inner` and then `outer`."""
     return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
 def place(x: float, y: float, scale: float, degrees: float = 0.0, mirror: bool = False) -> np.ndarray:
-    """The affine map (2, 3) that scales, mirrors, turns clockwise and moves to (x, y), in that order."""
+    """Return the affine map (2, 3) that scales, mirrors, turns clockwise and moves to (x, y), in that order."""
     c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     flip = -1.0 if mirror else 1.0
     return np.array([[c * flip, -s, x], [s * flip, c, y]])
@@ -160,7 +161,7 @@ def _blend(steps: int) -> np.ndarray:
 
 
 def curve(points, closed: bool = False, steps: int = _STEPS) -> np.ndarray:
-    """A smooth line through points (N, 2): a Catmull-Rom spline (Catmull and Rom, 1974)."""
+    """Return a smooth line through points (N, 2): a Catmull-Rom spline (Catmull and Rom, 1974)."""
     points = np.asarray(points, float)
     if closed:
         around = np.concatenate([points[-1:], points, points[:2]])
@@ -172,10 +173,10 @@ def curve(points, closed: bool = False, steps: int = _STEPS) -> np.ndarray:
 
 
 def bow(start, end, bulge: float, lean: float = 0.5, steps: int = 9) -> np.ndarray:
-    """A bent line from `start` to `end`: a quadratic Bezier.
+    """Return a bent line from `start` to `end`: a quadratic Bezier curve.
 
-    `bulge` is how far its control point stands to the left of the way (as it looks with y down), relative to the
-    length; `lean` is how far along.
+    `bulge` is the distance of its control point to the left of the line (with y down), relative to the length; `lean`
+    is the position of the control point along the line.
     """
     start, end = np.asarray(start, float), np.asarray(end, float)
     way = end - start
@@ -191,7 +192,7 @@ def _circle(steps: int) -> np.ndarray:
 
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0, power: float = 2.0) -> np.ndarray:
-    """Points of an ellipse; `power` above 2 squares its shoulders (Lame's curve), `turn` in degrees clockwise."""
+    """Return the points of an ellipse; `power` above 2 gives Lame's curve, `turn` is in degrees clockwise."""
     points = _circle(36)
     if power != 2.0:
         points = np.sign(points) * np.abs(points) ** (2 / power)

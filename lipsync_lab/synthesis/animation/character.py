@@ -1,4 +1,4 @@
-"""Who is drawn: the genes of a character, all of them decided by one seed.
+"""Characters: appearance parameters, chosen at random from a seed.
 
 Lengths are in head units: the head's middle is the origin, the crown (without hair) stands at y = -1 and the chin at
 y = +1; x grows to the right, y downwards.
@@ -22,10 +22,10 @@ BACKS = ("short", "bob", "long", "wavy", "tails", "ponytail", "bun", "afro", "no
 
 @dataclass(frozen=True)
 class Character:
-    """Genes. Kinds are words, sizes are head units, amounts are 0 to 1.
+    """Parameters of a character. Kinds are strings, sizes are in head units, amounts are in [0, 1].
 
-    `locks` are random numbers (-1 to 1) that hair, beards and folds draw from, so that the same character has the same
-    strands in every frame; `light` is +1 when the light comes from the left of the frame, so that shade lies right.
+    `locks` are random numbers (-1 to 1) for hair, beards and folds, so that a character has the same strands in all
+    frames; `light` is +1 if the light comes from the left of the frame.
     """
 
     seed: int
@@ -80,25 +80,25 @@ class Character:
 
 
 def character(seed: int, style: str | None = None) -> Character:
-    """The character of a seed.
+    """Return the character of a seed.
 
     Parameters
     ----------
     seed : int
-        Decides every gene.
+        Determines all parameters.
     style : str, optional
-        One of `STYLES`; decided by the seed when absent.
+        One of `STYLES`; chosen by the seed if not given.
 
     Raises
     ------
     ParameterError
-        For a style that does not exist.
+        There is no such style.
     """
     if style is not None and style not in STYLES:
         raise ParameterError(f"unknown drawing style {style!r}; choose one of {', '.join(STYLES)}")
     rng = np.random.default_rng([seed, 0xC0FFEE])
-    drawn = STYLES[rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))]
-    style = style or drawn
+    random_style = STYLES[rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))]
+    style = style or random_style
     age = str(rng.choice(["adult", "adult", "adult", "adult", "child", "child", "old"]))
     sex = str(rng.choice(["woman", "man"]))
     colours = palette(rng, style, age)
@@ -180,7 +180,7 @@ def _wardrobe(rng, age, sex, style) -> dict:
 
 
 def _anime(rng, age, sex) -> dict:
-    """Two families: large-eyed, and the long faces of adult adventure."""
+    """Choose between large-eyed faces and the long faces of adult adventure series."""
     u = rng.uniform
     grim = age == "old" or (age == "adult" and rng.random() < (0.55 if sex == "man" else 0.2))
     eye_h = u(0.085, 0.13) if grim else u(0.19, 0.30) + (0.03 if age == "child" else 0)

@@ -1,4 +1,4 @@
-"""Eyes, brows, noses and what sits on a face, drawn as seen from the front; the cel's wrap turns them."""
+"""Eyes, brows, noses, glasses and marks of a face, drawn in front view; the wrap of the cel turns them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lipsync_lab.synthesis.animation.palette import lighter, mix, shaded
 
 
 def eyes(cel: Cel, character: Character, look: Look) -> None:
-    """Both eyes, with lids as far down as the look's blink says."""
+    """Draw both eyes, with the lids at the position of `look.blink`."""
     draw = {"ball": _ball, "pie": _ball, "dot": _dot, "bead": _ball, "arc": _arc}.get(character.eye_kind, _drawn_eye)
     for side in (-1, 1):
         draw(cel, character, look, side)
 
 
 def _lid(character: Character, side: int, blink: float) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower lid of an almond, from the inner to the outer corner."""
+    """Return upper and lower lid of an almond-shaped eye, from the inner to the outer corner."""
     x, y, w, h = character.eye_x, character.eye_y, character.eye_w, character.eye_h
     rise = np.sin(np.radians(character.eye_tilt)) * w
     grim = character.eye_kind == "grim"
@@ -49,7 +49,7 @@ def _along(line: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _drawn_eye(cel: Cel, character: Character, look: Look, side: int) -> None:
-    """An eye with an iris: large and layered in anime, narrow in grim faces, rounder in western ones."""
+    """Draw an eye with an iris: large and layered in anime, narrow in grim faces, rounder in western ones."""
     skin, kind = character.palette, character.eye_kind
     x, y, w, h = character.eye_x, character.eye_y, character.eye_w, character.eye_h
     upper, lower = _lid(character, side, min(look.blink, 1.0))
@@ -93,6 +93,7 @@ def _drawn_eye(cel: Cel, character: Character, look: Look, side: int) -> None:
 
 
 def iris(cel: Cel, character: Character, x: float, y: float, rx: float, ry: float) -> None:
+    """Draw iris, pupil and highlight."""
     skin = character.palette
     dark, base, light = shaded(skin.iris, 0.6), skin.iris, lighter(skin.iris, 0.5)
     cel.ellipse(x, y, rx, ry, mix(dark, (10, 8, 16), 0.3))
@@ -110,7 +111,7 @@ def iris(cel: Cel, character: Character, x: float, y: float, rx: float, ry: floa
 
 
 def _ball(cel: Cel, character: Character, look: Look, side: int) -> None:
-    """A whole eyeball: television comedy's, a bead of flat design, or the pie eye of 1930."""
+    """Draw an eyeball: of television comedy, a bead of flat design, or the pie eye of 1930."""
     skin, line = character.palette, character.line
     x, y, w, h = side * character.eye_x, character.eye_y, character.eye_w, character.eye_h
     white = oval(x, y, w, h)
@@ -179,7 +180,7 @@ def _dot(cel: Cel, character: Character, look: Look, side: int) -> None:
 
 
 def _arc(cel: Cel, character: Character, look: Look, side: int) -> None:
-    """A smiling eye, always shut."""
+    """Draw a smiling, closed eye."""
     x, y = side * character.eye_x, character.eye_y
     cel.stroke(
         bow((x - 0.11, y + 0.03), (x + 0.11, y + 0.03), 0.7 - 1.0 * look.blink),
@@ -190,6 +191,7 @@ def _arc(cel: Cel, character: Character, look: Look, side: int) -> None:
 
 
 def brows(cel: Cel, character: Character, look: Look) -> None:
+    """Draw the brows."""
     skin = character.palette
     colour = skin.hair if character.fringe != "none" or character.style == "rubberhose" else skin.hair_shade
     if character.style in ("anime", "western"):
@@ -218,7 +220,7 @@ def brows(cel: Cel, character: Character, look: Look) -> None:
 
 
 def nose(cel: Cel, character: Character, look: Look) -> None:
-    """Noses stand out of the face, so they move further in a turn than what lies on it."""
+    """Draw the nose, which protrudes and so moves further in a turn than other features."""
     kind, y, r = character.nose_kind, character.nose_y, character.nose_size
     skin, line = character.palette, character.line
     turn = np.sin(np.radians(min(abs(look.yaw), 60)))
@@ -308,7 +310,7 @@ def nose(cel: Cel, character: Character, look: Look) -> None:
 
 
 def marks(cel: Cel, character: Character) -> None:
-    """Blush, freckles, scars and painted tears, and the lines of age: they lie under everything else on the face."""
+    """Draw blush, freckles, scars, painted tears and wrinkles, below all other features."""
     skin, y = character.palette, (character.nose_y + character.mouth_y) / 2 - 0.06
     if character.blush:
         for side in (-1, 1):
@@ -363,7 +365,7 @@ def marks(cel: Cel, character: Character) -> None:
 
 
 def glasses(cel: Cel, character: Character) -> None:
-    """Rims in front of the eyes; the glass is clear."""
+    """Draw the rims of glasses."""
     if character.glasses == "none":
         return
     colour = shaded(character.palette.accent, 0.55)

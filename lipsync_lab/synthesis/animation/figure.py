@@ -1,4 +1,4 @@
-"""A whole character on a cel, in two steps as studios do it: the body, and the mouth laid over it."""
+"""Drawing of a whole character on a cel in two layers: the body, and the mouth over it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lipsync_lab.synthesis.pose import REST, MouthPose
 
 
 def draw(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
-    """The character with its mouth; the cel's plane is the frame in pixels."""
+    """Draw the character with its mouth; the plane of the cel is the frame in pixels."""
     if look.view == "profile":
         return draw_profile(cel, character, look, pose)
     draw_body(cel, character, look)
@@ -21,7 +21,7 @@ def draw(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mo
 
 
 def draw_body(cel: Cel, character: Character, look: Look) -> None:
-    """Everything except the mouth, from the front or in three-quarter view."""
+    """Draw all but the mouth, in front or three-quarter view."""
     c, edge, bare = character, head.outline(character, look), _beast(character)
     wrap = Turn(c, look)
     over_hair = c.style in ("anime", "rubberhose")  # brows show through hair
@@ -55,13 +55,13 @@ def draw_body(cel: Cel, character: Character, look: Look) -> None:
 
 
 def draw_mouth(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
-    """The mouth over a body that stands on the cel already."""
+    """Draw the mouth over a body on the cel."""
     with cel.plane(look.head()), cel.plane(wrap=Turn(character, look)):
         return lips.mouth(cel, character, look, pose)
 
 
 def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
-    """Body and mouth in one: in a profile the lips are part of the head's contour."""
+    """Draw body and mouth together, since in profile the lips are part of the contour of the head."""
     c = character
     edge, _, _ = profile.outline(c, REST)
     _behind(cel, c, look, edge)
@@ -75,7 +75,7 @@ def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthPose) ->
 
 
 def face_box(character: Character, look: Look, camera: np.ndarray) -> Box:
-    """The face's box in pixels of the frame, by S3FD's convention: upper forehead to chin, ear to ear."""
+    """Return the face box in pixels of the frame, by S3FD's convention: upper forehead to chin, ear to ear."""
     edge = profile.box_outline(character) if look.view == "profile" else head.outline(character, look)
     top = max(min(character.brow_y - 0.18, -0.35), -0.72)
     edge = edge[edge[:, 1] >= top]
@@ -101,7 +101,7 @@ def _behind(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> Non
 
 
 def draw_from_behind(cel: Cel, character: Character, look: Look) -> None:
-    """Somebody who looks away: the back of a head is no face, though it looks like one to a careless detector."""
+    """Draw a character from behind: a negative example for face detectors."""
     c, ahead = character, Look(look.x, look.y, look.scale, roll=look.roll)
     edge = head.outline(c, ahead)
     with cel.plane(ahead.body()):

@@ -15,7 +15,7 @@ from lipsync_lab.synthesis.animation.palette import lighter, mix, shaded
 
 
 def _turned(character: Character, look: Look, angle, y) -> np.ndarray:
-    """Points on the skull's hair cylinder: angles in degrees from the face's middle, heights in head units."""
+    """Return points on the cylinder of the hair, from angles in degrees and heights in head units."""
     angle = np.clip(np.asarray(angle, float) + 0.9 * min(abs(look.yaw), 95.0), -92, 92)
     radius = (character.width + 0.02) * np.where(np.asarray(y) < -0.5, 0.97, 1.0)
     x = radius * np.sin(np.radians(angle)) - 0.10 * np.sin(np.radians(abs(look.yaw)))
@@ -24,7 +24,7 @@ def _turned(character: Character, look: Look, angle, y) -> np.ndarray:
 
 #: Locks of each fringe: angles of the roots, height of roots and tips; None follows from the genes.
 def _fringe(character: Character, look: Look) -> list[tuple[float, float, float, float, float]]:
-    """Rows of (start angle, end angle, tip angle, root height, tip height), from the left side to the right."""
+    """Return rows of (start angle, end angle, tip angle, root height, tip height), from left to right."""
     c, side = character, look.side
     r = np.asarray(c.locks)
     low = min(c.brow_y + 0.05, -0.06)
@@ -105,7 +105,7 @@ def _fringe(character: Character, look: Look) -> list[tuple[float, float, float,
 
 
 def _locks(character: Character, look: Look) -> list[np.ndarray]:
-    """The edge of each lock, from its left root over the tip to its right root."""
+    """Return the edge of each lock, from its left root over the tip to its right root."""
     locks = []
     for a, b, tip, root, end in _fringe(character, look):
         (start, stop), (point,) = _turned(character, look, [a, b], [root, root]), _turned(character, look, [tip], [end])
@@ -120,7 +120,7 @@ def _locks(character: Character, look: Look) -> list[np.ndarray]:
 
 
 def _outer(character: Character, look: Look) -> np.ndarray:
-    """The hair's silhouette, from the right side over the crown to the left."""
+    """Return the silhouette of the hair, from the right side over the crown to the left."""
     c, turn = character, np.sin(np.radians(abs(look.yaw)))
     r = np.asarray(c.locks)
     v = 0.03 if c.fringe == "buzz" else c.volume
@@ -155,7 +155,7 @@ def _outer(character: Character, look: Look) -> np.ndarray:
 
 
 def _round_the_ear(character: Character, look: Look) -> np.ndarray:
-    """The hair's edge from the nape to the temple, past the back of an ear that shows."""
+    """Return the edge of the hair from the nape to the temple, behind a visible ear."""
     if look.view == "front":
         return np.empty((0, 2))
     ear = -0.02 if look.view == "profile" else 0.02 - character.width * np.cos(np.radians(look.yaw))
@@ -164,7 +164,7 @@ def _round_the_ear(character: Character, look: Look) -> np.ndarray:
 
 
 def _under_the_hat(character: Character, rim: np.ndarray) -> np.ndarray:
-    """The silhouette pressed flat where a hat sits on it, so that no spike stands beside the crown."""
+    """Flatten the silhouette under a hat."""
     if character.hat == "none":
         return rim
     brim = -0.72 if character.hat in ("bowler", "brim") else -0.62
@@ -172,7 +172,7 @@ def _under_the_hat(character: Character, rim: np.ndarray) -> np.ndarray:
 
 
 def front(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
-    """The hair on skull and forehead, its shade, strands and shine; its shadow falls within `edge`, the head."""
+    """Draw the hair on skull and forehead with shade, strands and shine; `edge` is the outline of the head."""
     c, skin = character, character.palette
     if c.fringe == "none":
         return
@@ -235,7 +235,7 @@ def _shading(cel: Cel, c: Character, look: Look) -> None:
 
 
 def _strands(cel: Cel, c: Character, look: Look) -> None:
-    """A few lines from where locks meet towards the crown."""
+    """Draw lines from where locks meet towards the crown."""
     ink = mix(c.palette.ink, c.palette.hair_shade, 0.35)
     crown = np.array([-0.12 * np.sin(np.radians(abs(look.yaw))) + 0.2 * c.parting * look.side, -0.98 - 0.7 * c.volume])
     for a, b, _tip, root, _end in _fringe(c, look)[:-1]:
@@ -247,7 +247,7 @@ def _strands(cel: Cel, c: Character, look: Look) -> None:
 
 
 def behind(cel: Cel, character: Character, look: Look) -> None:
-    """What hangs behind head and shoulders."""
+    """Draw the hair behind head and shoulders."""
     c, skin, back = character, character.palette, character.back
     if c.fringe == "none" or back in ("none",):
         return
@@ -325,6 +325,7 @@ def behind(cel: Cel, character: Character, look: Look) -> None:
 
 
 def hat(cel: Cel, character: Character, look: Look) -> None:
+    """Draw the hat, if any."""
     c, skin = character, character.palette
     if c.hat == "none":
         return

@@ -1,8 +1,8 @@
 """Heads, ears, necks and clothes, and the turning of a face: front to three-quarter.
 
-A face is drawn as if seen from the front and then wrapped round an upright cylinder that turns: features shift towards
-the side the head looks to, and the far half grows narrow. The head's outline is not wrapped but rebuilt for the turn,
-since brow, cheek and jaw only show on the far side of a turned head.
+A face is drawn in front view and then wrapped around an upright cylinder that turns: features shift in the direction of
+the turn, and the far half becomes narrow. The outline of the head is not wrapped but constructed for the turn, since
+brow, cheek and jaw are visible on the far side of a turned head only.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ QUARTER, PROFILE = 15.0, 60.0
 
 @dataclass(frozen=True)
 class Look:
-    """How a character stands in one drawing.
+    """Position and pose of a character in a drawing.
 
     Attributes
     ----------
     x, y : float
-        Pixels of the frame at which the middle of the head lies.
+        Position of the middle of the head in pixels of the frame.
     scale : float
         Pixels of the frame in one head unit: half the height from crown to chin.
     yaw, roll : float
         Degrees: turned towards the right edge of the frame, tilted clockwise.
     nod : float
-        -1 looks up, 1 looks down.
+        -1 is up, 1 is down.
     blink : float
         0 open, 1 closed.
     gaze_x, gaze_y : float
-        -1 to 1: where the eyes look.
+        Direction of the gaze, -1 to 1.
     brow : float
         -1 lowered and knitted to 1 raised.
     """
@@ -60,20 +60,20 @@ class Look:
 
     @property
     def side(self) -> int:
-        """-1 where the drawing is mirrored: everything is drawn looking to the right."""
+        """Side of the turn: -1 if the drawing is mirrored (drawings face to the right), else 1."""
         return -1 if self.yaw < 0 else 1
 
     def head(self) -> np.ndarray:
-        """The map (2, 3) from head units to pixels of the frame."""
+        """Return the affine map (2, 3) from head units to pixels of the frame."""
         return place(self.x, self.y, self.scale, self.roll, self.yaw < 0)
 
     def body(self) -> np.ndarray:
-        """The same for neck and trunk, which follow the head's tilt only a little."""
+        """Return the same map for neck and trunk, which follow the tilt of the head by a fifth."""
         return place(self.x, self.y, self.scale, 0.2 * self.roll, self.yaw < 0)
 
 
 class Turn:
-    """The cylinder that the face of a character is wrapped round in one drawing."""
+    """Map of points of a front view to the turned face, by wrapping them around a cylinder."""
 
     def __init__(self, character: Character, look: Look):
         self.radius = character.width
@@ -82,7 +82,7 @@ class Turn:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         x = np.clip(points[:, 0] / self.radius, -0.999, 0.999)
-        # Eyes swing further than the mouth, which lies nearer to the axis, as the chin does.
+        # eyes move further than mouth and chin, which are nearer to the axis
         swing = self.angle * (0.72 - 0.30 * np.clip(points[:, 1] - 0.3, 0.0, 0.7))
         turned = np.clip(np.arcsin(x) + swing, -np.pi / 2, np.pi / 2)
         drop = self.nod * (0.09 - 0.07 * x**2)
@@ -96,7 +96,7 @@ _NEAR = np.array([-0.05, -0.14, -0.16, -0.14, 0.04, 0.14, 0.25, 0.35, 0.38])
 
 
 def outline(character: Character, look: Look) -> np.ndarray:
-    """The head from crown to chin without hair or ears, in head units; closed, clockwise."""
+    """Return the outline of the head without hair and ears, in head units; closed, clockwise."""
     w, jaw, chin, cheek = character.width, character.jaw, character.chin, character.cheek
     half = np.array(
         [
@@ -119,7 +119,7 @@ def outline(character: Character, look: Look) -> np.ndarray:
 
 
 def head(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
-    """The skin of the head with its shade; `edge` is the outline."""
+    """Draw the skin of the head with its shade; `edge` is the outline."""
     skin = character.palette
     cel.fill(edge, skin.skin)
     if character.shade:
@@ -136,7 +136,7 @@ def head(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
 
 
 def ear(cel: Cel, character: Character, x: float, side: int) -> None:
-    """One ear with its root at x; `side` is the way it points."""
+    """Draw an ear with its root at x; `side` is its direction, -1 or 1."""
     skin, size, y = character.palette, character.ear, character.eye_y * 0.5 + 0.14
     if character.ear_kind == "pointed":
         rim = curve([(x, y - size), (x + side * size * 0.7, y - size * 1.2), (x + side * size * 2.0, y - size * 1.9)])
@@ -171,7 +171,7 @@ def ear(cel: Cel, character: Character, x: float, side: int) -> None:
 
 
 def beast_ears(cel: Cel, character: Character, look: Look) -> None:
-    """The ears of a bear, cat or dog of the thirties."""
+    """Draw the ears of a bear, cat or dog in the style of the 1930s."""
     skin, w = character.palette, character.width
     shift = -0.25 * np.sin(np.radians(abs(look.yaw)))
     for side in (-1, 1):
@@ -202,7 +202,7 @@ def beast_ears(cel: Cel, character: Character, look: Look) -> None:
 
 
 def mask(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
-    """The dark head of a rubber hose beast: only a heart-shaped mask keeps the skin's colour."""
+    """Draw the dark head of a rubber hose animal, with a heart-shaped mask in the colour of the skin."""
     skin, w = character.palette, character.width
     heart = curve(
         [
@@ -228,7 +228,7 @@ def mask(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
 
 
 def neck(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
-    """The neck, with the shade that the chin throws on it; the head's outline is needed for the shade."""
+    """Draw the neck with the shadow of the chin; `edge` is the outline of the head."""
     skin, n = character.palette, character.neck
     back = -0.16 * np.sin(np.radians(abs(look.yaw))) - 0.12 * (look.view == "profile")
     left = [(back - n, 0.3), (back - n * 0.98, 1.0), (back - n * 1.1, 1.22), (back - n * 1.3, 1.75)]
@@ -241,7 +241,7 @@ def neck(cel: Cel, character: Character, look: Look, edge: np.ndarray) -> None:
 
 
 def clothes(cel: Cel, character: Character, look: Look) -> None:
-    """Shoulders and what they wear."""
+    """Draw the shoulders and their clothes."""
     skin, n, kind = character.palette, character.neck, character.cloth
     turn = np.sin(np.radians(abs(look.yaw)))
     s = character.shoulders * (1 - 0.22 * turn)
@@ -293,7 +293,7 @@ def clothes(cel: Cel, character: Character, look: Look) -> None:
 
 
 def _legs(cel: Cel, character: Character, s: float, shift: float) -> None:
-    """Hands and what is below the hips, for those who stand far off."""
+    """Draw hands and legs, which are visible in far shots."""
     skin, line, ink = character.palette, character.line, character.palette.ink if character.line else None
     cloth = shaded(mix(skin.trim, (40, 44, 70), 0.6), 0.2)
     for side in (-1, 1):

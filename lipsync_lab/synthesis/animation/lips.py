@@ -1,4 +1,4 @@
-"""Mouths: from a `MouthPose` to lips, teeth and tongue, in every style, from the front and turned.
+"""Drawing of mouths: lips, teeth and tongue of a `MouthPose`, in all styles, in front and three-quarter view.
 
 The nine shapes are not nine drawings: each number of the pose moves one thing. `openness` is the gap, `width` and
 `rounding` set the corners, and the line from corner to corner is flat-topped when the mouth is wide and an oval when
@@ -23,14 +23,14 @@ CLOSED = 0.012
 
 @dataclass(frozen=True)
 class Mouth:
-    """What was drawn, measured in pixels of the frame.
+    """Measurements of a drawn mouth, in pixels of the frame.
 
     Attributes
     ----------
     box : tuple of float
-        x1, y1, x2, y2 round everything that belongs to the mouth.
+        x1, y1, x2, y2 of the whole mouth.
     gap : float
-        Height of the gap between the lips at its highest.
+        Largest height of the gap between the lips.
     width : float
         Distance between the corners.
     """
@@ -53,10 +53,10 @@ def measure(cel: Cel, edge: np.ndarray, upper: np.ndarray, lower: np.ndarray, pe
 
 
 def _opening(character: Character, look: Look, pose: MouthPose) -> tuple[np.ndarray, np.ndarray]:
-    """The gap's upper and lower side, from the left corner to the right: two lines of 25 points over the same x."""
+    """Return the upper and the lower side of the gap, from left to right: two lines of 25 points with the same x."""
     y = character.mouth_y
     half = character.mouth_w * (0.62 + 0.76 * pose.width) * (1 - 0.42 * pose.rounding)
-    half *= 1 - 0.2 * np.sin(np.radians(abs(look.yaw)))  # a turned mouth keeps clear of the far cheek
+    half *= 1 - 0.2 * np.sin(np.radians(abs(look.yaw)))  # distance to the far cheek in a turned face
     gap = pose.openness * character.mouth_open
     if gap < CLOSED:
         gap = 0.0
@@ -69,7 +69,7 @@ def _opening(character: Character, look: Look, pose: MouthPose) -> tuple[np.ndar
 
 
 def mouth(cel: Cel, character: Character, look: Look, pose: MouthPose) -> Mouth:
-    """Draw the mouth of a front or three-quarter face on a cel that stands in head units and is wrapped."""
+    """Draw the mouth of a front or three-quarter face; the plane of the cel is in head units and wrapped."""
     skin, line = character.palette, character.line
     upper, lower = _opening(character, look, pose)
     edge = np.concatenate([upper, lower[::-1]])
@@ -114,7 +114,7 @@ def _closed(cel: Cel, character: Character, pose: MouthPose, line: np.ndarray, i
 
 
 def _painted_lips(cel: Cel, character: Character, pose: MouthPose, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Coloured lips round the gap; their outer edge is returned."""
+    """Draw coloured lips around the gap; return their outer edge."""
     skin = character.palette
     t = np.linspace(-1, 1, len(upper))
     full = character.mouth_w * 0.26
@@ -133,7 +133,7 @@ def _painted_lips(cel: Cel, character: Character, pose: MouthPose, upper: np.nda
 
 
 def _within(cel: Cel, character: Character, pose: MouthPose, upper: np.ndarray, lower: np.ndarray, gap: float) -> None:
-    """Tongue and teeth; the caller keeps them within the gap."""
+    """Draw tongue and teeth; the caller clips them to the gap."""
     skin = character.palette
     left, right = lower[0, 0], lower[-1, 0]
     half, middle, floor = (right - left) / 2, (left + right) / 2, lower[12, 1]
@@ -158,6 +158,7 @@ def _within(cel: Cel, character: Character, pose: MouthPose, upper: np.ndarray, 
 
 
 def moustache(cel: Cel, character: Character) -> np.ndarray:
+    """Draw a moustache; return its outline."""
     skin, y, w = character.palette, character.mouth_y - 0.035, character.mouth_w
     r = 0.05 + 0.03 * character.locks[7]
     wing = curve(
@@ -177,7 +178,7 @@ def moustache(cel: Cel, character: Character) -> np.ndarray:
 
 
 def beard(cel: Cel, character: Character, edge: np.ndarray) -> None:
-    """What grows on the jaw; `edge` is the head's outline and the cel is not wrapped here."""
+    """Draw the beard; `edge` is the outline of the head, and the plane of the cel is not wrapped."""
     skin, kind = character.palette, character.beard
     if kind == "none":
         return

@@ -1,4 +1,4 @@
-"""Paint: the colours that a character wears, and the arithmetic on colours that cel shading needs."""
+"""Colours of a character, and colour arithmetic for cel shading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lipsync_lab.synthesis.animation.cel import Colour
 
 @dataclass(frozen=True)
 class Palette:
-    """RGB colours, 0 to 255. `ink` is the line's colour."""
+    """RGB colours of a character, 0 to 255. `ink` is the colour of lines."""
 
     skin: Colour
     skin_shade: Colour
@@ -34,20 +34,20 @@ class Palette:
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """From hue (turns, any), saturation and value (0 to 1)."""
+    """Return the colour of a hue (in turns, any number), saturation and value (0 to 1)."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1))
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """A colour on the way from `first` (share 0) to `second` (share 1)."""
+    """Mix two colours: `first` at a share of 0, `second` at a share of 1."""
     a, b = np.asarray(first, float), np.asarray(second, float)
     red, green, blue = np.clip(np.rint(a + (b - a) * share), 0, 255).astype(int).tolist()
     return red, green, blue
 
 
 def shaded(colour: Colour, depth: float = 0.22) -> Colour:
-    """The colour's shadow: darker, more saturated, and its hue moved towards violet as cel painters do."""
+    """Return the shadow of a colour: darker, more saturated, and with the hue towards violet as in cel painting."""
     hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
     towards = (0.97 if hue < 0.22 or hue > 0.8 else 0.7) - hue
     towards = (towards + 0.5) % 1.0 - 0.5
@@ -59,6 +59,7 @@ def shaded(colour: Colour, depth: float = 0.22) -> Colour:
 
 
 def lighter(colour: Colour, amount: float = 0.35) -> Colour:
+    """Mix a colour with white."""
     return mix(colour, (255, 255, 255), amount)
 
 
@@ -94,7 +95,7 @@ _NATURAL_HAIR = (
 
 
 def palette(rng: np.random.Generator, style: str, age: str = "adult") -> Palette:
-    """Seeded colours for one character of a style; hair greys with age."""
+    """Return random colours for a character of a style and age."""
     if style == "rubberhose":
         return _monochrome(rng)
 
@@ -144,7 +145,7 @@ def palette(rng: np.random.Generator, style: str, age: str = "adult") -> Palette
 
 
 def _monochrome(rng: np.random.Generator) -> Palette:
-    """The greys of 1930, some prints a little warm."""
+    """Return the greys of a film of 1930, sometimes with a warm tint."""
     tint = np.array([1.0, *(rng.choice([(1.0, 1.0), (0.985, 0.95), (0.97, 0.9)]))])
 
     def grey(value: float) -> Colour:

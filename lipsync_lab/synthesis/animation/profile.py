@@ -25,7 +25,7 @@ def _front(character: Character) -> float:
 
 
 def _notch(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Upper lip's edge, corner and lower lip's edge, and how far the lips are pushed out."""
+    """Return the edge of the upper lip, the corner, the edge of the lower lip, and the protrusion of the lips."""
     f, y = _front(character), character.mouth_y
     gap = 0.85 * pose.openness * character.mouth_open
     if gap < CLOSED:
@@ -38,7 +38,7 @@ def _notch(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarra
 
 
 def outline(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The whole contour, closed, and the upper and the lower side of its notch, both from the corner to the front."""
+    """Return the closed contour, and the upper and lower side of the mouth, both from the corner to the front."""
     c, f, w = character, _front(character), character.width
     upper, corner, lower, push = _notch(c, pose)
     reach = max(_REACH.get(c.nose_kind, 0.45) * c.nose_size, 0.06)
@@ -101,13 +101,13 @@ def outline(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarr
 
 
 def box_outline(character: Character) -> np.ndarray:
-    """The part of the contour that bounds the face: from the ear forwards."""
+    """Return the part of the contour in front of the ear, which bounds the face."""
     edge, _, _ = outline(character, REST)
     return np.concatenate([edge[edge[:, 0] > -0.05], [(-0.2, character.eye_y), (-0.2, 0.4)]])
 
 
 def face(cel: Cel, character: Character, look: Look, pose: MouthPose) -> tuple[Mouth, np.ndarray]:
-    """The head without hair: skin, mouth, nose, eye and brow. Returns the mouth and the outline."""
+    """Draw the head without hair: skin, mouth, nose, eye and brow. Return the mouth and the outline."""
     c, skin, line = character, character.palette, character.line
     edge, top, bottom = outline(c, pose)
     gap = bottom[-1, 1] - top[-1, 1]

@@ -1,4 +1,4 @@
-"""What comes between a face and its detector: hands and cups, subtitles, night, grain and compression."""
+"""Props that cover the mouth, subtitles, night, film grain and compression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OCCLUDERS = ("hand", "cup", "microphone", "book", "fan")
 def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scale: float) -> np.ndarray:
     """Draw a prop whose middle is at (x, y) pixels of the frame; `scale` is pixels in a head unit.
 
-    Returns the outline of what hides, (N, 2) in pixels of the frame.
+    Return the outline of the prop, (N, 2) in pixels of the frame.
     """
     skin = character.palette
     ink = skin.ink if character.line else None
@@ -62,7 +62,7 @@ def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scal
 
 
 def _palm(cel: Cel, skin, cloth, ink, line: float) -> np.ndarray:
-    """A hand held before the mouth, its back to the viewer."""
+    """Draw a hand before the mouth, with its back to the viewer; return its outline."""
     cel.shape([(0.02, 0.3), (0.5, 0.18), (0.95, 1.6), (0.30, 1.75)], skin, ink, line)
     cel.shape([(0.12, 0.85), (0.74, 0.70), (1.05, 2.2), (0.3, 2.3)], cloth, ink, line)
     palm = curve(
@@ -94,13 +94,13 @@ def _finger(root, tip, radius: float) -> np.ndarray:
 
 
 def _grip(cel: Cel, skin, ink, line: float, x: float, y: float) -> None:
-    """Fingers round something held."""
+    """Draw the fingers that hold a prop."""
     for k in range(4):
         cel.shape(oval(x, y + 0.10 * k - 0.15, 0.15, 0.065), skin, ink, line)
 
 
 def hides(outline: np.ndarray, box: tuple[float, float, float, float]) -> bool:
-    """Whether the outline covers at least a third of the box."""
+    """Return whether the outline covers at least a third of the box."""
     x1, y1, x2, y2 = box
     polygon = outline.astype(np.float32)
     inside = [
@@ -112,7 +112,7 @@ def hides(outline: np.ndarray, box: tuple[float, float, float, float]) -> bool:
 
 
 def subtitle(picture: np.ndarray, text: str) -> None:
-    """White letters with a dark edge at the foot of the frame, in place."""
+    """Draw white text with a dark edge at the bottom of the picture, in place."""
     height, width = picture.shape[:2]
     face, size = cv2.FONT_HERSHEY_DUPLEX, height / 520
     pen, edge = max(1, round(1.6 * size)), max(1, round(1.5 * size))
@@ -138,12 +138,12 @@ def subtitle(picture: np.ndarray, text: str) -> None:
 
 
 def night(picture: np.ndarray, tint: tuple[float, float, float]) -> np.ndarray:
-    """The picture by moonlight: each channel times its share."""
+    """Return the picture in moonlight: each channel times its factor."""
     return cv2.multiply(picture, (*tint, 0.0))
 
 
 def grain(rng: np.random.Generator, picture: np.ndarray, amount: float) -> np.ndarray:
-    """Film: grain, a flicker of the lamp, darker corners and a scratch now and then. `amount` in grey levels."""
+    """Add film grain of `amount` grey levels, flicker, vignetting and occasional scratches."""
     height, width = picture.shape[:2]
     noise = cv2.resize(rng.standard_normal((height // 2 + 1, width // 2 + 1), np.float32), (width, height)) * amount
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
@@ -156,11 +156,11 @@ def grain(rng: np.random.Generator, picture: np.ndarray, amount: float) -> np.nd
 
 
 def compress(picture: np.ndarray, quality: int) -> np.ndarray:
-    """The picture after a JPEG of that quality (1 to 100)."""
+    """Return the picture after JPEG compression of a quality from 1 to 100."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def moonlight(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A seeded tint for `night`."""
+    """Return a random tint for `night`."""
     return float(rng.uniform(0.35, 0.5)), float(rng.uniform(0.4, 0.55)), float(rng.uniform(0.6, 0.8))
