@@ -153,13 +153,6 @@ def join(*parts: Speech) -> Speech:
     )
 
 
-def voices() -> tuple[str, ...]:
-    """Return all combinations of `LANGUAGES` and `VARIANTS`, as `speak` takes them: "en-us", "en-us+m1", ..."""
-    return tuple(
-        f"{language}+{variant}" if variant else language for language in LANGUAGES for variant in ("", *VARIANTS)
-    )
-
-
 class _Name(ctypes.Union):
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 

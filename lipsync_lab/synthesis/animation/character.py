@@ -15,10 +15,6 @@ from lipsync_lab.synthesis.animation.palette import Palette, palette
 
 STYLES = ("anime", "western", "rubberhose", "flat")
 
-#: Fringes and what hangs behind the head.
-FRINGES = ("spiky", "blunt", "parted", "swept", "curtains", "up", "curly", "buzz", "none")
-BACKS = ("short", "bob", "long", "wavy", "tails", "ponytail", "bun", "afro", "none")
-
 
 @dataclass(frozen=True)
 class Character:

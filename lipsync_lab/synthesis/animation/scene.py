@@ -34,14 +34,14 @@ class Frame:
     ----------
     pixels : ndarray, uint8, (height, width, 3)
         RGB.
-    truth : GroundTruth
+    ground_truth : GroundTruth
         Of the character who speaks.
     faces : tuple of Box
         Boxes of all faces in the frame, the speaker's first: what a detector should find.
     """
 
     pixels: np.ndarray
-    truth: GroundTruth
+    ground_truth: GroundTruth
     faces: tuple[Box, ...]
 
 
@@ -65,10 +65,10 @@ def frames(
     ------
     pixels : ndarray, uint8, (height, width, 3)
         RGB.
-    truth : GroundTruth
+    row : GroundTruth
     """
     for frame in render(scene, pose_at, duration, phoneme_at):
-        yield frame.pixels, frame.truth
+        yield frame.pixels, frame.ground_truth
 
 
 def render(
@@ -103,7 +103,7 @@ def face_crops(
     ------
     crop : ndarray, uint8, (size, size, 3)
         RGB.
-    truth : GroundTruth
+    row : GroundTruth
         In pixels of the crop.
     """
     for moment in _moments(scene, pose_at, duration, None):
@@ -113,7 +113,7 @@ def face_crops(
         tall = box.height * (1 + bottom)
         fit = np.array([[size / box.width, 0, -box.x1 * size / box.width], [0, size / tall, -box.y1 * size / tall]])
         frame = moment.stage.frame(moment, fit, (size, size))
-        yield frame.pixels, frame.truth
+        yield frame.pixels, frame.ground_truth
 
 
 @dataclass(frozen=True)
@@ -184,17 +184,17 @@ class _Stage:
             self._finished = key, self._draw(look, partner, prop, pose, view, fit, camera, size)
         pixels, mouth, outline = self._finished[1]
         pixels = self._develop(pixels, moment.number, fit is None)
-        truth = dict(frame=moment.number, time=moment.time, shot=shot.number, phoneme=moment.phoneme, drawing=drawing)
+        row = dict(frame=moment.number, time=moment.time, shot=shot.number, phoneme=moment.phoneme, drawing=drawing)
         box = None if shot.hero is None else self._visible(figure.face_box(shot.hero, look, view), size)
         if box is not None:
-            truth |= dict(zip(("face_x1", "face_y1", "face_x2", "face_y2"), box, strict=True))
-            truth |= dict(zip(("mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"), mouth.box, strict=True))
-            truth |= dict(openness=pose.openness, openness_px=mouth.gap, width_px=mouth.width, shape=pose.shape)
-            truth |= dict(pose=look.view, yaw=float(look.yaw))
-            truth |= dict(occluded=int(outline is not None and props.hides(outline, mouth.box)))
+            row |= dict(zip(("face_x1", "face_y1", "face_x2", "face_y2"), box, strict=True))
+            row |= dict(zip(("mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"), mouth.box, strict=True))
+            row |= dict(openness=pose.openness, openness_px=mouth.gap, width_px=mouth.width, shape=pose.shape)
+            row |= dict(pose=look.view, yaw=float(look.yaw))
+            row |= dict(occluded=int(outline is not None and props.hides(outline, mouth.box)))
         beside = None if partner is None else self._visible(figure.face_box(shot.partner, partner, view), size)
         faces = tuple(face for face in (box, beside) if face is not None)
-        return Frame(pixels, GroundTruth(**truth), faces)
+        return Frame(pixels, GroundTruth(**row), faces)
 
     def _visible(self, box: Box, size: tuple[int, int]) -> Box | None:
         clipped = box.clipped(*size)
