@@ -14,6 +14,9 @@ from typing import Any
 
 from lipsync_lab.errors import ParameterError
 
+#: Share of each domain in the clips.
+_MIX = {"animation": 0.75, "synthetic_photo": 0.08, "live_action": 0.17}
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -80,9 +83,7 @@ class SyncExpertRecipe:
     least_difference: float = 0.6
     contrast: float = 0.5
     hints: float = 1.0
-    mix: Mapping[str, float] = field(
-        default_factory=lambda: {"animation": 0.75, "synthetic_photo": 0.08, "live_action": 0.17}
-    )
+    mix: Mapping[str, float] = field(default_factory=_MIX.copy)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ class GeneratorRecipe:
     `mouth`: weight of the L1 loss of the mouth box relative to the face's; `sync`, `adversarial`: weights of the sync
     and adversarial losses (published: 0.03 and 0.07), from the share `sync_from` of the steps on, in batches of
     five-frame windows; `discriminator_width`: width of the discriminator; `hints`: weight of the auxiliary regression
-    of
-    the mouth openness from the embedding of the sound."""
+    of the mouth openness from the embedding of the sound."""
 
     schedule: Schedule
     width: float
@@ -104,9 +104,7 @@ class GeneratorRecipe:
     hints: float = 0.2
     discriminator_width: float = 0.125
     sync_from: float = 0.6
-    mix: Mapping[str, float] = field(
-        default_factory=lambda: {"animation": 0.75, "synthetic_photo": 0.08, "live_action": 0.17}
-    )
+    mix: Mapping[str, float] = field(default_factory=_MIX.copy)
 
 
 @dataclass(frozen=True)
@@ -116,9 +114,7 @@ class DiscriminatorRecipe:
     schedule: Schedule
     width: float
     faces: int = 24
-    mix: Mapping[str, float] = field(
-        default_factory=lambda: {"animation": 0.75, "synthetic_photo": 0.08, "live_action": 0.17}
-    )
+    mix: Mapping[str, float] = field(default_factory=_MIX.copy)
 
 
 @dataclass(frozen=True)
