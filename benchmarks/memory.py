@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from lipsync_lab import cli, video
+from lipsync_lab import cli
+from lipsync_lab.media import video
 
 FPS, SIZE = 25, (720, 1280)
 

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lipsync_lab import samples, video
+from lipsync_lab import samples
+from lipsync_lab.media import video
 from lipsync_lab.synthesis import visemes
 from lipsync_lab.synthesis.animation.character import STYLES
 from lipsync_lab.synthesis.animation.scene import frames

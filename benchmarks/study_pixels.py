@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lipsync_lab import samples, study, tracking, video
-from lipsync_lab.scoring import detection
+from lipsync_lab import samples
+from lipsync_lab.detection import tracking
+from lipsync_lab.evaluation import study
+from lipsync_lab.media import video
+from lipsync_lab.metrics import detection
 
 
 def measured(clip: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lipsync_lab import checkpoints
+from lipsync_lab.models import registry
 from lipsync_lab.training import clips as material
 from lipsync_lab.training import expert
 from lipsync_lab.training.loop import seeded
@@ -39,7 +39,7 @@ def windows(clip: material.Clip, starts: np.ndarray) -> np.ndarray:
 class GroundTruthExpert(nn.Module):
     def __init__(self):
         super().__init__()
-        self.sound = checkpoints.load(checkpoints.DEFAULTS["expert"], "expert").model.audio_encoder.train()
+        self.sound = registry.load(registry.DEFAULTS["expert"], "expert").model.audio_encoder.train()
         size = self.sound[-1].conv_block[0].out_channels
         self.mouth = nn.Sequential(nn.Linear(4 * WINDOW, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
         self.last = nn.Linear(256, size)

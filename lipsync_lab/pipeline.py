@@ -21,20 +21,22 @@ from typing import Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import audio, checkpoints, detection, files, generation, runs, samples, video
+from lipsync_lab import detection, files, generation, runs, samples
 from lipsync_lab.detection import Detection, Detector
 from lipsync_lab.detection import record as records
+from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.record import Record
-from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.media import audio, video
+from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
+from lipsync_lab.models import registry
 from lipsync_lab.plan import Plan, make_plan, render
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import Clip, clip_from_array, open_clip
 
 __all__ = ["Pipeline", "Plan", "Progress", "best_device", "dub", "find", "make_plan", "render"]
 
@@ -65,7 +67,7 @@ class Pipeline:
         The loaded detector.
     """
 
-    generator: str | Path | Generator = checkpoints.DEFAULTS["generator"]
+    generator: str | Path | Generator = registry.DEFAULTS["generator"]
     detector: str | Path | Detector | None = None
     settings: Settings = field(default_factory=Settings)
     box: Box | None = None
@@ -282,7 +284,7 @@ def dub(
     audio: str | Path,
     output: str | Path | None = None,
     *,
-    generator: str | Path | Generator = checkpoints.DEFAULTS["generator"],
+    generator: str | Path | Generator = registry.DEFAULTS["generator"],
     detector: str | Path | Detector | None = None,
     box: Box | None = None,
     preset: str | None = None,

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab import audio, drawings, tracking
-from lipsync_lab.detection import Detection
+from lipsync_lab.detection import Detection, tracking
 from lipsync_lab.detection.record import Record
 from lipsync_lab.errors import MediaError
-from lipsync_lab.generation import Generator
+from lipsync_lab.generation import Generator, holds
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import FaceTrack
+from lipsync_lab.media import audio
+from lipsync_lab.media.clip import Clip, batches, play_order, played
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import Clip, batches, play_order, played
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def make_plan(
     if settings.mouth_cadence == "holds":
         track, same = _holds(clip, track)
         first = _first_in_hold(order, same, spoken)
-    mouths = np.where(spoken, drawings.mouth_frames(first), -1)
+    mouths = np.where(spoken, holds.mouth_frames(first), -1)
     return Plan(settings, track, tuple(chosen), voice, starts, order, mouths)
 
 
@@ -135,7 +135,7 @@ def _holds(clip: Clip, track: FaceTrack) -> tuple[FaceTrack, np.ndarray]:
 
     A manual box stays as it is, and ends a hold whose box it is not.
     """
-    first = drawings.first_frames(clip.read(0, len(track)), map(track.box, range(len(track))))
+    first = holds.first_frames(clip.read(0, len(track)), map(track.box, range(len(track))))
     if len(first) < len(track):
         raise _changed(clip, len(first))
     boxes = np.where((track.provenance == "manual")[:, None], track.boxes, track.boxes[first])

@@ -88,7 +88,7 @@ class Settings:
         0 pastes the whole square, as published; else the lower half, blended over this share of the box.
     mouth_cadence : str
         "every_frame" generates a mouth for every frame, as published; "holds" generates one per animation hold of the
-        source and reuses it for the rest of the hold (`drawings`).
+        source and reuses it for the rest of the hold (`generation.holds`).
     extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -196,7 +196,7 @@ class Settings:
 
 
 #: Named sets of settings. `reference` does everything as the published inference.py, including its faults;
-#: `animation` is what `comparison.mends` found to help on drawn clips, whatever the generator.
+#: `animation` is what `evaluation.ablation` found to help on drawn clips, whatever the generator.
 PRESETS: dict[str, dict[str, Any]] = {
     "animation": {"dropouts": "interpolate", "smoothing": "centered", "feather": 0.1, "mouth_cadence": "holds"},
     "reference": {

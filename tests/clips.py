@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from lipsync_lab import video
-from lipsync_lab.audio import Sound
+from lipsync_lab.media import video
+from lipsync_lab.media.audio import Sound
 
 WIDTH, HEIGHT = 128, 96
 

@@ -1,4 +1,4 @@
-"""The house of DESIGN: rooms import only from lower levels, and stay light, quiet and where they belong."""
+"""The package's structure: import directions, no circles, short modules, and an import that is quick and silent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -16,75 +17,28 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "lipsync_lab"
 
-#: A room imports from rooms with a smaller number. `synthesis` uses levels 0 and 1, `training` up to 5.
-LEVELS = {
-    "errors": 0,
-    "bundled": 0,
-    "geometry": 0,
-    "plugins": 0,
-    "settings": 1,
-    "container": 1,
-    "files": 1,
-    "progress": 0,
-    "_writer": 1,
-    "audio": 1,
-    "video": 1,
-    "models": 1,
-    "checkpoints": 2,
-    "samples": 2,
-    "statedict": 2,
-    "synthesis": 2,
-    "runs": 3,
-    "study": 3,
-    "source": 3,
-    "detection": 3,
-    "tracking": 3,
-    "drawings": 3,
-    "generation": 3,
-    "compositing": 3,
-    "plan": 4,
-    "pipeline": 4,
-    "scoring": 5,
-    "failures": 5,
-    "evaluation": 5,
-    "comparison": 5,
-    "training": 6,
-    "figures": 6,
-    "explorer": 6,
-    "reporting": 6,
-    "cli": 6,
-    "__main__": 6,
-}
+#: The parts of the package (modules and packages directly under it), from the lowest to the highest. A part imports
+#: only from parts above it in this table.
+CORE = (
+    *("errors", "geometry", "settings", "files", "progress", "bundled", "plugins"),
+    *("samples", "media", "models", "runs", "detection", "generation", "plan", "pipeline"),
+)
+LABORATORY = ("metrics", "evaluation", "figures", "explorer", "reporting")
+#: The workshop stands beside the laboratory: only the command line imports it, and it imports the core and `metrics`.
+WORKSHOP = ("synthesis", "training")
+COMMAND_LINE = ("cli", "__main__")
+ORDER = (*CORE, *LABORATORY, *WORKSHOP, *COMMAND_LINE)
 
-#: Who may lean on whom within a level; so `training` is for the command line alone.
-NEIGHBOURS = {
-    "geometry": {"errors"},
-    "audio": {"container"},
-    "_writer": {"audio", "files"},
-    "checkpoints": {"statedict"},
-    "video": {"container", "_writer"},
-    "detection": {"source"},
-    "generation": {"compositing"},
-    "tracking": {"detection"},
-    "pipeline": {"plan"},
-    "failures": {"scoring"},
-    "evaluation": {"scoring", "failures"},
-    "comparison": {"evaluation", "failures", "scoring"},
-    "explorer": {"figures"},
-    "reporting": {"figures"},
-    "cli": {"training", "figures", "reporting"},
-    "__main__": {"cli"},
-}
-
-#: What the package root may be asked for besides its rooms.
+#: What the package root may be asked for besides its parts.
 ROOT_NAMES = {"__version__", "__file__", "__name__", "__path__"}
 
-#: The instruments of level 6, and the rooms that may hold them.
-INSTRUMENTS = {"librosa", "matplotlib", "ipywidgets", "papermill"}
-INSTRUMENT_ROOMS = {"figures", "explorer", "reporting", "cli", "__main__"}
+#: Libraries that draw or run notebooks, and the parts that may import them.
+LAB_LIBRARIES = {"librosa", "matplotlib", "ipywidgets", "papermill"}
+LAB_PARTS = {"figures", "explorer", "reporting", "cli", "__main__"}
 
-#: Arrays in, arrays out: these rooms have nothing to do with files.
-DISKLESS = {"models", "tracking", "scoring"}
+#: Arrays in, arrays out: these modules neither read nor write files. Of `models` the registry and the reader of
+#: state dicts do.
+DISKLESS = re.compile(r"(models\.(?!registry|weights).*|metrics(\..*)?|detection\.tracking)")
 DISK_MODULES = re.compile(
     r"av|ftplib|glob|gzip|h5py|http|imageio|io|joblib|mmap|os|pathlib|pickle|pooch|requests|safetensors|shelve|shutil"
     r"|socket|soundfile|sqlite3|subprocess|tempfile|urllib|zipfile"
@@ -94,14 +48,17 @@ DISK_NAMES = re.compile(
     r"|im(read|save|write)|(read|write|to)_(bytes|text|csv|json|parquet|pickle)|Video(Capture|Writer)"
 )
 
+#: A longer module holds more than one idea.
+MOST_LINES = 450
 
-def room(module: str) -> str:
+
+def part_of(module: str) -> str:
     """`lipsync_lab.models.s3fd` -> `models`; the package root itself is the empty name."""
     return module.removeprefix(PACKAGE).removeprefix(".").split(".")[0]
 
 
 def imports(module: str, tree: ast.AST, is_package: bool) -> Iterator[tuple[int, str]]:
-    """Line and absolute dotted name of all that a module imports: in functions, by relative and by dynamic import."""
+    """Line and absolute dotted name of every import, also in functions, relative and dynamic ones."""
     package = module if is_package else module.rpartition(".")[0]
     for node in ast.walk(tree):
         match node:
@@ -129,40 +86,44 @@ def disk_uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, alias.name) for alias in names if DISK_NAMES.fullmatch(alias.name))
 
 
+def may_import(own: str, other: str) -> bool:
+    if own in WORKSHOP and other in LABORATORY:
+        return other == "metrics"
+    if other in WORKSHOP and own not in WORKSHOP:
+        return own in COMMAND_LINE
+    return ORDER.index(other) < ORDER.index(own)
+
+
 def violations(sources: Mapping[str, tuple[str, bool]]) -> list[str]:
-    """What breaks the house's order.
+    """Imports that go against the order, one line each.
 
     Parameters
     ----------
     sources : mapping of dotted module name -> (source text, whether it is a package's ``__init__``)
-
-    Returns
-    -------
-    list of str
-        One line a fault: module, line number and what is wrong.
     """
     faults = []
     for module, (text, is_package) in sources.items():
-        own, tree = room(module), ast.parse(text)
-        if own and own not in LEVELS:
-            faults.append(f"{module}: {own!r} has no level; give it one in tests/test_imports.py")
+        own, tree = part_of(module), ast.parse(text)
+        if own and own not in ORDER:
+            faults.append(f"{module}: {own!r} has no place in the order; give it one in tests/test_imports.py")
             continue
+        diskless = DISKLESS.fullmatch(module.removeprefix(f"{PACKAGE}."))
         for line, name in imports(module, tree, is_package):
             top, at = name.split(".")[0], f"{module}:{line}"
-            if top in INSTRUMENTS and own not in INSTRUMENT_ROOMS:
-                faults.append(f"{at}: {top} belongs to level 6")
-            if own in DISKLESS and DISK_MODULES.fullmatch(top):
-                faults.append(f"{at}: {own} never touches a disk, and imports {top}")
+            if top in LAB_LIBRARIES and own not in LAB_PARTS:
+                faults.append(f"{at}: {own or PACKAGE} imports {top}")
+            if diskless and DISK_MODULES.fullmatch(top):
+                faults.append(f"{at}: never touches a disk, and imports {top}")
+            # the root module only hands on names, when they are first asked for
             if top != PACKAGE or not own or name in {PACKAGE, *(f"{PACKAGE}.{n}" for n in ROOT_NAMES)}:
                 continue
-            other = room(name)
-            if other not in LEVELS:
-                faults.append(f"{at}: {other!r} is no room; import what you need from the room that has it")
-            elif other != own and not (LEVELS[other] < LEVELS[own] or other in NEIGHBOURS.get(own, ())):
-                faults.append(f"{at}: {own} (level {LEVELS[own]}) imports {other} (level {LEVELS[other]})")
-        if own in DISKLESS:
-            says = f"{own} never touches a disk, and says"
-            faults += [f"{module}:{line}: {says} {name}" for line, name in disk_uses(tree)]
+            other = part_of(name)
+            if other not in ORDER:
+                faults.append(f"{at}: {other!r} is no part; import what you need from the module that has it")
+            elif other != own and not may_import(own, other):
+                faults.append(f"{at}: {own} imports {other}")
+        if diskless:
+            faults += [f"{module}:{line}: never touches a disk, and uses {name}" for line, name in disk_uses(tree)]
     return faults
 
 
@@ -175,59 +136,88 @@ def package_sources() -> dict[str, tuple[str, bool]]:
     return sources
 
 
-def test_every_room_keeps_to_its_level():
+class _WithoutTypeImports(ast.NodeTransformer):
+    """Drops what stands under ``if TYPE_CHECKING``: it is never executed."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return node.orelse if is_for_types else self.generic_visit(node)
+
+
+def module_graph(sources: Mapping[str, tuple[str, bool]]) -> dict[str, set[str]]:
+    """Which modules of the package each module imports, also inside functions, but for type checkers alone."""
+    graph = {}
+    for module, (text, is_package) in sources.items():
+        graph[module] = set()
+        for _, name in imports(module, _WithoutTypeImports().visit(ast.parse(text)), is_package):
+            while name and name not in sources:
+                name = name.rpartition(".")[0]
+            if name and name not in (module, PACKAGE):
+                graph[module].add(name)
+    del graph[PACKAGE]  # it hands on names lazily, and everything may ask it for its version
+    return graph
+
+
+def test_every_part_imports_only_from_parts_below_it():
     assert violations(package_sources()) == []
 
 
+def test_no_two_modules_import_each_other_in_a_circle():
+    try:
+        TopologicalSorter(module_graph(package_sources())).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_circle_is_found():
+    sources = {
+        PACKAGE: ("", True),
+        f"{PACKAGE}.media.a": ("from lipsync_lab.media import b", False),
+        f"{PACKAGE}.media.b": ("def f():\n    from lipsync_lab.media.a import g", False),
+    }
+    with pytest.raises(CycleError):
+        TopologicalSorter(module_graph(sources)).prepare()
+
+
+def test_no_module_is_longer_than_one_idea():
+    lengths = {module: len(text.splitlines()) for module, (text, _) in package_sources().items()}
+    assert {module: lines for module, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
 def test_the_walk_sees_the_package():
-    found = {room(module) for module in package_sources()}
-    assert {"", "errors", "geometry", "models", "detection"} <= found
-
-
-def test_no_two_rooms_lean_on_each_other_within_a_level():
-    for own, others in NEIGHBOURS.items():
-        assert {LEVELS[other] for other in others} == {LEVELS[own]}
-        assert not [other for other in others if own in NEIGHBOURS.get(other, ())]
+    parts = {part_of(module) for module in package_sources()}
+    assert parts == {"", *ORDER}
 
 
 @pytest.mark.parametrize(
     ("module", "source", "fault"),
     [
-        ("audio", "from lipsync_lab.pipeline import run", "audio (level 1) imports pipeline (level 4)"),
-        ("audio", "import lipsync_lab.pipeline as p", "audio (level 1) imports pipeline (level 4)"),
-        ("audio", "from lipsync_lab import pipeline", "audio (level 1) imports pipeline (level 4)"),
-        ("audio", "from . import pipeline", "audio (level 1) imports pipeline (level 4)"),
-        ("audio", "from .pipeline import run", "audio (level 1) imports pipeline (level 4)"),
-        ("models.s3fd", "from ..detection import x", "models (level 1) imports detection (level 3)"),
-        ("audio", "def f():\n    import lipsync_lab.samples", "audio:2: audio (level 1) imports samples (level 2)"),
-        ("audio", "if TYPE_CHECKING:\n    from lipsync_lab.samples import S", "audio (level 1) imports samples"),
-        ("audio", "import lipsync_lab\nlipsync_lab.samples.get()", "audio (level 1) imports samples (level 2)"),
-        ("audio", "importlib.import_module('lipsync_lab.samples')", "audio (level 1) imports samples (level 2)"),
-        ("audio", "import_module('.samples', 'lipsync_lab')", "audio (level 1) imports samples (level 2)"),
-        ("audio", "from lipsync_lab import Pipeline", "'Pipeline' is no room"),
-        ("detection.s3fd", "from lipsync_lab.tracking import t", "detection (level 3) imports tracking (level 3)"),
-        (
-            "synthesis.film",
-            "from lipsync_lab.checkpoints import load",
-            "imports checkpoints (level 2)",
-        ),
-        ("training.clips", "from lipsync_lab.figures import curve", "training (level 6) imports figures (level 6)"),
-        ("reporting", "from lipsync_lab.training import train", "reporting (level 6) imports training (level 6)"),
-        ("figures", "from lipsync_lab.cli import main", "figures (level 6) imports cli (level 6)"),
-        ("pipeline", "from lipsync_lab.training import train", "pipeline (level 4) imports training (level 6)"),
-        ("attic", "x = 1", "'attic' has no level"),
-        ("scoring.sync", "def f():\n    import matplotlib.pyplot as plt", "matplotlib belongs to level 6"),
-        ("training.loop", "from matplotlib import pyplot", "matplotlib belongs to level 6"),
-        ("pipeline", "from papermill import execute_notebook", "papermill belongs to level 6"),
-        ("synthesis", "import ipywidgets", "ipywidgets belongs to level 6"),
-        ("", "import matplotlib", "matplotlib belongs to level 6"),
-        ("tracking", "from pathlib import Path", "tracking never touches a disk, and imports pathlib"),
-        ("tracking", "boxes = np.load(name)", "tracking never touches a disk, and says load"),
-        ("models.s3fd", "state = torch.load(name)", "models never touches a disk, and says load"),
-        ("scoring", "with open(name) as f: pass", "scoring never touches a disk, and says open"),
-        ("scoring", "reader = open", "scoring never touches a disk, and says open"),
-        ("scoring", "from numpy import fromfile as f", "scoring never touches a disk, and says fromfile"),
-        ("scoring.sync", "frame.to_csv(name)", "scoring never touches a disk, and says to_csv"),
+        ("media.audio", "from lipsync_lab.pipeline import run", "media imports pipeline"),
+        ("media.audio", "import lipsync_lab.pipeline as p", "media imports pipeline"),
+        ("media.audio", "from lipsync_lab import pipeline", "media imports pipeline"),
+        ("media.audio", "from .. import pipeline", "media imports pipeline"),
+        ("models.s3fd", "from ..detection import x", "models imports detection"),
+        ("media.audio", "def f():\n    import lipsync_lab.models", "media.audio:2: media imports models"),
+        ("media.audio", "if TYPE_CHECKING:\n    from lipsync_lab.models import S", "media imports models"),
+        ("media.audio", "import lipsync_lab\nlipsync_lab.models.get()", "media imports models"),
+        ("media.audio", "importlib.import_module('lipsync_lab.models')", "media imports models"),
+        ("media.audio", "from lipsync_lab import Pipeline", "'Pipeline' is no part"),
+        ("synthesis.film", "from lipsync_lab.figures import curve", "synthesis imports figures"),
+        ("training.loop", "from lipsync_lab.reporting import report", "training imports reporting"),
+        ("reporting.build", "from lipsync_lab.training import train", "reporting imports training"),
+        ("pipeline", "from lipsync_lab.synthesis import film", "pipeline imports synthesis"),
+        ("figures.run", "from lipsync_lab.cli import main", "figures imports cli"),
+        ("attic", "x = 1", "'attic' has no place"),
+        ("metrics.sync", "def f():\n    import matplotlib.pyplot as plt", "metrics imports matplotlib"),
+        ("training.loop", "from matplotlib import pyplot", "training imports matplotlib"),
+        ("pipeline", "from papermill import execute_notebook", "pipeline imports papermill"),
+        ("", "import matplotlib", "lipsync_lab imports matplotlib"),
+        ("detection.tracking", "from pathlib import Path", "never touches a disk, and imports pathlib"),
+        ("detection.tracking", "boxes = np.load(name)", "never touches a disk, and uses load"),
+        ("models.s3fd", "state = torch.load(name)", "never touches a disk, and uses load"),
+        ("metrics.sync", "with open(name) as f: pass", "never touches a disk, and uses open"),
+        ("metrics", "reader = open", "never touches a disk, and uses open"),
+        ("metrics.validation.response", "frame.to_csv(name)", "never touches a disk, and uses to_csv"),
     ],
 )
 def test_a_planted_fault_is_found(module: str, source: str, fault: str):
@@ -239,12 +229,12 @@ def test_a_planted_fault_is_found(module: str, source: str, fault: str):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("audio", "import numpy\nfrom lipsync_lab.errors import MediaError\nfrom .container import opened"),
+        ("media.audio", "import numpy\nfrom lipsync_lab.errors import MediaError\nfrom .container import opened"),
         ("models.s3fd", "from .blocks import Conv\nfrom lipsync_lab.models import blocks\nself.load_state_dict(x)"),
-        ("pipeline", "import lipsync_lab\nfrom lipsync_lab import __version__, video\nlipsync_lab.__version__"),
-        ("pipeline", "from pathlib import Path\nopen('run.json')"),
-        ("synthesis.film", "from lipsync_lab.synthesis.pose import SHAPES\nfrom lipsync_lab.video import Writer"),
-        ("training.clips", "from lipsync_lab.synthesis import film\nfrom lipsync_lab.failures import label"),
+        ("models.registry", "from pathlib import Path\nopen('models.csv')"),
+        ("pipeline", "import lipsync_lab\nfrom lipsync_lab import __version__, media\nlipsync_lab.__version__"),
+        ("synthesis.film", "from lipsync_lab.synthesis.pose import SHAPES\nfrom lipsync_lab.media.video import Writer"),
+        ("training.clips", "from lipsync_lab.synthesis import film\nfrom lipsync_lab.metrics.sync import label"),
         ("cli", "from lipsync_lab.training import train\nfrom lipsync_lab import reporting\nimport matplotlib"),
         ("__main__", "from lipsync_lab.cli import main"),
         ("", "def __getattr__(name):\n    from lipsync_lab.pipeline import Pipeline"),
@@ -253,12 +243,6 @@ def test_a_planted_fault_is_found(module: str, source: str, fault: str):
 def test_what_is_allowed_passes(module: str, source: str):
     name = f"{PACKAGE}.{module}" if module else PACKAGE
     assert violations({name: (source, not module)}) == []
-
-
-def test_a_package_resolves_its_own_relative_imports():
-    inside, beside = "from .blocks import Conv", "from ..detection import x"
-    assert violations({f"{PACKAGE}.models": (inside, True)}) == []
-    assert "imports detection" in violations({f"{PACKAGE}.models": (beside, True)})[0]
 
 
 #: Too slow to load for one who only wants the package's version or the command line's help.
@@ -288,8 +272,9 @@ def test_import_is_quiet_and_quick(module: str, heavy: set[str], tmp_path: Path)
     runs = [fresh_import(module, tmp_path / "report.json") for _ in range(3)]
     assert runs[0][1] & heavy == set()
     assert module.split(".")[0] in runs[0][1]
-    # the best of three: the machine may be busy with other things
-    assert min(seconds for seconds, _ in runs) < (0.5 if module == PACKAGE else 1)
+    assert (
+        min(seconds for seconds, _ in runs) < 0.5
+    )  # seconds; the best of three: the machine may be busy with other things
 
 
 def test_a_heavy_import_is_noticed(tmp_path: Path):

@@ -10,18 +10,21 @@ import torch
 from clips import boxes, clip, number, pictures, read, voice, wav
 from golden_weights import fill
 
-from lipsync_lab import audio, detection, drawings, files, generation, source, video
+from lipsync_lab import detection, files, generation
 from lipsync_lab.detection import Detection
+from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.record import Record
-from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.errors import DetectionError, MediaError, ParameterError
+from lipsync_lab.generation import holds
 from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio, video
+from lipsync_lab.media import clip as source
+from lipsync_lab.media.clip import clip_from_array
 from lipsync_lab.models.wav2lip import Wav2Lip
 from lipsync_lab.pipeline import Pipeline, find, make_plan
 from lipsync_lab.runs import LEDGER, Run
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import clip_from_array
 
 FACE = [40, 20, 90, 70]
 
@@ -587,10 +590,8 @@ def test_a_long_hold_reuses_its_mouth_until_a_scheduled_change():
     assert calls == 3
     assert len(np.unique(track.boxes, axis=0)) == 1, "the box stands still with the drawing"
     changed = [not np.array_equal(a, b) for a, b in zip(out[1:], out[:-1], strict=True)]
-    first = drawings.first_frames(still, map(track.box, range(9)))
-    assert (
-        [n + 1 for n, new in enumerate(changed) if new] == np.flatnonzero(drawings.scheduled(first)).tolist() == [3, 6]
-    )
+    first = holds.first_frames(still, map(track.box, range(9)))
+    assert [n + 1 for n, new in enumerate(changed) if new] == np.flatnonzero(holds.scheduled(first)).tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 16])

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import torch
 
-from lipsync_lab import video
-from lipsync_lab.audio import Sound
 from lipsync_lab.geometry import Box
+from lipsync_lab.media import video
+from lipsync_lab.media.audio import Sound
 from lipsync_lab.models.syncnet import SyncNetColor
 from lipsync_lab.models.wav2lip import Wav2Lip
 from lipsync_lab.training import (

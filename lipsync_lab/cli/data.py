@@ -13,19 +13,19 @@ WRONG = 2
 
 
 def weights(options: argparse.Namespace) -> int:
-    from lipsync_lab import checkpoints
+    from lipsync_lab.models import registry
 
     if options.what == "fetch":
         if not options.name:
-            raise ParameterError(f"which weights? name one of {', '.join(checkpoints.MODELS)}")
-        if (model := checkpoints.MODELS.get(options.name)) is not None:
+            raise ParameterError(f"which weights? name one of {', '.join(registry.MODELS)}")
+        if (model := registry.MODELS.get(options.name)) is not None:
             print(f"{model.name}: {model.note}\nterms: {model.terms}")
-        print(checkpoints.fetch(options.name, progress=not options.quiet))
+        print(registry.fetch(options.name, progress=not options.quiet))
         return 0
-    if options.name and options.name not in checkpoints.MODELS:
-        raise ParameterError(f"no model is named {options.name}; there are {', '.join(checkpoints.MODELS)}")
-    wanted = [checkpoints.MODELS[options.name]] if options.name else list(checkpoints.MODELS.values())
-    findings = {found.model.name: found for found in checkpoints.verify(options.name) if found.model in wanted}
+    if options.name and options.name not in registry.MODELS:
+        raise ParameterError(f"no model is named {options.name}; there are {', '.join(registry.MODELS)}")
+    wanted = [registry.MODELS[options.name]] if options.name else list(registry.MODELS.values())
+    findings = {found.model.name: found for found in registry.verify(options.name) if found.model in wanted}
     if options.what == "list":
         for model in wanted:
             state = findings[model.name].state if model.name in findings else "built in code"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from lipsync_lab import detection
-from lipsync_lab.checkpoints import DEFAULTS
+from lipsync_lab.models.registry import DEFAULTS
 from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, PRESETS, SMOOTHINGS
 
 GENERATOR = (

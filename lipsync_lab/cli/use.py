@@ -157,15 +157,15 @@ def _keep(target: Path, flag: str, *read: str | Path | None) -> None:
 
 def _check_models(options: argparse.Namespace) -> None:
     """Where a file of weights is missing and has the name of a model, say how to get that model."""
-    from lipsync_lab import checkpoints
+    from lipsync_lab.models import registry
 
     for flag in ("generator", "detector"):
         name = getattr(options, flag, None)
-        if name is None or name in checkpoints.MODELS or Path(name).is_file():
+        if name is None or name in registry.MODELS or Path(name).is_file():
             continue
         if not name:
             raise ParameterError(f"--{flag} is empty; name a model or a file")
-        for model in checkpoints.MODELS.values():
+        for model in registry.MODELS.values():
             named = Path(name).stem == model.name and Path(name).suffix not in (".json", ".xml")
             if named or Path(name).name == model.file:
                 fetch = f"run 'python -m lipsync_lab weights fetch {model.name}', and then " if model.url else ""

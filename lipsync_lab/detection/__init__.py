@@ -1,7 +1,7 @@
 """Face detectors: one protocol, one file each, found through a registry.
 
 A detector returns every candidate with its score, also those below any threshold: near misses are a subject of this
-laboratory. `tracking` chooses the face among the candidates.
+laboratory. `detection.tracking` chooses the face among the candidates.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["NAMES", "Detection", "Detector", "at_detection_size", "default", "lo
 
 def default() -> str:
     """Name of the detector that is used if none is named, whatever other weights are there."""
-    from lipsync_lab import checkpoints
+    from lipsync_lab.models import registry
 
-    return checkpoints.DEFAULTS["detector"]
+    return registry.DEFAULTS["detector"]
 
 
 def load(name: str | Path | None = None, *, box: Box | None = None, device: str = "cpu") -> Detector:

@@ -12,14 +12,14 @@ import numpy as np
 from lipsync_lab import detection, files
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detector, at_detection_size
+from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.fixed import FixedBox
 from lipsync_lab.detection.record import Record
-from lipsync_lab.detection.recorded import Recorded
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError
+from lipsync_lab.media.clip import Clip, batches, open_clip
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import Clip, batches, open_clip
 
 #: Version of the cache's files.
 _FORMAT = 3

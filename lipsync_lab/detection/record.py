@@ -13,7 +13,7 @@ from typing import Any
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
-from lipsync_lab.source import View
+from lipsync_lab.media.clip import View
 
 #: Candidates kept a frame; a trained detector has a handful.
 MOST = 50

@@ -26,7 +26,7 @@ class S3FDDetector:
     Parameters
     ----------
     weights : str or path
-        A detector's name in `checkpoints`, or a file.
+        A detector's name in `models.registry`, or a file.
     device : str
         Where it runs.
     """
@@ -34,13 +34,13 @@ class S3FDDetector:
     looks = True
 
     def __init__(self, weights: str | Path = "s3fd", device: str = "cpu"):
-        from lipsync_lab import checkpoints
+        from lipsync_lab.models import registry
 
-        loaded = checkpoints.load(weights, "detector", device)
+        loaded = registry.load(weights, "detector", device)
         self.name = loaded.name
         self.device = device
         self.identity: dict[str, Any] = {"detector": "s3fd", "sha256": loaded.sha256, "floor": FLOOR, "nms": NMS_IOU}
-        self.path = None if loaded.name in checkpoints.MODELS else loaded.path
+        self.path = None if loaded.name in registry.MODELS else loaded.path
         # small weights know faces up to the size of the squares that they were trained on
         self.longest_side = loaded.longest_side
         self.provenance = loaded.provenance

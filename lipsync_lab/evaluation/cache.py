@@ -18,15 +18,12 @@ from typing import Any
 from lipsync_lab import files
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.evaluation.result import Evaluation
-from lipsync_lab.scoring import registry
+from lipsync_lab.metrics import registry
 
 #: Version of the files.
 SCHEMA = 2
 #: Code that the numbers depend on: modules and packages of `lipsync_lab`.
-_CODE = (
-    *("scoring", "evaluation", "detection", "generation", "drawings", "failures", "geometry", "tracking"),
-    *("audio", "video", "source", "plan"),
-)
+_CODE = (*("metrics", "evaluation", "detection", "generation", "media", "geometry", "plan"),)
 
 
 def key(inputs: Mapping[str, Any]) -> str:

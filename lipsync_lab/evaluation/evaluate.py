@@ -1,6 +1,6 @@
 """`evaluate`: any source and any output of it; a run is one caller.
 
-Both videos are decoded once, in one loop that feeds every metric (`scoring.collect`). What needs the whole clip, the
+Both videos are decoded once, in one loop that feeds every metric (`metrics.collect`). What needs the whole clip, the
 source's palette among it, is computed from what that loop collected.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import audio, checkpoints, detection, files, runs, samples, video
+from lipsync_lab import detection, files, runs, samples
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.errors import MediaError, ParameterError
@@ -21,13 +21,15 @@ from lipsync_lab.evaluation import cache
 from lipsync_lab.evaluation.networks import EXPERT, JUDGE, LSE, READER, identified, loaded
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
+from lipsync_lab.media import audio, video
+from lipsync_lab.media.clip import Clip, open_clip
+from lipsync_lab.metrics import collect, openness, realism
+from lipsync_lab.metrics.pairs import FramePair
+from lipsync_lab.models import registry
 from lipsync_lab.pipeline import best_device
 from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
-from lipsync_lab.scoring import collect, mouth, quality
-from lipsync_lab.scoring.pairs import FramePair
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import Clip, open_clip
 
 if TYPE_CHECKING:
     import pandas
@@ -91,7 +93,7 @@ def evaluate(
     expert, judge, lse, reader : str, path or None
         Sync expert, discriminator, network of LSE-D and LSE-C, and mouth-openness regressor, by name or file. Metrics
         of a network that is None, or whose published weights are absent, are undefined and say why. The last is used
-        where ground truth lies beside the clip; elsewhere `scoring.mouth.openness` is.
+        where ground truth lies beside the clip; elsewhere `metrics.openness.openness` is.
     device : str, optional
         "cuda" or "cpu"; None takes CUDA where there is one.
     out : path, optional
@@ -222,10 +224,10 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
         visit=visit,
     )
     if "quality" in networks:
-        data = data.with_columns(quality.realism_metrics(data.faces, data.ledger, networks["quality"]))
+        data = data.with_columns(realism.realism_metrics(data.faces, data.ledger, networks["quality"]))
     # the regressor is validated on synthetic clips, which ground truth vouches for
     asked = networks if truth is not None else {kind: net for kind, net in networks.items() if kind != "reader"}
-    closed = mouth.CLOSED_READ if "reader" in asked else mouth.CLOSED_SEEN
+    closed = openness.CLOSED_READ if "reader" in asked else openness.CLOSED_SEEN
     about = about | {"reader": about["reader"] | {"closed": closed}}
     wave = None
     if given.sound is not None:
@@ -283,7 +285,7 @@ def _detected(clip: Clip, detections: str | Path | None, device: str, progress: 
 def _detector_identity() -> str:
     """Name of the default detector, and the SHA-256 of its weights where it has any."""
     name = str(detection.default())
-    model = checkpoints.MODELS.get(name)
+    model = registry.MODELS.get(name)
     path = None if model is None else model.path
     return name if path is None or not path.is_file() else f"{name} {files.sha256(path)}"
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab import checkpoints, files
+from lipsync_lab import files
+from lipsync_lab.models import registry
 
 #: The default sync expert and discriminator; published networks take their place by name.
-EXPERT, JUDGE = checkpoints.DEFAULTS["expert"], checkpoints.DEFAULTS["quality"]
+EXPERT, JUDGE = registry.DEFAULTS["expert"], registry.DEFAULTS["quality"]
 #: Network of the published LSE scores, which are undefined without it.
-LSE = checkpoints.DEFAULTS["lse"]
+LSE = registry.DEFAULTS["lse"]
 #: Mouth-openness regressor, used on synthetic clips alone: elsewhere it was not validated.
-READER = checkpoints.DEFAULTS["reader"]
+READER = registry.DEFAULTS["reader"]
 
 
 def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, Any]]:
@@ -22,7 +23,7 @@ def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, An
     Parameters
     ----------
     names : mapping of str to str, path or None
-        By kind, as in `checkpoints.KINDS`.
+        By kind, as in `models.registry.KINDS`.
 
     Returns
     -------
@@ -39,14 +40,14 @@ def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, An
         if name is None:
             about[kind] = {"name": None, "absent": "none was asked for"}
             continue
-        model = checkpoints.MODELS.get(str(name))
+        model = registry.MODELS.get(str(name))
         path = Path(name) if model is None else model.path
         if model is not None and path is not None and not path.is_file():
             # without the folder: tables are to be the same on every machine
             reason = f"the weights of {name} are not here; see `weights fetch {name}`"
             about[kind] = {"name": str(name), "absent": reason}
         elif path is None or not path.is_file():
-            checkpoints.load(name, kind)  # raises, with the names that are possible
+            registry.load(name, kind)  # raises, with the names that are possible
         else:
             about[kind] = {"name": str(name) if model else path.name, "sha256": files.sha256(path)}
     return about
@@ -59,7 +60,7 @@ def loaded(
     networks, complete = {}, dict(about)
     for kind, name in names.items():
         if "absent" not in about[kind]:
-            weights = checkpoints.load(name, kind, device)
+            weights = registry.load(name, kind, device)
             networks[kind] = weights.model
             complete[kind] = {"name": weights.name, "sha256": weights.sha256, "width": weights.width}
     return networks, complete

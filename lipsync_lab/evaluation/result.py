@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import failures
-from lipsync_lab.scoring import baselines, registry
+from lipsync_lab.metrics import controls, failures, registry
 
 if TYPE_CHECKING:
     import pandas
@@ -25,13 +24,13 @@ class Evaluation:
     Attributes
     ----------
     frames : DataFrame
-        One row a source frame, index ``frame``: the columns of `scoring.detection.detection_metrics`,
-        `scoring.cadence.cadence_table` and `scoring.quality.realism_metrics`, and one column for each metric of
-        `scoring.registry`; ``sync``, the sync expert's distance at offset 0; ``opened``, how far the output's mouth is
-        open (`scoring.mouth`: as a share of the source's range where a network reads it, of its own elsewhere), and
+        One row a source frame, index ``frame``: the columns of `metrics.detection.detection_metrics`,
+        `metrics.cadence.cadence_table` and `metrics.realism.realism_metrics`, and one column for each metric of
+        `metrics.registry`; ``sync``, the sync expert's distance at offset 0; ``opened``, how far the output's mouth is
+        open (`metrics.openness`: as a share of the source's range where a network reads it, of its own elsewhere), and
         ``opened_source``.
     scores : DataFrame
-        One row a score and input, as `scoring.baselines.beside_nulls`; the input "source" is the untouched clip under
+        One row a score and input, as `metrics.controls.beside_nulls`; the input "source" is the untouched clip under
         the new voice.
     curves : DataFrame
         ``judge``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
@@ -55,7 +54,7 @@ class Evaluation:
 
     @cached_property
     def failures(self) -> pandas.DataFrame:
-        """Runs of failing frames, the worst first: see `failures.find`. ``failures.csv`` holds this table."""
+        """Runs of failing frames, the worst first: see `metrics.failures.find`. ``failures.csv`` holds this table."""
         return failures.find(self.frames)
 
     @cached_property
@@ -75,7 +74,7 @@ class Evaluation:
         own = self.scores[self.scores["input"] == "as is"]
         for score in own.itertuples():
             count = round(score.covered * len(self.frames))
-            unit = baselines.UNITS.get(score.score, "")
+            unit = controls.UNITS.get(score.score, "")
             rows.append((score.score, score.value, unit, count, score.covered, float("nan"), 0, score.reason))
         return pd.DataFrame(rows, columns=list(METRICS))
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab.scoring import baselines, mouth, regions, sync
-from lipsync_lab.scoring.collect import ClipData
-from lipsync_lab.scoring.crops import crop_at, crop_places
-from lipsync_lab.scoring.pairs import FramePair
+from lipsync_lab.metrics import controls, openness, regions, sync
+from lipsync_lab.metrics.collect import ClipData
+from lipsync_lab.metrics.crops import crop_at, crop_places
+from lipsync_lab.metrics.pairs import FramePair
 
 if TYPE_CHECKING:
     import pandas
@@ -97,7 +97,7 @@ def sound_metrics(
                 given = "as is" if side == "output" else "source"
                 tables[side].append(_undefined(names, given, "the output has no sound, and no voice was given"))
             elif side == "output":
-                tables[side].append(baselines.beside_nulls(measure, wave))
+                tables[side].append(controls.beside_nulls(measure, wave))
             else:
                 tables[side].append(pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="source"))
     for kind in ("expert", "lse"):
@@ -114,11 +114,11 @@ def _openness(faces: Sequence[np.ndarray | None], reader: Any, usual: np.ndarray
     opened = np.full(len(faces), np.nan)
     known = [number for number, face in enumerate(faces) if face is not None]
     if known and reader is not None:
-        read = mouth.read(np.stack([faces[number] for number in known]), reader)
+        read = openness.read(np.stack([faces[number] for number in known]), reader)
         usual = read if usual is None else usual
-        opened[known] = mouth.in_range(read, usual)
+        opened[known] = openness.in_range(read, usual)
     elif known:
-        opened[known] = mouth.openness(np.stack([faces[number] for number in known]))
+        opened[known] = openness.openness(np.stack([faces[number] for number in known]))
     return opened, usual
 
 
@@ -127,9 +127,9 @@ def _sync_scores(kind: str, lips: sync.Lips, network: Any) -> tuple[tuple[str, .
 
 
 def _mouth_scores(opened: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
-    return mouth.SCORES, lambda wave: (
-        *mouth.follows_sound(opened, wave, fps)[1],
-        *mouth.in_silence(opened, wave, fps, bound=closed),
+    return openness.SCORES, lambda wave: (
+        *openness.follows_sound(opened, wave, fps)[1],
+        *openness.in_silence(opened, wave, fps, bound=closed),
     )
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lipsync_lab import failures
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.metrics import failures
 
 if TYPE_CHECKING:
     from lipsync_lab.geometry import FaceTrack
@@ -17,7 +17,7 @@ FAILURES = ("kind", "first", "last", "worst", "severity", "evidence")
 
 
 def missed_detections(track: FaceTrack) -> pd.DataFrame:
-    """Missed detections of a track as a table of failures, worst first; see `failures.find`."""
+    """Missed detections of a track as a table of failures, worst first; see `metrics.failures.find`."""
     missed = (track.provenance == "missing").astype(float)
     return failures.find(pd.DataFrame({"shot": track.shots, "missed": missed}))
 

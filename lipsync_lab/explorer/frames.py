@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio, video
 from lipsync_lab.detection import Detection
 from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio, video
 
 #: Default limit, in bytes, of the decoded frames that are kept.
 MOST_BYTES = 400_000_000
@@ -73,7 +73,7 @@ class Frames:
     Parameters
     ----------
     read : callable
-        ``read(start, stop)`` yields uint8 RGB frames, as `source.Source.read`.
+        ``read(start, stop)`` yields uint8 RGB frames, as `media.clip.Clip.read`.
     size : (width, height)
         Pixels of the frames.
     most_bytes : int

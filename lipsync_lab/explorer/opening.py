@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab import checkpoints, detection, files, runs
+from lipsync_lab import detection, files, runs
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import DetectionError, MediaError
 from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.media.clip import open_clip
+from lipsync_lab.models import registry
 from lipsync_lab.plan import make_plan
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import open_clip
 
 
 def detectors() -> list[str]:
@@ -23,8 +24,8 @@ def detectors() -> list[str]:
 
 
 def _is_here(name: str) -> bool:
-    if name in checkpoints.MODELS:
-        path = checkpoints.MODELS[name].path
+    if name in registry.MODELS:
+        path = registry.MODELS[name].path
         return path is None or path.is_file()
     try:  # a cascade, which takes milliseconds to load
         detection.load(name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from lipsync_lab import audio, detection, evaluation, files, generation, runs, samples, video
+from lipsync_lab import detection, evaluation, files, generation, runs, samples
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.errors import MediaError, ParameterError
@@ -22,11 +22,12 @@ from lipsync_lab.explorer.opening import is_unchanged, run_content
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.media import audio, video
+from lipsync_lab.media.clip import open_clip
 from lipsync_lab.pipeline import Pipeline, best_device
 from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-from lipsync_lab.source import open_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

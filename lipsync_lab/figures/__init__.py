@@ -5,19 +5,12 @@ colours are Okabe and Ito's ("Color Universal Design", 2008), which people with 
 apart; where a colour means something it means the same in every figure.
 """
 
-from lipsync_lab.figures.curves import training
-from lipsync_lab.figures.misses import causes, found_strips, miss_lengths, recall, searched
+from lipsync_lab.figures.artifacts import differences, distributions, failing, fault_matrix, gallery, mended
+from lipsync_lab.figures.detection import causes, found_strips, miss_lengths, recall, searched
 from lipsync_lab.figures.run import candidates, contact_sheet, coverage, mel, steps, timeline, triptych, waveform
-from lipsync_lab.figures.scores import differences, distributions, failing, fault_matrix, gallery, mended
 from lipsync_lab.figures.style import DOMAIN_COLOURS, PROVENANCE_COLOURS, STYLE
-from lipsync_lab.figures.timing import (
-    beside_nulls,
-    cadence_strip,
-    closures,
-    mouth_durations,
-    offset_curves,
-    openness,
-)
+from lipsync_lab.figures.sync import beside_nulls, cadence_strip, closures, mouth_durations, offset_curves, openness
+from lipsync_lab.figures.training import training
 
 __all__ = [
     "DOMAIN_COLOURS",

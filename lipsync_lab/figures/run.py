@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.patches import Patch, Rectangle
 
-from lipsync_lab import audio
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.figures.style import (
     ACCENT,
@@ -30,6 +29,7 @@ from lipsync_lab.figures.style import (
     styled,
 )
 from lipsync_lab.geometry import PROVENANCES, Box, spans
+from lipsync_lab.media import audio
 
 if TYPE_CHECKING:
     import pandas
@@ -49,8 +49,8 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
     Parameters
     ----------
     wave : ndarray, float32, (n,)
-        Mono at `audio.SAMPLE_RATE`, in [-1, 1]. A long one is shown by its envelope: the largest magnitude of each
-        column of pixels, above and below zero.
+        Mono at `media.audio.SAMPLE_RATE`, in [-1, 1]. A long one is shown by its envelope: the largest magnitude of
+        each column of pixels, above and below zero.
     window : (start, stop), optional
         Seconds.
     ax : Axes, optional
@@ -74,7 +74,7 @@ def mel(spectrogram: np.ndarray, first: int | None = None, ax: Axes | None = Non
     Parameters
     ----------
     spectrogram : ndarray, float32, (80, columns)
-        Of `audio.melspectrogram`, in [-4, 4].
+        Of `media.audio.melspectrogram`, in [-4, 4].
     first : int, optional
         First column of the window of sixteen.
     ax : Axes, optional

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: The style of every figure.
-STYLE = Path(__file__).parents[1] / "lab.mplstyle"
+STYLE = Path(__file__).with_name("lab.mplstyle")
 
 #: The domains, in the same colours everywhere.
 DOMAIN_COLOURS = {"animation": "#D55E00", "live_action": "#0072B2", "synthetic_photo": "#CC79A7"}

@@ -13,9 +13,9 @@ __all__ = ["FACE_SIZE", "NAMES", "Generator", "crop", "default", "draw", "load",
 
 def default() -> str:
     """Name of the generator that is used if none is named."""
-    from lipsync_lab import checkpoints
+    from lipsync_lab.models import registry
 
-    return checkpoints.DEFAULTS["generator"]
+    return registry.DEFAULTS["generator"]
 
 
 def load(name: str | Path | None = None, *, device: str = "cpu") -> Generator:

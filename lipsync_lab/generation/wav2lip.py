@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import compositing
-from lipsync_lab.audio import MEL_WINDOW
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.generation import compositing
 from lipsync_lab.generation.base import register
 from lipsync_lab.geometry import Box
+from lipsync_lab.media.audio import MEL_WINDOW
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,16 +50,16 @@ class Wav2LipGenerator:
         return draw(self.model, crops, windows, self.device)
 
     def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
-        """See `compositing.paste`."""
+        """See `generation.compositing.paste`."""
         return compositing.paste(frame, face, box, feather)
 
 
 @register("wav2lip", names=("wav2lip-lab", "wav2lip", "wav2lip_gan"), suffixes=("",))
 def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
-    """Wav2Lip with the weights of a name or file; raises `CheckpointError` as `checkpoints.load` does."""
-    from lipsync_lab import checkpoints
+    """Wav2Lip with the weights of a name or file; raises `CheckpointError` as `models.registry.load` does."""
+    from lipsync_lab.models import registry
 
-    loaded = checkpoints.load(name, "generator", device)
+    loaded = registry.load(name, "generator", device)
     return Wav2LipGenerator(
         model=loaded.model,
         name=loaded.name,

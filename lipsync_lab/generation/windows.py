@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from lipsync_lab import audio
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.media import audio
 from lipsync_lab.settings import Settings
 
 

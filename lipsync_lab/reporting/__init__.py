@@ -14,19 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab.comparison.cases import Case, file_of, read
-from lipsync_lab.comparison.examined import pairs
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation.cases import Case, file_of, read
+from lipsync_lab.evaluation.evaluated import pairs
 from lipsync_lab.progress import Reporter
 from lipsync_lab.progress import make as bars
-from lipsync_lab.reporting.clips import (
-    box_to_show,
-    examined,
-    headline,
-    judged,
-    telling_frame,
-    worst,
-)
 from lipsync_lab.reporting.notebooks import (
     NOTEBOOKS,
     execute,
@@ -35,10 +27,11 @@ from lipsync_lab.reporting.notebooks import (
     renew,
     to_html,
 )
-from lipsync_lab.reporting.outcomes import Outcome
+from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import TABLE, write
 from lipsync_lab.reporting.parts import Book, findings_of, has_pair, notebooks_of, stage_count, take_of
-from lipsync_lab.reporting.words import banner, proves
+from lipsync_lab.reporting.runs import box_to_show, examined, headline, judged, telling_frame, worst
+from lipsync_lab.reporting.text import banner, proves
 from lipsync_lab.runs import run_once as dubbed
 from lipsync_lab.settings import Settings
 
@@ -130,7 +123,7 @@ def report(
         Folder of the report. What an earlier report left there is used again where its inputs, its settings and the
         code are still the same.
     clips : path, or sequence of str or path
-        Names of samples, or files; or a clips table (`comparison.cases.read_table`), which also has voices, domains and
+        Names of samples, or files; or a clips table (`evaluation.cases.read_table`), which also has voices, domains and
         pairs.
     voices : sequence of str or path, optional
         Names of samples, or any files with sound: one per clip, or one for all. None for each clip's own sound.
@@ -142,7 +135,7 @@ def report(
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
         None for `NOTEBOOKS`. Each is executed once per generator. A notebook with a parameter `clip` is executed for
-        either clip of the first matched pair (`comparison.examined.pairs`), or for the first clip where there is no
+        either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where there is no
         pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`, `voice`,
         `run_folder`, `clips`, `voices`, `runs`, `generator`, `detector` and `settings` a notebook gets those that it
         has. Parameters of the mapping come on top, and must exist.

@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab.comparison.findings import plain
 from lipsync_lab.errors import LipsyncError, ParameterError
-from lipsync_lab.reporting.outcomes import Outcome, first_line, save
-from lipsync_lab.reporting.pictures import lighter
+from lipsync_lab.evaluation.findings import plain
+from lipsync_lab.reporting.media import lighter
+from lipsync_lab.reporting.outcome import Outcome, first_line, save
 
 if TYPE_CHECKING:
     from lipsync_lab.progress import Progress

@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import runs, samples
-from lipsync_lab.comparison import cases as clips_tables
-from lipsync_lab.comparison.findings import plain
-from lipsync_lab.reporting.clips import headline, judged, worst
-from lipsync_lab.reporting.outcomes import Outcome, save, versions
-from lipsync_lab.reporting.pictures import AMPLIFY, draw, is_playable
+from lipsync_lab.evaluation import cases as clips_tables
+from lipsync_lab.evaluation.findings import plain
+from lipsync_lab.reporting.media import AMPLIFY, draw, is_playable
+from lipsync_lab.reporting.outcome import Outcome, save, versions
+from lipsync_lab.reporting.runs import headline, judged, worst
 from lipsync_lab.reporting.safe import clean
-from lipsync_lab.reporting.words import made, proves
+from lipsync_lab.reporting.text import made, proves
 
 if TYPE_CHECKING:
-    from lipsync_lab.comparison.cases import Case
-    from lipsync_lab.comparison.examined import Examined
+    from lipsync_lab.evaluation.cases import Case
+    from lipsync_lab.evaluation.evaluated import Examined
     from lipsync_lab.pipeline import Pipeline
 
 #: Columns of ``table.csv``, one row a clip and generator. `gap_filled` are frames whose box is interpolated or held,
 #: `passed_through` those whose box is missing, which go through untouched; `seconds` is the length of the frames that
 #: were used. `expert_*` is the sync expert's distance at the best offset and that offset in frames, and the distance
 #: with the voice in pieces, without a voice, and of the untouched source under the same voice; `lse_*` the published
-#: scores. `failures` counts stretches; `worst` are the worst kinds, `worst_frame` the first's. Nothing here changes
-#: from one run to the next: what a run took stands in the manifest.
+#: scores. `metrics.failures` counts stretches; `worst` are the worst kinds, `worst_frame` the first's. Nothing here
+#: changes from one run to the next: what a run took stands in the manifest.
 TABLE = (
     *("clip", "generator", "domain", "frames", "detected", "gap_filled", "passed_through", "mouths_drawn", "seconds"),
     *("frames_written", "expert_distance", "expert_offset", "expert_shuffled", "expert_silence", "expert_source"),

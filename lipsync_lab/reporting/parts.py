@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lipsync_lab import comparison, evaluation, runs
-from lipsync_lab.comparison import findings, mends
-from lipsync_lab.comparison.cases import Case, file_of, is_plain, portable, table
-from lipsync_lab.comparison.examined import Examined, sound_of
+from lipsync_lab import evaluation, runs
 from lipsync_lab.errors import LipsyncError
+from lipsync_lab.evaluation import ablation, findings
+from lipsync_lab.evaluation.cases import Case, file_of, is_plain, portable, table
+from lipsync_lab.evaluation.evaluated import Examined, sound_of
 from lipsync_lab.progress import Reporter
-from lipsync_lab.reporting.clips import examined
+from lipsync_lab.reporting.media import illustrate
 from lipsync_lab.reporting.notebooks import execute
-from lipsync_lab.reporting.outcomes import Outcome, failing_alone, save, versions
+from lipsync_lab.reporting.outcome import Outcome, failing_alone, save, versions
 from lipsync_lab.reporting.page import Found, Take
-from lipsync_lab.reporting.pictures import illustrate
+from lipsync_lab.reporting.runs import examined
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def has_pair(cases: Sequence[Case]) -> bool:
     """Whether two of the cases are a matched pair, as far as can be known before they are dubbed."""
     with suppress(LipsyncError):
         planned = [Examined(case, None, None, sound_of(file_of(case.voice))) for case in cases]
-        return bool(comparison.examined.pairs(planned))
+        return bool(evaluation.evaluated.pairs(planned))
     return False
 
 
@@ -88,7 +88,7 @@ def take_of(
         face, speech = file_of(case.clip), file_of(case.voice)
         reused = not force and runs.is_current(pipeline, face, speech, folder)
         run = runs.run_once(pipeline, face, speech, folder, force, told)
-        [result] = comparison.examined.examine([case], {case.name: run}, told)
+        [result] = evaluation.evaluated.examine([case], {case.name: run}, told)
         illustrate(result, out / "pictures" / name)
     if failure.reason:
         result, reused = None, False
@@ -164,24 +164,24 @@ def findings_of(
 
 
 def _of_misses(good: Sequence[Examined]) -> str:
-    return findings.of_misses(comparison.examined.frames(good), comparison.tables.recorded())
+    return findings.of_misses(evaluation.evaluated.frames(good), evaluation.tables.recorded())
 
 
 def _of_domains(good: Sequence[Examined]) -> str:
-    frames = comparison.examined.frames(good)
-    units = comparison.intervals.UNITS
-    apart = pd.concat([comparison.intervals.differences(frames, by) for by in units], ignore_index=True)
+    frames = evaluation.evaluated.frames(good)
+    units = evaluation.bootstrap.UNITS
+    apart = pd.concat([evaluation.bootstrap.differences(frames, by) for by in units], ignore_index=True)
     return findings.of_domains(good, apart)
 
 
 def _of_ablation(pipeline: Pipeline, folder: Path, good: Sequence[Examined]) -> str:
     """The findings of the ablation's runs, which its notebook left in `folder`."""
-    changed = mends.pipelines(
+    changed = ablation.pipelines(
         pipeline.generator, pipeline.detector, _changed(pipeline.settings), cache=folder / "detections"
     )
     cases = [one.case for one in walked(good, _ABLATION)]
     done = {name: examined(each, cases, folder / name.replace(" ", "_")) for name, each in changed.items()}
-    return findings.of_mends(mends.effects(done), mends.filled())
+    return findings.of_mends(ablation.effects(done), ablation.filled())
 
 
 def _groups(book: Book, good: Sequence[Examined]) -> list[list[Examined]]:
@@ -201,7 +201,7 @@ def walked(good: Sequence[Examined], name: str) -> list[Examined]:
 
 def _pair(good: Sequence[Examined]) -> list[Examined]:
     """The clips of the first matched pair; empty where there is none."""
-    names = next(iter(comparison.examined.pairs(good).values()), ())
+    names = next(iter(evaluation.evaluated.pairs(good).values()), ())
     return [one for one in good if one.case.name in names]
 
 

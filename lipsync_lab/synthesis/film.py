@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import video
-from lipsync_lab.audio import Sound
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.media import video
+from lipsync_lab.media.audio import Sound
 from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, truth, visemes
 from lipsync_lab.synthesis.animation import scene
@@ -37,7 +37,7 @@ def write_scene(out: str | Path, speech: Speech, settings: Scene, progress: Prog
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     writer
-        More options of `video.Writer`, such as ``crf``.
+        More options of `media.video.Writer`, such as ``crf``.
 
     Returns
     -------

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lipsync_lab import video
-from lipsync_lab.audio import MAX_ABS, MEL_WINDOW, N_MELS
 from lipsync_lab.detection import Detector, at_detection_size
 from lipsync_lab.detection import record as records
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
+from lipsync_lab.media import video
+from lipsync_lab.media.audio import MAX_ABS, MEL_WINDOW, N_MELS
+from lipsync_lab.metrics import openness
 from lipsync_lab.progress import Progress
-from lipsync_lab.scoring import mouth
 from lipsync_lab.training import discriminator, expert, mouth_openness
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.generator import generate, reconstruction
@@ -312,7 +312,7 @@ def generator(
     -------
     dict
         See `MEANINGS`. Whether lips are closed is decided in the range of the clip before dubbing
-        (`scoring.mouth.in_range`).
+        (`metrics.openness.in_range`).
 
     Raises
     ------
@@ -333,13 +333,13 @@ def generator(
             generate(network, faces, faces, mels)
             for mels in (other.windows(index, audio_offset), other.windows(index, 0), silence)
         )
-        before = mouth.read(faces, regressor)
-        readings = (mouth.read(dubbed, regressor), before, mouth.read(early, regressor))
+        before = openness.read(faces, regressor)
+        readings = (openness.read(dubbed, regressor), before, openness.read(early, regressor))
         for row, reading in zip(rows.values(), readings, strict=True):
             row.append(mouth_openness.correlation(reading, target))
         # a clip whose mouth never moves has no range
-        resting = mouth.in_range(mouth.read(silent, regressor), before)
-        closed += [] if np.isnan(resting).any() else [float((resting < mouth.CLOSED_READ).mean())]
+        resting = openness.in_range(openness.read(silent, regressor), before)
+        closed += [] if np.isnan(resting).any() else [float((resting < openness.CLOSED_READ).mean())]
         if sync_expert is not None:
             starts = np.arange(0, count - 5, 5)
             for name, pictures in zip(in_sync, (dubbed, faces), strict=True):

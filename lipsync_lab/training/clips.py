@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio, files
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import spans
+from lipsync_lab.media import audio
 from lipsync_lab.progress import Progress
 from lipsync_lab.training import legacy
 

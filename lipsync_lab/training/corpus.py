@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.media import audio
 from lipsync_lab.synthesis.speech import LANGUAGES, SAMPLE_RATE, VARIANTS, Phoneme, Speech, join, silence, speak
 
 SPLITS = ("train", "validation")

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from torch import Tensor, nn
 
+from lipsync_lab.metrics import openness
 from lipsync_lab.models.mouth_openness import UNIT, MouthOpennessNet
-from lipsync_lab.scoring import mouth
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.loop import pixels, seeded
 from lipsync_lab.training.recipes import MouthOpennessRecipe
@@ -78,23 +78,26 @@ def agreement(network: nn.Module, clips: Sequence[Clip], sigma: float = 0.0) -> 
     dict
         ``correlation``: Pearson's r of reading and gap within a clip, mean over clips. ``error``: mean absolute error
         in pixels of the crop. ``closed_recall``: share of closed mouths (gap below 0.2 pixels) with a reading below
-        `scoring.mouth.CLOSED_READ` of the clip's range; ``open_recall``: share of open mouths (2 pixels or more) with
-        a reading of at least that. NaN where there are no such frames.
+        `metrics.openness.CLOSED_READ` of the clip's range; ``open_recall``: share of open mouths (2 pixels or more)
+        with a reading of at least that. NaN where there are no such frames.
     """
     correlations, readings, shares, gaps = [], [], [], []
     for clip in clips:
         known = np.flatnonzero(~np.isnan(clip.gap))
         if len(known) < 2:
             continue
-        reading = mouth.read(np.stack([blurred(face, sigma) for face in clip.faces[known]]), network)
+        reading = openness.read(np.stack([blurred(face, sigma) for face in clip.faces[known]]), network)
         correlations.append(correlation(reading, clip.gap[known]))
         readings.append(reading)
-        shares.append(mouth.in_range(reading, reading))
+        shares.append(openness.in_range(reading, reading))
         gaps.append(clip.gap[known])
     if not gaps:
         return dict.fromkeys(("correlation", "error", "closed_recall", "open_recall"), np.nan)
     reading, share, gap = (np.concatenate(values) for values in (readings, shares, gaps))
-    is_closed, is_open = share[gap < _CLOSED_GAP] < mouth.CLOSED_READ, share[gap >= _OPEN_GAP] >= mouth.CLOSED_READ
+    is_closed, is_open = (
+        share[gap < _CLOSED_GAP] < openness.CLOSED_READ,
+        share[gap >= _OPEN_GAP] >= openness.CLOSED_READ,
+    )
     return {
         "correlation": float(np.nanmean(correlations)) if np.isfinite(correlations).any() else np.nan,
         "error": float(np.abs(reading - gap).mean()),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio, files, tracking, video
-from lipsync_lab.detection import Detector, at_detection_size
+from lipsync_lab import files
+from lipsync_lab.detection import Detector, at_detection_size, tracking
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import spans
+from lipsync_lab.media import audio, video
 from lipsync_lab.progress import Progress
 from lipsync_lab.training.clips import FPS
 

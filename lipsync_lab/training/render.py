@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import audio
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import Box, spans
+from lipsync_lab.media import audio
 from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, visemes
 from lipsync_lab.synthesis.animation import scene

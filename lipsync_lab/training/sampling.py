@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lipsync_lab.audio import MAX_ABS
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
+from lipsync_lab.media.audio import MAX_ABS
 from lipsync_lab.training.clips import Clip
 
 #: Frames in a window of the sync expert.

@@ -236,12 +236,13 @@ def network_of(kind: str, given: str | Path, device: str = "cpu") -> tuple[nn.Mo
     CheckpointError
         It is absent, or of another kind.
     """
-    from lipsync_lab import checkpoints, statedict
+    from lipsync_lab.models import registry
+    from lipsync_lab.models import weights as statedict
     from lipsync_lab.training import loop
 
     table_kind = TABLE_KINDS.get(kind, kind)
     if not Path(given).is_dir():
-        return checkpoints.load(given, table_kind, device).model, 1
+        return registry.load(given, table_kind, device).model, 1
     state = loop.read_state(Path(given) / loop.STATE)
     recipe = state["recipe"]
     if kind not in state["averages"]:
@@ -302,7 +303,7 @@ def benchmark(
     dict of str -> float
         Defined in `benchmark.MEANINGS`.
     """
-    from lipsync_lab import checkpoints
+    from lipsync_lab.models import registry
     from lipsync_lab.training import benchmark as measures
     from lipsync_lab.training.clips import open_shards
     from lipsync_lab.training.detector import open_frames, recall_and_precision
@@ -322,7 +323,7 @@ def benchmark(
             raise ParameterError("the discriminator is measured against a generator; give one with --generator")
         source, audio_offset = network_of("generator", generator, device)
         return measures.quality_discriminator(network, source, shards, audio_offset=audio_offset)
-    regressor = network_of("mouth_openness", mouth_openness or checkpoints.DEFAULTS["reader"], device)[0]
+    regressor = network_of("mouth_openness", mouth_openness or registry.DEFAULTS["reader"], device)[0]
     expert = sync_expert and network_of("sync_expert", sync_expert, device)[0]
     return measures.generator(
         network, regressor, shards, audio_offset=audio_offset, sync_expert=expert, progress=progress

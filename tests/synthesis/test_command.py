@@ -2,7 +2,8 @@
 
 import pytest
 
-from lipsync_lab import cli, video
+from lipsync_lab import cli
+from lipsync_lab.media import video
 
 TEXT = ["--text", "Me too.", "--size", "64", "48", "--quiet"]
 

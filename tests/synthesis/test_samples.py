@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipsync_lab import audio, samples, video
+from lipsync_lab import samples
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.media import audio, video
 from lipsync_lab.synthesis import film
 from lipsync_lab.synthesis import samples as making
 from lipsync_lab.synthesis.animation.settings import Scene

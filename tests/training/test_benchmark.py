@@ -10,11 +10,11 @@ import pytest
 import torch
 from training_material import made_clip, write_film
 
-from lipsync_lab import checkpoints
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.detection.fixed import FixedBox
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
+from lipsync_lab.models import registry
 from lipsync_lab.training import (
     benchmark,
     generator,
@@ -65,7 +65,7 @@ def test_the_openness_correlation_separates_generators():
 
 
 def test_reconstruction_lies_between_what_is_shown_and_what_is_pasted(clips, monkeypatch):
-    pasting = generator.reconstruction(checkpoints.load("identity", "generator").model, clips, 1)
+    pasting = generator.reconstruction(registry.load("identity", "generator").model, clips, 1)
     assert pasting["mouth_l1_reference"] > 0.02
     assert pasting["mouth_l1"] == pytest.approx(pasting["mouth_l1_reference"], abs=1 / 255)
     monkeypatch.setattr(generator, "generate", lambda network, faces, references, mels: faces)

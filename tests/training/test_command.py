@@ -14,8 +14,9 @@ import torch
 from scipy.io import wavfile
 from training_material import made_clip, toy_tasks
 
-from lipsync_lab import checkpoints, files
+from lipsync_lab import files
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.models import registry
 from lipsync_lab.models.syncnet import SyncNetColor
 from lipsync_lab.models.wav2lip import QualityDiscriminator
 from lipsync_lab.training import (
@@ -46,7 +47,7 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
         network=None if kind == task.kind else kind,
     )
     table_kind = {"sync_expert": "expert", "discriminator": "quality"}[kind]
-    loaded = checkpoints.load(exported.path, table_kind)
+    loaded = registry.load(exported.path, table_kind)
     assert isinstance(loaded.model, make)
     assert loaded.width == pytest.approx(0.05 if name == "gan" else 0.07)
     for key, value in means[kind].state_dict().items():
@@ -101,7 +102,7 @@ def test_everything_by_command(clips, tmp_path: Path, capsys):
     assert {"openness_correlation", "mouth_l1", "closed_share_silence", "in_sync_share"} <= set(measured)
     words = ["--numbers", paths["numbers.json"], "--name", "w", "--out", str(tmp_path / "out"), "--on", "a test"]
     assert "w,generator,w.safetensors" in run("export", paths["g"], *words)
-    assert checkpoints.load(tmp_path / "out" / "w.safetensors", "generator").width == pytest.approx(0.05)
+    assert registry.load(tmp_path / "out" / "w.safetensors", "generator").width == pytest.approx(0.05)
     with pytest.raises(ParameterError, match="trained with a sync expert"):
         tasks.fit("generator", folder, tmp_path / "x")
     with pytest.raises(ParameterError, match="no recipe"):

@@ -1,0 +1,165 @@
+"""How often each domain fails, how far two of them lie apart, and how certain that is.
+
+Intervals are percentile intervals of the bootstrap (Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
+chapter 13), by SciPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.evaluation.evaluated import counterpart
+from lipsync_lab.metrics import failures
+
+if TYPE_CHECKING:
+    import pandas
+
+#: What the bootstrap resamples, and whether it resamples both domains together: whole clips of matched pairs; their
+#: seconds, which describe these very clips alone; and shots, which need no pairs.
+UNITS = {"pair": True, "second": True, "shot": False}
+
+
+def failing(table: pandas.DataFrame) -> pandas.DataFrame:
+    """How much of each domain fails in which way.
+
+    Returns
+    -------
+    DataFrame
+        kind, part (`metrics.failures.Kind`), domain, covered (frames of `frames` in which the measure is known),
+        frames (in which it passes the bound), share (NaN where nothing is known).
+    """
+    import pandas as pd
+
+    rows = []
+    for kind in failures.KINDS:
+        for domain, some in table.groupby("domain", sort=False):
+            known = some[kind.measure].dropna() if kind.measure in some else []
+            count = int((known > kind.bound).sum()) if len(known) else 0
+            share = count / len(known) if len(known) else np.nan
+            rows.append((kind.name, kind.part, domain, len(known), count, share))
+    return pd.DataFrame(rows, columns=["kind", "part", "domain", "covered", "frames", "share"])
+
+
+def differences(
+    table: pandas.DataFrame, by: str = "pair", level: float = 0.95, resamples: int = 4000, seed: int = 0
+) -> pandas.DataFrame:
+    """Animation minus its counterpart, for the measure of every kind of failure, with its bootstrap interval.
+
+    The counterpart is live_action if any frame is of that domain, else synthetic_photo (`examined.counterpart`).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `frames`.
+    by : str
+        One of `UNITS`: what is drawn again and again. Each unit counts once, by the mean over its frames.
+    level : float
+        Share of resamples within the interval.
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        kind, measure, bound (`metrics.failures.Kind`), by, counterpart (its domain), animation, other (means of
+        either side),
+        difference, low, high (in the measure's unit), animation_units, other_units, reason. Numbers are NaN, with the
+        reason, where a side has no unit; the interval is NaN where a side has one unit. A measure without a value has
+        no row.
+
+    Raises
+    ------
+    ParameterError
+        No such unit.
+    """
+    import pandas as pd
+
+    if by not in UNITS:
+        raise ParameterError(f"no differences by {by!r}; there are {', '.join(UNITS)}")
+    units, against = _units(table, by), counterpart(table["domain"])
+    domains = ("animation", against)
+    rows = []
+    for kind in failures.KINDS:
+        if kind.measure not in table or table[kind.measure].isna().all():
+            continue
+        wide = units[kind.measure].unstack("domain").reindex(columns=list(domains))
+        sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in domains]
+        values = interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
+        reason = ""
+        if min(map(len, sides)) < 2:
+            counts = f"{len(sides[0])} of animation, {len(sides[1])} of {against}"
+            reason = f"an interval needs two {by}s on either side: {counts}"
+        rows.append((kind.name, kind.measure, kind.bound, by, against, *values, *map(len, sides), reason))
+    numbers = ["animation", "other", "difference", "low", "high", "animation_units", "other_units"]
+    return pd.DataFrame(rows, columns=["kind", "measure", "bound", "by", "counterpart", *numbers, "reason"])
+
+
+def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
+    """One table of `differences` by several units.
+
+    Returns
+    -------
+    DataFrame, index ``kind``
+        measure, bound; animation, the counterpart under the name of its domain, and difference, by the first unit that
+        has them; and for every unit the interval as text, empty where there is none.
+    """
+    import pandas as pd
+
+    known = apart[apart["difference"].notna()]
+    out = known.groupby("kind", sort=False)[["measure", "bound", "animation", "other", "difference"]].first()
+    out = out.rename(columns={"other": next(iter(apart["counterpart"]), "other")})
+    for by in dict.fromkeys(apart["by"]):
+        some = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
+        text = pd.Series(
+            [f"{low:.3f} to {high:.3f}" for low, high in some[["low", "high"]].to_numpy()], some.index, str
+        )
+        out[f"interval by {by}"] = text.reindex(out.index).fillna("")
+    return out
+
+
+def _units(table: pandas.DataFrame, by: str) -> pandas.DataFrame:
+    """Means of every measure a unit and domain."""
+    measures = [kind.measure for kind in failures.KINDS if kind.measure in table]
+    if by == "shot":
+        return table.groupby(["clip", "shot", "domain"])[measures].mean()
+    paired = table[table["pair"] != ""]
+    # a frame's time is a multiple of its length, which is no round number in binary
+    seconds = {"second": np.floor(paired["time"] + 1e-6).astype(int)} if by == "second" else {}
+    return paired.assign(**seconds).groupby(["pair", *seconds, "domain"])[measures].mean()
+
+
+def interval(
+    first: np.ndarray,
+    second: np.ndarray,
+    paired: bool,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float, float, float]:
+    """Both means, the first less the second, and the bootstrap interval of that; NaN where there is none."""
+    from scipy.stats import bootstrap
+
+    if not len(first) or not len(second):
+        return (*(float(side.mean()) if len(side) else np.nan for side in (first, second)), *[np.nan] * 3)
+    means = float(first.mean()), float(second.mean())
+    difference = means[0] - means[1]
+    if min(len(first), len(second)) < 2:
+        return *means, difference, np.nan, np.nan
+    data = (first - second,) if paired else (first, second)
+    found = bootstrap(
+        data,
+        np.mean if paired else _difference_of_means,
+        vectorized=True,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return *means, difference, float(found.low), float(found.high)
+
+
+def _difference_of_means(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    return first.mean(axis=axis) - second.mean(axis=axis)

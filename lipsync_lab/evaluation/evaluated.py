@@ -1,0 +1,160 @@
+"""What is compared: clips with their voices, their runs, and what was found out about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab import evaluation, runs
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation.cases import Case
+from lipsync_lab.media import audio, video
+from lipsync_lab.media import clip as source
+from lipsync_lab.models import registry
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.progress import Progress
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+#: The domains that animation is compared with: the first of these that is there.
+COUNTERPARTS = ("live_action", "synthetic_photo")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case, its run, and what was found out about it.
+
+    Attributes
+    ----------
+    case : Case
+    run : runs.Run
+    found : evaluation.Evaluation
+    sound : str
+        SHA-256 of the voice as the networks hear it: the same sentence from two files is the same.
+    """
+
+    case: Case
+    run: runs.Run
+    found: evaluation.Evaluation
+    sound: str
+
+    @property
+    def face(self) -> Path:
+        return Path(self.run.info["face"]["file"])
+
+    def pictures(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source and output of a frame, uint8 RGB (H, W, 3)."""
+        clip = source.from_file(self.face, Settings.read(self.run.info["settings"]))
+        before = next(clip.read(frame, frame + 1))
+        after = next(video.frames(self.run.output, start=frame, stop=frame + 1)).image
+        return before, after[: before.shape[0], : before.shape[1]]  # the encoder rounds odd sizes up
+
+
+def pipeline_of(
+    generator: str | Path | None = None,
+    detector: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Pipeline:
+    """A pipeline from a notebook's parameters: None and an empty mapping stand for the defaults."""
+    named = {} if generator is None else {"generator": generator}
+    return Pipeline(**named, detector=detector, settings=Settings.of(settings or {}))
+
+
+def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None) -> list[Examined]:
+    """Examine the runs of some cases, or read what was found when they were examined before.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    made : mapping of str to runs.Run
+        The run of each case, by its name.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Raises
+    ------
+    ParameterError
+        A case has no run.
+    MediaError
+        The clip or the voice of a run is not there; and see `evaluation.evaluate`.
+    """
+    if absent := [case.name for case in cases if case.name not in made]:
+        raise ParameterError(f"no run of {', '.join(absent)}; dub the clip first (`reporting.dubbed`)")
+    # a judge that is not among the models that come along is told as absent, not raised
+    known = {
+        kind: name if name in registry.MODELS else None
+        for kind, name in {"expert": evaluation.EXPERT, "judge": evaluation.JUDGE}.items()
+    }
+    out = []
+    for number, case in enumerate(cases):
+        if progress:
+            progress("examine", number, len(cases))
+        run = made[case.name]
+        _check_inputs(case, run)
+        found = evaluation.evaluate(run, **known, domain=case.domain or None)
+        out.append(Examined(case, run, found, sound_of(run.info["speech"]["file"])))
+    if progress:
+        progress("examine", len(cases), len(cases))
+    return out
+
+
+def _check_inputs(case: Case, run: runs.Run) -> None:
+    for side, what in (("face", "clip"), ("speech", "voice")):
+        file = Path(run.info[side]["file"])
+        if not file.is_file():
+            raise MediaError(
+                f"{case.name}: the {what} of its run is not at {file} any more; give its present place with --clips, "
+                "and --voices"
+            )
+
+
+def sound_of(voice: str | Path) -> str:
+    """SHA-256 of a voice as the networks get it: the same recording in two files is the same sound."""
+    return hashlib.sha256(audio.load(voice).tobytes()).hexdigest()
+
+
+def counterpart(domains: Iterable[str]) -> str:
+    """The domain that animation is compared with: live_action where a clip has it, else synthetic_photo."""
+    there = set(domains)
+    return next((domain for domain in COUNTERPARTS if domain in there), COUNTERPARTS[-1])
+
+
+def pairs(examined: Sequence[Examined]) -> dict[str, tuple[str, str]]:
+    """Matched pairs: names of a clip of animation and of one of its `counterpart`, by the pair's name.
+
+    Two clips are a pair if a clips table says so (`Case.pair`); clips without an entry there are paired, in their
+    order, with those that are dubbed with the same sound. No clip is in two pairs.
+    """
+    sides = ("animation", counterpart(one.case.domain for one in examined))
+    out = {}
+    for key in dict.fromkeys(_pair_key(one) for one in examined):
+        members = [[one.case for one in examined if (_pair_key(one), one.case.domain) == (key, side)] for side in sides]
+        for first, second in zip(*members, strict=False):
+            out[first.pair or f"{first.name} | {second.name}"] = first.name, second.name
+    return out
+
+
+def _pair_key(one: Examined) -> tuple[str, str]:
+    return ("pair", one.case.pair) if one.case.pair else ("sound", one.sound)
+
+
+def frames(examined: Sequence[Examined]) -> pandas.DataFrame:
+    """Every frame of every clip: ``clip``, ``domain``, ``pair`` (empty without one), then `Evaluation.frames`."""
+    import pandas as pd
+
+    paired = {clip: name for name, clips in pairs(examined).items() for clip in clips}
+    tables = []
+    for one in examined:
+        name = one.case.name
+        about = {"clip": name, "domain": one.case.domain, "pair": paired.get(name, "")}
+        tables.append(pd.concat([one.found.frames.reset_index().assign(**about)], ignore_index=True))
+    table = pd.concat(tables, ignore_index=True)
+    first = ["clip", "domain", "pair", "frame"]
+    return table[[*first, *(name for name in table if name not in first)]]

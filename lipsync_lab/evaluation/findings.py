@@ -1,0 +1,199 @@
+"""Findings in sentences, computed from the numbers: Markdown for the end of each notebook and for a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from lipsync_lab.evaluation.bootstrap import UNITS, failing
+from lipsync_lab.evaluation.evaluated import COUNTERPARTS, Examined, counterpart, frames, pairs
+from lipsync_lab.evaluation.tables import by_eye, causes, closures, miss_runs, missed, rhythm, scores
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def plain(text: object) -> str:
+    """Text from a file or a user as Markdown that shows it and does nothing else: no HTML, no link, no new line."""
+    out = escape(" ".join(str(text).split()), quote=False)
+    for mark in ("\\", "`", "*", "[", "]", "|"):
+        out = out.replace(mark, f"\\{mark}")
+    return out
+
+
+def label(domain: str) -> str:
+    """A domain in words; "other" where it is unknown."""
+    return plain(domain.replace("_", " ")) or "other"
+
+
+def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
+    """How much is missed, why, and what was recorded: of `examined.frames` and of `tables.recorded`."""
+    why = causes(table)
+    lines = [*_missed_shares(table), *_false_shares(table)]
+    if count := int(why["misses"].sum()):
+        # what holds as often where a face was found explains nothing
+        known = int(why["misses"][why["among_found"] < why["among_missed"]].sum())
+        lines.append(
+            f"- For {known} of {count} missed frames truth or pixels name a cause that holds less often where a face "
+            "was found."
+        )
+    return "\n".join([*lines, *_of_recorded(recorded)])
+
+
+def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
+    """What the published detector missed, for how long, and why."""
+    study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().max_dropout
+    total, of_all = int(study["missed"].sum()), study["frames"].sum()
+    worst = study["missed"].nlargest(3)
+    explained = total - causes(recorded).set_index("cause").loc["unexplained", "misses"]
+    views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
+    return [
+        f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
+        f"{len(study)} clips of animation. {(study['missed'] > 0).sum()} of the clips have a miss; "
+        f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
+        f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and {(lengths > longest).sum()} of "
+        f"{len(lengths)} stretches are longer than the {longest} frames that a gap policy fills by default.",
+        f"- Recorded: darkness, low contrast, motion or a cut goes with {explained} of the {total} missed frames; the "
+        "others look to the pixels like those in which it found one. An eye sees a face in each of them; its view is "
+        f"{', '.join(f'{view} in {count}' for view, count in views.items())}.",
+    ]
+
+
+def of_mouths(examined: Sequence[Examined], leads: pandas.Series | None = None) -> str:
+    """What is wrong most often in either domain, what is worst in each clip, and whether the measures measure.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    leads : Series of bool, optional
+        For each injected artifact, whether it moves the metric named for it more than any other.
+    """
+    known = failing(frames(examined)).query("part == 'picture'").dropna(subset="share")
+    lines = []
+    for domain, some in known.groupby("domain", sort=False):
+        worst = some.loc[some["share"].idxmax()]
+        lines.append(
+            f"- {label(domain)}: most common is **{worst['kind']}**, in {worst['frames']} of the "
+            f"{worst['covered']} frames in which it can be told."
+            if worst["frames"]
+            else f"- {label(domain)}: no metric of the picture passes its threshold."
+        )
+    for one in examined:
+        for row in one.found.failures.query("measure != 'missed'").head(1).itertuples():
+            lines.append(
+                f"- {one.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
+                f"{plain(row.evidence)}."
+            )
+    if leads is not None:
+        lines.append(
+            f"- {int(leads.sum())} of {len(leads)} injected artifacts move the metric named for them more than any "
+            "other."
+        )
+    return "\n".join(lines)
+
+
+def of_timing(examined: Sequence[Examined]) -> str:
+    """Whether mouths follow the voice, close where they must, and keep the rhythm of the drawings."""
+    opening = scores(examined).query("score == 'opening_correlation'")
+    opening = opening.pivot(index="clip", columns="input", values="value")
+    beat, sounds, lines = rhythm(examined), closures(examined), []
+    for one in examined:
+        name = one.case.name
+        own, shuffled, source = (opening.loc[name, given] for given in ("as is", "shuffled", "source"))
+        lines.append(
+            f"- {name}: opening and loudness correlate by **{own:.2f}**; with shuffled sound by {shuffled:.2f}, in the "
+            f"untouched source by {source:.2f}."
+            if own == own
+            else f"- {name}: there are too few mouths to compare with the voice."
+        )
+    for given, row in sounds.dropna(subset="least").groupby("input")["closed"].agg(["sum", "size"]).iterrows():
+        lines.append(f"- On M, B and P the mouth of the {given} closes {int(row['sum'])} of {int(row['size'])} times.")
+    for clip, row in beat.iterrows():
+        if row["domain"] in COUNTERPARTS:
+            lines.append(f"- {clip}: mouth changes during holds are measured in animation only.")
+            continue
+        extra = row["extra_mouth"]
+        lines.append(
+            f"- {clip}: {row['drawings_per_second']:.1f} drawings a second in the source, "
+            f"{row['mouths_per_second']:.1f} mouths a second in the output; **{extra:.0%}** of the held frames got "
+            "another mouth."
+            if extra == extra
+            else f"- {clip}: no hold has generated mouths."
+        )
+    return "\n".join(lines)
+
+
+def of_domains(examined: Sequence[Examined], apart: pandas.DataFrame) -> str:
+    """What differs between animation and its counterpart, and what cannot be compared.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+    apart : DataFrame
+        Of `evaluation.bootstrap.differences`, of several units one below the other.
+    """
+    count, against = len(pairs(examined)), label(counterpart(one.case.domain for one in examined))
+    about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
+    lines = [about, *_missed_shares(frames(examined))]
+    for by in UNITS:
+        rows = apart[apart["by"] == by]
+        told = rows[rows["low"].notna()]
+        if not len(told):
+            reasons = rows["reason"][rows["reason"] != ""]
+            lines.append(
+                f"- By {by} nothing can be compared: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
+            )
+            continue
+        worse = [", ".join(told["kind"][rows]) or "none" for rows in (told["low"] > 0, told["high"] < 0)]
+        lines.append(
+            f"- By {by}, of {len(told)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
+            f"**{worse[1]}**; the intervals of the others contain 0."
+        )
+    return "\n".join(lines)
+
+
+def of_mends(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
+    """Of `mends.effects` and `mends.filled`: what each change did to what it is meant for."""
+    lines = []
+    for (mend, kind), rows in effects.groupby(["mend", "kind"], sort=False):
+        told = [_effect(row) for row in rows.itertuples()]
+        lines.append(f"- **{mend}**, against {kind}: {'; '.join(told)}.")
+    usual = Settings().max_dropout
+    lines.append(
+        f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, boxes between those on both "
+        f"sides fill {filled.loc[usual, 'interpolate']} where gaps of up to {usual} frames are filled, and "
+        f"{filled['interpolate'].max()} where they may last {filled.index.max()}. The others lie at the beginning or "
+        "the end of a shot: there another detector, a lower threshold or a box drawn by hand has to find the face."
+    )
+    return "\n".join(lines)
+
+
+def _effect(row) -> str:
+    """What a mend did to one clip, in words."""
+    if row.before != row.before:
+        return f"{row.clip} cannot be told"
+    if row.before == row.after == 0:
+        return f"{row.clip} has none to mend"
+    sure = "" if row.low > 0 or row.high < 0 else " (not sure: the interval holds 0)"
+    return f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**{sure}"
+
+
+def _missed_shares(table: pandas.DataFrame) -> list[str]:
+    shares = table.groupby("domain", sort=False)["missed"].agg(["sum", "count"])
+    return [
+        f"- {label(domain)}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show one."
+        for domain, row in shares.iterrows()
+    ]
+
+
+def _false_shares(table: pandas.DataFrame) -> list[str]:
+    """Where truth knows the faces: in how many frames something else was taken for one."""
+    known = table.dropna(subset="false_faces")
+    shares = (known["false_faces"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
+    return [
+        f"- {label(domain)}: something that is no face was taken for one in {int(row['sum'])} of "
+        f"{int(row['count'])} frames."
+        for domain, row in shares.iterrows()
+    ]

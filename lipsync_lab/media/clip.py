@@ -1,0 +1,284 @@
+"""Clips: frames on a constant timeline that can be read as often as needed, and how they are played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsync_lab import samples
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import Box
+from lipsync_lab.media import video
+from lipsync_lab.settings import Settings
+
+#: Frames that are read forwards at a time when a clip is played backwards.
+_BLOCK = 48
+
+
+@dataclass(frozen=True)
+class View:
+    """How the frames of a `Clip` come out of its pictures: shrunk, then turned, then cropped, as published.
+
+    Attributes
+    ----------
+    clip : (width, height)
+        Pixels of the clip's pictures as a player shows them.
+    resize_factor : int
+    rotate : bool
+        By 90 degrees clockwise.
+    crop : (y1, y2, x1, x2)
+        As in `settings.Settings`.
+    """
+
+    clip: tuple[int, int]
+    resize_factor: int = 1
+    rotate: bool = False
+    crop: tuple[int, int, int, int] = (0, -1, 0, -1)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> View:
+        """From the mapping that `as_dict` makes; raises KeyError, TypeError, ValueError or OverflowError otherwise."""
+        width, height = (int(side) for side in values["clip"])
+        y1, y2, x1, x2 = (int(side) for side in values["crop"])
+        factor = int(values["resize_factor"])
+        if factor < 1 or min(width, height) < factor:
+            raise ValueError(f"a view of {width} x {height} pixels, shrunk {factor} times, shows nothing")
+        return cls((width, height), factor, bool(values["rotate"]), (y1, y2, x1, x2))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Width and height of the frames before they are cropped."""
+        width, height = (side // self.resize_factor for side in self.clip)
+        return (height, width) if self.rotate else (width, height)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        return tuple(stop - start for start, stop in self._cut())
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """x and y of the frames' upper left corner in the uncropped ones."""
+        return tuple(start for start, _ in self._cut())
+
+    def _cut(self) -> list[tuple[int, int]]:
+        y1, y2, x1, x2 = self.crop
+        # -1 is the far edge, any other negative number what it is to a slice
+        pairs = zip(((x1, x2), (y1, y2)), self.whole, strict=True)
+        return [slice(start, None if stop == -1 else stop).indices(side)[:2] for (start, stop), side in pairs]
+
+    def _from_shares(self) -> np.ndarray:
+        """Homogeneous 3 x 3 matrix to the frames' pixels, from places in the clip as shares of its sides."""
+        width, height = (side // self.resize_factor for side in self.clip)
+        place = np.diag([float(width), float(height), 1.0])
+        if self.rotate:
+            place = np.array([[0, -1, height], [1, 0, 0], [0, 0, 1]], float) @ place
+        place[:2, 2] -= self.corner
+        return place
+
+    def carried(self, box: Box, other: View) -> Box:
+        """A box in this view's frames, in pixels of another view of the same picture at any size."""
+        if other == self:
+            return box
+        corners = np.array([[box.x1, box.x2], [box.y1, box.y2], [1, 1]])
+        x, y, _ = other._from_shares() @ np.linalg.inv(self._from_shares()) @ corners
+        return Box(float(x.min()), float(y.min()), float(x.max()), float(y.max()))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames on a constant timeline.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    fps : Fraction
+        Frames a second.
+    view : View
+        How the frames come out of the clip's pictures; ``view.size`` is the frames' width and height in pixels.
+    full_range : bool
+        Whether the file's luma uses 0..255 instead of 16..235.
+    read : callable
+        ``read(start, stop)`` yields uint8 RGB frames (H, W, 3); ``stop`` may be None or lie beyond the end.
+    expected : int or None
+        Number of frames, if it is known before they are read.
+    identity : dict
+        Everything that the frames depend on, as JSON: the key of a cache. Empty for frames in memory.
+    """
+
+    name: str
+    fps: Fraction
+    view: View
+    full_range: bool
+    read: Callable[[int, int | None], Iterator[np.ndarray]]
+    expected: int | None
+    identity: dict[str, Any]
+
+
+def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
+    """Open a video or a still picture.
+
+    Parameters
+    ----------
+    path : path or str
+        A file, or a sample's name.
+    settings : Settings, optional
+        Its view: `resize_factor`, `rotate`, `crop`, `static`, and `fps` for a still picture. None for the defaults.
+
+    Raises
+    ------
+    MediaError
+        The file cannot be read as pictures.
+    """
+    from lipsync_lab.files import sha256
+
+    settings, path = settings or Settings(), samples.resolve_path(path)
+    info = video.probe(path)
+    still = info.still or settings.static
+    crop = {"resize_factor": settings.resize_factor, "rotate": settings.rotate, "crop": list(settings.crop)}
+
+    def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
+        for frame in video.frames(path, start=start, stop=1 if still else stop):
+            yield _viewed(frame.image, settings)
+
+    return Clip(
+        name=str(path),
+        fps=Fraction(settings.fps).limit_denominator(1001) if info.still else info.fps,
+        view=View((info.width, info.height), settings.resize_factor, settings.rotate, settings.crop),
+        full_range=info.full_range,
+        read=read,
+        expected=1 if still else info.frames,
+        identity={"sha256": sha256(path), "static": still, **crop},
+    )
+
+
+def clip_from_array(frames: np.ndarray, fps: float | Fraction, settings: Settings | None = None) -> Clip:
+    """Make a clip of frames in memory.
+
+    Parameters
+    ----------
+    frames : ndarray, uint8, (N, H, W, 3)
+        RGB.
+    fps : float or Fraction
+        Frames a second.
+    settings : Settings, optional
+        As for `open_clip`.
+
+    Raises
+    ------
+    ParameterError
+        The array has another type or shape, or no frame.
+    """
+    settings, frames = settings or Settings(), np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise ParameterError(f"frames must be uint8 RGB of the shape N x H x W x 3, not {frames.dtype} {frames.shape}")
+    frames = frames[:1] if settings.static else frames
+
+    def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
+        return (_viewed(frame, settings) for frame in frames[start:stop])
+
+    view = View((frames.shape[2], frames.shape[1]), settings.resize_factor, settings.rotate, settings.crop)
+    return Clip("array", Fraction(fps).limit_denominator(1001), view, False, read, len(frames), {})
+
+
+# names of an earlier version
+Source, from_file, from_array = Clip, open_clip, clip_from_array
+
+
+def _viewed(image: np.ndarray, settings: Settings) -> np.ndarray:
+    import cv2
+
+    if settings.resize_factor > 1:
+        size = image.shape[1] // settings.resize_factor, image.shape[0] // settings.resize_factor
+        if 0 in size:
+            raise ParameterError(
+                f"resize_factor {settings.resize_factor} leaves nothing of {image.shape[1]} x {image.shape[0]} pixels"
+            )
+        image = cv2.resize(image, size)
+    if settings.rotate:
+        image = cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
+    y1, y2, x1, x2 = settings.crop
+    part = image[y1 : image.shape[0] if y2 == -1 else y2, x1 : image.shape[1] if x2 == -1 else x2]
+    if not part.size:
+        raise ParameterError(
+            f"the crop {settings.crop} (y1, y2, x1, x2) leaves nothing of {image.shape[1]} x {image.shape[0]} pixels"
+        )
+    return part
+
+
+def batches(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items; the last one may be shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def play_order(frames: int, length: int, extend: str) -> np.ndarray:
+    """Number of the source frame that each output frame shows, int64 (length,); parameters as for `played`."""
+    order = np.arange(length)
+    if extend == "hold" or frames == 1:
+        return np.minimum(order, frames - 1)
+    if extend == "loop":
+        return order % frames
+    return frames - 1 - np.abs(order % (2 * frames - 2) - (frames - 1))
+
+
+def played(clip: Clip, frames: int, length: int, extend: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Play a clip for `length` frames.
+
+    Parameters
+    ----------
+    clip : Clip
+    frames : int
+        Number of source frames to use, from the first on.
+    length : int
+        Number of frames to yield.
+    extend : {"loop", "hold", "pingpong"}
+        What follows the last source frame: the first one again, the last one, or the frames backwards and forwards.
+
+    Yields
+    ------
+    (int, ndarray)
+        Number of the source frame, and the frame. There are fewer if the clip has become shorter than `frames`.
+    """
+    forward = partial(_forward, clip)
+    if frames == 1 or extend == "hold":
+        given, last = 0, None
+        for last in forward(0, min(frames, length)):
+            given += 1
+            yield last
+        for _ in range(length - given if last else 0):
+            yield last
+        return
+    given = 0
+    while given < length:
+        start = given
+        for pair in forward(0, frames) if extend == "loop" else _to_and_fro(forward, frames):
+            if given == length:
+                return
+            given += 1
+            yield pair
+        if given == start:
+            return
+
+
+def _forward(clip: Clip, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    return zip(range(start, stop), clip.read(start, stop), strict=False)
+
+
+def _to_and_fro(forward: Callable, frames: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Forwards, then backwards without showing either end twice."""
+    yield from forward(0, frames)
+    for stop in range(frames - 1, 1, -_BLOCK):
+        yield from reversed(list(forward(max(1, stop - _BLOCK), stop)))

@@ -1,0 +1,257 @@
+"""Encode pictures and sound into a file that is complete or absent. Callers use `media.video.Writer`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from lipsync_lab import files
+from lipsync_lab.errors import MediaError, ParameterError
+
+if TYPE_CHECKING:
+    from lipsync_lab.media.audio import Sound
+
+#: Codec -> container format, file name extension, encoder, sound encoder.
+_CODECS = {
+    "h264": ("mp4", ".mp4", "libx264", "aac"),
+    "ffv1": ("matroska", ".mkv", "ffv1", "pcm_f32le"),
+}
+
+#: Tags that both containers keep; FFmpeg drops others from MP4 without a warning.
+_TAGS = ("title", "artist", "album", "comment", "copyright", "description", "date", "genre")
+
+#: Channels -> FFmpeg's name of the layout.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+#: Encoders' output depends on their number of threads, so it is the same on every machine.
+_THREADS = 4
+
+#: FFmpeg's numbers, those that swscale takes for matrices.
+_BT709, _BT601 = 1, 5
+_LIMITED, _FULL = 1, 2
+
+
+class Writer:
+    """Encode frames, and a sound with them, into one file that appears when it is complete.
+
+    A context manager. The file is written under a private name in its own folder and renamed on leaving; an exception
+    (Ctrl-C too) leaves nothing behind and an older file of that name as it was. The same input gives the same bytes.
+
+    Parameters
+    ----------
+    path : path
+        Missing folders are made. `.mp4` for h264, `.mkv` for ffv1.
+    fps : Fraction, int or float
+        Frames a second; a float stands for the nearest fraction with a denominator of at most 1001.
+    sound : Sound, optional
+        Starts with the first frame and is read as the frames come. What lasts longer than the picture by more than
+        one frame is cut at the end of the picture; up to there it is written whole.
+    codec : {"h264", "ffv1"}
+        H.264 (yuv420p) and AAC in MP4, index first; or FFV1 and float PCM in Matroska, both without any loss. In
+        h264 the last column and row are repeated where width or height is odd.
+    crf : float
+        Quality of h264, 0 (best) to 51.
+    full_range : bool
+        YCbCr of h264 in 0..255 instead of 16..235. The matrix is BT.709 from 720 lines on and BT.601 below. Both are
+        tagged; primaries and transfer are handed through unchanged, and so carry no tag.
+    tags : dict of str to str, optional
+        For the container: title, artist, album, comment, copyright, description, date, genre.
+
+    Raises
+    ------
+    ParameterError
+        Unknown codec or tag, wrong extension, crf or rate; a frame that is not uint8 H x W x 3 or not of the first
+        one's size.
+    MediaError
+        The folder or disk does not take the file; no frame was written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fps: Fraction | float,
+        sound: Sound | None = None,
+        codec: str = "h264",
+        crf: float = 18,
+        full_range: bool = False,
+        tags: dict[str, str] | None = None,
+    ):
+        self.path = Path(path)
+        if codec not in _CODECS:
+            raise ParameterError(f"there is no codec {codec!r}; use {' or '.join(_CODECS)}")
+        extension = _CODECS[codec][1]
+        if self.path.suffix.lower() != extension:
+            raise ParameterError(f"{path}: {codec} goes into {extension}; name the file {self.path.stem}{extension}")
+        if not 0 < fps <= 1000:
+            raise ParameterError(f"{fps} frames a second cannot be written; give more than 0 and at most 1000")
+        if not 0 <= crf <= 51:
+            raise ParameterError(f"crf {crf} is outside of its range; give 0 (best) to 51")
+        if unknown := set(tags or ()) - set(_TAGS):
+            raise ParameterError(f"the containers do not keep the tags {sorted(unknown)}; use {', '.join(_TAGS)}")
+        if sound is not None and sound.channels not in _LAYOUTS:
+            raise ParameterError(f"a sound of {sound.channels} channels cannot be written; give 1 to 8")
+        self.fps = Fraction(fps).limit_denominator(1001) if isinstance(fps, float) else Fraction(fps)
+        self.count = 0
+        self._sound, self._codec, self._crf = sound, codec, crf
+        self._full_range, self._tags = full_range, tags or {}
+        self._size = self._container = self._private = None
+
+    def __enter__(self) -> Writer:
+        if self.path.is_dir():
+            raise MediaError(f"{self.path}: is a folder; name a file in it")
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.sweep(self.path.parent)
+            private = files.private_name(self.path.parent)
+            os.close(os.open(private, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        self._private = private
+        return self
+
+    def write(self, image: np.ndarray) -> None:
+        """Append a frame: uint8 RGB, H x W x 3, each of the first one's size."""
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ParameterError(f"a frame must be uint8, H x W x 3, not {image.dtype} {image.shape}")
+        if self._size is None:
+            self._size = image.shape
+        if image.shape != self._size:
+            raise ParameterError(f"frame {self.count} is {image.shape}, the first was {self._size}; resize it before")
+        with self._explained():
+            picture = self._picture(image)
+            if self._container is None:
+                self._open(picture)
+            picture.pts, picture.time_base = self.count, 1 / self.fps
+            self._container.mux(self._video.encode(picture))
+        self.count += 1
+        if self._sound is not None:
+            self._write_sound(self._samples.read(self._samples_until(self.count) - self._samples.done))
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                if self._container is not None:
+                    self._container.close()
+            self._private.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        if not self.count:
+            raise MediaError(f"{self.path}: there is no frame to write; check the clip")
+        if self._sound is not None:
+            # one sample more than may be kept tells whether the sound goes on
+            spare = self._samples_until(self.count + 1) - self._samples.done
+            tail = self._samples.read(spare + 1)
+            if len(tail) <= spare:
+                self._write_sound(tail)
+        with self._explained():
+            self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._container.mux(self._audio.encode(None))
+            self._container.close()
+            files.put(self._private, self.path)
+
+    def _open(self, picture: av.VideoFrame) -> None:
+        form, _, video_encoder, sound_encoder = _CODECS[self._codec]
+        options = {"movflags": "+faststart"} if form == "mp4" else {}
+        self._container = container = av.open(f"file:{self._private}", "w", format=form, container_options=options)
+        # no library versions, no random track numbers
+        container.flags |= av.container.Flags.bitexact.value
+        container.metadata.update(self._tags)
+        if self._codec == "h264":
+            settings = {"crf": str(self._crf)}
+        else:
+            settings = {"level": "3", "slices": "4" if min(picture.width, picture.height) > 16 else "1"}
+        self._video = container.add_stream(video_encoder, rate=self.fps, options=settings)
+        context = self._video.codec_context
+        context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.format.name
+        context.time_base, context.thread_count = 1 / self.fps, _THREADS
+        context.flags |= av.codec.context.Flags.bitexact
+        context.colorspace, context.color_range = picture.colorspace, picture.color_range
+        if self._sound is not None:
+            rates = av.Codec(sound_encoder, "w").audio_rates
+            # an encoder resamples what it is given to its own rate
+            rate = self._sound.rate if not rates or self._sound.rate in rates else 48_000
+            self._audio = container.add_stream(sound_encoder, rate=rate, layout=_LAYOUTS[self._sound.channels])
+            # the most that AAC holds, up to what is plenty: with less, FFmpeg's encoder rings at the first sound
+            self._audio.codec_context.bit_rate = min(128_000, 6 * rate) * self._sound.channels
+            self._audio.codec_context.flags |= av.codec.context.Flags.bitexact
+            self._samples = _Samples(self._sound)
+        container.start_encoding()
+
+    def _picture(self, image: np.ndarray) -> av.VideoFrame:
+        if self._codec == "ffv1":
+            return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(format="bgr0")
+        height, width = image.shape[:2]
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+        return av.VideoFrame.from_ndarray(image, "rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=_BT709 if height >= 720 else _BT601,
+            dst_color_range=_FULL if self._full_range else _LIMITED,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+        )
+
+    def _samples_until(self, frame: int) -> int:
+        return round(frame / self.fps * self._sound.rate)
+
+    def _write_sound(self, samples: np.ndarray) -> None:
+        if not len(samples):
+            return
+        layout, rate = _LAYOUTS[self._sound.channels], self._sound.rate
+        with self._explained():
+            block = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
+            block.sample_rate, block.time_base = rate, Fraction(1, rate)
+            block.pts = self._samples.done - len(samples)
+            self._container.mux(self._audio.encode(block))
+
+    @contextlib.contextmanager
+    def _explained(self):
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            why = error.strerror or error
+            raise MediaError(
+                f"{self.path}: cannot be written ({why}); check the folder, its rights and the disk"
+            ) from error
+
+
+class _Samples:
+    """Any number of samples at a time, from blocks of any length."""
+
+    def __init__(self, sound: Sound):
+        self.done = 0
+        self._blocks = iter(sound.blocks)
+        self._rest = np.zeros((0, sound.channels), np.float32)
+
+    def read(self, count: int) -> np.ndarray:
+        """The next samples, float32 (n, channels); fewer than asked for at the end."""
+        parts, wanted = [self._rest[:0]], count
+        while wanted > 0:
+            if not len(self._rest):
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._rest = np.asarray(block, np.float32)
+            parts.append(self._rest[:wanted])
+            self._rest = self._rest[wanted:]
+            wanted -= len(parts[-1])
+        self.done += count - wanted
+        return np.concatenate(parts)
+
+
+def write_clip(path: str | Path, images: Iterable[np.ndarray], fps: Fraction | float, **options) -> Path:
+    """Write frames, uint8 RGB H x W x 3, as a clip; options and errors as of `Writer`."""
+    with Writer(path, fps=fps, **options) as writer:
+        for image in images:
+            writer.write(image)
+    return writer.path

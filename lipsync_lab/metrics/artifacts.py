@@ -1,0 +1,364 @@
+"""Artifacts of a generated mouth: source against output, in the lips, round them, on the boundary and outside the box.
+
+Every metric is 0 where the output is the source, and rises with the artifact that it is named for (`matrix` shows that
+each rises with its own artifact more than with any other).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lipsync_lab.geometry import Box
+from lipsync_lab.metrics import regions
+from lipsync_lab.metrics.pairs import FramePair, gradient, length
+from lipsync_lab.metrics.registry import Artifact, Metric
+from lipsync_lab.metrics.validation import injected
+
+if TYPE_CHECKING:
+    from lipsync_lab.metrics.collect import ClipData
+
+#: Grey levels a pixel from which on a gradient is an edge, and below which a place is flat.
+EDGE, FLAT = 14.0, 7.0
+#: CIEDE2000 from the nearest colour of the source's palette from which on a colour is out of the palette. 2.3 is just
+#: noticeable; the palette's cells and H.264's chroma account for the rest.
+NEW = 7.0
+#: Share of the source's pixels that a colour needs to belong to its palette, and bits a channel that it is counted in.
+_SHARE, _BITS = 2e-4, 5
+#: Most pixels of the skin that are compared, fewest that are enough, and neighbours looked up in the palette.
+_MOST, _FEWEST, _NEIGHBOURS = 1500, 32, 4
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a source.
+
+    Attributes
+    ----------
+    colours : ndarray, float64, (K, 3)
+        CIELAB, D65.
+    """
+
+    colours: np.ndarray
+
+    @cached_property
+    def _tree(self):
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.colours)
+
+    def distance(self, lab: np.ndarray) -> np.ndarray:
+        """Distance of each colour (CIELAB, (N, 3)) to the nearest of the palette, (N,).
+
+        CIEDE2000 to the nearest few in CIELAB; where CIELAB's own distance is small it is left at that, which is never
+        much the smaller of the two.
+        """
+        from skimage.color import deltaE_ciede2000
+
+        far, near = self._tree.query(lab, k=list(range(1, min(_NEIGHBOURS, len(self.colours)) + 1)))
+        out = far[:, 0]
+        doubtful = out > NEW / 2
+        out[doubtful] = deltaE_ciede2000(lab[doubtful, None], self.colours[near[doubtful]]).min(axis=1)
+        return out
+
+
+class LipColours(NamedTuple):
+    """Colours of the lips of one frame pair, kept until the palette is known.
+
+    Each of `source` and `output` is a pair of arrays: distinct colours packed as 0xRRGGBB, uint32 (K,), and the number
+    of pixels of each, uint32 (K,). `shift` is the median shift of the skin in CIELAB, which is `colour`'s affair.
+    """
+
+    source: tuple[np.ndarray, np.ndarray]
+    output: tuple[np.ndarray, np.ndarray]
+    shift: np.ndarray | float
+
+
+class PaletteCount:
+    """Counts the colours in the boxes of some source frames."""
+
+    def __init__(self):
+        self._count = np.zeros(1 << 3 * _BITS)
+        self._total = np.zeros((1 << 3 * _BITS, 3))
+
+    def add(self, source: np.ndarray, box: Box | None) -> None:
+        """Count one frame, uint8 RGB (H, W, 3); nothing is counted without a box."""
+        if box is None:
+            return
+        pixels = source[box.slices].reshape(-1, 3)
+        cells = (pixels >> (8 - _BITS)).astype(np.int32) @ np.array([1 << 2 * _BITS, 1 << _BITS, 1], np.int32)
+        self._count += np.bincount(cells, minlength=len(self._count))
+        for channel in range(3):
+            self._total[:, channel] += np.bincount(cells, pixels[:, channel], minlength=len(self._count))
+
+    def palette(self) -> Palette | None:
+        """Cells of 5 bits a channel, each by the mean of what fell into it; None where nothing was counted."""
+        if not self._count.any():
+            return None
+        frequent = self._count >= _SHARE * self._count.sum()
+        return Palette(_lab(self._total[frequent] / self._count[frequent, None]))
+
+
+def palette(sources: Iterable[np.ndarray], ledger: pd.DataFrame) -> Palette | None:
+    """The colours that a source shows in its boxes; a part of its frames will do.
+
+    Parameters
+    ----------
+    sources : iterable of ndarray, uint8, (H, W, 3)
+        RGB, in the order of the ledger's rows.
+    ledger : DataFrame
+        Of a run; only the rows of these frames.
+
+    Returns
+    -------
+    Palette or None
+        None where there was no box.
+    """
+    counted, boxes = PaletteCount(), regions.boxes(ledger)
+    for row, source in regions.aligned(sources, ledger):
+        counted.add(source, regions.inside(boxes[row], source.shape))
+    return counted.palette()
+
+
+def sharpness_loss(pair: FramePair) -> float:
+    """1 - variance of the Laplacian in the lips, output over source (Pech-Pacheco et al. 2000).
+
+    The same ratio round the box is divided out, which is what the encode softens. 0 also where the output is sharper;
+    NaN without lips, and where the source has no detail.
+    """
+    near = pair.near
+    if near is None or near.lips is None:
+        return np.nan
+    lips, box = near.lips, near.box
+    detail = [cv2.Laplacian(image, cv2.CV_32F) for image in near.grey]
+    around = np.ones(near.source.shape[:2], bool)
+    around[box.padded(2, 2, 2, 2).clipped(around.shape[1], around.shape[0]).slices] = False
+    of_source, of_output = (float(image[lips.slices].var()) for image in detail)
+    if of_source < 1:
+        return np.nan
+    encode = 1.0
+    if around.sum() >= _FEWEST and (there := float(detail[0][around].var())) >= 1:
+        encode = min(1.0, max(0.1, float(detail[1][around].var()) / there))
+    return max(0.0, 1 - of_output / of_source / encode)
+
+
+def boundary_step(pair: FramePair) -> float:
+    """Grey levels by which the step across the box's border (the largest channel's) is higher than the source's."""
+    near = pair.near
+    if near is None:
+        return np.nan
+    box, steps = near.box, []
+    for image in (near.source, near.output):
+        # the same border of the picture and of the picture on its side
+        step = [_steps(image, *(int(v) for v in (box.y1, box.y2, box.x1, box.x2)))]
+        step.append(_steps(image.swapaxes(0, 1), *(int(v) for v in (box.x1, box.x2, box.y1, box.y2))))
+        steps.append(np.concatenate(step))
+    return max(0.0, float((steps[1] - steps[0]).mean())) if len(steps[0]) else np.nan
+
+
+def colour_shift(pair: FramePair) -> float:
+    """Mean CIEDE2000 (Sharma et al. 2005) of the flat places of the skin round the lips."""
+    found = _skin_colours(pair)
+    return np.nan if found is None else found[0]
+
+
+def lip_colours(pair: FramePair) -> LipColours | None:
+    """What `out_of_palette` needs of one frame; None without lips."""
+    near = pair.near
+    if near is None or near.lips is None:
+        return None
+    skin = _skin_colours(pair)
+    packed = []
+    for image in (near.source, near.output):
+        # a drawing has few colours: each is kept once
+        pixels = image[near.lips.slices].reshape(-1, 3).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        packed.append(tuple(part.astype(np.uint32) for part in np.unique(pixels, return_counts=True)))
+    return LipColours(*packed, 0.0 if skin is None else skin[1])
+
+
+def out_of_palette(colours: LipColours | None, palette: Palette | None) -> float:
+    """Share of the lips' pixels that are further than `NEW` from the palette, beyond the source's own share.
+
+    The median shift of the skin is taken out first. NaN without lips or palette.
+    """
+    if colours is None or palette is None:
+        return np.nan
+    new = []
+    for (packed, count), shift in ((colours.source, 0.0), (colours.output, colours.shift)):
+        rgb = np.stack((packed >> 16, packed >> 8 & 255, packed & 255), axis=1)
+        new.append(float(count[palette.distance(_lab(rgb) - shift) > NEW].sum() / count.sum()))
+    return max(0.0, new[1] - new[0])
+
+
+def line_art_loss(pair: FramePair) -> float:
+    """Share of the gradient on the source's edges, round the lips, that is gone in the output.
+
+    An edge that moved by a pixel counts as there. NaN where the source has hardly an edge.
+    """
+    near = pair.near
+    if near is None:
+        return np.nan
+    source, output = near.gradients
+    edges = np.zeros(source.shape, bool)
+    edges[near.box.slices] = source[near.box.slices] > EDGE
+    if near.clear is not None:
+        edges[near.clear.slices] = False
+    if edges.sum() < _FEWEST:
+        return np.nan
+    dilated = cv2.dilate(output, np.ones((3, 3), np.uint8))
+    return float(np.maximum(source - dilated, 0)[edges].sum() / source[edges].sum())
+
+
+def ghosting(pair: FramePair) -> float:
+    """How much two mouths show through each other, 0.5 at most.
+
+    The smaller of two shares of the source's edges in and round the lips: what is half there of them (neither as it was
+    nor gone, from the gradient along the source's), and the edges that the output has where the source has none.
+    """
+    near = pair.near
+    if near is None or near.lips is None:
+        return np.nan
+    source, output = (image[near.clear.slices] for image in near.grey)
+    (x, y), (x_out, y_out) = gradient(source), gradient(output)
+    strength = length(x, y)
+    edges = strength > EDGE
+    if edges.sum() < _FEWEST // 2:
+        return np.nan
+    whole = float(strength[edges].sum())
+    # how much of each edge of the source is left: 1 all, 0 none; what is half there shows through
+    gone = ((x * (x - x_out) + y * (y - y_out))[edges] / strength[edges] ** 2).clip(0, 1)
+    through = float((np.minimum(gone, 1 - gone) * strength[edges]).sum()) / whole
+    # not next to the source's own edges, where blur leaves some
+    empty = cv2.dilate(edges.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    of_output = length(x_out, y_out)
+    new = float(np.maximum(of_output - strength, 0)[empty & (of_output > FLAT)].sum()) / whole
+    return min(through, new)
+
+
+def temporal_flicker(pair: FramePair) -> float:
+    """Grey levels by which the skin round the lips changes from frame to frame beyond the source's own change.
+
+    The lips are left out, for a mouth that speaks has to move. NaN without skin, in the first frame, and where either
+    frame has no generated mouth. The number counts only where the source holds its drawing (`on_holds`).
+    """
+    if pair.before is None or pair.box is None or np.isnan(pair.before.pasted[0]):
+        return np.nan
+    place = pair.box.slices
+    skin = regions.skin(pair.source.shape, pair.box, pair.mouth)[place]
+    if skin.sum() < _FEWEST:
+        return np.nan
+    pictures = ((pair.before.source, pair.source), (pair.before.output, pair.output))
+    source, output = (float(cv2.absdiff(first[place], second[place])[skin].mean()) for first, second in pictures)
+    return max(0.0, output - source)
+
+
+def crop_truncation(pair: FramePair) -> float:
+    """Share of the true mouth's box that lies outside of the box that was generated; NaN without ground truth."""
+    if np.isnan(pair.pasted).any() or np.isnan(pair.true_mouth).any():
+        return np.nan
+    lips, box = Box(*pair.true_mouth), Box(*pair.pasted)
+    inner = Box(max(lips.x1, box.x1), max(lips.y1, box.y1), min(lips.x2, box.x2), min(lips.y2, box.y2))
+    return 1 - inner.area / lips.area if lips.area else np.nan
+
+
+def on_holds(clip: ClipData) -> np.ndarray:
+    """`temporal_flicker` where the source holds its drawing, NaN elsewhere."""
+    return np.where(clip.frames["held"] == 1, np.array(clip.collected["flicker"], float), np.nan)
+
+
+def _steps(picture: np.ndarray, first: int, stop: int, start: int, end: int) -> np.ndarray:
+    """Steps across the two borders that lie along rows: the largest channel's, grey levels."""
+    found = [np.empty(0)]
+    for inner, outer in ((first, first - 1), (stop - 1, stop)):
+        if 0 <= outer < len(picture):
+            found.append(cv2.absdiff(picture[inner, start:end], picture[outer, start:end]).max(axis=-1).astype(float))
+    return np.concatenate(found)
+
+
+def _skin_colours(pair: FramePair) -> tuple[float, np.ndarray] | None:
+    """Mean CIEDE2000, and median shift in CIELAB, of the flat skin; None where there is too little of it."""
+    from skimage.color import deltaE_ciede2000
+
+    near = pair.near
+    if near is None:
+        return None
+    flat = near.skin & (near.gradients[0] < FLAT)
+    if flat.sum() < _FEWEST:
+        return None
+    places = np.flatnonzero(flat)
+    places = places[:: -(-len(places) // _MOST)]
+    first, second = (_lab(frame.reshape(-1, 3)[places]) for frame in (near.source, near.output))
+    return float(deltaE_ciede2000(first, second).mean()), np.median(second - first, axis=0)
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    from skimage.color import rgb2lab
+
+    return rgb2lab(np.asarray(rgb, float) / 255)
+
+
+METRICS = (
+    Metric(
+        *("cropped", "share of the mouth", "detection", "mouth outside the box", 0.02, 0.5),
+        "{value:.0%} of the true mouth lies outside of the box",
+        of_pair=crop_truncation,
+        requires="a generated mouth and ground truth",
+    ),
+    Metric(
+        *("blur", "share of the sharpness", "picture", "blurred mouth", 0.35, 1.0),
+        "{value:.0%} of the source's sharpness is gone",
+        of_pair=sharpness_loss,
+        artifact=Artifact("blur", injected.blur),
+    ),
+    Metric(
+        *("seam", "grey levels", "picture", "visible seam", 4.0, 30.0),
+        "across the border {value:.1f} grey levels more than in the source",
+        of_pair=boundary_step,
+        artifact=Artifact("seam", injected.seam),
+    ),
+    Metric(
+        *("colour", "CIEDE2000", "picture", "shifted colour", 3.0, 15.0),
+        "the skin is {value:.1f} CIEDE2000 from the source's",
+        of_pair=colour_shift,
+        artifact=Artifact("hue", injected.hue),
+    ),
+    Metric(
+        *("new_colours", "share of the lips", "picture", "new colours", 0.05, 0.5),
+        "{value:.0%} of the mouth in colours unknown to the source",
+        of_pair=lip_colours,
+        of_clip=lambda clip: [out_of_palette(colours, clip.palette) for colours in clip.collected["new_colours"]],
+        artifact=Artifact("extra colours", injected.extra_colours),
+    ),
+    Metric(
+        *("lines", "share of the edges", "picture", "lost lines", 0.25, 1.0),
+        "{value:.0%} of the source's outlines are gone",
+        of_pair=line_art_loss,
+        artifact=Artifact("erased outlines", injected.erased_lines),
+    ),
+    Metric(
+        *("ghost", "share of the edges", "picture", "ghost of the old mouth", 0.25, 1.0),
+        "the source's mouth shows through: {value:.2f}",
+        of_pair=ghosting,
+        artifact=Artifact("ghost", injected.ghost),
+    ),
+    Metric(
+        *("flicker", "grey levels", "picture", "flicker", 2.0, 12.0),
+        "{value:.1f} grey levels change while the source holds still",
+        of_pair=temporal_flicker,
+        of_clip=on_holds,
+        requires="a generated mouth during a hold",
+        artifact=Artifact("flicker", injected.flicker),
+    ),
+    Metric(
+        *("outside", "grey levels", "picture", "changed outside the box", 2.0, 10.0),
+        "{value:.1f} grey levels change outside of the box",
+        of_pair=lambda pair: pair.outside[0],
+    ),
+    Metric("outside_peak", "grey levels", "picture", of_pair=lambda pair: pair.outside[1]),
+)

@@ -1,0 +1,246 @@
+"""Animation holds, and how many mouths the output shows during each.
+
+Drawn animation keeps a drawing for two or three frames; a generator that makes another mouth in every frame breaks that
+cadence. Which frames are held is defined in `lipsync_lab.generation.holds` alone. The shortest mouth, 70 ms, is that
+of Rhubarb Lip Sync (D. S. Wolf, github.com/DanielSWolf/rhubarb-lip-sync).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from lipsync_lab.generation.holds import BLOCK, BOUND, RAISE, Holds, changes, scheduled
+from lipsync_lab.metrics import regions
+from lipsync_lab.metrics.pairs import FramePair, frame_pairs
+from lipsync_lab.metrics.registry import ANIMATION, Artifact, Metric
+from lipsync_lab.metrics.validation import injected
+
+#: The noise that raises the bound of a mouth change is that of the clip's quietest quarter.
+_QUIET = 0.25
+#: Share of the skin's blocks that a mouth change has to rise above: a change of the whole cheek is boil, no mouth.
+_CALM = 0.9
+#: Milliseconds for which a mouth is shown at the least (Rhubarb Lip Sync).
+SHORTEST_MOUTH = 70.0
+
+COLUMNS = (
+    *("time", "shot", "source_change", "source_noise", "held", "drawing"),
+    *("mouth_change", "mouth_noise", "mouth", "extra_mouth"),
+)
+
+
+class HoldFinder:
+    """Finds the holds of a run's source, frame by frame, inside the boxes of its ledger."""
+
+    def __init__(self, ledger: pd.DataFrame):
+        self._boxes, self._holds, self.first = regions.boxes(ledger), Holds(), []
+
+    def add(self, source: np.ndarray) -> None:
+        """Add the next frame, uint8 RGB (H, W, 3)."""
+        self.first.append(self._holds.add(source, regions.inside(self._boxes[len(self.first)], source.shape)))
+
+
+def _mouth_bound(noise: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Change of the lips (grey levels) from which on another mouth is shown.
+
+    `noise` is the source's; `floor` is the noise round the lips in each frame, where it is known to be more.
+    """
+    known = noise[~np.isnan(noise)]
+    quiet = float(np.quantile(known, _QUIET)) if len(known) else 0.0
+    return BOUND * (1 + RAISE * np.fmax(quiet, floor))
+
+
+def cadence_metrics(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, truth: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Cadence, one row a frame.
+
+    Parameters
+    ----------
+    pairs : iterable of (source, output)
+        Frames uint8 RGB (H, W, 3) in the ledger's order; two at a time are kept.
+    ledger : DataFrame
+        Of a run (`runs.LEDGER`).
+    truth : DataFrame, optional
+        Ground truth of a synthetic clip: where the lips are.
+
+    Returns
+    -------
+    DataFrame, index ``frame``
+        See `cadence_table`.
+    """
+    numbers, holds = [], HoldFinder(ledger)
+    for pair in frame_pairs(pairs, ledger, truth):
+        holds.add(pair.source)
+        numbers.append(frame_changes(pair))
+    return cadence_table(numbers, holds.first, ledger)
+
+
+def frame_changes(pair: FramePair) -> tuple[float, float, float, float]:
+    """Changes against the frame before: of the whole source (most changed and median block), and of the output's mouth.
+
+    The latter two are those of the most changed block of the lips (wherever they are in one of the two frames), and of
+    one in ten of the skin's blocks. Grey levels; NaN where there is nothing to compare.
+    """
+    if pair.before is None:
+        return (np.nan,) * 4
+    return *pair.source_change, *_mouth_change(pair.before, pair)
+
+
+def _mouth_change(before: FramePair, after: FramePair) -> tuple[float, float]:
+    shape, box = after.output.shape, regions.inside(after.pasted, after.output.shape)
+    places = [regions.inside(pair.mouth, shape) for pair in (before, after)]
+    if np.isnan(before.pasted).any() or None in places or box is None:
+        return np.nan, np.nan
+    # a generated mouth is a small part of the frame: only its neighbourhood is compared
+    rows, columns = (slice(max(0, part.start - 2 * BLOCK), part.stop + 2 * BLOCK) for part in box.slices)
+    changed = np.zeros(shape[:2], np.float32)
+    changed[rows, columns] = changes(before.output[rows, columns], after.output[rows, columns])
+    around = changed[regions.skin(shape, box, after.mouth)]
+    most = max(float(changed[place.slices].max()) for place in places)
+    return most, float(np.quantile(around, _CALM)) if len(around) else np.nan
+
+
+def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], ledger: pd.DataFrame) -> pd.DataFrame:
+    """Cadence from what was measured frame by frame.
+
+    Parameters
+    ----------
+    numbers : iterable of tuple
+        Of `frame_changes`, one a frame.
+    first : iterable of int
+        First frame of each frame's hold (`generation.holds.first_frames`).
+    ledger : DataFrame
+        Of the run.
+
+    Returns
+    -------
+    DataFrame, index ``frame``
+        time, shot
+            The ledger's.
+        source_change, source_noise
+            Grey levels of the most changed and of the median block of the source against the frame before; NaN in the
+            first frame.
+        held
+            1 where the source shows the drawing of the frame before, else 0; NaN in the first frame and where there is
+            no face in this frame or the one before.
+        drawing
+            Number of the drawing that the source shows, from 0.
+        mouth_change, mouth_noise
+            Of the output: grey levels of the most changed block of the lips, and of one in ten of the skin round them
+            (the 90th percentile); NaN unless a mouth was generated in both frames.
+        mouth
+            Number of the mouth that the output shows, from 0; NaN where none was generated. A mouth that a moving head
+            carries along is another one.
+        extra_mouth
+            1 where the mouth changed during a hold, 0 where it stayed; NaN elsewhere, and where a long hold is due for
+            a new mouth (`generation.holds.scheduled`): such a change is no failure.
+    """
+    numbers = np.array(list(numbers), float).reshape(-1, 4)
+    first, count = np.array(list(first), np.int64), len(numbers)
+    out = ledger[["frame", "time", "shot"]].iloc[:count].set_index("frame")
+    change, source_noise, mouth_change, mouth_noise = numbers.T
+    same = first < np.arange(count)
+    there = ~np.isnan(regions.boxes(ledger)[:count, 0])
+    known = there & np.r_[False, there[:-1]][:count]
+    pasted = ~np.isnan(regions.drawn(ledger)[:count, 0])
+    # nothing can be said of a mouth whose frame before has none: it begins there
+    kept = mouth_change < _mouth_bound(source_noise, np.nan_to_num(mouth_noise))
+    mouth = np.cumsum(pasted & ~kept) - 1.0
+    out["source_change"], out["source_noise"] = change, source_noise
+    out["held"] = np.where(known, same.astype(float), np.nan)
+    out["drawing"] = np.cumsum(~same) - 1
+    out["mouth_change"], out["mouth_noise"] = mouth_change, mouth_noise
+    out["mouth"] = np.where(pasted, mouth, np.nan)
+    judged = same & ~scheduled(first) & ~np.isnan(mouth_change)
+    out["extra_mouth"] = np.where(judged, (~kept).astype(float), np.nan)
+    return out
+
+
+def drawings(table: pd.DataFrame) -> pd.DataFrame:
+    """The holds of `cadence_metrics`.
+
+    Returns
+    -------
+    DataFrame, index ``drawing``
+        first, last (frames), frames, ms, mouths: how many different mouths the output shows during it; NaN where
+        a frame has none.
+    """
+    frames = table.reset_index()
+    out = frames.groupby("drawing").agg(
+        first=("frame", "min"), last=("frame", "max"), frames=("frame", "size"), mouths=("mouth", "nunique")
+    )
+    whole = frames.groupby("drawing")["mouth"].apply(lambda mouth: mouth.notna().all())
+    out["mouths"] = out["mouths"].where(whole).astype(float)
+    out["ms"] = out["frames"] * _frame_ms(table)
+    return out[out["frames"] > 1]
+
+
+def mouths(table: pd.DataFrame) -> pd.DataFrame:
+    """The mouths of `cadence_metrics`, and for how long each is shown.
+
+    Returns
+    -------
+    DataFrame, index ``mouth``
+        first, last (frames), frames, ms, whole: False where the clip, a shot or a stretch without a mouth cut it
+        short, so that it may have been longer.
+    """
+    frames = table.reset_index().dropna(subset="mouth")
+    out = frames.groupby("mouth").agg(
+        first=("frame", "min"), last=("frame", "max"), frames=("frame", "size"), shot=("shot", "first")
+    )
+    shot = table["shot"].where(table["mouth"].notna())
+    out["ms"] = out["frames"] * _frame_ms(table)
+    before, after = (shot.reindex(edge).to_numpy() for edge in (out["first"] - 1, out["last"] + 1))
+    out["whole"] = (before == out["shot"]) & (after == out["shot"])
+    return out.drop(columns="shot")
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """A clip's cadence.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `cadence_metrics`.
+
+    Returns
+    -------
+    dict
+        held (share of frames), drawings_per_second, mouths_per_second (over the frames that have a mouth),
+        mouths_per_drawing (mean over holds), extra_mouth (share of held frames with an unscheduled mouth change),
+        extra_mouth_covered (share of frames of which that can be said), mouth_ms (median of the whole
+        mouths), mouth_ms_shortest, mouths_too_short (share below `SHORTEST_MOUTH`); NaN where undefined.
+    """
+    seconds, durations = _frame_ms(table) / 1000, mouths(table)
+    whole = durations[durations["whole"]]["ms"]
+    with_mouth = int(table["mouth"].notna().sum())
+    return {
+        "held": float(table["held"].mean()),
+        "drawings_per_second": table["drawing"].nunique() / (len(table) * seconds) if len(table) else np.nan,
+        "mouths_per_second": len(durations) / (with_mouth * seconds) if with_mouth else np.nan,
+        "mouths_per_drawing": float(drawings(table)["mouths"].mean()),
+        "extra_mouth": float(table["extra_mouth"].mean()),
+        "extra_mouth_covered": float(table["extra_mouth"].notna().mean()),
+        "mouth_ms": float(whole.median()),
+        "mouth_ms_shortest": float(whole.min()),
+        "mouths_too_short": float((whole < SHORTEST_MOUTH).mean()),
+    }
+
+
+def _frame_ms(table: pd.DataFrame) -> float:
+    """Milliseconds of a frame; NaN for a clip of one."""
+    return float(np.median(np.diff(table["time"]))) * 1000 if len(table) > 1 else np.nan
+
+
+METRICS = (
+    Metric(
+        *("extra_mouth", "share of the held frames", "time", "mouth moves over a held drawing", 0.5, 1.0),
+        "another mouth in {frames} held frames",
+        artifact=Artifact("one mouth a frame", injected.mouth_a_frame),
+        domains=(ANIMATION,),
+        requires="a generated mouth during a hold",
+    ),
+)

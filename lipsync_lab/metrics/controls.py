@@ -1,0 +1,127 @@
+"""Scores of a clip and their null baselines: the same score with a sound that is unrelated to the lips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lipsync_lab.media.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Sound below this is silence, in decibels against full scale (root mean square).
+SILENT_DB = -50.0
+#: The clip's own sound, and the null baselines of every score: sounds that are unrelated to the lips.
+INPUTS = ("as is", "shifted", "shuffled", "silence")
+
+
+#: Unit of each score.
+UNITS = {
+    **dict.fromkeys(("expert_distance", "expert_at_zero", "expert_confidence"), "1 - cosine"),
+    **dict.fromkeys(("lse_distance", "lse_at_zero", "lse_confidence"), "embedding distance"),
+    **dict.fromkeys(("expert_offset", "lse_offset"), "frames of 40 ms"),
+    **dict.fromkeys(("opening_correlation", "opening_best"), "correlation"),
+    "opening_offset": "frames",
+    **dict.fromkeys(("silence_open", "silence_moving"), "share of the silent frames"),
+}
+
+
+class Score(NamedTuple):
+    """One number about a clip.
+
+    Attributes
+    ----------
+    score : str
+    value : float
+        NaN where it is undefined.
+    covered : float
+        Share of the clip's frames that it rests on, 0 to 1.
+    reason : str
+        Why it is undefined; empty where it is not.
+    """
+
+    score: str
+    value: float
+    covered: float
+    reason: str = ""
+
+
+def scored(score: str, value: float, covered: float, reason: str) -> Score:
+    """A score; an undefined one has coverage 0 and its reason, a defined one has no reason."""
+    return Score(score, float(value), 0.0, reason) if np.isnan(value) else Score(score, float(value), float(covered))
+
+
+def level(wave: np.ndarray, fps: float, frames: int) -> np.ndarray:
+    """Loudness of each frame's piece of a sound.
+
+    Parameters
+    ----------
+    wave : ndarray, float32, (n,)
+        Mono at 16 kHz, in [-1, 1]; beyond its end there is silence.
+    fps : float
+        Frames a second.
+    frames : int
+        How many.
+
+    Returns
+    -------
+    ndarray, float64, (frames,)
+        Root mean square in decibels against full scale, -100 at the least.
+    """
+    borders = np.rint(np.arange(frames + 1) * SAMPLE_RATE / fps).astype(int)
+    power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=float))])
+    power = np.diff(power[borders.clip(0, len(wave))]) / np.diff(borders)
+    return 10 * np.log10(power.clip(1e-10))
+
+
+def shifted(wave: np.ndarray, seconds: float) -> np.ndarray:
+    """The same sound that much later, its end moved to its beginning."""
+    return np.roll(wave, round(seconds * SAMPLE_RATE))
+
+
+def shuffled(wave: np.ndarray, seed: int = 0, seconds: float = 0.2) -> np.ndarray:
+    """The same sound in another order of pieces, as long as `sync`'s windows; the rest stays at the end."""
+    size = round(seconds * SAMPLE_RATE)
+    count = len(wave) // size
+    order = np.random.default_rng(seed).permutation(count)
+    return np.concatenate([wave[: count * size].reshape(count, size)[order].ravel(), wave[count * size :]])
+
+
+def null_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """A sound, and three of its length that are unrelated to the lips.
+
+    Returns
+    -------
+    dict
+        By the names in `INPUTS`; "shifted" by half its length, which is beyond the offsets of every clip that is long
+        enough to be judged.
+    """
+    half = len(wave) / SAMPLE_RATE / 2
+    return dict(zip(INPUTS, (wave, shifted(wave, half), shuffled(wave, seed), np.zeros_like(wave)), strict=True))
+
+
+def beside_nulls(measure: Callable[[np.ndarray], Iterable[Score]], wave: np.ndarray, seed: int = 0) -> pandas.DataFrame:
+    """Compute scores with the clip's own sound and with the null baselines.
+
+    Parameters
+    ----------
+    measure : callable
+        A waveform to `Score`s, such as ``lambda wave: judge_sync(lips, network, wave).scores``.
+    wave : ndarray, float32, (n,)
+        Mono at 16 kHz, in [-1, 1].
+    seed : int
+        Of the shuffling.
+
+    Returns
+    -------
+    DataFrame
+        One row a score and input: ``score``, ``input`` (one of `INPUTS`), ``value``, ``covered``, ``reason``.
+    """
+    import pandas
+
+    inputs = null_inputs(wave, seed).items()
+    rows = [score._asdict() | {"input": name} for name, sound in inputs for score in measure(sound)]
+    return pandas.DataFrame(rows, columns=["score", "input", "value", "covered", "reason"])

@@ -1,0 +1,178 @@
+"""One frame of the source beside the same frame of the output, with what several metrics compute from both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lipsync_lab.generation import holds
+from lipsync_lab.geometry import Box
+from lipsync_lab.metrics import regions
+
+
+def gradient(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels a pixel, to the right and down (Sobel)."""
+    return cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8)
+
+
+def length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Length of vectors; bit for bit the same for the same numbers, which OpenCV's is not."""
+    return np.sqrt(x * x + y * y)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """The part of a frame pair round the box: metrics of the mouth need nothing else.
+
+    Attributes
+    ----------
+    source, output : ndarray, uint8, (h, w, 3)
+        RGB.
+    box : Box
+        In whole pixels of this part.
+    mouth : ndarray, float64, (4,)
+        The lips' box in pixels of this part; NaN where it is unknown.
+    """
+
+    source: np.ndarray
+    output: np.ndarray
+    box: Box
+    mouth: np.ndarray
+
+    @cached_property
+    def grey(self) -> tuple[np.ndarray, np.ndarray]:
+        """Luma of source and output, float32."""
+        return tuple(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (self.source, self.output))
+
+    @cached_property
+    def gradients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Length of the gradient of source and output, grey levels a pixel."""
+        return tuple(length(*gradient(image)) for image in self.grey)
+
+    @cached_property
+    def lips(self) -> Box | None:
+        """The lips with a tenth of their width on each side."""
+        return regions.inside(self.mouth, self.source.shape, 0.1, 0.1)
+
+    @cached_property
+    def clear(self) -> Box | None:
+        """The lips with `regions.CLEAR` round them."""
+        return regions.inside(self.mouth, self.source.shape, *regions.CLEAR)
+
+    @cached_property
+    def skin(self) -> np.ndarray:
+        """`regions.skin`, bool (h, w)."""
+        return regions.skin(self.source.shape, self.box, self.mouth)
+
+
+@dataclass(eq=False)
+class FramePair:
+    """A frame of the source and the same frame of the output.
+
+    Attributes
+    ----------
+    row : int
+        Row of the ledger.
+    source, output : ndarray, uint8, (H, W, 3)
+        RGB.
+    pasted : ndarray, float64, (4,)
+        The box whose mouth was generated; NaN where none was.
+    mouth : ndarray, float64, (4,)
+        The lips' box, by the ground truth or by `regions.LIPS` of the box; NaN where neither is known.
+    true_mouth : ndarray, float64, (4,)
+        The lips' box by the ground truth alone; NaN without it.
+    before : FramePair or None
+        The pair of the frame before; its own `before` is None.
+    """
+
+    row: int
+    source: np.ndarray
+    output: np.ndarray
+    pasted: np.ndarray
+    mouth: np.ndarray
+    true_mouth: np.ndarray = field(default_factory=lambda: np.full(4, np.nan))
+    before: FramePair | None = None
+
+    @cached_property
+    def box(self) -> Box | None:
+        """`pasted` in whole pixels inside the frame."""
+        return regions.inside(self.pasted, self.source.shape)
+
+    @cached_property
+    def source_grey(self) -> np.ndarray:
+        """Luma of the whole source frame, uint8 (H, W)."""
+        return cv2.cvtColor(self.source, cv2.COLOR_RGB2GRAY)
+
+    @cached_property
+    def source_change(self) -> tuple[float, float]:
+        """Grey levels of the most changed block and of the median block of the source; NaN in the first frame."""
+        if self.before is None:
+            return np.nan, np.nan
+        changed = holds.changes(self.before.source, self.source)
+        return float(changed.max()), holds.noise(changed)
+
+    @cached_property
+    def outside(self) -> tuple[float, float]:
+        """Grey levels by which the frame outside the box changed: mean, and most changed block of 8 x 8."""
+        change = cv2.absdiff(self.source, self.output)
+        blocks = holds.changes(self.source, self.output)
+        pixels = change.shape[0] * change.shape[1]
+        total = float(change.sum(dtype=np.float64))
+        if self.box is not None:
+            total -= float(change[self.box.slices].sum(dtype=np.float64))
+            pixels -= int(self.box.area)
+            # a block that reaches into the box says nothing about the outside
+            reached = self.box.padded(*[holds.BLOCK // 2] * 4).clipped(self.source.shape[1], self.source.shape[0])
+            blocks[reached.slices] = 0
+        return (total / (3 * pixels) if pixels else np.nan), float(blocks.max())
+
+    @cached_property
+    def near(self) -> Neighbourhood | None:
+        """The part of the frames round the box; None where no mouth was generated."""
+        box = self.box
+        if box is None:
+            return None
+        sides = (box.height, box.height, box.width, box.width)
+        area = Box(*np.trunc(tuple(box.padded(*(4 + 0.3 * side for side in sides)))))
+        area = area.clipped(self.source.shape[1], self.source.shape[0])
+        return Neighbourhood(
+            self.source[area.slices],
+            self.output[area.slices],
+            box.padded(area.y1, -area.y1, area.x1, -area.x1),
+            self.mouth - np.array([area.x1, area.y1, area.x1, area.y1]),
+        )
+
+
+def frame_pairs(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, truth: pd.DataFrame | None = None
+) -> Iterator[FramePair]:
+    """Frames of source and output with their boxes, one pair after the other; two pairs at a time are in memory.
+
+    Parameters
+    ----------
+    pairs : iterable of (source, output)
+        Frames uint8 RGB (H, W, 3) in the ledger's order.
+    ledger : DataFrame
+        Columns `runs.LEDGER`.
+    truth : DataFrame, optional
+        Ground truth of a synthetic clip, one row a frame.
+
+    Raises
+    ------
+    ParameterError
+        There are more pairs than rows of the ledger, or fewer rows of ground truth.
+    """
+    pasted, mouths = regions.drawn(ledger), regions.mouths(ledger, truth)
+    true = np.full((len(ledger), 4), np.nan)
+    if truth is not None:
+        true = regions.boxes(regions.check_truth(truth, len(ledger)), "mouth_")
+    before = None
+    for row, (source, output) in regions.aligned(pairs, ledger):
+        pair = FramePair(row, source, output, pasted[row], mouths[row], true[row], before)
+        yield pair
+        pair.before, before = None, pair

@@ -1,0 +1,150 @@
+"""The metrics of this package: what each is called, when it fails, how it is computed, and which artifact validates it.
+
+A metric is declared in one file: any module of this package may hold a tuple ``METRICS``. Failure kinds, tables, the
+cache of evaluations and the validation matrix read `metrics` and name no metric themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab.errors import ParameterError
+
+if TYPE_CHECKING:
+    from lipsync_lab.metrics.collect import ClipData
+    from lipsync_lab.metrics.pairs import FramePair
+
+#: The domain of drawn clips: metrics of holds are defined on it alone.
+ANIMATION = "animation"
+#: Stages of the pipeline that a failure is put down to, in the order in which tables show them.
+STAGES = ("detection", "picture", "time")
+#: Modules whose metrics come first; `metrics` finds the others.
+_FIRST = ("detection", "artifacts", "realism", "cadence", "sync")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact that is injected into synthetic material at a known strength.
+
+    Attributes
+    ----------
+    name : str
+    inject : callable
+        ``inject(material, strength, seed)``, as in `faults`; the result replaces what `changes` names. For sound:
+        ``inject(wave, strength)``.
+    changes : {"frames", "boxes", "sound"}
+    """
+
+    name: str
+    inject: Callable[..., np.ndarray]
+    changes: str = "frames"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric, with a value for every frame.
+
+    Attributes
+    ----------
+    name : str
+        Column of `evaluation.Evaluation.frames`.
+    unit : str
+    stage : str
+        One of `STAGES`: the part of the pipeline that a failure is put down to.
+    failure : str
+        Name of the failure kind; empty for a metric that is reported and never fails.
+    threshold : float
+        A frame whose value is beyond the threshold fails; NaN where `failure` is empty.
+    saturation : float
+        Value from which on a failure has severity 1.
+    message : str
+        Evidence: ``{value}`` stands for the value of the worst frame, ``{frames}`` for the number of failing frames,
+        ``{cause}`` for the most frequent cause of a missed detection.
+    direction : {1, -1}
+        1 where larger values are worse, -1 where smaller values are worse.
+    of_pair : callable, optional
+        From a `pairs.FramePair` to a number, or to what `of_clip` needs of that frame.
+    of_clip : callable, optional
+        From a `collect.ClipData`, after the last frame, to one number a frame. A metric without either function is a
+        column of the tables of detection, cadence, realism or sync.
+    artifact : Artifact, optional
+        The injected artifact that validates the metric (`matrix`).
+    domains : tuple of str
+        Domains in which the metric is defined; empty for all.
+    network : str
+        Kind of the network that the metric needs; empty for none.
+    requires : str
+        What a frame must have for the metric to be defined: for the reason where no frame has it.
+    """
+
+    name: str
+    unit: str
+    stage: str
+    failure: str = ""
+    threshold: float = float("nan")
+    saturation: float = float("nan")
+    message: str = ""
+    direction: int = 1
+    of_pair: Callable[[FramePair], Any] | None = None
+    of_clip: Callable[[ClipData], Any] | None = None
+    artifact: Artifact | None = None
+    domains: tuple[str, ...] = ()
+    network: str = ""
+    requires: str = "a generated mouth"
+
+    def __post_init__(self):
+        if self.stage not in STAGES or self.direction not in (1, -1):
+            raise ParameterError(f"{self.name}: the stage is one of {', '.join(STAGES)}, the direction 1 or -1")
+        if self.failure and not self.direction * (self.saturation - self.threshold) > 0:
+            raise ParameterError(f"{self.name}: the saturation must lie beyond the threshold in the direction given")
+
+    def beyond(self, values: np.ndarray) -> np.ndarray:
+        """Which values fail: bool, of the shape of `values`; False where a value is NaN or the metric never fails."""
+        return self.direction * (np.asarray(values, float) - self.threshold) > 0
+
+    def defined_in(self, domain: str | None) -> bool:
+        """Whether the metric is defined in a domain; a clip of unknown domain (None) is not excluded."""
+        return domain is None or not self.domains or domain in self.domains
+
+
+_registered: list[Metric] = []
+
+
+@cache
+def _declared() -> tuple[Metric, ...]:
+    package = importlib.import_module(__package__)
+    rest = sorted({module.name for module in pkgutil.iter_modules(package.__path__)} - {*_FIRST})
+    modules = [importlib.import_module(f"{__package__}.{name}") for name in (*_FIRST, *rest)]
+    return tuple(metric for module in modules for metric in getattr(module, "METRICS", ()))
+
+
+def metrics() -> tuple[Metric, ...]:
+    """Every metric, by stage: the ones declared in this package, then the ones given to `register`."""
+    return tuple(sorted((*_declared(), *_registered), key=lambda metric: STAGES.index(metric.stage)))
+
+
+def register(metric: Metric) -> Metric:
+    """Add a metric from outside of this package for the rest of the process.
+
+    Raises
+    ------
+    ParameterError
+        Another metric has the name, or the failure kind.
+    """
+    for known in metrics():
+        if metric.name == known.name or (metric.failure and metric.failure == known.failure):
+            raise ParameterError(f"a metric {known.name} ({known.failure}) is there already; choose other names")
+    _registered.append(metric)
+    return metric
+
+
+def unregister(name: str) -> None:
+    """Remove a metric that was given to `register`."""
+    _registered[:] = [metric for metric in _registered if metric.name != name]

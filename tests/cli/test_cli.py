@@ -1,0 +1,582 @@
+"""The command line: the published flags, one line an error, exit codes."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas
+import pytest
+import soundfile
+import torch
+from clips import boxes, clip, read, wav
+
+from lipsync_lab import cli, detection, files, samples
+from lipsync_lab.cli import renamed, training
+from lipsync_lab.media import video
+from lipsync_lab.models import registry
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.training.tasks import TRAINED
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of its own to work in, with a clip and a voice, and caches that are its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip(tmp_path / "in.mp4", 15)
+    wav(tmp_path / "v.wav", 0.6)
+    return tmp_path
+
+
+DUB = ["dub", "--face", "in.mp4", "--audio", "v.wav"]
+
+
+def test_a_command_line_of_the_published_script(place, monkeypatch):
+    """Every flag of inference.py under its name, with the settings that it means."""
+    seen = {}
+
+    class Spy(Pipeline):
+        def __post_init__(self):
+            seen.update(settings=self.settings, box=self.box, generator=self.generator)
+            super().__post_init__()
+
+    monkeypatch.setattr("lipsync_lab.pipeline.Pipeline", Spy)
+    torch.save(registry.load("untrained", "generator").model.state_dict(), "mine.pth")
+    line = (
+        "dub --checkpoint_path mine.pth --face in.mp4 --audio v.wav --outfile out/result.mp4 --static False --fps 20 "
+        "--pads 1 2 3 4 --face_det_batch_size 5 --wav2lip_batch_size 7 --resize_factor 2 --crop 0 40 0 60 "
+        "--box 5 35 10 50 --rotate --nosmooth"
+    )
+    assert cli.main(line.split()) == 0
+    settings = seen["settings"]
+    assert not settings.static
+    assert (settings.fps, settings.pads, settings.resize_factor) == (20, (1, 2, 3, 4), 2)
+    assert (settings.detection_batch, settings.generator_batch) == (5, 7)
+    assert (settings.crop, settings.rotate, settings.smoothing) == ((0, 40, 0, 60), True, "none")
+    assert tuple(seen["box"]) == (10, 5, 50, 35)
+    assert seen["generator"] == "mine.pth"
+    assert video.probe("out/result.mp4").width == 48 - 0 if settings.rotate else 64
+
+
+@pytest.mark.parametrize(("words", "static"), [([], False), (["--static"], True), (["--static", "true"], True)])
+def test_static_is_a_flag_that_also_takes_a_word(place, words, static):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", *words]) == 0
+    frames = read(place / "o.mp4").astype(int)
+    moved = np.abs(frames[-1, 70:] - frames[0, 70:]).max() > 30
+    assert moved != static
+
+
+def test_defaults_say_what_made_the_picture(place, capsys):
+    assert cli.main(DUB) == 0
+    out = capsys.readouterr()
+    assert "wav2lip-lab: this project's own small model" in out.out
+    assert "s3fd-lab" in out.out
+    assert (place / "results" / "result_voice.mp4").is_file()
+    assert (place / "results" / "result_voice" / "ledger.csv").is_file()
+    assert [re.sub(r"\d+", "N", line) for line in out.err.splitlines()[:2]] == ["detect N s", "draw N s"]
+
+
+def test_quiet(place, capsys):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--quiet"]) == 0
+    out = capsys.readouterr()
+    assert out.out == out.err == ""
+
+
+def test_a_dub_without_a_mouth_is_loud_about_it_even_when_quiet(place, capsys):
+    boxes(place / "b.json", [None] * 15)
+    assert cli.main([*DUB, "--detector", "b.json", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert "lipsync_lab: warning: NO MOUTH WAS DRAWN" in capsys.readouterr().err
+    assert "no mouth drawn" in video.probe("o.mp4").tags["comment"]
+
+
+def test_closing_lines_tell_what_was_written_from_what_was_used(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    wav(place / "short.wav", 0.4)
+    line = ["dub", "--face", "in.mp4", "--detector", "b.json", "--dropouts", "hold", "--max-dropout", "1", "--outfile"]
+    assert cli.main([*line, "o.mp4", "--audio", "short.wav"]) == 0
+    out = capsys.readouterr().out
+    assert "o.mp4: 10 frames written, from the first 10 of 15 frames of the clip: " in out
+    assert "5 recorded" in out
+    assert "1 held" in out
+    assert "4 missing, passed through unchanged" in out
+    assert "2 dropouts of 2 frames were too long to be filled: --max-dropout 1" in out
+    assert cli.main([*line, "o.mp4", "--audio", "v.wav", "--max-dropout", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "from all 15 frames of the clip" in out
+    assert "too long" not in out
+
+
+def test_the_outfile_is_a_file_of_its_own(place):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert (place / "o.mp4").read_bytes() == (place / "o" / "output.mp4").read_bytes()
+    assert not (place / "o.mp4").samefile(place / "o" / "output.mp4")
+
+
+@pytest.mark.parametrize("read", ["face", "audio", "generator", "detector", "out", "out over boxes"])
+def test_what_is_read_is_never_written_over(place, capsys, read):
+    """Also under another name for the same file, which is why names alone are not compared."""
+    clip(place / "voice.mp4", 15)
+    names = {"face": "in.mp4", "audio": "voice.mp4", "generator": "mine.mp4", "detector": "b.json"}
+    torch.save(registry.load("untrained", "generator").model.state_dict(), "mine.mp4")
+    boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    if read == "detector":
+        (place / "link.mp4").symlink_to("b.json")
+    target = {"out": "in.mp4", "out over boxes": "b.json", "detector": "link.mp4"}.get(read) or f"./{names[read]}"
+    if read.startswith("out"):
+        line = ["detect", "--face", "in.mp4", "--detector", "b.json", "--out", target]
+    else:
+        line = ["dub", "--outfile", target, *(word for name in names for word in (f"--{name}", names[name]))]
+    assert cli.main(line) == cli.BAD_INPUT
+    assert "would overwrite an input" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.name in before} == before
+
+
+def test_a_run_never_replaces_the_folder_that_it_reads_from(place, capsys):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--quiet"]) == 0
+    line = ["dub", "--face", "o/output.mp4", "--audio", "v.wav", "--outfile", "o.mp4"]
+    assert cli.main(line) == cli.BAD_INPUT
+    assert "name another --run-folder" in capsys.readouterr().err
+    assert (place / "o" / "output.mp4").is_file()
+    # its boxes are another matter: they are written again
+    assert cli.main([*DUB, "--detector", "o/detections.json", "--outfile", "o.mp4", "--quiet"]) == 0
+
+
+def test_recorded_boxes_and_our_flags(place):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    line = [
+        *DUB,
+        "--detector",
+        "b.json",
+        "--dropouts",
+        "interpolate",
+        "--feather",
+        "0.1",
+        "--audio-offset",
+        "1",
+        "--crf",
+        "30",
+    ]
+    assert (
+        cli.main([*line, "--outfile", "o.mkv", "--codec", "ffv1", "--run-folder", "here", "--extend", "pingpong"]) == 0
+    )
+    ledger = (place / "here" / "ledger.csv").read_text()
+    assert "interpolated" in ledger
+    assert len(read(place / "o.mkv")) == 15
+
+
+def test_reference_preset_stops_at_the_first_missed_frame(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None] * 8)
+    assert cli.main([*DUB, "--detector", "b.json", "--preset", "reference"]) == 2
+    assert "frame 1" in capsys.readouterr().err
+    assert not (place / "results").exists() or not any((place / "results").iterdir())
+
+
+def test_path_with_spaces_and_quotes(place):
+    name = 'it\'s a "clip".v2; rm -rf $HOME.mp4'
+    clip(place / name, 10)
+    wav(place / "it's a voice.wav", 0.4)
+    assert cli.main(["dub", "--face", name, "--audio", "it's a voice.wav", "--outfile", f"out of {name}"]) == 0
+    assert len(read(place / f"out of {name}")) == 10
+
+
+def bad(place, name):
+    """Arguments, and words that the one line must hold."""
+    if name == "absent clip":
+        return ["dub", "--face", "none.mp4", "--audio", "v.wav"], "none.mp4"
+    if name == "absent voice":
+        return ["dub", "--face", "in.mp4", "--audio", "none.wav"], "none.wav"
+    if name == "text":
+        (place / "text.mp4").write_text("words, words, words\n" * 99)
+        return ["dub", "--face", "text.mp4", "--audio", "v.wav"], "text.mp4"
+    if name == "no sound":
+        clip(place / "mute.mp4", 5, sound=False)
+        return ["dub", "--face", "in.mp4", "--audio", "mute.mp4"], "mute.mp4"
+    if name == "no picture":
+        return ["dub", "--face", "v.wav", "--audio", "v.wav"], "v.wav"
+    if name == "short voice":
+        wav(place / "s.wav", 0.05)
+        return ["dub", "--face", "in.mp4", "--audio", "s.wav"], "0.2 s"
+    if name == "nan":
+        soundfile.write("nan.wav", np.full(9_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+        return ["dub", "--face", "in.mp4", "--audio", "nan.wav"], "nan.wav"
+    if name == "truncated":
+        (place / "cut.mp4").write_bytes((place / "in.mp4").read_bytes()[:700])
+        return ["dub", "--face", "cut.mp4", "--audio", "v.wav"], "cut.mp4"
+    if name == "output is a folder":
+        (place / "o.mp4").mkdir()
+        return [*DUB, "--outfile", "o.mp4"], "o.mp4"
+    if name == "output below a file":
+        return [*DUB, "--outfile", "v.wav/o.mp4"], "v.wav"
+    if name == "wrong ending":
+        return [*DUB, "--outfile", "o.avi"], "o.mp4"
+    if name == "no such model":
+        return [*DUB, "--checkpoint_path", "wav3lip"], "wav3lip"
+    if name == "weights not there":
+        return [*DUB, "--checkpoint_path", "wav2lip_gan"], "weights fetch wav2lip_gan"
+    if name == "web page":
+        (place / "weights").mkdir()
+        (place / "weights" / "wav2lip_gan.pth").write_text("<!doctype html><html>not found</html>")
+        return [*DUB, "--checkpoint_path", "wav2lip_gan"], "ca9ab7b7"
+    if name == "no such detector":
+        return [*DUB, "--detector", "b.json"], "b.json"
+    if name == "weights by path":
+        return [*DUB, "--checkpoint_path", "checkpoints/wav2lip.pth"], "python -m lipsync_lab weights fetch wav2lip'"
+    if name == "detector by path":
+        return [*DUB, "--detector", "s3fd-619a316812.pth"], "weights fetch s3fd"
+    if name == "detections are a folder":
+        (place / "there").mkdir()
+        return ["detect", "--face", "in.mp4", "--out", "there"], "there: is a folder; name a file"
+    return {
+        "unknown detector": ([*DUB, "--detector", "nope"], "s3fd, lbp, anime-lbp"),
+        "no name": (["dub", "--face", "", "--audio", "v.wav"], "--face is empty"),
+        "no voice's name": (["dub", "--face", "in.mp4", "--audio", ""], "--audio is empty"),
+        "no outfile": ([*DUB, "--outfile", ""], "--outfile is empty"),
+        "two smoothings": ([*DUB, "--nosmooth", "--smoothing", "centered"], "--nosmooth and --smoothing centered"),
+        "no batch": ([*DUB, "--wav2lip_batch_size", "0"], "--wav2lip_batch_size 0 is not possible"),
+        "no frames at once": ([*DUB, "--face_det_batch_size", "0"], "--face_det_batch_size 0"),
+        "feather": ([*DUB, "--feather", "2"], "--feather 2.0"),
+        "gap": ([*DUB, "--max-dropout", "-1"], "--max-dropout -1"),
+        "factor": ([*DUB, "--resize_factor", "0"], "--resize_factor 0"),
+        "no such device": ([*DUB, "--device", "abacus"], "abacus"),
+        "bad crop": ([*DUB, "--crop", "500", "600", "0", "-1"], "crop"),
+        "box outside": ([*DUB, "--box", "500", "600", "500", "600"], "outside"),
+        "no such face": ([*DUB, "--face-selection", "loudest"], "--face-selection 'loudest' is not possible"),
+        "which weights": (["weights", "fetch"], "wav2lip"),
+        "verify nobody": (["weights", "verify", "nobody"], "no model is named nobody"),
+        "which sample": (["samples", "path"], "which sample"),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("absent clip", "absent voice", "text", "no sound", "no picture", "short voice", "nan", "truncated"),
+        *("output is a folder", "output below a file", "wrong ending", "no such model", "weights not there"),
+        *("web page", "no such detector", "no such device", "bad crop", "box outside", "no such face"),
+        *("which weights", "which sample", "verify nobody", "weights by path", "detector by path", "unknown detector"),
+        *("detections are a folder", "no name", "no voice's name", "no outfile", "two smoothings", "no batch"),
+        *("no frames at once", "feather", "gap", "factor"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(name, place, capsys):
+    line, word = bad(place, name)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert cli.main(line) == cli.BAD_INPUT
+    err = capsys.readouterr().err.splitlines()
+    said = [row for row in err if row.startswith("lipsync_lab: ")]
+    assert len(said) == 1, err
+    assert word in said[0]
+    assert "Traceback" not in "".join(err)
+    after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and "cache" not in path.parts}
+    assert after == before
+
+
+def test_unwritable_output(place, capsys):
+    """A folder that refuses: /proc takes no new folder, from root either."""
+    assert cli.main([*DUB, "--outfile", "/proc/here/o.mp4"]) == cli.BAD_INPUT
+    assert "/proc" in capsys.readouterr().err
+
+
+def test_debug_shows_where(place):
+    from lipsync_lab.errors import MediaError
+
+    with pytest.raises(MediaError):
+        cli.main(["dub", "--face", "none.mp4", "--audio", "v.wav", "--debug"])
+
+
+def test_interrupted(place, monkeypatch, capsys):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lipsync_lab.generation.wav2lip.draw", stop)
+    boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
+    assert cli.main([*DUB, "--detector", "b.json", "--outfile", "out/o.mp4"]) == cli.INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
+    assert list((place / "out").iterdir()) == []
+
+
+def test_a_pickle_that_would_run_code(place, capsys):
+    class Payload:
+        def __reduce__(self):
+            return open, (str(place / "pwned"), "w")
+
+    torch.save({"state_dict": Payload()}, place / "evil.pth")
+    assert cli.main([*DUB, "--checkpoint_path", "evil.pth"]) == cli.BAD_INPUT
+    assert "evil.pth" in capsys.readouterr().err
+    assert not (place / "pwned").exists()
+
+
+def test_detect(place, capsys):
+    assert cli.main(["detect", "--face", "in.mp4", "--out", "d.json", "--quiet"]) == 0
+    assert cli.main([*DUB, "--detector", "d.json", "--quiet"]) == 0
+
+
+def test_weights_list_and_verify(place, capsys):
+    assert cli.main(["weights", "list"]) == 0
+    assert "wav2lip_gan" in capsys.readouterr().out
+    assert cli.main(["weights", "verify"]) == 0
+    (place / "weights").mkdir()
+    (place / "weights" / "wav2lip.pth").write_bytes(b"something else")
+    assert cli.main(["weights", "verify"]) == cli.BAD_INPUT
+    out = capsys.readouterr().out
+    assert "b78b681b" in out, "expected"
+    assert files.sha256(place / "weights" / "wav2lip.pth") in out, "found"
+    assert cli.main(["weights", "verify", "wav2lip_gan"]) == 0, "the wrong one is another"
+    out = capsys.readouterr().out
+    assert "wav2lip_gan.pth" in out
+    assert "wav2lip.pth" not in out
+    assert cli.main(["weights", "verify", "wav2lip"]) == cli.BAD_INPUT
+    assert cli.main(["weights", "verify", "untrained"]) == 0
+    assert "built in code" in capsys.readouterr().out
+
+
+def test_samples_list_and_path(place, capsys):
+    assert cli.main(["samples", "list"]) == 0
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "grid_s2_pwij3p" in listed
+    assert all(samples.get(name).note in line for name, line in listed.items())
+
+
+def test_help_of_every_command(capsys):
+    for command in ("dub", "detect", "evaluate", "weights", "samples", "synthesize", "report", "train"):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, "--help"])
+        assert stopped.value.code == 0
+        assert "usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["dub", "detect", "evaluate", "report", "synthesize"])
+def test_help_states_every_default(command):
+    """In brackets, or in words where the default is not one value."""
+    parser = cli._parser()._subparsers._group_actions[0].choices[command]
+    for action in parser._actions:
+        if action.required or set(action.option_strings) & {"-h", "--debug", "--quiet"}:
+            continue
+        assert re.search(r"\([^)]+\)|not given", action.help), action.option_strings
+
+
+def test_names_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["dub", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for word in ("untrained", "identity", "anime-lbp", "results/result_voice.mp4", "0 to 0.25", "the code is 0"):
+        assert word in out, word
+
+
+def test_help_names_every_registered_detector(capsys):
+    for command in ("dub", "detect", "report"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        out = " ".join(capsys.readouterr().out.split())
+        assert all(name in out for name in detection.NAMES)
+
+
+def test_a_negative_seed_is_refused_in_words(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["synthesize", "--text", "a", "--out", "a.mp4", "--seed", "-1"])
+    assert stopped.value.code == cli.BAD_INPUT
+    assert "--seed: -1 is not a whole number from 0 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("module", "known"), [("papermill", False), ("lipsync_lab.nowhere", True), ("tkinter", True)])
+def test_a_python_without_the_packages_is_told_which_one_to_use(module, known, monkeypatch, capsys):
+    """Not what is missing from the package itself or from Python: that is a fault, and keeps its traceback."""
+    from lipsync_lab import __main__ as entry
+
+    def absent():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "main", absent)
+    if known:
+        with pytest.raises(ModuleNotFoundError):
+            entry.run()
+        return
+    assert entry.run() == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert "lacks papermill" in err
+    assert ".venv/bin/python" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_as_a_module_two_at_once_in_one_folder(place):
+    """Two runs at the same moment in the same folder do not meet."""
+    wav(place / "w.wav", 0.4)
+    box = ["--box", "10", "60", "10", "60"]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "lipsync_lab", *DUB[:-1], speech, "--outfile", f"o/{speech}.mp4", "--quiet", *box],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for speech in ("v.wav", "w.wav")
+    ]
+    for process in runs:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert out == err == ""
+    assert len(read(place / "o" / "v.wav.mp4")) == 15
+    assert len(read(place / "o" / "w.wav.mp4")) == 10
+    assert sorted(path.name for path in (place / "o").iterdir()) == ["v.wav", "v.wav.mp4", "w.wav", "w.wav.mp4"]
+
+
+def test_voice_from_a_video(place):
+    clip(place / "speaks.mp4", 10)
+    assert cli.main(["dub", "--face", "in.mp4", "--audio", "speaks.mp4", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert abs(len(read(place / "o.mp4")) - 10) <= 1
+
+
+def test_silent_voice(place):
+    soundfile.write("silence.wav", np.zeros(8_000, np.float32), 16_000)
+    assert cli.main(["dub", "--face", "in.mp4", "--audio", "silence.wav", "--outfile", "o.mp4", "--quiet"]) == 0
+    assert len(read(place / "o.mp4")) in (12, 13)
+
+
+def test_one_pixel(place):
+    with video.Writer("tiny.mkv", fps=25, codec="ffv1") as writer:
+        for _ in range(5):
+            writer.write(np.full((1, 1, 3), 200, np.uint8))
+    line = ["dub", "--face", "tiny.mkv", "--audio", "v.wav", "--outfile", "o.mkv", "--codec", "ffv1", "--quiet"]
+    assert cli.main(line) == 0
+    assert read(place / "o.mkv").shape == (15, 1, 1, 3)
+
+
+# --- groups and old spellings ----------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_in_three_groups(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
+    listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
+    assert listed["use"] == ["dub", "detect", "evaluate", "report"]
+    assert listed["data"] == ["samples", "weights", "synthesize"]
+    assert listed["training"] == ["train"]
+    commands = cli._parser()._subparsers._group_actions[0].choices
+    assert set(commands) == {name for names in listed.values() for name in names}
+    assert set(commands["train"]._subparsers._group_actions[0].choices) == set(training.COMMANDS)
+    assert set(training.COMMANDS) == {"render", "preprocess", "fit", "benchmark", "export"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "cartoon --text a --on 3 --mouth-on=2 --photograph",
+            "synthesize --text a --exposure 3 --mouth-exposure=2 --portrait",
+        ),
+        ("render --data d", "train render --data d"),
+        ("preprocess a.mp4 --out o", "train preprocess a.mp4 --out o"),
+        ("export run --name x --on cpu", "train export run --name x --on cpu"),
+        ("train detector --data d", "train fit detector --data d"),
+        ("train --data d detector", "train fit --data d detector"),
+        ("evaluate detector w --data d", "train benchmark detector w --data d"),
+        (
+            "train quality --data expert --generator reader",
+            "train fit discriminator --data expert --generator reader",
+        ),
+        ("evaluate --data d generator w --reader r", "train benchmark --data d generator w --mouth-openness r"),
+        ("dub --gap pass --longest-gap 3", "dub --dropouts passthrough --max-dropout 3"),
+        ("dub --gap=abort --mouths drawings", "dub --dropouts=error --mouth-cadence holds"),
+        (
+            "dub --mouths=frames --fill loop --mel-lead 1",
+            "dub --mouth-cadence=every_frame --extend loop --audio-offset 1",
+        ),
+        ("dub --preset upstream --smoothing=upstream", "dub --preset reference --smoothing=reference"),
+        ("detect --face-index 1 --analysis-size none", "detect --face-selection 1 --detection-size none"),
+    ],
+)
+def test_old_spellings_are_translated_and_noted(old, new):
+    words, notes = renamed.translate(old.split(), training.COMMANDS, TRAINED)
+    assert words == new.split()
+    assert notes
+    assert all(" is now " in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "--help", "train", "train --help", "train -h", "train fit detector", "evaluate --source a --output b"),
+        *("evaluate --source generator --output detector", "dub --outfile pass --dropouts hold", "samples list"),
+        *("train export r --on x", "dub --face upstream --audio frames --mouth-cadence holds", "weights list abort"),
+        "synthesize --out a.mp4 -- --on",
+    ],
+)
+def test_present_spellings_stay_as_they_are(line):
+    assert renamed.translate(line.split(), training.COMMANDS, TRAINED) == (line.split(), [])
+
+
+def test_old_flags_still_work_and_warn_on_one_line_each(place, capsys):
+    boxes(place / "b.json", [[20, 20, 60, 60], None, None, [24, 20, 64, 60]] * 4)
+    line = [*DUB, "--detector", "b.json", "--quiet", "--outfile"]
+    assert cli.main([*line, "new.mp4", "--dropouts", "hold", "--max-dropout", "3", "--mouth-cadence", "holds"]) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.main([*line, "old.mp4", "--gap", "hold", "--longest-gap", "3", "--mouths", "drawings"]) == 0
+    warned = capsys.readouterr().err.splitlines()
+    assert len(warned) == 4
+    assert all(row.startswith("lipsync_lab: DeprecationWarning: --") for row in warned)
+    assert "--gap is now --dropouts" in warned[0]
+    assert np.array_equal(read(place / "old.mp4"), read(place / "new.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "extra"),
+    [
+        ("report", "papermill", "lab"),
+        ("synthesize --text a --out a.mp4", "espeakng_loader", "synthesis"),
+        ("train fit generator --data d --out o", "matplotlib", "train"),
+    ],
+)
+def test_a_missing_extra_is_named_in_one_line(line, module, extra, place, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)  # which blocks its import
+    before = set(place.rglob("*"))
+    assert cli.main(line.split()) == cli.BAD_INPUT
+    (said,) = capsys.readouterr().err.splitlines()
+    assert module in said
+    assert f"pip install 'lipsync_lab[{extra}]'" in said
+    assert set(place.rglob("*")) == before
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
+    """The printed numbers are those of the file."""
+    frames = read(place / "in.mp4")
+    with video.Writer("dubbed.mkv", fps=25, codec="ffv1") as writer:
+        for frame in frames:
+            writer.write(frame)
+    with video.Writer("source.mkv", fps=25, codec="ffv1") as writer:
+        for frame in frames:
+            writer.write(frame)
+    line = ["evaluate", "--source", "source.mkv", "--output", "dubbed.mkv", "--voice", "v.wav", "--out", "tables"]
+    assert cli.main([*line, "--device", "cpu", "--quiet"]) == 0
+    out = capsys.readouterr()
+    printed = {words[0]: words[1:] for words in map(str.split, out.out.splitlines())}
+    table = pandas.read_csv(place / "tables" / "metrics.csv").set_index("metric")
+    assert list(table.index) == list(printed)
+    measured = table[table["reason"].isna()]
+    for name, row in measured.iterrows():
+        assert float(printed[name][0]) == pytest.approx(row["value"], rel=1e-3, abs=1e-9)
+    assert (place / "tables" / "frames.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--source", "none.mp4", "--output", "in.mp4"], "none.mp4"),
+        (["--source", "in.mp4", "--output", "none.mp4"], "none.mp4"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--domain", "cartoon"], "cartoon"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--voice", ""], "--voice is empty"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--out", "in.mp4"], "--out in.mp4"),
+    ],
+)
+def test_evaluate_refuses_bad_input_in_one_line(words, said, place, capsys):
+    before = set(place.iterdir())
+    assert cli.main(["evaluate", *words]) == cli.BAD_INPUT
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
+    assert said in line
+    assert set(place.iterdir()) == before

@@ -1,0 +1,377 @@
+"""Evaluation: the cache, the number of passes, any two videos, domains, and metrics that are added."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import lipsync_lab
+from lipsync_lab import evaluation, files, runs, samples
+from lipsync_lab.detection.shots import Shots
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation import cache, networks
+from lipsync_lab.media import video
+from lipsync_lab.metrics import failures, registry
+from lipsync_lab.metrics.pairs import FramePair
+from lipsync_lab.metrics.validation import injected, response
+from lipsync_lab.models import registry as checkpoints
+from lipsync_lab.pipeline import Pipeline
+
+JUDGES = {"expert": None, "judge": None, "lse": None, "reader": None}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> runs.Run:
+    """A run of the identity generator, with one frame without a box."""
+    home = tmp_path_factory.mktemp("evaluation")
+    clip = home / "clip.mp4"
+    shutil.copy(samples.path("animation_hello"), clip)
+    truth = evaluation.truth_of(samples.path("animation_hello"))
+    boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
+    boxes[10] = None
+    (home / "boxes.json").write_text(json.dumps({"frames": len(boxes), "boxes": boxes}), encoding="utf-8")
+    return Pipeline("identity", home / "boxes.json", device="cpu").run(clip, clip, home / "run")
+
+
+def times(run: runs.Run) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (run.folder / evaluation.FOLDER).iterdir()}
+
+
+def test_the_second_time_it_is_read_to_the_last_digit(run):
+    first = evaluation.evaluate(run, **JUDGES)
+    written = times(run)
+    second = evaluation.evaluate_run(run, **JUDGES)
+    assert times(run) == written
+    for name in ("frames", "scores", "curves", "failures", "metrics"):
+        assert_frame_equal(getattr(first, name), getattr(second, name))
+    evaluation.evaluate(run, **JUDGES, force=True)
+    assert times(run) != written
+
+
+def test_the_file_of_failures_is_the_table_that_pages_read(run):
+    found = evaluation.evaluate(run, **JUDGES)
+    for name in ("failures", "metrics"):
+        text = getattr(found, name).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        assert (run.folder / evaluation.FOLDER / f"{name}.csv").read_text(encoding="utf-8") == text
+    assert len(found.failures)
+
+
+def test_the_ground_truth_is_in_the_key(run):
+    truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
+    without = evaluation.evaluate(run, **JUDGES)
+    try:
+        shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), truth)
+        with_it = evaluation.evaluate(run, **JUDGES)
+        pd.read_csv(truth).assign(mouth_x1=0.0).to_csv(truth, index=False)
+        edited = evaluation.evaluate(run, **JUDGES)
+    finally:
+        truth.unlink()
+    assert without.frames["cropped"].isna().all()
+    assert with_it.metric("cropped") < 0.05 < edited.metric("cropped")
+    assert_frame_equal(evaluation.evaluate(run, **JUDGES).frames, without.frames)
+
+
+def test_thresholds_messages_and_the_cut_detector_are_in_the_key(monkeypatch):
+    usual, metrics = cache.key({}), registry.metrics()
+    assert cache.key({}) == usual
+    assert cache.key({"domain": "animation"}) != usual
+    for change in ({"threshold": 0.01}, {"saturation": 0.9}, {"message": "other words"}, {"of_pair": brightness}):
+        changed = tuple(replace(m, **change) if m.name == "blur" else m for m in metrics)
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "metrics", lambda changed=changed: changed)
+            assert cache.key({}) != usual
+    defaults = Shots.__init__.__defaults__
+    monkeypatch.setattr(Shots.__init__, "__defaults__", (defaults[0] + 1, *defaults[1:]))
+    assert cache.key({}) != usual
+
+
+def drop_column(path: Path) -> None:
+    pd.read_csv(path).iloc[:, :-1].to_csv(path, index=False)
+
+
+def drop_row(path: Path) -> None:
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(True)[:-1]), encoding="utf-8")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\x00{" * 20)
+
+
+def edit(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0", "1", 1), encoding="utf-8")
+
+
+def other_json(path: Path) -> None:
+    path.write_text("[1, 2]", encoding="utf-8")
+
+
+def deep_json(path: Path) -> None:
+    path.write_text("[" * 100_000, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        *((f"{name}.csv", spoil) for name in ("frames", "scores") for spoil in (drop_column, drop_row, edit)),
+        *((f"{name}.csv", binary) for name in ("frames", "curves", "failures", "metrics")),
+        *((f"{name}.csv", Path.unlink) for name in ("frames", "metrics")),
+        *(("about.json", spoil) for spoil in (truncate, binary, edit, other_json, deep_json, Path.unlink)),
+    ],
+)
+def test_a_spoilt_file_of_the_cache_is_a_miss(run, tmp_path, file, spoil):
+    evaluation.evaluate(run, **JUDGES)
+    folder = Path(shutil.copytree(run.folder / evaluation.FOLDER, tmp_path / "copy"))
+    key = json.loads((folder / "about.json").read_text(encoding="utf-8"))["key"]
+    assert cache.read(folder, key) is not None
+    assert cache.read(folder, key[::-1]) is None
+    spoil(folder / file)
+    assert cache.read(folder, key) is None
+
+
+def test_what_was_spoilt_is_made_again(run):
+    wanted = evaluation.evaluate(run, **JUDGES)
+    path = run.folder / evaluation.FOLDER / "frames.csv"
+    content = path.read_bytes()
+    drop_column(path)
+    assert_frame_equal(evaluation.evaluate(run, **JUDGES).frames, wanted.frames)
+    assert path.read_bytes() == content
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """Names of the files whose pictures are decoded, one entry a pass."""
+    passes, frames = [], video.frames
+
+    def counted(path, **options):
+        passes.append(Path(path).name)
+        return frames(path, **options)
+
+    monkeypatch.setattr(video, "frames", counted)
+    return passes
+
+
+def test_one_pass_over_either_video(run, decoded):
+    evaluation.evaluate(run, lse=None, force=True, device="cpu")
+    assert sorted(decoded) == ["clip.mp4", "output.mp4"]
+
+
+def test_a_hit_decodes_nothing_and_loads_no_network(run, decoded, monkeypatch):
+    evaluation.evaluate(run, lse=None, device="cpu")
+    decoded.clear()
+    monkeypatch.setattr(checkpoints, "load", None)
+    found = evaluation.evaluate(run, lse=None)
+    assert decoded == []
+    assert found.about["expert"]["sha256"] == files.sha256(checkpoints.MODELS[evaluation.EXPERT].path)
+    assert found.about["expert"]["width"] > 0
+
+
+def test_other_weights_are_another_evaluation(run, tmp_path):
+    own = tmp_path / "own.safetensors"
+    shutil.copy(checkpoints.MODELS[evaluation.EXPERT].path, own)
+    first = networks.identified({"expert": own})["expert"]
+    own.write_bytes(own.read_bytes() + b" ")
+    second = networks.identified({"expert": own})["expert"]
+    assert first["name"] == second["name"] == "own.safetensors"
+    assert first["sha256"] != second["sha256"]
+
+
+@pytest.mark.parametrize(("there", "wanted"), [(True, "cuda"), (False, "cpu")])
+def test_networks_run_on_cuda_where_there_is_one(run, monkeypatch, there, wanted):
+    import torch
+
+    asked = []
+
+    def load(name, kind, device):
+        asked.append(device)
+        raise MediaError("far enough")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(checkpoints, "load", load)
+    for device in (None, "cpu"):
+        with pytest.raises(MediaError, match="far enough"):
+            evaluation.evaluate(run, force=True, device=device)
+    assert asked == [wanted, "cpu"]
+
+
+def test_one_row_a_frame_and_the_miss_is_in_it(run):
+    found = evaluation.evaluate(run, **JUDGES)
+    assert found.frames.index.tolist() == list(range(len(run.ledger())))
+    assert found.frames.index[found.frames["missed"] == 1].tolist() == [10]
+    assert "missed face" in set(found.failures["kind"])
+    # where no mouth was generated nothing can be said of the picture
+    assert np.isnan(found.frames["blur"][10])
+    assert found.frames["blur"].notna().sum() == len(found.frames) - 1
+
+
+def test_the_summary_has_one_row_a_metric(run):
+    found = evaluation.evaluate(run, **JUDGES)
+    table = found.metrics.set_index("metric")
+    assert table.index.is_unique
+    assert [*table.columns] == ["value", "unit", "n_frames", "coverage", "threshold", "failed", "reason"]
+    blur, count = found.frames["blur"], len(found.frames)
+    assert table.loc["blur", "value"] == found.metric("blur") == pytest.approx(blur.mean())
+    assert table.loc["blur", ["n_frames", "coverage", "threshold"]].tolist() == [count - 1, (count - 1) / count, 0.35]
+    assert table["failed"].to_dict()["missed"] == 1
+    assert (table["reason"] == "").equals(table["value"].notna())
+    assert table.loc["sync", "reason"] == table.loc["unreal", "reason"] == "none was asked for"
+    assert "ground truth" in table.loc["cropped", "reason"]
+    assert np.isnan(found.metric("nothing"))
+
+
+def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(run):
+    scores = evaluation.evaluate(run, **JUDGES).scores
+    of_expert = scores[scores["score"].str.startswith("expert_")]
+    assert len(of_expert) == 4
+    assert of_expert["value"].isna().all()
+    assert set(of_expert["reason"]) == {"none was asked for"}
+
+
+def test_metrics_of_holds_are_for_animation_alone(run):
+    drawn = evaluation.evaluate(run, **JUDGES)
+    assert drawn.domain == "animation"  # by the content: the clip is a copy of a sample
+    filmed = evaluation.evaluate(run, **JUDGES, domain="live_action")
+    for name in ("extra_mouth", "drawn_jitter_centre"):
+        assert drawn.frames[name].notna().any()
+        assert filmed.frames[name].isna().all()
+        row = filmed.metrics.set_index("metric").loc[name]
+        assert "animation only, and this clip is live_action" in row["reason"]
+        assert row["n_frames"] == 0
+    assert filmed.frames["blur"].equals(drawn.frames["blur"])
+    with pytest.raises(ParameterError, match="synthetic_photo"):
+        evaluation.evaluate(run, **JUDGES, domain="cartoon")
+
+
+def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
+    info = json.loads((copy / "run.json").read_text(encoding="utf-8"))
+    for file, content, said in (("gone.mp4", None, "gone"), ("other.mp4", b"another", "not the clip any more")):
+        if content:
+            (tmp_path / file).write_bytes(content)
+        info["face"]["file"] = str(tmp_path / file)
+        info["face"]["sha256"] = "0" * 64  # a sample would be found by its hash
+        (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
+        with pytest.raises(MediaError, match=said):
+            evaluation.evaluate(runs.Run(Path(copy)), **JUDGES)
+
+
+def test_a_bundled_clip_and_its_output(run):
+    found = lipsync_lab.evaluate("animation_hello", run.output, lse=None, device="cpu")
+    assert found.domain == "animation"
+    assert found.score("expert_offset") == 0
+    assert found.metric("missed") == 0 < found.metric("blur")
+
+
+@pytest.fixture(scope="module")
+def boxes(run) -> Path:
+    return run.folder.parent / "boxes.json"
+
+
+def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, decoded):
+    of_run = evaluation.evaluate(run, **JUDGES, force=True)
+    decoded.clear()
+    pair = (run.info["face"]["file"], run.output)
+    found = evaluation.evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    assert sorted(decoded) == ["clip.mp4", "clip.mp4", "output.mp4"]  # detection reads the source as well
+    assert_frame_equal(found.frames, of_run.frames)
+    assert_frame_equal(found.scores, of_run.scores)
+    decoded.clear()
+    again = evaluation.evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    assert decoded == []
+    assert_frame_equal(found.metrics, again.metrics)
+
+
+def written(path: Path, frames: int, size: tuple[int, int] = (64, 48), sound=None) -> Path:
+    rng = np.random.default_rng(0)
+    with video.Writer(path, fps=25, codec="ffv1") as film:
+        for _ in range(frames):
+            film.write(rng.integers(0, 255, (size[1], size[0], 3), np.uint8))
+    return path
+
+
+def test_videos_of_other_sizes_and_lengths_are_refused_with_both_numbers(tmp_path):
+    source = written(tmp_path / "source.mkv", 12)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
+    larger, longer = written(tmp_path / "larger.mkv", 12, (66, 48)), written(tmp_path / "longer.mkv", 15)
+    with pytest.raises(ParameterError, match="64 x 48.*66 x 48"):
+        evaluation.evaluate(source, larger, detections=boxes, **JUDGES)
+    with pytest.raises(ParameterError, match="12 frames.*15"):
+        evaluation.evaluate(source, longer, detections=boxes, **JUDGES)
+    with pytest.raises(ParameterError, match="no output"):
+        evaluation.evaluate(source)
+    # one frame more or less, and sides that were rounded up, are what encoders do
+    odd = written(tmp_path / "odd.mkv", 12, (63, 47))
+    near = written(tmp_path / "near.mkv", 13)
+    found = evaluation.evaluate(odd, near, detections=boxes, **JUDGES)
+    assert len(found.frames) == 12
+    assert found.domain is None
+
+
+def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
+    source = written(tmp_path / "source.mkv", 12)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
+    options = JUDGES | {"expert": evaluation.EXPERT}
+    found = evaluation.evaluate(source, source, detections=boxes, device="cpu", **options)
+    assert found.scores["value"].isna().all()
+    reasons = found.scores.set_index("score")["reason"]
+    assert "no sound" in reasons["expert_distance"].iloc[0]
+    assert found.metric("outside") == 0
+    voiced = evaluation.evaluate(source, source, voice="voice_umbrella", detections=boxes, device="cpu", **options)
+    assert "no sound" not in "".join(voiced.scores["reason"])
+
+
+def brightness(pair: FramePair) -> float:
+    """A metric for which smaller is worse: grey levels of the output over those of the source."""
+    return float(pair.output.mean() - pair.source.mean())
+
+
+def darkened(material: injected.Material, strength: float, seed: int = 0) -> np.ndarray:
+    return (material.frames * (1 - 0.5 * strength)).astype(np.uint8)
+
+
+@pytest.fixture
+def toy():
+    yield registry.register(
+        registry.Metric(
+            *("brightness", "grey levels", "picture", "darkened frame", -5.0, -50.0, "{value:.1f} grey levels darker"),
+            direction=-1,
+            of_pair=brightness,
+            artifact=registry.Artifact("darkened", darkened),
+        )
+    )
+    registry.unregister("brightness")
+
+
+def test_a_metric_is_added_by_its_declaration_alone(run, toy):
+    found = evaluation.evaluate(run, **JUDGES)
+    assert found.metrics.set_index("metric").loc["brightness", ["unit", "threshold", "failed"]].tolist() == [
+        *("grey levels", -5.0, 0),
+    ]
+    assert found.frames["brightness"].abs().max() < 5
+    dark = found.frames.assign(brightness=np.where(found.frames.index < 4, -27.5, 0.0))
+    row = failures.find(dark).set_index("kind").loc["darkened frame"]
+    assert row[["first", "last", "frames", "severity"]].tolist() == [0, 3, 4, 0.5]
+    assert row["evidence"] == "-27.5 grey levels darker"
+    assert "darkened frame" in [kind.name for kind in failures.KINDS]
+    assert response.artifacts_and_metrics()["darkened"] == "brightness"
+    with pytest.raises(ParameterError, match="brightness"):
+        registry.register(toy)
+
+
+def test_a_removed_metric_is_gone(run):
+    assert "brightness" not in evaluation.evaluate(run, **JUDGES).frames
+    assert "darkened frame" not in [kind.name for kind in failures.KINDS]

@@ -1,0 +1,417 @@
+"""Figures of scores, of misses and of time, by what stands in them."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import same_color, to_hex
+from test_figures import EVERY as OF_RUNS
+
+from lipsync_lab import figures
+from lipsync_lab.detection import Detection
+from lipsync_lab.evaluation.examples import Example
+from lipsync_lab.figures.style import GREY, INK
+from lipsync_lab.geometry import Box
+from lipsync_lab.metrics import failures
+
+NAN = float("nan")
+DRAWN, PHOTOGRAPHIC = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left():
+    yield
+    plt.close("all")
+
+
+def frames(clip: str, domain: str, missed: list[float], **columns) -> pd.DataFrame:
+    number = np.arange(len(missed))
+    known = {"clip": clip, "domain": domain, "frame": number, "time": number / 10, "missed": missed}
+    return pd.DataFrame(known | columns)
+
+
+TWO = pd.concat(
+    [
+        frames("toon", "animation", [0, 1, 1, 0, 1, NAN], blur=[0.7, 0.7, 0.7, 0.7, 0.7, NAN], seam=2.0),
+        frames("film", "live_action", [0] * 8, blur=0.0, seam=4.0),
+    ],
+    ignore_index=True,
+)
+RUNS = pd.DataFrame({"length": [1, 2, 3, 4, 70, 1], "domain": ["animation"] * 5 + ["live_action"]})
+RECALL = pd.DataFrame(
+    [
+        (detector, domain, threshold, share, 10, 0.0)
+        for detector in ("one", "two")
+        for domain, share in (("animation", 0.3), ("live_action", 0.9))
+        for threshold in (0.0, 0.5)
+    ],
+    columns=["detector", "domain", "threshold", "recall", "frames", "false_faces"],
+)
+CAUSES = pd.DataFrame(
+    [
+        ("animation", "occluded", 0),
+        ("animation", "profile", 7),
+        ("live_action", "profile", 0),
+        ("live_action", "unexplained", 2),
+    ],
+    columns=["domain", "cause", "misses"],
+)
+MATRIX = pd.DataFrame([[1.0, 0.2], [0.1, 1.0]], index=["blur", "seam"], columns=["blur", "new_colours"])
+FAILING = pd.DataFrame(
+    [
+        ("missed face", "detection", "animation", 10, 5, 0.5),
+        ("missed face", "detection", "live_action", 10, 0, 0.0),
+        ("blurred mouth", "picture", "animation", 0, 0, NAN),
+        ("blurred mouth", "picture", "live_action", 8, 2, 0.25),
+        ("flicker", "picture", "animation", 0, 0, NAN),
+        ("flicker", "picture", "live_action", 0, 0, NAN),
+    ],
+    columns=["kind", "part", "domain", "covered", "frames", "share"],
+)
+APART = pd.DataFrame(
+    [
+        ("visible seam", "pair", 8.0, 4.0, 12.0),
+        ("visible seam", "shot", -2.0, -3.0, 1.0),
+        ("lost lines", "pair", 0.0, NAN, NAN),
+        ("flicker", "pair", NAN, NAN, NAN),
+    ],
+    columns=["kind", "by", "difference", "low", "high"],
+).assign(bound=lambda table: [failures.kind(name).bound for name in table["kind"]], counterpart="live_action")
+CURVES = pd.DataFrame(
+    [
+        (clip, domain, given, offset, height)
+        for clip, domain in (("toon", "animation"), ("toon2", "animation"), ("film", "live_action"))
+        for given, height in (
+            ("output", 0.6 if clip == "toon" else 0.2),
+            ("source", NAN if domain == "animation" else 0.8),
+        )
+        for offset in (-1, 0, 1)
+    ],
+    columns=["clip", "domain", "input", "offset", "correlation"],
+)
+SCORES = pd.DataFrame(
+    [
+        ("toon", "animation", "opening", "as is", 0.5, ""),
+        ("toon", "animation", "opening", "silence", NAN, "nothing is heard"),
+        ("film", "live_action", "opening", "as is", 0.7, ""),
+        ("film", "live_action", "opening", "silence", NAN, "nothing is heard"),
+    ],
+    columns=["clip", "domain", "score", "input", "value", "reason"],
+)
+SOUNDS = pd.DataFrame(
+    [
+        ("toon", "animation", "output", "m", 0.6),
+        ("toon", "animation", "output", "b", 0.1),
+        ("toon", "animation", "source", "m", 0.0),
+        ("film", "live_action", "output", "m", NAN),
+    ],
+    columns=["clip", "domain", "input", "symbol", "least"],
+).assign(bound=0.3)
+BEAT = frames(
+    "toon",
+    "animation",
+    [0] * 6,
+    drawing=[0, 0, 1, 1, 2, 2],
+    mouth=[0, 1, 2, 2, NAN, NAN],
+    extra_mouth=[NAN, 1, NAN, 0, NAN, NAN],
+)
+MOUTHS = pd.DataFrame({"ms": [40, 40, 80, 1200], "domain": "animation"})
+LEVEL = np.array([-20.0, -30, -100, -10, -10, -10])
+OPEN = BEAT.assign(opened=[0.1, 0.9, 0.5, NAN, NAN, 0], opened_source=0.5)
+
+
+def example(clip: str, domain: str, value: float, shape: tuple[int, int] = (40, 40)) -> Example:
+    grey = np.full((*shape, 3), 100, np.uint8)
+    return Example(clip, domain, 7, failures.kind("visible seam"), value, grey, grey + np.uint8(10))
+
+
+EXAMPLES = [
+    example("film", "live_action", 3.0),
+    example("toon", "animation", 12.3),
+    example("toon", "animation", 8.0, (60, 40)),
+]
+IMAGES = {"toon 3": np.zeros((40, 60, 3), np.uint8), "film 4": np.zeros((30, 60, 3), np.uint8)}
+PROPOSALS = {
+    "one": [[Detection(Box(6, 6, 24, 30), 0.9), Detection(Box(0, 0, 6, 6), 0.6), Detection(Box(1, 1, 9, 9), 0.1)], []],
+    "two": [[Detection(Box(6, 6, 24, 30), 0.4), Detection(Box(0, 0, 6, 6), 0.3)], [Detection(Box(0, 0, 6, 6), 0.8)]],
+}
+
+EFFECTS = pd.DataFrame(
+    [
+        ("a soft edge", "visible seam", "toon", "animation", 8.0, 2.0),
+        ("a soft edge", "visible seam", "film", "live_action", 2.0, 2.0),
+        ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
+    ],
+    columns=["mend", "kind", "clip", "domain", "before", "after"],
+).assign(bound=4.0)
+
+EVERY = {
+    "beside_nulls": lambda ax=None: figures.beside_nulls(SCORES, "opening", ax),
+    "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "animation", ax),
+    "causes": lambda ax=None: figures.causes(CAUSES, ax),
+    "closures": lambda ax=None: figures.closures(SOUNDS, ax),
+    "differences": lambda ax=None: figures.differences(APART, ax),
+    "distributions": lambda ax=None: figures.distributions(TWO, ax=ax),
+    "failing": lambda ax=None: figures.failing(FAILING, ax),
+    "fault_matrix": lambda ax=None: figures.fault_matrix(MATRIX, ax),
+    "found_strips": lambda ax=None: figures.found_strips(TWO, ax),
+    "gallery": lambda ax=None: figures.gallery(EXAMPLES, ax=ax),
+    "mended": lambda ax=None: figures.mended(EFFECTS, ax),
+    "miss_lengths": lambda ax=None: figures.miss_lengths(RUNS, ax),
+    "mouth_durations": lambda ax=None: figures.mouth_durations(MOUTHS, ax),
+    "offset_curves": lambda ax=None: figures.offset_curves(CURVES, "correlation", ax),
+    "openness": lambda ax=None: figures.openness(OPEN, LEVEL, "animation", ax),
+    "recall": lambda ax=None: figures.recall(RECALL, 0.5, ax),
+    "searched": lambda ax=None: figures.searched(IMAGES, PROPOSALS, 0.5, ax),
+}
+NO_AXES = {"gallery", "searched"}
+
+
+def test_every_figure_is_among_those_that_are_checked():
+    assert {name for name in figures.__all__ if callable(vars(figures)[name])} == {*EVERY, *OF_RUNS, "training"}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_axes_in_axes_out(name):
+    draw, before = EVERY[name], dict(mpl.rcParams)
+    own = draw()
+    assert own.figure.get_size_inches()[0] == 9
+    assert plt.get_fignums() == [own.figure.number]
+    assert dict(mpl.rcParams) == before
+    if name not in NO_AXES:
+        assert own.get_xlabel()
+        assert own.get_ylabel() or own.get_yticklabels()
+    _, (left, right) = plt.subplots(1, 2)
+    assert draw(right) is right
+    assert not left.has_data()
+    own.figure.canvas.draw()
+    right.figure.canvas.draw()
+
+
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_strips_say_where_and_how_much_was_missed():
+    ax = figures.found_strips(TWO)
+    places = {
+        (to_hex(bars.get_facecolor()[0]).upper(), round(path.get_extents().x0, 3)): round(path.get_extents().y0 + 0.36)
+        for bars in ax.collections
+        for path in bars.get_paths()
+    }
+    dark = figures.PROVENANCE_COLOURS["missing"]
+    assert {place: row for place, row in places.items() if place[0] == dark} == {
+        (dark, 0.1): 0,
+        (dark, 0.2): 0,
+        (dark, 0.4): 0,
+    }
+    assert {place for place in places if place[0] == DRAWN} == {(DRAWN, 0.0), (DRAWN, 0.3)}  # nothing where no face is
+    assert [words.get_text() for words in ax.texts] == ["60% missed", "0% missed"]
+    assert {label.get_text(): label.get_color() for label in ax.get_yticklabels()} == {
+        "toon": DRAWN,
+        "film": PHOTOGRAPHIC,
+    }
+    assert legend(ax) == ["missed", "found, animation", "found, live action"]
+
+
+def test_lengths_are_counted_in_bins_that_double():
+    ax = figures.miss_lengths(RUNS)
+    drawn, photographic = ([bar.get_height() for bar in bars] for bars in ax.containers)
+    assert drawn == [1, 1, 2, 0, 0, 0, 0, 1]
+    assert photographic == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert "nothing was missed" in figures.miss_lengths(RUNS[:0]).texts[0].get_text()
+
+
+def test_recall_has_a_line_a_detector_and_domain():
+    ax = figures.recall(RECALL, threshold=0.5)
+    lines = {(line.get_color(), line.get_linestyle()): line.get_ydata().tolist() for line in ax.lines[:-1]}
+    assert lines == {
+        (DRAWN, "-"): [30, 30],
+        (DRAWN, "--"): [30, 30],
+        (PHOTOGRAPHIC, "-"): [90, 90],
+        (PHOTOGRAPHIC, "--"): [90, 90],
+    }
+    assert ax.lines[-1].get_xdata()[0] == 0.5
+    assert legend(ax) == ["animation", "live action", "one", "two", "threshold of the runs: 0.5"]
+
+
+def test_causes_that_explain_nothing_are_left_out():
+    ax = figures.causes(CAUSES)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["profile", "unexplained"]
+    assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[7, 0], [0, 2]]
+    assert figures.causes(CAUSES[:1]).get_yticklabels()[0].get_text() == "nothing was missed"
+
+
+def test_detectors_stand_below_each_other_with_what_they_propose():
+    ax = figures.searched(IMAGES, PROPOSALS, threshold=0.5)
+    assert len(ax.images) == 4
+    (a, b, *_), (c, d, *_) = (picture.get_extent() for picture in ax.images[:2])
+    assert (a, b, d - c) == pytest.approx((0, 1, 1))
+    green = figures.PROVENANCE_COLOURS["detected"]
+    solid = [to_hex(patch.get_edgecolor()).upper() == green for patch in ax.patches]
+    # both accepted ones of the first, the best refused of the second and no other, the accepted of the third
+    assert solid == [True, True, False, True]
+    assert [patch.get_linestyle() == "-" for patch in ax.patches] == solid
+    words = [text.get_text() for text in ax.texts]
+    assert [word for word in words if "score" in word or "candidate" in word] == [
+        *("best score 0.90", "no candidate", "best score 0.40", "best score 0.80")
+    ]
+    best = ax.patches[1].get_bbox()
+    top = ax.images[0].get_extent()[3]
+    assert (best.x0, best.width, best.y0 - top) == pytest.approx((0.1, 0.3, 0.1))
+
+
+def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
+    ax = figures.gallery(EXAMPLES, amplify=4)
+    assert len(ax.images) == 9
+    assert ax.images[2].get_array().max() == 40  # a difference of 10
+    words = {text.get_text(): text.get_fontweight() for text in ax.texts}
+    assert words["12.3 (bound 4)"] == words["8.00 (bound 4)"] == "bold"
+    assert words["3.00 (bound 4)"] == "normal"  # no failure
+    assert {"toon, frame 7", "film, frame 7", "animation", "live action"} <= set(words)
+    assert ax.get_title(loc="left") == "visible seam: source | output | difference × 4"
+    at = {patch.get_x(): to_hex(patch.get_facecolor()).upper() for patch in ax.patches}
+    assert at == {0: DRAWN, 3.3: PHOTOGRAPHIC}  # in the order in which they always stand
+    # one of two rows is higher than wide, and is cut to a square
+    assert {round(p.get_extent()[2] - p.get_extent()[3], 2) for p in ax.images} == {0.97}
+    assert "nothing was measured" in figures.gallery([]).texts[0].get_text()
+
+
+def test_distributions_count_in_bounds():
+    ax = figures.distributions(TWO)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["blurred mouth", "visible seam"]
+    bars = {(round(bar.get_x(), 3), to_hex(bar.get_facecolor()).upper()) for bars in ax.containers for bar in bars}
+    assert bars == {(2.0, DRAWN), (0.0, PHOTOGRAPHIC), (0.5, DRAWN), (1.0, PHOTOGRAPHIC)}
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [1]
+    assert legend(ax) == ["animation", "live action", "bound"]
+
+
+def test_the_matrix_frames_its_diagonal_and_says_every_number():
+    ax = figures.fault_matrix(MATRIX)
+    assert ax.images[0].get_array().tolist() == MATRIX.to_numpy().tolist()
+    assert [words.get_text() for words in ax.texts] == ["1.00", "0.20", "0.10", "1.00"]
+    assert [patch.get_xy() for patch in ax.patches] == [(-0.5, -0.5), (0.5, 0.5)]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["blur", "new colours"]
+
+
+def test_shares_that_nobody_can_tell_are_not_shown_as_zero():
+    ax = figures.failing(FAILING)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["missed face", "blurred mouth"]
+    assert [words.get_text() for words in ax.texts] == ["50", "not measured", "0", "25"]
+    assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[50, 0], [0, 25]]
+    assert [to_hex(bars[0].get_facecolor()).upper() for bars in ax.containers] == [DRAWN, PHOTOGRAPHIC]
+
+
+def test_differences_are_filled_only_where_the_interval_does_not_hold_zero():
+    ax = figures.differences(APART)
+    points = {
+        (line.get_marker(), line.get_xdata()[0]): (line.get_color(), line.get_markerfacecolor())
+        for line in ax.lines
+        if line.get_marker() != "None"
+    }
+    assert points == {
+        ("o", 2.0): (DRAWN, DRAWN),  # 8 grey levels over a bound of 4
+        ("s", -0.5): (PHOTOGRAPHIC, "white"),
+        ("o", 0.0): (GREY, "white"),
+    }
+    intervals = [
+        list(line.get_xdata()) for line in ax.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1
+    ]
+    assert intervals == [[1, 3], [-0.75, 0.25]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["visible seam", "lost lines"]
+    assert legend(ax)[:2] == ["by pair", "by shot"]
+    assert ax.get_xlim()[0] < -0.75
+    assert ax.get_xlim()[1] > 3
+
+
+def test_curves_are_the_mean_of_a_domains_clips():
+    ax = figures.offset_curves(CURVES, "correlation")
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["animation output"].get_ydata() == pytest.approx([0.4] * 3)
+    assert lines["live action source"].get_ydata() == pytest.approx([0.8] * 3)
+    assert "drawn source" not in lines or not len(lines["drawn source"].get_ydata())
+    assert lines["animation output"].get_color() == DRAWN
+    assert lines["live action output"].get_linewidth() > lines["live action source"].get_linewidth()
+    assert legend(ax) == ["animation", "live action", "output, own sound", "untouched source"]
+    assert "distance" in figures.offset_curves(CURVES.assign(distance=1.0), "distance").get_ylabel()
+
+
+def test_scores_stand_above_their_nulls_and_say_what_is_undefined():
+    ax = figures.beside_nulls(SCORES, "opening")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["output, own sound", "output, silence"]
+    dots = {(line.get_color(), float(x)) for line in ax.lines for x in line.get_xdata()}
+    assert dots == {(DRAWN, 0.5), (PHOTOGRAPHIC, 0.7)}
+    assert [words.get_text() for words in ax.texts] == ["undefined: nothing is heard"]
+    nothing = figures.beside_nulls(SCORES[SCORES["input"] == "silence"], "opening")
+    assert not len(nothing.get_xticks())
+
+
+def test_openness_is_drawn_over_the_loudness():
+    ax = figures.openness(OPEN, LEVEL, "animation")
+    source, output = ax.lines
+    assert output.get_color() == DRAWN
+    assert source.get_color() == INK
+    np.testing.assert_array_equal(output.get_ydata(), OPEN["opened"])
+    loud = next(other for other in ax.figure.axes if other is not ax)
+    assert loud.get_ylabel() == "loudness (dB)"
+    heights = loud.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (-60, -10)
+    assert legend(ax) == ["source", "output", "loudness"]
+
+
+def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
+    ax = figures.closures(SOUNDS)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["film: output", "toon: source", "toon: output"]
+    dots = [(line.get_markerfacecolor(), line.get_xdata().tolist()) for line in ax.lines if line.get_marker() == "o"]
+    assert dots[1:] == [("white", [0.0]), (DRAWN, [0.6, 0.1])]
+    assert {words.get_text() for words in ax.texts} == {"m", "b", "closed", "the mouth is not known there"}
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.3]
+
+
+def test_letters_at_one_place_are_written_once():
+    near = pd.DataFrame({"symbol": list("mbmp"), "least": [0.10, 0.11, 0.12, 0.5]})
+    ax = figures.closures(near.assign(clip="toon", domain="animation", input="output", bound=0.3))
+    assert {words.get_text() for words in ax.texts} == {"mb ×3", "p", "closed"}
+
+
+def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
+    ax = figures.cadence_strip(BEAT, "animation")
+    spans = [
+        (round(path.get_extents().x0, 2), round(path.get_extents().width, 2))
+        for bars in ax.collections
+        for path in bars.get_paths()
+    ]
+    assert spans == [(0, 0.2), (0.2, 0.2), (0.4, 0.2), (0, 0.1), (0.1, 0.1), (0.2, 0.2)]
+    shades = [bars.get_alpha() for bars in ax.collections]
+    assert all(one != other for one, other in zip(shades[:2], shades[1:3], strict=True))
+    assert ax.lines[0].get_xdata().tolist() == pytest.approx([0.15])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "3 drawings\nin the source",
+        "3 mouths\nin the output",
+    ]
+    assert "1 frame with another mouth" in ax.get_title(loc="left")
+    calm = figures.cadence_strip(BEAT.assign(extra_mouth=0.0), "animation")
+    assert calm.get_title(loc="left") == ""
+    assert not calm.lines
+
+
+def test_durations_are_shares_with_the_shortest_mouth_marked():
+    ax = figures.mouth_durations(MOUTHS)
+    heights = [bar.get_height() for bar in ax.containers[0]]
+    assert heights == [50, 25, *[0] * 7, 25]  # what is longer than the axis is in its last bar
+    assert same_color(ax.containers[0][0].get_facecolor(), DRAWN)
+    assert [line.get_xdata()[0] for line in ax.lines] == [70]
+    assert "no mouth was seen" in figures.mouth_durations(MOUTHS[:0]).texts[0].get_text()
+
+
+def test_mends_go_from_hollow_to_filled_in_bounds_of_failure():
+    ax = figures.mended(EFFECTS)
+    dots = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in ax.lines if line.get_marker() == "o"]
+    drawn, photographic = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
+    assert dots == [(2.0, "white"), (0.5, drawn), (0.5, "white"), (0.5, photographic)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "visible seam\na soft edge"
+    ]  # nothing is known of gaps

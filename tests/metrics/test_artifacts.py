@@ -1,0 +1,204 @@
+"""Artifacts, against plain arithmetic, other libraries and pictures whose faults are known."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import Box
+from lipsync_lab.metrics import artifacts, collect, regions
+from lipsync_lab.metrics.pairs import FramePair
+from lipsync_lab.metrics.validation.response import perfect_ledger
+from lipsync_lab.synthesis.truth import GroundTruth, table
+
+SIZE = 128
+FACE, MOUTH = (32, 24, 96, 92), (52, 72, 76, 82)
+SKIN, LIP, LINE = (224, 180, 150), (170, 60, 70), (20, 15, 10)
+
+
+def face(mouth=MOUTH) -> np.ndarray:
+    """A head with outlines and a mouth on a patterned ground."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    frame = np.stack([100 + 40 * ((x // 8 + y // 8) % 2)] * 3, axis=2).astype(np.uint8)
+    cv2.ellipse(frame, (64, 58), (30, 36), 0, 0, 360, SKIN, -1)
+    cv2.ellipse(frame, (64, 58), (30, 36), 0, 0, 360, LINE, 2)
+    cv2.line(frame, (40, 60), (48, 66), LINE, 2)
+    cv2.rectangle(frame, (mouth[0] + 2, mouth[1] + 2), (mouth[2] - 3, mouth[3] - 3), LIP, -1)
+    return frame
+
+
+def known(count: int, missing=(), **more) -> pd.DataFrame:
+    names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
+    box = dict(zip(names, (*FACE, *MOUTH), strict=True))
+    return table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box), **more) for i in range(count))
+
+
+def measured(source, output, truth=None, **options) -> pd.DataFrame:
+    truth = known(len(source)) if truth is None else truth
+    return metrics_of(zip(source, output, strict=True), perfect_ledger(truth, (SIZE, SIZE)), truth, **options)
+
+
+def metrics_of(*args, **options) -> pd.DataFrame:
+    return collect.collect(*args, **options).with_metrics().frames[[metric.name for metric in artifacts.METRICS]]
+
+
+def compared(source, output, palette=None, box=FACE) -> dict:
+    """Every metric of one frame pair."""
+    pair = FramePair(0, source, output, np.array(box, float), np.array(MOUTH, float))
+    found = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
+    return found | {"new_colours": artifacts.out_of_palette(found["new_colours"], palette)}
+
+
+def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
+    frames = [face(), face(), face((52, 70, 76, 86))]
+    palette = artifacts.palette(frames, perfect_ledger(known(3), (SIZE, SIZE)))
+    found = measured(frames, frames, palette=palette)
+    assert found.mean().tolist() == [0] * len(artifacts.METRICS)
+    assert found[["blur", "colour"]].notna().all(axis=None)
+    assert found["flicker"].isna().tolist() == [True, False, True]  # only the second frame holds a drawing
+
+
+def test_nothing_drawn_is_undefined_and_not_zero():
+    frames, truth = [face()] * 4, known(4, missing=(1, 2))
+    other = [frame + np.uint8(2) for frame in frames]
+    found = measured(frames, other, truth)
+    assert found.loc[[1, 2], ["blur", "seam", "colour", "lines", "ghost", "flicker", "cropped"]].isna().all(axis=None)
+    assert found.loc[[1, 2], "outside"].tolist() == [2, 2]
+    assert found["lines"].notna().tolist() == [True, False, False, True]
+    without = perfect_ledger(known(2, missing=(0, 1)), (SIZE, SIZE))
+    assert metrics_of([(face(), face())] * 2, without)["new_colours"].isna().all()  # no box, so no palette
+
+
+def test_outside_is_the_mean_over_the_pixels_outside():
+    source = face()
+    output = source.copy()
+    output[FACE[1] : FACE[3], FACE[0] : FACE[2]] = 0
+    assert compared(source, output)["outside"] == compared(source, output)["outside_peak"] == 0
+    output[4:12, 4:12] += np.uint8(50)
+    mask = np.ones((SIZE, SIZE), bool)
+    mask[FACE[1] : FACE[3], FACE[0] : FACE[2]] = False
+    wanted = np.abs(output.astype(int) - source)[mask].mean()
+    assert compared(source, output)["outside"] == pytest.approx(wanted)
+    assert compared(source, output)["outside_peak"] == pytest.approx(50, abs=1)
+
+
+def test_seam_is_the_step_across_the_border():
+    source = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    output = source.copy()
+    output[FACE[1] : FACE[3], FACE[0] : FACE[2], 1] += 33
+    assert compared(source, output)["seam"] == pytest.approx(33)
+    assert compared(output, source)["seam"] == 0  # a step that the source had and the output has not
+    # at the frame's own edge there is nothing to step from
+    assert np.isnan(compared(source, output, box=(0, 0, SIZE, SIZE))["seam"])
+
+
+def test_colour_is_the_skins_and_not_the_lips():
+    source, output = np.full((2, SIZE, SIZE, 3), SKIN, np.uint8)
+    output[:] = (234, 170, 150)
+    output[MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = LIP
+    wanted = deltaE_ciede2000(*(rgb2lab(np.array(c) / 255.0) for c in (SKIN, (234, 170, 150))))
+    assert compared(source, output)["colour"] == pytest.approx(wanted)
+    source, output = face(), face()
+    output[(source == LIP).all(axis=2)] = (60, 200, 60)
+    assert compared(source, output)["colour"] == 0
+
+
+def test_new_colours_are_the_share_of_the_lips_that_the_film_has_not():
+    source = face()
+    palette = artifacts.palette([source], perfect_ledger(known(1), (SIZE, SIZE)))
+    output = source.copy()
+    x1, y1, x2, y2 = MOUTH
+    output[y1 : y1 + 5, x1:x2] = (40, 250, 40)
+    lips = regions.inside(np.array(MOUTH, float), source.shape, 0.1, 0.1)
+    assert compared(source, output, palette)["new_colours"] == pytest.approx(5 * (x2 - x1) / lips.area)
+    output[y1 : y1 + 5, x1:x2] = LINE  # elsewhere in the source
+    assert compared(source, output, palette)["new_colours"] == 0
+    # a shift of everything alike is a matter of `colour`
+    shifted = np.clip(source.astype(int) + (10, -10, 0), 0, 255).astype(np.uint8)
+    found = compared(source, shifted, palette)
+    assert found["new_colours"] < 0.05 < 3 < found["colour"]
+
+
+def test_the_palettes_distance_is_the_smallest_of_all():
+    rng = np.random.default_rng(1)
+    palette = artifacts.Palette(rgb2lab(rng.random((60, 3))))
+    asked = rgb2lab(rng.random((200, 3)))
+    brute = deltaE_ciede2000(asked[:, None], palette.colours[None]).min(axis=1)
+    found = palette.distance(asked)
+    assert ((found > artifacts.NEW) == (brute > artifacts.NEW)).mean() > 0.95
+    assert np.corrcoef(found, brute)[0, 1] > 0.95
+    assert artifacts.palette([], perfect_ledger(known(0), (SIZE, SIZE))) is None
+
+
+def test_lines_say_how_much_is_gone():
+    source = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    for x in (40, 48, 80, 88):
+        source[30:60, x : x + 2] = 20
+    half = source.copy()
+    half[28:62, 76:94] = 200
+    assert compared(source, half)["lines"] == pytest.approx(0.5, abs=0.02)
+    assert compared(source, np.full_like(source, 200))["lines"] == pytest.approx(1)
+    assert compared(source, np.roll(source, 1, axis=1))["lines"] < 0.05  # moved by a pixel, and still there
+    assert np.isnan(compared(np.full_like(source, 200), source)["lines"])  # no line to lose
+
+
+def test_blur_of_the_mouth_is_a_fault_and_of_the_whole_frame_an_encode():
+    source = face()
+    soft = cv2.GaussianBlur(source, (0, 0), 1.0)
+    output = source.copy()
+    output[FACE[1] : FACE[3], FACE[0] : FACE[2]] = soft[FACE[1] : FACE[3], FACE[0] : FACE[2]]
+    inside, everywhere = (compared(source, frame)["blur"] for frame in (output, soft))
+    assert inside > 0.5
+    assert everywhere < inside / 2
+    assert compared(soft, source)["blur"] == 0
+
+
+def test_a_ghost_is_two_mouths_and_not_another_mouth():
+    source, other = face(), face((48, 62, 80, 92))
+    double = cv2.addWeighted(source, 0.5, other, 0.5, 0)
+    found = [compared(source, frame)["ghost"] for frame in (source, other, double)]
+    assert found[0] == 0
+    assert found[2] > 0.2 > 2 * found[1]
+
+
+def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
+    frames = [face()] * 3
+    output = [frame.copy() for frame in frames]
+    skin = regions.skin(frames[0].shape, Box(*FACE), np.array(MOUTH, float))
+    output[1][skin] += np.uint8(5)
+    output[2][MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = 0
+    output[2][skin] += np.uint8(5)
+    found = measured(frames, output)["flicker"]
+    assert found.tolist()[1:] == [pytest.approx(5, rel=0.2), 0]  # the box of the ledger is a little higher
+    moving = [np.roll(frame, 3 * i, axis=1) for i, frame in enumerate(frames)]
+    assert measured(moving, output)["flicker"].isna().all()
+
+
+def test_a_mouth_outside_the_box_is_cropped():
+    truth = known(1)
+    truth[["mouth_x1", "mouth_x2"]] = (90.0, 102.0)  # the box ends at 96
+    found = measured([face()], [face()], truth)
+    assert found["cropped"].tolist() == [0.5]
+    ledger = perfect_ledger(known(1), (SIZE, SIZE))
+    assert metrics_of([(face(), face())], ledger)["cropped"].isna().all()
+
+
+def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():
+    ledger = perfect_ledger(known(2), (SIZE, SIZE))
+    truth = known(2, missing=(1,))
+    found = regions.mouths(ledger, truth)
+    assert found[0].tolist() == list(MOUTH)
+    box = ledger.loc[1, ["x1", "y1", "x2", "y2"]].to_numpy(float)
+    assert found[1, 0] == pytest.approx(box[0] + regions.LIPS[0] * (box[2] - box[0]))
+    assert (box[1] + box[3]) / 2 < found[1, 1] < found[1, 3] < box[3]
+
+
+def test_frames_of_another_run_are_refused():
+    ledger = perfect_ledger(known(2), (SIZE, SIZE))
+    with pytest.raises(ParameterError, match="more frames than the 2"):
+        metrics_of([(face(), face())] * 3, ledger)
+    with pytest.raises(ParameterError, match="truth knows 1 frames"):
+        metrics_of([(face(), face())] * 2, ledger, known(1))
+    assert len(metrics_of([(face(), face())], ledger)) == 1  # a shorter output is no fault

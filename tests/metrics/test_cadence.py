@@ -1,0 +1,186 @@
+"""Cadence: against the truth of encoded made clips, and against clips whose every mouth is known."""
+
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lipsync_lab
+from lipsync_lab import runs
+from lipsync_lab.generation import holds as drawings
+from lipsync_lab.geometry import Box
+from lipsync_lab.media import video
+from lipsync_lab.metrics import cadence
+from lipsync_lab.metrics.validation.response import perfect_ledger
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
+from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.pose import MouthPose
+from lipsync_lab.synthesis.truth import GroundTruth, table
+
+POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("E", 0.5, 0.35, rounding=0.6)]
+FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)
+
+
+def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
+    """Pairs and truth: a letter a drawing or mouth; '.' for a frame on which no mouth is drawn."""
+    rng = np.random.default_rng(0)
+    names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
+    box, pairs, rows = dict(zip(names, (*FACE, *MOUTH), strict=True)), [], []
+    for i, (drawing, mouth) in enumerate(zip(drawings, mouths, strict=True)):
+        source = np.full((96, 96, 3), 150, np.uint8)
+        source[20:28, 20 + 12 * (ord(drawing) - 65) :][:, :8] = (
+            30  # something in the face moves from drawing to drawing
+        )
+        output = source.copy()
+        if mouth != ".":
+            output[MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = 25 * (ord(mouth) - 96)
+        if grain:
+            noise = rng.normal(0, grain, source.shape)
+            source, output = (np.clip(f + noise, 0, 255).astype(np.uint8) for f in (source, output))
+        pairs.append((source, output))
+        rows.append(
+            GroundTruth(frame=i, time=i / 25, shot=int(shots[i]) if shots else 0, **({} if mouth == "." else box))
+        )
+    truth = table(rows)
+    return pairs, perfect_ledger(truth, (96, 96)), truth
+
+
+def measured(*args, **options) -> pd.DataFrame:
+    pairs, ledger, truth = sequence(*args, **options)
+    return cadence.cadence_metrics(iter(pairs), ledger, truth)
+
+
+@pytest.mark.parametrize(("style", "on", "seed"), [("anime", 2, 5), ("western", 3, 6), ("rubberhose", 2, 3)])
+def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
+    """Rubber hose has film grain: no two of its frames are alike."""
+    setting = scene.Scene(seed=seed, style=style, exposure=on, mouth_exposure=on, size=(192, 192))
+    truths = []
+    with video.Writer(tmp_path / "clip.mp4", fps=25, crf=18) as film:
+        for image, row in scene.frames(setting, lambda time: POSES[int(time * 4) % 3], 2.0):
+            film.write(image)
+            truths.append(row)
+    truth = table(truths)
+    pairs = ((frame.image, frame.image) for frame in video.frames(tmp_path / "clip.mp4"))
+    held = cadence.cadence_metrics(pairs, perfect_ledger(truth, (192, 192)), truth)["held"].to_numpy()
+    wanted = np.diff(truth["drawing"]) == 0
+    assert np.isnan(held[0])
+    assert 0.3 < wanted.mean() < 0.9
+    both = (held[1:] == 1) & wanted
+    assert both.sum() / wanted.sum() >= 0.93
+    assert both.sum() / (held == 1).sum() >= 0.95
+
+
+def test_an_untouched_clip_has_no_extra_mouth():
+    pairs, ledger, truth = sequence("AABBCC", "aabbcc")
+    found = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, truth)
+    assert found["extra_mouth"].dropna().tolist() == [0, 0, 0]
+    assert found["drawing"].tolist() == found["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("grain", [0, 6])
+def test_mouths_are_counted_over_held_drawings(grain):
+    found = measured("AABBBCCDD", "abcdeeeff", grain=grain)
+    assert found["held"].tolist()[1:] == [1, 0, 1, 1, 0, 1, 0, 1]
+    assert found["mouth"].tolist() == [0, 1, 2, 3, 4, 4, 4, 5, 5]
+    assert found["extra_mouth"].tolist() == [
+        pytest.approx(v, nan_ok=True) for v in (np.nan, 1, np.nan, 1, 1, np.nan, 0, np.nan, 0)
+    ]
+    drawings = cadence.drawings(found)
+    assert drawings["mouths"].tolist() == [2, 3, 1, 1]
+    assert drawings["ms"].tolist() == pytest.approx([80, 120, 80, 80])
+    numbers = cadence.summary(found)
+    assert numbers["extra_mouth"] == pytest.approx(3 / 5)
+    assert numbers["extra_mouth_covered"] == pytest.approx(5 / 9)
+    assert numbers["mouths_per_drawing"] == pytest.approx(7 / 4)
+    assert numbers["drawings_per_second"] == pytest.approx(4 / 9 * 25)
+    assert numbers["mouths_per_second"] == pytest.approx(6 / 9 * 25)
+
+
+def test_a_mouth_that_is_cut_short_may_have_stood_longer():
+    found = measured("AAAABBBBBB", "aabbbcc.dd", shots="0000000000")
+    stands = cadence.mouths(found)
+    assert stands["frames"].tolist() == [2, 3, 2, 2]
+    assert stands["whole"].tolist() == [False, True, False, False]
+    numbers = cadence.summary(found)
+    assert numbers["mouth_ms"] == numbers["mouth_ms_shortest"] == pytest.approx(120)
+    assert numbers["mouths_too_short"] == 0
+    assert cadence.drawings(found)["frames"].tolist() == [4, 3, 2]  # a frame without a face ends a hold
+    pairs, ledger, truth = sequence("AAAABBBBBB", "aabbbccddd")
+    ledger.loc[7, "mouth_drawn"] = False
+    partly = cadence.cadence_metrics(pairs, ledger, truth)
+    assert cadence.drawings(partly)["mouths"].isna().tolist() == [False, True]  # one frame has no generated mouth
+    cut = cadence.mouths(measured("AAAABBBBBB", "aabbbccddd", shots="0000011111"))
+    assert cut["whole"].tolist() == [False, False, False, False]
+
+
+def test_mouths_below_70_ms_are_too_short():
+    numbers = cadence.summary(measured("AAAAAAAA", "aabccddd"))
+    assert numbers["mouth_ms_shortest"] == pytest.approx(40)
+    assert numbers["mouths_too_short"] == pytest.approx(1 / 2)
+
+
+def test_without_a_mouth_nothing_is_said_of_mouths():
+    pairs, ledger, truth = sequence("AABB", "aabb")
+    found = cadence.cadence_metrics(pairs, ledger.assign(mouth_drawn=False), truth)
+    assert found[["mouth", "mouth_change", "extra_mouth"]].isna().all(axis=None)
+    assert found["held"].tolist()[1:] == [1, 0, 1]
+    numbers = cadence.summary(found)
+    assert np.isnan(
+        [numbers[name] for name in ("mouths_per_second", "extra_mouth", "mouth_ms", "mouths_too_short")]
+    ).all()
+    assert numbers["extra_mouth_covered"] == 0
+
+
+def test_a_cheek_that_boils_is_no_new_mouth():
+    pairs, ledger, truth = sequence("A" * 8, "a" * 8)
+    boiling = []
+    for index, (source, output) in enumerate(pairs):
+        output = output.copy()
+        output[48:80, 16:80] += np.uint8(12 * (index % 2))
+        boiling.append((source, output))
+    found = cadence.cadence_metrics(boiling, ledger, truth)
+    assert found["mouth_change"].min() > drawings.BOUND
+    assert found["extra_mouth"].dropna().tolist() == [0] * 5  # of seven held frames, two are due for a new mouth
+
+
+def test_a_scheduled_change_of_a_long_hold_is_no_failure():
+    """The reference says frame by frame which change breaks the rule: a mouth during a hold lasts three frames."""
+    found = measured("A" * 10, "aaabbbcccd")
+    assert found["extra_mouth"].isna().to_numpy().nonzero()[0].tolist() == [0, 3, 6, 9]
+    assert found["extra_mouth"].sum() == 0
+    assert measured("A" * 10, "aabbbcccdd")["extra_mouth"].to_numpy().nonzero()[0].tolist() == [0, 2, 3, 5, 6, 8, 9]
+
+
+@pytest.mark.parametrize(("cadence_of_mouths", "changed"), [("holds", [3, 6]), ("every_frame", [*range(1, 9)])])
+def test_a_still_with_reused_mouths_has_no_unscheduled_change(cadence_of_mouths, changed, monkeypatch):
+    """Nine frames of one picture through the pipeline; each generated mouth is black or white, in turn."""
+    generator, made = lipsync_lab.load_generator("identity"), []
+
+    def generate(self, crops, windows):
+        faces = crops.copy()
+        for face in faces:
+            face[66:84, 30:66] = 255 * (len(made) % 2)
+            made.append(face)
+        return faces
+
+    monkeypatch.setattr(type(generator), "generate", generate)
+    picture = sequence("A", "a")[0][0][0]
+    settings = Settings(mouth_cadence=cadence_of_mouths, audio_offset=0)
+    pipe = Pipeline(generator, box=Box(*FACE), device="cpu", settings=settings)
+    dubbed, track = pipe.dub(np.stack([picture] * 9), np.zeros(16_000 * 9 // 25, np.float32), 25)
+    ledger = runs.ledger(track, track.provenance != "missing", Fraction(25))
+    found = cadence.cadence_metrics(((picture, frame) for frame in dubbed), ledger)
+    assert found["held"].sum() == 8
+    assert np.flatnonzero(found["mouth_change"] > 100).tolist() == changed
+    assert cadence.summary(found)["extra_mouth"] == (0 if cadence_of_mouths == "holds" else 1)
+
+
+def test_changes_are_block_means_of_luma():
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 256, (2, 40, 48, 3), dtype=np.uint8)
+    luma = [np.rint(frame @ np.array([0.299, 0.587, 0.114])) for frame in (first, second)]
+    wanted = np.abs(luma[1] - luma[0])[16:24, 20:28].mean()
+    assert drawings.changes(first, second)[20, 24] == pytest.approx(wanted, abs=0.5)
+    assert drawings.noise(drawings.changes(first, first)) == 0

@@ -1,0 +1,137 @@
+"""The proof that the measures measure: faults planted at known strengths in a made clip."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.metrics import artifacts, openness, registry
+from lipsync_lab.metrics.validation import injected, response
+from lipsync_lab.synthesis.animation import scene
+from lipsync_lab.synthesis.pose import MouthPose
+from lipsync_lab.synthesis.truth import table
+
+POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("B", 0.2, 0.6, teeth=0.8)]
+SIZE, FRAMES = 160, 16
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[np.ndarray, pd.DataFrame]:
+    """A drawn face on twos that opens and closes its mouth."""
+    setting = scene.Scene(seed=7, style="anime", size=(SIZE, SIZE), framing="portrait", life=0.6)
+    frames, truths = zip(*scene.frames(setting, lambda time: POSES[int(time * 8) % 3], FRAMES / 25), strict=True)
+    return np.stack(frames), table(truths)
+
+
+def late(planted: response.Planted) -> float:
+    """A stand-in for a measure of sync: seconds before the sound begins."""
+    return float(np.argmax(planted.wave > 0.5)) / 16_000
+
+
+@pytest.fixture(scope="module")
+def found(made) -> pd.DataFrame:
+    wave = np.ones(16_000, np.float32)
+    return response.fault_matrix(*made, wave=wave, sync={"late": late})
+
+
+NAMED = {**response.artifacts_and_metrics(), "offset": "late"}
+
+
+def test_every_fault_is_planted_at_every_strength(found):
+    assert set(found["fault"]) == set(NAMED)
+    assert len(found) == len(NAMED) * len(response.STRENGTHS) * found["measure"].nunique()
+
+
+def test_identity_in_gives_zero_out(found):
+    """Every validated metric, and the others of `artifacts` too, where they cover anything."""
+    none = found[found["strength"] == 0].set_index("measure")["value"]
+    assert none[list(NAMED.values())].notna().all()
+    assert none[none.index != "cropped"].eq(0).all()  # how far the mouth lies outside the box is no fault of the output
+    assert {metric.name for metric in artifacts.METRICS} <= set(none.index)
+
+
+@pytest.mark.parametrize("fault", NAMED)
+def test_a_measure_rises_with_its_fault(found, fault):
+    assert response.rises(found, NAMED)[fault] >= 0.9
+
+
+@pytest.mark.parametrize("fault", NAMED)
+def test_a_fault_moves_its_measure_more_than_any_other(found, fault):
+    """In units of what a measure's own fault does to it at full strength: see `matrix.responses`."""
+    moved = response.responses(found, NAMED)
+    assert moved.loc[fault, NAMED[fault]] == 1
+    assert moved.loc[fault].drop(NAMED[fault]).max() < 0.9
+    assert moved[NAMED[fault]].drop(fault).max() < 0.9
+
+
+def test_nothing_is_changed_outside_the_box(found):
+    spoilt = found[found["measure"] == "outside"]
+    assert spoilt["value"].max() < 0.5
+
+
+def test_a_measure_that_does_not_move_does_not_rise(found):
+    assert response.rises(found, {"blur": "missed"})["blur"] == 0
+    still = found.assign(value=found["value"].where(found["measure"] != "seam", 1 - found["value"]))
+    assert response.rises(still)["seam"] < -0.9
+
+
+@pytest.fixture(scope="module")
+def material(made) -> injected.Material:
+    frames, truth = made
+    ledger = response.perfect_ledger(truth, (SIZE, SIZE))
+    mouths = truth[["mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"]].to_numpy(float)
+    return injected.Material(
+        frames, ledger[["x1", "y1", "x2", "y2"]].to_numpy(float), mouths, truth["drawing"].to_numpy()
+    )
+
+
+INJECTED = {
+    metric.artifact.name: metric.artifact.inject
+    for metric in registry.metrics()
+    if metric.artifact is not None and metric.artifact.changes == "frames"
+}
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_a_picture_fault_depends_on_strength_and_seed_alone(material, name):
+    plant = INJECTED[name]
+    before = material.frames.copy()
+    assert np.array_equal(plant(material, 0.0, 1), before)
+    full = plant(material, 1.0, 1)
+    assert full.dtype == np.uint8
+    assert full.shape == before.shape
+    assert not np.array_equal(full, before)
+    assert np.array_equal(plant(material, 1.0, 1), full)
+    assert np.array_equal(material.frames, before)
+
+
+def test_more_boxes_are_dropped_and_the_first_ones_stay_dropped(material):
+    gone = [np.isnan(injected.dropped_boxes(material, s, 3)).any(axis=1) for s in (0, 0.25, 0.5, 1)]
+    assert [int(mask.sum()) for mask in gone] == [0, 3, 6, 13]
+    assert all((a <= b).all() for a, b in zip(gone, gone[1:], strict=False))
+
+
+def test_a_late_sound_is_the_same_sound_later():
+    wave = np.arange(1, 11, dtype=np.float32)
+    assert injected.offset(wave, 0.5, seconds=1.0, rate=6).tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6, 7]
+    assert injected.offset(wave, 0.0).tolist() == wave.tolist()
+    assert injected.offset(wave, 1.0).tolist() == [0] * 10
+
+
+def test_the_mouths_lag_behind_the_sound_is_what_was_planted():
+    """The fault "offset", read by the measure of sync that needs no network."""
+    rng = np.random.default_rng(6)
+    loud = np.repeat(rng.uniform(0.02, 0.9, 50), 2)
+    wave = (np.repeat(loud, 640) * rng.choice([-1.0, 1.0], 64_000)).astype(np.float32)
+    lags = []
+    for strength in response.STRENGTHS:
+        curve, _ = openness.follows_sound(20 * np.log10(loud), injected.offset(wave, strength), 25)
+        lags.append(-float(curve["offset"][curve["correlation"].idxmax()]))
+    assert lags == [0, 2, 4, 6, 8, 10]
+
+
+def test_impossible_faults_are_refused(material):
+    with pytest.raises(ParameterError, match="strength 1.5"):
+        injected.blur(material, 1.5)
+    with pytest.raises(ParameterError, match="as many boxes"):
+        injected.Material(material.frames, material.boxes[:3], material.mouths, material.drawings)

@@ -1,0 +1,708 @@
+"""Reports: what goes in comes out, failures are kept, nothing leaves the machine, and a second run says the same."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import html
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import lipsync_lab
+from lipsync_lab import cli, evaluation, reporting, runs, samples
+from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
+from lipsync_lab.evaluation import findings
+from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio, video
+from lipsync_lab.models import registry
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.reporting import media as pictures
+from lipsync_lab.reporting import parts
+from lipsync_lab.reporting.notebooks import _lighten
+from lipsync_lab.settings import Settings
+
+WALKTHROUGH = reporting.NOTEBOOKS / "01_pipeline_walkthrough.ipynb"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+FRAMES = 10
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Path:
+    """A clip of ten frames with its sound, and boxes for it: a face in six frames, none in four."""
+    folder = tmp_path_factory.mktemp("a clip {0} & 'its' boxes")
+    rng = np.random.default_rng(0)
+    wave = (0.3 * rng.standard_normal(audio.SAMPLE_RATE * FRAMES // 25)).astype(np.float32)
+    picture = np.kron(rng.integers(0, 255, (12, 16, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    pictures = [np.roll(picture, number, axis=1) for number in range(FRAMES)]
+    video.write_clip(folder / "talks.mp4", pictures, 25, sound=audio.Sound.from_wave(wave))
+    video.write_clip(folder / "mute.mp4", pictures, 25)
+    (folder / "broken.mp4").write_bytes(b"this is no clip")
+    soundfile.write(folder / "voice.wav", wave, audio.SAMPLE_RATE)
+    boxes = [None if number in (0, 1, 7, 8) else [30, 20, 70, 60] for number in range(FRAMES)]
+    (folder / "boxes.json").write_text(json.dumps({"frames": FRAMES, "boxes": boxes}), encoding="utf-8")
+    return folder
+
+
+def make(out: Path, material: Path, **changes) -> reporting.Report:
+    options = {
+        "clips": [material / "talks.mp4", material / "broken.mp4"],
+        "voices": [material / "voice.wav"],
+        "generators": ["untrained"],
+        "detector": material / "boxes.json",
+        "settings": Settings(codec="ffv1"),
+        "notebooks": [WALKTHROUGH],
+    }
+    return reporting.report(out, **(options | changes))
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory, material) -> reporting.Report:
+    return make(tmp_path_factory.mktemp("the report"), material)
+
+
+class Addresses(HTMLParser):
+    """Every address that a page makes a browser open, or lets a reader open."""
+
+    def __init__(self, page: Path):
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.scripts = 0
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.scripts += tag == "script"
+        self.found += [
+            (tag, value) for name, value in attributes if name in ("src", "href", "poster", "data", "srcset")
+        ]
+
+
+def test_every_part_is_there_and_only_the_broken_one_failed(printed):
+    names = {(one.kind, one.name): one.error for one in printed.outcomes}
+    assert list(names) == [
+        ("clip", "untrained/talks"),
+        ("clip", "untrained/broken"),
+        ("notebook", "untrained/01_pipeline_walkthrough-talks"),
+    ]
+    assert names["clip", "untrained/talks"] is None
+    assert names["notebook", "untrained/01_pipeline_walkthrough-talks"] is None
+    assert "broken.mp4" in names["clip", "untrained/broken"]
+    assert [one.name for one in printed.failed] == ["untrained/broken"]
+    assert not printed.ok
+
+
+def table_of(report: reporting.Report) -> list[dict[str, str]]:
+    return list(csv.DictReader((report.folder / "table.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_the_table_counts_what_was_recorded(printed):
+    row, gone = table_of(printed)
+    assert tuple(row) == reporting.TABLE
+    assert {name: row[name] for name in reporting.TABLE[:10]} == {
+        "clip": "talks",
+        "generator": "untrained",
+        "domain": "",
+        "frames": "10",
+        "detected": "6",
+        "gap_filled": "0",
+        "passed_through": "4",
+        "mouths_drawn": "6",
+        "seconds": "0.40",
+        "frames_written": "10",
+    }
+    assert row["expert_distance"] == row["lse_distance"] == row["error"] == ""  # ten frames are too short to be judged
+    assert gone["clip"] == "broken"
+    assert "broken.mp4" in gone["error"]
+    assert gone["frames"] == ""
+
+
+def test_the_table_names_the_worst_failures(printed):
+    row = table_of(printed)[0]
+    found = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")
+    assert int(row["failures"]) == len(found) > 3
+    assert row["worst"].split("; ") == list(dict.fromkeys(found["kind"]))[:3]
+    assert int(row["worst_frame"]) == found["worst"][0]
+    assert "missed face" in set(found["kind"])
+
+
+def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
+    rows = [(name.split("__")[0], (name.split("__") + ["as is"])[1], value) for name, value in scores.items()]
+    table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
+    return evaluation.Evaluation(frames, table, pd.DataFrame(), {})
+
+
+def test_what_was_judged_stands_in_the_table():
+    numbers = {"expert_distance": 0.51234, "expert_offset": -2.0, "lse_distance": NAN}
+    nulls = {"expert_distance__shuffled": 0.9, "expert_distance__silence": 0.8, "expert_distance__source": 1.05}
+    frames = pd.DataFrame({"shot": 0, "blur": [0.0, 0.9, 0.5, 0.0], "seam": [0.0, 0.0, 0.0, 5.0]})
+    row = reporting.judged(evaluated(frames, **numbers, **nulls))
+    assert row == {
+        "expert_distance": "0.512",
+        "expert_offset": "-2.000",
+        "expert_shuffled": "0.900",
+        "expert_silence": "0.800",
+        "expert_source": "1.050",
+        "lse_distance": "",
+        "lse_confidence": "",
+        "failures": 2,
+        "worst": "blurred mouth; visible seam",
+        "worst_frame": 1,
+    }
+    fine = reporting.judged(evaluated(frames * 0, **numbers))
+    assert (fine["failures"], fine["worst"], fine["worst_frame"]) == (0, "", "")
+
+
+def test_the_worst_are_of_different_kinds():
+    frames = pd.DataFrame(
+        {"shot": 0, "blur": [0.9, 0, 0, 0, 0.8], "seam": [0, 5.0, 0, 0, 0], "flicker": [0, 0, 3.0, 0, 0]}
+    )
+    found = evaluated(frames)
+    assert len(found.failures) == 4
+    assert list(reporting.worst(found)["kind"])[0] == "blurred mouth"
+    assert len(set(reporting.worst(found)["kind"])) == len(reporting.worst(found)) == 3
+    assert len(reporting.worst(found, most=1)) == 1
+
+
+def test_the_page_shows_the_numbers_of_the_table(printed):
+    text = printed.index.read_text(encoding="utf-8")
+    table = text[text.index('<table id="clips">') : text.index("</table>")]
+    shown = [
+        [
+            " ".join(html.unescape(re.sub("<[^>]*>", " ", cell)).split())
+            for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)
+        ]
+        for row in table.split("<tr>")[3:]
+    ]
+    row, gone = table_of(printed)
+    assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst"].replace("; ", " , ")]
+    assert shown[1] == ["broken", gone["error"]]
+    manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["seconds"]["untrained/talks"]["generate"] > 0
+    evidence = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")["evidence"]
+    assert html.escape(evidence[0], quote=False) in text
+    assert "Undefined: " in text
+
+
+def test_the_page_leads_to_files_that_are_there(printed):
+    page = Addresses(printed.index)
+    text = printed.index.read_text(encoding="utf-8")
+    local = [value for _, value in page.found if not value.startswith("#")]
+    assert len(local) >= 15
+    for value in local:
+        assert (printed.folder / value).is_file(), value
+    for value in {value for _, value in page.found} - set(local):
+        assert f'id="{value[1:]}"' in text, value
+    assert (
+        "video",
+        "pictures/untrained/talks/after.mp4",
+    ) in page.found  # the run's own output is lossless
+    assert text.count("<video") == 2
+    assert 'id="untrained.talks"' in text
+    assert 'data-fps="25.0" data-frames="10"' in text
+    assert "random weights" in text
+    assert "1 of 3 parts of this report failed" in text
+    assert "broken.mp4: " in text
+
+
+def test_pages_need_no_network(printed):
+    for page in [printed.index, *printed.folder.glob("notebooks/*/*.html")]:
+        addresses = Addresses(page)
+        assert not [pair for pair in addresses.found if re.match(r"(https?:)?//", pair[1])]
+        assert addresses.scripts == (page == printed.index)  # the players' own, inline
+        assert not re.search(r"url\(\s*['\"]?https?:|@import", page.read_text(encoding="utf-8"))
+
+
+def test_the_notebook_shows_every_step_and_agrees_with_the_run(printed):
+    path = next(printed.folder.glob("notebooks/*/*.html"))
+    pictures = [value for tag, value in Addresses(path).found if tag == "img"]
+    assert len(pictures) == 8
+    assert {value.split(",")[0] for value in pictures} <= {"data:image/png;base64", "data:image/jpeg;base64"}
+    page = " ".join(path.read_text(encoding="utf-8").split())
+    assert "random weights" in page
+    assert "%|" not in page  # no progress bars on paper
+    # the run is lossless: what the notebook does by hand is what the pipeline did
+    assert "a value moved by 0.00 of 255 inside the crop and by 0.00 outside" in page
+    assert "The paste changed 0 pixels outside the crop" in page
+
+
+def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
+    about = nbformat.read(next(printed.folder.glob("notebooks/*/*.ipynb")), as_version=4).metadata.papermill
+    assert about.input_path == WALKTHROUGH.name
+    assert about.output_path == "01_pipeline_walkthrough-talks.ipynb"
+    root = reporting.NOTEBOOKS.parent
+    assert evaluation.cases.portable(root / "data" / "samples", reporting.NOTEBOOKS) == "../data/samples"
+    assert evaluation.cases.portable(printed.folder, reporting.NOTEBOOKS) == str(printed.folder.resolve())
+    assert evaluation.cases.portable("untrained", reporting.NOTEBOOKS) == "untrained"
+
+
+def test_source_and_output_play_for_the_same_time(printed):
+    folder = printed.folder / "pictures" / "untrained" / "talks"
+    before, after = (video.probe(folder / f"{name}.mp4") for name in ("before", "after"))
+    assert (before.codec, after.codec) == ("h264", "h264")
+    assert before.frames == after.frames == FRAMES
+    assert before.has_sound
+    assert after.has_sound
+
+
+def test_the_manifest_names_inputs_models_and_versions(printed, material):
+    manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
+    face, speech = (hashlib.sha256((material / name).read_bytes()).hexdigest() for name in ("talks.mp4", "voice.wav"))
+    assert manifest["sha256"] == {"talks": {"face": face, "speech": speech}}
+    assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
+    assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").weights.sha256
+    assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
+    assert set(manifest["judges"]) == {"expert", "quality", "lse", "reader"}
+    assert manifest["detector"]["sha256"] == hashlib.sha256((material / "boxes.json").read_bytes()).hexdigest()
+    assert {"torch", "papermill", "lipsync_lab", "python"} <= set(manifest["versions"])
+
+
+def pictures_of(report: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in report.glob("pictures/*/*/*")}
+
+
+def test_a_second_report_says_the_same_and_does_nothing_twice(printed, material, tmp_path):
+    table = (printed.folder / "table.csv").read_bytes()
+    made_before = pictures_of(printed.folder)
+    again = make(printed.folder, material)
+    assert [one.reused for one in again.outcomes] == [True, False, True]
+    assert [one.error for one in again.outcomes] == [one.error for one in printed.outcomes]
+    assert pictures_of(printed.folder) == made_before
+    assert (printed.folder / "table.csv").read_bytes() == table
+
+    elsewhere = make(tmp_path, material, notebooks=[])
+    assert [one.reused for one in elsewhere.outcomes] == [False, False]
+    assert (tmp_path / "table.csv").read_bytes() == table
+    ledgers = [folder / "runs" / "untrained" / "talks" / "ledger.csv" for folder in (printed.folder, tmp_path)]
+    assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
+
+
+def test_another_setting_another_run(material, tmp_path):
+    first = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"])
+    other = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"))
+    assert [one.reused for one in first.outcomes + other.outcomes] == [False, False]
+    forced = make(
+        tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"), force=True
+    )
+    assert not forced.outcomes[0].reused
+    row = next(csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()))
+    assert (row["gap_filled"], row["passed_through"]) == ("2", "2")
+    assert ("video", "runs/untrained/talks/output.mp4") in Addresses(forced.index).found
+
+
+def test_a_clip_without_sound_wants_a_voice(material, tmp_path):
+    clips = [material / "mute.mp4"]
+    assert "has no sound" in make(tmp_path, material, clips=clips, voices=None, notebooks=[]).outcomes[0].error
+    spoken = make(tmp_path, material, clips=clips, notebooks=[])
+    assert spoken.ok
+    assert "to the voice voice" in spoken.index.read_text(encoding="utf-8")
+
+
+def test_progress_tells_clip_and_stage(material, tmp_path):
+    seen = []
+    make(tmp_path, material, notebooks=[], progress=lambda *step: seen.append(step))
+    assert ("untrained/talks: detect", FRAMES, FRAMES) in seen
+    assert ("untrained/talks: draw", FRAMES, FRAMES) in seen
+    assert seen[-1] == ("untrained/talks: examine", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clips": []}, "no clips"),
+        ({"voices": ["a.wav", "b.wav", "c.wav"]}, "3 voices for 2 clips"),
+        ({"notebooks": ["nowhere.ipynb"]}, "no such notebook"),
+        ({"notebooks": {WALKTHROUGH: {"clip": "x", "colour": 1}}}, "no parameter colour; its parameters: clip"),
+        ({"generators": ["nobody"]}, "nobody is neither a file nor"),
+        ({"generators": ["identity", "identity"]}, "two generators of the name identity"),
+        ({"generators": []}, "no generators"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(changes, message, material, tmp_path):
+    with pytest.raises(LipsyncError, match=message):
+        make(tmp_path / "out", material, **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(material, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MediaError, match="cannot be written"):
+        make(tmp_path / "file" / "out", material, notebooks=[])
+
+
+def test_every_generator_dubs_every_clip(material, tmp_path):
+    clips = [material / "talks.mp4"]
+    made = make(tmp_path, material, clips=clips, generators=["identity", "untrained"], notebooks=[])
+    assert made.ok
+    rows = table_of(made)
+    assert [(row["clip"], row["generator"]) for row in rows] == [("talks", "identity"), ("talks", "untrained")]
+    assert int(rows[0]["failures"]) < int(rows[1]["failures"])  # the one gives the face back, the other draws noise
+    text = made.index.read_text(encoding="utf-8")
+    assert "hands its input back" in text
+    assert "random weights" in text
+    assert 'id="identity.talks"' in text
+
+
+def test_a_report_in_the_repository_can_be_moved_with_it(material, tmp_path, monkeypatch):
+    runs.code()  # which is told once, from the true package
+    for name in ("here", "there"):
+        monkeypatch.setattr(lipsync_lab, "__file__", str(tmp_path / name / "lipsync_lab" / "__init__.py"))
+        if name == "here":
+            (tmp_path / name).mkdir()
+            for file in ("talks.mp4", "voice.wav", "boxes.json"):
+                (tmp_path / name / file).write_bytes((material / file).read_bytes())
+        else:
+            (tmp_path / "here").rename(tmp_path / name)
+        root = tmp_path / name
+        options = {"clips": [root / "talks.mp4"], "voices": [root / "voice.wav"], "detector": root / "boxes.json"}
+        made = make(root / "reports" / "one", material, **options, notebooks=[])
+        assert made.ok
+        assert made.outcomes[0].reused == (name == "there")
+        for path in made.folder.rglob("*"):
+            if path.suffix in (".json", ".csv", ".html"):
+                assert str(tmp_path) not in path.read_text(encoding="utf-8"), path
+        info = runs.Run(made.outcomes[0].path).info
+        assert info["face"]["file"] == str((root / "talks.mp4").resolve())
+
+
+def test_paths_beyond_the_repository_are_whole(tmp_path):
+    root = Path(lipsync_lab.__file__).resolve().parents[1]
+    assert runs.portable(root / "data" / "a.mp4", root / "reports" / "x" / "runs") == "../../../data/a.mp4"
+    assert runs.portable(tmp_path / "a.mp4", root / "reports" / "x") == str((tmp_path / "a.mp4").resolve())
+    assert runs.portable(root / "data" / "a.mp4", tmp_path) == str(root / "data" / "a.mp4")
+
+
+def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
+    bundled = samples.names(bundled=True)
+    assert set(reporting.CLIPS) <= set(bundled)
+    assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["animation", "synthetic_photo"] * 2
+
+
+def examined(name: str, domain: str, sound: str) -> evaluation.evaluated.Examined:
+    return evaluation.evaluated.Examined(evaluation.cases.Case(name, name, name, domain), None, None, sound)
+
+
+def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
+    clips = [
+        examined("a", "animation", "1"),
+        examined("b", "animation", "2"),
+        examined("c", "synthetic_photo", "2"),
+        examined("d", "synthetic_photo", "1"),
+    ]
+    names = [one.case.name for one in parts.walked(clips, "01_pipeline_walkthrough")]
+    assert names == ["a", "d"]
+    assert [one.case.name for one in parts.walked(clips, "explorer")] == ["a"]
+    assert [one.case.name for one in parts.walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
+    assert parts.walked([], "explorer") == []
+
+
+def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
+    box = {"x1": 20.0, "y1": 20.0, "x2": 60.0, "y2": 60.0}
+    rows = pd.DataFrame([{"mouth_drawn": drawn, **box}])
+    return SimpleNamespace(pictures=lambda frame: (before, after), run=SimpleNamespace(ledger=lambda: rows))
+
+
+def test_a_strip_is_source_output_and_difference():
+    before = np.full((90, 120, 3), 100, np.uint8)
+    after = before.copy()
+    after[20:60, 20:60] = 110
+    whole = pictures.strip(shot(before, after, False), 0)
+    third = (whole.shape[1] - 8) // 3
+    assert whole.shape[0] == 200
+    assert third == round(200 * 120 / 90)
+    middle = whole[90, [third // 3, third + 4 + third // 3, 2 * (third + 4) + third // 3], 0].tolist()
+    assert middle == [100, 110, pictures.AMPLIFY * 10]
+    near = pictures.strip(shot(before, after, True), 0)
+    assert near.shape[1] == 3 * 200 + 8  # a square box, grown by the same on every side
+    assert (near[:, -200:, 0] > 20).mean() == pytest.approx((40 / 52) ** 2, abs=0.03)
+
+
+def test_names_in_a_report_are_apart_and_fit_for_addresses(material, tmp_path):
+    (tmp_path / "a b").mkdir()
+    clip = tmp_path / "a b" / "Ä?&.mp4"
+    clip.write_bytes((material / "talks.mp4").read_bytes())
+    made = make(tmp_path / "out", material, clips=[material / "talks.mp4", clip], notebooks=[])
+    assert [one.name for one in made.outcomes] == ["untrained/talks", "untrained/clip"]
+    assert made.ok
+
+
+def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
+    given = []
+
+    def noted(out, clips, **options):
+        given.append((out, clips, options))
+        return reporting.Report(tmp_path, (reporting.Outcome("clip", "a", tmp_path, None, 0.0, False),))
+
+    monkeypatch.setattr(reporting, "report", noted)
+    assert cli.main(["report", "--quiet", "--models", "identity", "untrained", "--clips", "a", "--voices", "b"]) == 0
+    assert cli.main(["report", "--quiet", "--checkpoint_path", "identity", "--detector", "lbp", "--force"]) == 0
+    assert [options["generators"] for _, _, options in given] == [["identity", "untrained"], ["identity"]]
+    assert [clips for _, clips, _ in given] == [["a"], reporting.CLIPS]
+    assert [options["voices"] for _, _, options in given] == [["b"], None]
+    assert [options["detector"] for _, _, options in given] == [None, "lbp"]
+    assert [options["force"] for _, _, options in given] == [False, True]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "index.html")] * 2
+    assert cli.main(["report", "--models", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
+    assert "weights fetch wav2lip" in capsys.readouterr().err
+
+
+def notebook(path: Path, *cells: str, kernel: dict | None = KERNEL, parameters: str = "number = 1") -> Path:
+    first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    content = new_notebook(cells=[first, *map(new_code_cell, cells)], metadata={"kernelspec": kernel} if kernel else {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+    return path
+
+
+def outputs(path: Path) -> str:
+    cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+    return "".join(one.get("text", "") for cell in cells if cell.cell_type == "code" for one in cell.outputs)
+
+
+def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
+    books = {
+        "1_raises": ("print('before')\n1 / 0", "print('never')"),
+        "2_leaves": ("import sys\nsys.exit(0)", "print('never')"),
+        "3_interrupted": ("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nhash('x')", "print('never')"),
+        "4_dies": ("print('before', flush=True)", "import os\nos._exit(1)", "print('never')"),
+        "5_fine": ("print(number, [name[-9:] for name in clips])",),
+    }
+    first = "number = 1\nclips = []"
+    paths = [notebook(tmp_path / f"{name}.ipynb", *cells, parameters=first) for name, cells in books.items()]
+    notebooks = {path: {"number": 2} for path in paths}
+    made = make(tmp_path / "out", material, notebooks=notebooks, clips=[material / "talks.mp4"])
+    errors = {one.name.split("/")[1]: one.error for one in made.outcomes if one.kind == "notebook"}
+    assert errors["1_raises"] == "cell [3] ZeroDivisionError: division by zero"
+    assert errors["2_leaves"].startswith("cell [3] SystemExit")
+    assert errors["3_interrupted"].startswith("cell [3] KeyboardInterrupt")
+    assert "died" in errors["4_dies"]
+    assert errors["5_fine"] is None
+    assert not made.ok
+    for one in made.outcomes[1:]:
+        page = one.path.read_text(encoding="utf-8")
+        assert one.path.is_file()
+        assert one.path.with_suffix(".ipynb").is_file()
+        assert "never" not in outputs(one.path)
+        assert bool(one.error) == ("This notebook was not finished" in page)
+    assert "before" in outputs(made.outcomes[1].path)
+    assert "ZeroDivisionError" in made.outcomes[1].path.read_text(encoding="utf-8")
+    assert "2 ['talks.mp4']" in outputs(made.outcomes[5].path)
+
+    again = make(tmp_path / "out", material, notebooks={paths[0]: {"number": 2}, paths[4]: {"number": 2}})
+    assert [one.reused for one in again.outcomes[2:]] == [False, True]  # a failure is never taken for done
+
+
+def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
+    page, short = (printed.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
+    [one] = evaluation.evaluated.examine(
+        evaluation.cases.read(["talks"]), {"talks": runs.Run(printed.folder / "runs" / "untrained" / "talks")}
+    )
+    said = findings.of_timing([one])
+    assert said
+    assert said in short
+    assert "<h3>Sync and cadence</h3>" in page  # not a link: the notebook was not executed
+    assert "no face was found in <strong>4 of 10</strong> frames" in page
+
+
+def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
+    short = (printed.folder / "README.md").read_text(encoding="utf-8")
+    addresses = re.findall(r"\]\(([^)]+)\)", short)
+    assert len(addresses) >= 7
+    assert all((printed.folder / address).is_file() for address in addresses)
+    row, gone = table_of(printed)
+    assert f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst'].replace('; ', ', ')} |" in short.splitlines()
+    assert f"| broken |  | {findings.plain(gone['error'])} |" in short.splitlines()
+    assert "random weights" in short
+    assert "1 of 3 parts of this report failed" in short
+    assert "&#" not in short  # nothing is escaped for a language that it is not in
+
+
+def test_the_kernel_is_this_python_in_the_notebooks_own_folder(tmp_path, monkeypatch):
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["/bin/false"], "display_name": "another Python", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    book = notebook(
+        tmp_path / "where {it} is" / "book.ipynb",
+        "import os, sys, lipsync_lab\nprint(sys.executable, os.getcwd(), lipsync_lab.__file__, sep='\\n')",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+        "from tqdm.auto import tqdm\nfrom lipsync_lab import reporting\n"
+        "with reporting.bars() as progress:\n    progress('stage', 1, 2)",
+    )
+    outcome = reporting.execute(book, tmp_path / "out.ipynb", {})
+    assert outcome.error is None
+    python, folder, package = outputs(outcome.path).splitlines()
+    assert (python, Path(folder)) == (sys.executable, book.parent)
+    assert Path(package) == Path(reporting.__file__).parents[1] / "__init__.py"
+    assert [tag for tag, _ in Addresses(outcome.path).found] == ["img"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no notebook", "not a notebook"),
+        ('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "kernel"),
+    ],
+)
+def test_files_that_are_no_notebooks(text, message, tmp_path):
+    path = tmp_path / "book.ipynb"
+    path.write_text(text)
+    if message == "kernel":
+        assert reporting.parameters_of(path) == set()
+        message = "no parameter number; its parameters: none"
+    with pytest.raises(ParameterError, match=message):
+        reporting.parameters_of(path, ["number"])
+
+
+def test_no_notebooks_is_an_error(tmp_path):
+    with pytest.raises(ParameterError, match="holds no notebook"):
+        reporting.find(tmp_path)
+    assert WALKTHROUGH in reporting.find()
+
+
+def test_widgets_and_scripts_do_not_get_onto_paper(tmp_path):
+    cell = new_code_cell("x", execution_count=1)
+    bundle = {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "1", "version_major": 2, "version_minor": 0},
+        "application/javascript": "alert(1)",
+        "text/plain": "the widget as text",
+    }
+    cell.outputs = [new_output("display_data", bundle)]
+    metadata = {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2}}}
+    nbformat.write(new_notebook(cells=[cell, new_markdown_cell("$x$")], metadata=metadata), tmp_path / "book.ipynb")
+    reporting.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    assert "the widget as text" in (tmp_path / "book.html").read_text(encoding="utf-8")
+    page = Addresses(tmp_path / "book.html")
+    assert (page.scripts, page.found) == (0, [])
+
+
+def test_pages_of_notebooks_are_light(tmp_path):
+    rng = np.random.default_rng(0)
+    photograph = cv2.resize(rng.integers(0, 255, (25, 25, 3), np.uint8), (400, 400), interpolation=cv2.INTER_CUBIC)
+    chart = np.full((900, 900, 3), 255, np.uint8)
+    chart[rng.random((900, 900)) < 0.02] = 0
+    small = photograph[:40, :40]
+    cell = new_code_cell("x", execution_count=1)
+    for image in (photograph, chart, small):
+        data = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+        cell.outputs.append(new_output("display_data", {"image/png": data, "text/plain": "a figure"}))
+    book = new_notebook(cells=[cell])
+    _lighten(book)
+    assert [[kind for kind in one.data if "image" in kind] for one in cell.outputs] == [
+        ["image/jpeg"],
+        ["image/png"],
+        ["image/png"],
+    ]
+    again = cv2.imdecode(
+        np.frombuffer(base64.b64decode(cell.outputs[0].data["image/jpeg"]), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert np.abs(again.astype(int) - photograph).mean() < 5
+    nbformat.write(book, tmp_path / "book.ipynb")
+    reporting.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    text = (tmp_path / "book.html").read_text(encoding="utf-8")
+    pictures = [value for tag, value in Addresses(tmp_path / "book.html").found if tag == "img"]
+    assert [value[5:15] for value in pictures] == ["image/jpeg", "image/png;", "image/png;"]
+    assert len(text) - sum(map(len, pictures)) < 20_000
+
+
+def test_what_was_forced_is_used_again(tmp_path, material):
+    book = notebook(tmp_path / "book.ipynb", "print(number)")
+    options = {"clips": [material / "talks.mp4"], "generators": ["identity"], "notebooks": [book]}
+    made = [make(tmp_path / "out", material, **options, force=force) for force in (True, False)]
+    assert [[one.reused for one in each.outcomes] for each in made] == [[False, False], [True, True]]
+
+
+def test_renewed_notebooks_keep_what_tests_compare(tmp_path):
+    book = notebook(
+        tmp_path / "book.ipynb", "print('x' * 30_000)", "print('y' * 30_000)", "print('small')", parameters="number = 3"
+    )
+    content = nbformat.read(book, as_version=4)
+    content.cells[2].metadata = {"tags": ["nbval-check-output"], "collapsed": True}
+    nbformat.write(content, book)
+    reporting.renew([book])
+    kept = nbformat.read(book, as_version=4)
+    assert [len(cell.outputs) for cell in kept.cells] == [0, 0, 1, 1]
+    assert [cell.execution_count for cell in kept.cells] == [1, 2, 3, 4]
+    assert [cell.source for cell in kept.cells] == [cell.source for cell in content.cells]
+    assert [dict(cell.metadata) for cell in kept.cells][1:3] == [{}, {"tags": ["nbval-check-output"]}]
+    assert kept.metadata == {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    once = book.read_bytes()
+    reporting.renew([book])
+    assert book.read_bytes() == once
+
+    content.cells[1].source = "1 / 0"
+    nbformat.write(content, book)
+    broken = book.read_bytes()
+    with pytest.raises(LipsyncError, match="ZeroDivisionError"):
+        reporting.renew([book])
+    assert book.read_bytes() == broken
+
+
+def ledger(**columns) -> pd.DataFrame:
+    return pd.DataFrame({"frame": np.arange(len(next(iter(columns.values())))), **columns})
+
+
+def test_the_frame_to_show_has_a_mouth_where_there_is_one():
+    assert reporting.telling_frame(ledger(mouth_drawn=[False, True, False, True, True])) == 3
+    assert reporting.telling_frame(ledger(mouth_drawn=[False] * 5)) == 2
+
+
+def test_the_box_to_show_says_what_it_is():
+    rows = ledger(
+        provenance=["held", "missing", "missing", "missing"],
+        best_score=[NAN, 0.3, NAN, 0.2],
+        best_x1=[NAN, -5.5, NAN, 200],
+        best_y1=[NAN, 2.5, NAN, 200],
+        best_x2=[NAN, 20.2, NAN, 220],
+        best_y2=[NAN, 30.9, NAN, 220],
+        **{side: [value, NAN, NAN, NAN] for side, value in zip(("x1", "y1", "x2", "y2"), (1, 2, 11, 22), strict=True)},
+    )
+    image = np.zeros((40, 60, 3), np.uint8)
+    shown = [reporting.box_to_show(rows, frame, image) for frame in range(4)]
+    assert [tuple(box) for box, _ in shown] == [(1, 2, 11, 22), (0, 2, 20, 30), (20, 10, 40, 30), (20, 10, 40, 30)]
+    assert [words.split(",")[0] for _, words in shown] == [
+        "the held face",
+        "a refused candidate",
+        "the middle of the frame",
+        "the middle of the frame",
+    ]
+    assert all(isinstance(box, Box) and box.area > 0 for box, _ in shown)
+
+
+def test_the_banner_says_what_each_kind_of_weights_can_prove(material):
+    generators = [model.name for model in registry.MODELS.values() if model.kind == "generator"] + ["mine.pth"]
+    detectors = [("s3fd", "s3fd"), ("mine.pth", "s3fd"), ("lbpcascade", "lbp"), ("recorded",) * 2, ("fixed",) * 2]
+    said = {}
+    for generator, (name, kind) in product(generators, detectors):
+        finder = SimpleNamespace(name=name, identity={"detector": kind})
+        said[generator, name] = reporting.proves(
+            SimpleNamespace(weights=SimpleNamespace(name=generator), finder=finder)
+        )
+    only = "only the published weights can show"
+    assert {generator for (generator, _), words in said.items() if only not in words} == {
+        *(model.name for model in registry.MODELS.values() if model.kind == "generator" and model.url),
+        "mine.pth",
+    }
+    assert "the published weights:" in said["wav2lip_gan", "s3fd"]
+    assert "random weights" in said["untrained", "s3fd"]
+    assert "hands its input back" in said["identity", "fixed"]
+    assert {name for (_, name), words in said.items() if "is the published S3FD" in words} == {"s3fd"}
+    assert {name for (_, name), words in said.items() if "not the published S3FD" in words} == {"mine.pth"}
+
+    text = reporting.banner(Pipeline("identity", material / "boxes.json"))
+    assert "identity" in text.splitlines()[0]
+    assert "recorded" in text.splitlines()[0]
