@@ -65,5 +65,5 @@ class Generator(Protocol):
         ...
 
     def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
-        """A copy of a frame, uint8 RGB (H, W, 3), with a generated face in its box; see `generation.compositing.paste`."""
+        """A copy of a frame, uint8 RGB (H, W, 3), with a generated face in its box; see `compositing.paste`."""
         ...

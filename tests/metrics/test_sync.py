@@ -25,7 +25,7 @@ from lipsync_lab.metrics.sync import EXPERT, LSE, Lips, hear, judge_sync, offset
 from lipsync_lab.models import registry
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.samples import HOME
-from lipsync_lab.training.clips import Clip, unknown_truth
+from lipsync_lab.training.clips import Clip, unknown_ground_truth
 from lipsync_lab.training.expert import lips as shown_in_training
 
 #: The same rules on smaller faces: what the network makes of them is tested with the real one.
@@ -97,7 +97,7 @@ def test_the_expert_sees_and_hears_what_it_was_trained_on():
     wave = rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     windows = np.stack([faces[i : i + 5] for i in range(5)])
     torch.testing.assert_close(EXPERT.lips(torch.from_numpy(windows)), shown_in_training(torch.from_numpy(windows)))
-    clip = Clip(faces, melspectrogram(wave), 0, "film", "a", "a", **unknown_truth(9))
+    clip = Clip(faces, melspectrogram(wave), 0, "live_action", "a", "a", **unknown_ground_truth(9))
     sounds = EXPERT.sounds(wave)
     np.testing.assert_array_equal(sounds[:9, 0], clip.windows(np.arange(9)))
     network = fill(SyncNetColor(0.125))
