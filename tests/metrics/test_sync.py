@@ -26,7 +26,7 @@ from lipsync_lab.models import registry
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.samples import HOME
 from lipsync_lab.training.clips import Clip, unknown_ground_truth
-from lipsync_lab.training.expert import lips as shown_in_training
+from lipsync_lab.training.expert import lower_halves
 
 #: The same rules on smaller faces: what the network makes of them is tested with the real one.
 SMALL_LSE = replace(LSE, side=8)
@@ -96,13 +96,13 @@ def test_the_expert_sees_and_hears_what_it_was_trained_on():
     faces = rng.integers(0, 256, (9, 96, 96, 3)).astype(np.uint8)
     wave = rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     windows = np.stack([faces[i : i + 5] for i in range(5)])
-    torch.testing.assert_close(EXPERT.lips(torch.from_numpy(windows)), shown_in_training(torch.from_numpy(windows)))
+    torch.testing.assert_close(EXPERT.lips(torch.from_numpy(windows)), lower_halves(torch.from_numpy(windows)))
     clip = Clip(faces, melspectrogram(wave), 0, "live_action", "a", "a", **unknown_ground_truth(9))
     sounds = EXPERT.sounds(wave)
     np.testing.assert_array_equal(sounds[:9, 0], clip.windows(np.arange(9)))
     network = fill(SyncNetColor(0.125))
     with torch.inference_mode():
-        audio, lips = network(torch.from_numpy(sounds[:5]), shown_in_training(torch.from_numpy(windows)))
+        audio, lips = network(torch.from_numpy(sounds[:5]), lower_halves(torch.from_numpy(windows)))
     np.testing.assert_allclose(watch(EXPERT, network, faces).embeddings, lips, atol=1e-5)
     np.testing.assert_allclose(hear(EXPERT, network, wave)[:5], audio, atol=1e-5)
 
