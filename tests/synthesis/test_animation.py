@@ -97,10 +97,10 @@ def test_the_gap_in_the_truth_is_the_gap_in_the_picture(style, yaw):
             mouth = figure.draw(cel, painted, look, MouthPose("D", openness, 0.6))
             pictures.append(cel.over(np.zeros((size, size, 3), np.uint8)).astype(int))
         hollow = np.abs(pictures[0] - pictures[1]).max(2) > 128
-        seen = hollow.sum(0).max()
+        measured = hollow.sum(0).max()
         ink = 1.25 * max(hero.line, 0.02) * look.scale
         slack = 2.0 if yaw < 60 else 2.0 + 0.1 * mouth.gap  # a profile's notch is highest at a slanting edge
-        assert mouth.gap - ink - slack <= seen <= mouth.gap + 1.5, (seed, openness)
+        assert mouth.gap - ink - slack <= measured <= mouth.gap + 1.5, (seed, openness)
         x1, y1, x2, y2 = mouth.box
         rows, columns = np.nonzero(hollow)
         assert x1 <= columns.min()
@@ -151,7 +151,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     scene = random_scene(11, size=(96, 96))
     assert scene == random_scene(11, size=(96, 96))
     first, again, other = (list(frames(random_scene(seed, size=(96, 96)), chatter, 0.6)) for seed in (11, 11, 12))
-    assert [repr(truth) for _, truth in first] == [repr(truth) for _, truth in again]
+    assert [repr(row) for _, row in first] == [repr(row) for _, row in again]
     assert all((a == b).all() for (a, _), (b, _) in zip(first, again, strict=True))
     assert any((a != b).any() for (a, _), (b, _) in zip(first, other, strict=True))
 
@@ -183,54 +183,52 @@ def test_held_drawings_are_the_same_frame(exposure, mouth_exposure):
         if not held:
             assert after.frame % exposure == 0 or after.frame % mouth_exposure == 0
     assert changes >= 4
-    assert [truth.frame for _, truth in stream] == list(range(40))
+    assert [row.frame for _, row in stream] == list(range(40))
 
 
 def test_mouths_move_on_their_own_exposure():
-    shapes = [
-        truth.shape for _, truth in frames(Scene(seed=1, exposure=2, mouth_exposure=3, size=(64, 64)), chatter, 1.2)
-    ]
+    shapes = [row.shape for _, row in frames(Scene(seed=1, exposure=2, mouth_exposure=3, size=(64, 64)), chatter, 1.2)]
     assert shapes == [chatter((n - n % 3) / 25).shape for n in range(30)]
 
 
 def test_a_scene_without_a_face_says_so():
     for seed in (2, 3):  # a landscape, and somebody from behind
-        for pixels, truth in frames(Scene(seed=seed, empty=True, size=(64, 64)), chatter, 0.2):
+        for pixels, row in frames(Scene(seed=seed, empty=True, size=(64, 64)), chatter, 0.2):
             assert pixels.shape == (64, 64, 3)
-            assert math.isnan(truth.face_x1)
-            assert math.isnan(truth.mouth_y2)
-            assert math.isnan(truth.openness_px)
-            assert (truth.shape, truth.openness, truth.pose) == ("X", 0.0, "")
+            assert math.isnan(row.face_x1)
+            assert math.isnan(row.mouth_y2)
+            assert math.isnan(row.openness_px)
+            assert (row.shape, row.openness, row.pose) == ("X", 0.0, "")
 
 
 def test_a_leaving_face_leaves_and_its_box_stays_in_the_frame():
-    truths = [truth for _, truth in frames(Scene(seed=6, leaving=True, size=(96, 64)), chatter, 2.0)]
-    gone = [math.isnan(truth.face_x1) for truth in truths]
+    ground_truth = [row for _, row in frames(Scene(seed=6, leaving=True, size=(96, 64)), chatter, 2.0)]
+    gone = [math.isnan(row.face_x1) for row in ground_truth]
     assert not any(gone[:25])
     assert gone[-1]
     assert sum(a != b for a, b in itertools.pairwise(gone)) == 1
-    for truth in truths:
-        if not math.isnan(truth.face_x1):
-            assert 0 <= truth.face_x1 < truth.face_x2 <= 96
-            assert 0 <= truth.face_y1 < truth.face_y2 <= 64
+    for row in ground_truth:
+        if not math.isnan(row.face_x1):
+            assert 0 <= row.face_x1 < row.face_x2 <= 96
+            assert 0 <= row.face_y1 < row.face_y2 <= 64
 
 
 @pytest.mark.parametrize("kind", props.OCCLUDERS)
 def test_an_occluder_hides_the_mouth_while_it_says_so(kind):
     scene = Scene(seed=8, style="western", occluder=kind, size=(160, 160), life=0.0)
-    said = [truth for _, truth in frames(scene, lambda t: POSES["D"], 2.0)]
+    said = [row for _, row in frames(scene, lambda t: POSES["D"], 2.0)]
     shut = list(frames(scene, silent, 2.0))
     open_ = list(frames(scene, lambda t: POSES["D"], 2.0))
-    assert {truth.occluded for truth in said} == {0, 1}
+    assert {row.occluded for row in said} == {0, 1}
     shown = {0: [], 1: []}
-    for (a, truth), (b, _) in zip(shut, open_, strict=True):
-        shown[truth.occluded].append(np.count_nonzero(np.abs(a.astype(int) - b).max(2) > 12))
+    for (a, row), (b, _) in zip(shut, open_, strict=True):
+        shown[row.occluded].append(np.count_nonzero(np.abs(a.astype(int) - b).max(2) > 12))
     assert np.median(shown[1]) < 0.5 * np.median(shown[0])
 
 
 def test_cuts_number_the_shots_and_change_the_picture():
     stream = list(frames(Scene(seed=3, cuts=2, size=(64, 64)), silent, 2.0))
-    shots = [truth.shot for _, truth in stream]
+    shots = [row.shot for _, row in stream]
     assert sorted(set(shots)) == [0, 1, 2]
     assert shots == sorted(shots)
     jumps = [np.abs(a.astype(int) - b).mean() for (a, _), (b, _) in itertools.pairwise(stream)]
@@ -257,41 +255,41 @@ def test_a_partner_is_a_second_face():
     faces = [
         frame.faces for frame in render(Scene(seed=9, partner=True, framing="medium", size=(160, 96)), chatter, 0.4)
     ]
-    assert all(len(found) == 2 for found in faces)
-    assert all(found[0].iou(found[1]) < 0.2 for found in faces)
+    assert all(len(pair) == 2 for pair in faces)
+    assert all(pair[0].iou(pair[1]) < 0.2 for pair in faces)
 
 
 def test_views_are_named_and_turn_the_right_way():
     for view in ("front", "three-quarter", "profile"):
         for seed in range(4):
-            _, truth = next(frames(Scene(seed=seed, view=view, size=(64, 64)), silent, 0.04))
-            assert truth.pose == view
-            left = truth.mouth_x1 + truth.mouth_x2 < truth.face_x1 + truth.face_x2
+            _, row = next(frames(Scene(seed=seed, view=view, size=(64, 64)), silent, 0.04))
+            assert row.pose == view
+            left = row.mouth_x1 + row.mouth_x2 < row.face_x1 + row.face_x2
             if view != "front":
-                assert left == (truth.yaw < 0)
+                assert left == (row.yaw < 0)
     for seed in range(4):  # within a shot a drawing is never mirrored
-        yaws = [truth.yaw for _, truth in frames(Scene(seed=seed, size=(32, 32), life=1.5), silent, 3.0)]
+        yaws = [row.yaw for _, row in frames(Scene(seed=seed, size=(32, 32), life=1.5), silent, 3.0)]
         assert len(set(np.sign(yaws))) == 1
         assert len(set(yaws)) > 3
-    poses = [truth.pose for _, truth in frames(Scene(seed=1, view="turn", size=(64, 64)), silent, 3.0)]
+    poses = [row.pose for _, row in frames(Scene(seed=1, view="turn", size=(64, 64)), silent, 3.0)]
     assert poses[0] == "front"
     assert poses[-1] == "three-quarter"
 
 
 def test_crops_show_the_face_of_the_frame():
     scene = Scene(seed=7, size=(192, 192), framing="portrait")
-    for (crop, truth), (pixels, whole) in zip(
+    for (crop, row), (pixels, whole) in zip(
         face_crops(scene, chatter, 0.4, bottom=0.0), frames(scene, chatter, 0.4), strict=True
     ):
         assert crop.shape == (96, 96, 3)
-        assert (truth.face_x1, truth.face_y1) == pytest.approx((0, 0), abs=1e-6)
-        assert (truth.face_x2, truth.face_y2) == pytest.approx((96, 96), abs=1e-6)
-        assert truth.shape == whole.shape
+        assert (row.face_x1, row.face_y1) == pytest.approx((0, 0), abs=1e-6)
+        assert (row.face_x2, row.face_y2) == pytest.approx((96, 96), abs=1e-6)
+        assert row.shape == whole.shape
         y1, y2, x1, x2 = round(whole.face_y1), round(whole.face_y2), round(whole.face_x1), round(whole.face_x2)
         cut = cv2.resize(pixels[y1:y2, x1:x2], (96, 96), interpolation=cv2.INTER_AREA)
         assert np.abs(cut.astype(int) - crop).mean() < 9
         scale = (whole.face_y2 - whole.face_y1) / 96
-        assert truth.openness_px * scale == pytest.approx(whole.openness_px, abs=1.0)
+        assert row.openness_px * scale == pytest.approx(whole.openness_px, abs=1.0)
 
 
 def test_night_and_compression_change_every_frame_but_not_the_truth():
@@ -326,7 +324,7 @@ def test_random_scenes_run_and_keep_what_is_fixed():
         stream = list(frames(scene, chatter, 0.3, lambda t: "a"))
         assert len(stream) == round(0.3 * 25)
         assert all(pixels.shape == (64, 80, 3) and pixels.dtype == np.uint8 for pixels, _ in stream)
-        assert all(truth.phoneme == "a" for _, truth in stream)
+        assert all(row.phoneme == "a" for _, row in stream)
     assert len({random_scene(seed).view for seed in range(40)}) >= 4
 
 
@@ -366,9 +364,9 @@ def test_paint_inside_a_shape_stays_there():
     with cel.inside(ring):
         cel.fill([(0, 0), (60, 0), (60, 60), (0, 60)], (9, 200, 9))
     painted = cel.pixels[:, :, 3] > 0
-    truth = np.zeros(painted.shape, np.uint8)
-    cv2.fillPoly(truth, [np.rint(ring * 2).astype(np.int32)], 1)
-    assert np.count_nonzero(painted != truth.astype(bool)) < 120
+    row = np.zeros(painted.shape, np.uint8)
+    cv2.fillPoly(row, [np.rint(ring * 2).astype(np.int32)], 1)
+    assert np.count_nonzero(painted != row.astype(bool)) < 120
     with cel.inside(oval(-50, -50, 5, 5)):  # off the sheet
         cel.fill(ring, (1, 2, 3))
     assert (cel.pixels[:, :, 3] > 0).sum() == painted.sum()
@@ -387,11 +385,11 @@ def test_curves_pass_through_their_points():
 
 
 def test_a_face_turns_away_to_profile():
-    truths = [truth for _, truth in frames(Scene(seed=1, view="away", size=(64, 64)), silent, 3.0)]
-    poses = [pose for pose, _ in itertools.groupby(truth.pose for truth in truths)]
+    ground_truth = [row for _, row in frames(Scene(seed=1, view="away", size=(64, 64)), silent, 3.0)]
+    poses = [pose for pose, _ in itertools.groupby(row.pose for row in ground_truth)]
     assert poses == ["front", "three-quarter", "profile"]
-    assert all(abs(truth.yaw) == 90 for truth in truths if truth.pose == "profile")
-    assert len({math.copysign(1, truth.yaw) for truth in truths}) == 1
+    assert all(abs(row.yaw) == 90 for row in ground_truth if row.pose == "profile")
+    assert len({math.copysign(1, row.yaw) for row in ground_truth}) == 1
 
 
 @pytest.mark.parametrize("yaw", [0.0, 33.0])
@@ -411,13 +409,13 @@ def test_no_hair_stands_beside_a_hat(kind, yaw):
 
 def test_long_hair_falls_over_the_back_of_the_clothes():
     hero = replace(character(7, "anime"), back="long", hat="none", fringe="blunt")
-    seen = []
+    measured = []
     for back in ("long", "short"):
         cel = Cel(200, 200)
         figure.draw_from_behind(cel, replace(hero, back=back), Look(100, 70, 50))
-        seen.append(cel.over(np.zeros((200, 200, 3), np.uint8))[70 + 60, 100])
-    assert np.abs(seen[0].astype(int) - hero.palette.hair_shade).max() < 12
-    assert np.abs(seen[0].astype(int) - seen[1]).max() > 30
+        measured.append(cel.over(np.zeros((200, 200, 3), np.uint8))[70 + 60, 100])
+    assert np.abs(measured[0].astype(int) - hero.palette.hair_shade).max() < 12
+    assert np.abs(measured[0].astype(int) - measured[1]).max() > 30
 
 
 def test_no_black_line_runs_across_a_beard():

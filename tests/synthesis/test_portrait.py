@@ -24,7 +24,7 @@ def line():
 
 @pytest.fixture(scope="module")
 def films(line):
-    """Pictures and truths of three looks, the first of them the portrait as it is."""
+    """Pictures and ground truth of three seeds, the first of them the portrait as it is."""
     return {seed: tuple(zip(*portrait.frames(line, seed=seed), strict=True)) for seed in (0, 3, 5)}
 
 
@@ -37,44 +37,44 @@ def between_lips(frame: np.ndarray, box: Box) -> np.ndarray:
     return dark | ((lab[..., 1] < skin[1] - 4) & (lab[..., 2] < skin[2] - 4))
 
 
-def mouth_box(truths) -> Box:
+def mouth_box(ground_truth) -> Box:
     """One box for all frames."""
-    rows = table(truths)
+    rows = table(ground_truth)
     return Box(rows.mouth_x1.min(), rows.mouth_y1.min(), rows.mouth_x2.max(), rows.mouth_y2.max())
 
 
 @pytest.mark.parametrize("seed", [0, 3, 5])
 def test_openness_can_be_read_from_pixels(films, seed):
-    pictures, truths = films[seed]
-    box = mouth_box(truths)
-    seen = [between_lips(picture, box).sum() for picture in pictures]
-    assert np.corrcoef(seen, [truth.openness for truth in truths])[0, 1] > 0.93
-    assert np.corrcoef(seen, [truth.openness_px for truth in truths])[0, 1] > 0.93
+    pictures, ground_truth = films[seed]
+    box = mouth_box(ground_truth)
+    gaps = [between_lips(picture, box).sum() for picture in pictures]
+    assert np.corrcoef(gaps, [row.openness for row in ground_truth])[0, 1] > 0.93
+    assert np.corrcoef(gaps, [row.openness_px for row in ground_truth])[0, 1] > 0.93
 
 
 @pytest.mark.parametrize("shape", "CDE")
 def test_gap_and_width_are_those_of_the_picture(shape):
     pose = visemes.POSES[shape]
     held = visemes.Timeline((visemes.Key(0.0, 1.0, pose),), (Phoneme("a", 0.0, 1.0),), 1.0)
-    picture, truth = list(portrait.frames(held, fps=5))[2]
-    assert truth.openness == pose.openness
-    box = Box(truth.mouth_x1 - 6, truth.mouth_y1 - 4, truth.mouth_x2 + 6, truth.mouth_y2 + 4)
+    picture, row = list(portrait.frames(held, fps=5))[2]
+    assert row.openness == pose.openness
+    box = Box(row.mouth_x1 - 6, row.mouth_y1 - 4, row.mouth_x2 + 6, row.mouth_y2 + 4)
     hole = between_lips(picture, box)
     _, _, stats, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8))
     _, _, width, height, _ = max(stats[1:], key=lambda row: row[cv2.CC_STAT_AREA])
-    assert width == pytest.approx(truth.width_px, abs=7)
+    assert width == pytest.approx(row.width_px, abs=7)
     assert hole.sum(axis=0).max() <= height
-    assert height == pytest.approx(truth.openness_px, abs=4.5)
+    assert height == pytest.approx(row.openness_px, abs=4.5)
 
 
 def test_closed_lips_show_no_teeth(films):
-    pictures, truths = films[0]
-    box = mouth_box(truths)
+    pictures, ground_truth = films[0]
+    box = mouth_box(ground_truth)
     part = [cv2.cvtColor(picture[box.slices], cv2.COLOR_RGB2LAB).astype(float) for picture in pictures]
     # Teeth have neither skin's nor lips' red.
     white = np.array([((p[..., 0] > 110) & (p[..., 1] < 131)).sum() for p in part])
-    openness = np.array([truth.openness for truth in truths])
-    bared = np.array([truth.shape in "BCDH" for truth in truths]) & (openness > 0.4)
+    openness = np.array([row.openness for row in ground_truth])
+    bared = np.array([row.shape in "BCDH" for row in ground_truth]) & (openness > 0.4)
     assert bared.any()
     assert (openness == 0).sum() >= 10
     assert np.median(white[bared]) > 40
@@ -82,12 +82,12 @@ def test_closed_lips_show_no_teeth(films):
 
 
 def test_what_opens_lies_inside_the_mouth_box(films):
-    for pictures, truths in films.values():
-        for picture, truth in zip(pictures, truths, strict=True):
-            if truth.openness < 0.4:
+    for pictures, ground_truth in films.values():
+        for picture, row in zip(pictures, ground_truth, strict=True):
+            if row.openness < 0.4:
                 continue
-            face = Box(truth.face_x1, truth.face_y1, truth.face_x2, truth.face_y2)
-            mouth = Box(truth.mouth_x1, truth.mouth_y1, truth.mouth_x2, truth.mouth_y2)
+            face = Box(row.face_x1, row.face_y1, row.face_x2, row.face_y2)
+            mouth = Box(row.mouth_x1, row.mouth_y1, row.mouth_x2, row.mouth_y2)
             # The dark of the open mouth, sought in the whole lower middle of the face.
             middle, quarter = face.center[0], face.width / 4
             lower = Box(middle - quarter, face.y1 + 0.58 * face.height, middle + quarter, face.y2 - 0.06 * face.height)
@@ -120,7 +120,7 @@ def test_only_mouth_jaw_and_lids_change():
 
 
 def test_jaw_follows_the_lower_lip():
-    """The chin's edge against the neck, found as the darkest row under the mouth."""
+    """The chin's edge against the neck, measured as the darkest row under the mouth."""
 
     def chin(shape):
         column = portrait.still(visemes.POSES[shape], size=(380, 380))[280:345, 180:200].mean(axis=(1, 2))
@@ -138,25 +138,25 @@ def test_face_box_agrees_with_a_face_detector():
     assert Path(lbp_frontal_face_cascade_filename()).exists()
     line = visemes.timeline(silence(0.2))
     for seed in (0, 2, 6):
-        picture, truth = next(portrait.frames(line, seed=seed))
-        found = cascade.detect_multi_scale(picture, 1.2, 1, min_size=(60, 60), max_size=(220, 220))
-        face = Box(truth.face_x1, truth.face_y1, truth.face_x2, truth.face_y2)
-        best = max((Box.from_xywh((d["c"], d["r"], d["width"], d["height"])).iou(face) for d in found), default=0)
+        picture, row = next(portrait.frames(line, seed=seed))
+        detections = cascade.detect_multi_scale(picture, 1.2, 1, min_size=(60, 60), max_size=(220, 220))
+        face = Box(row.face_x1, row.face_y1, row.face_x2, row.face_y2)
+        best = max((Box.from_xywh((d["c"], d["r"], d["width"], d["height"])).iou(face) for d in detections), default=0)
         assert best > 0.5
 
 
 def test_truth_follows_the_timeline(films, line):
-    truths = films[0][1]
-    assert len(truths) == round(25 * line.duration)
-    for number, truth in enumerate(truths):
+    ground_truth = films[0][1]
+    assert len(ground_truth) == round(25 * line.duration)
+    for number, row in enumerate(ground_truth):
         pose = visemes.pose_at(line, number / 25)
-        assert (truth.frame, truth.drawing, truth.time) == (number, number, number / 25)
-        assert (truth.openness, truth.shape) == (pose.openness, pose.shape)
-        assert truth.phoneme == visemes.phoneme_at(line, number / 25)
-        assert truth.face_x1 < truth.mouth_x1 < truth.mouth_x2 < truth.face_x2
-        assert truth.face_y1 < truth.mouth_y1 < truth.mouth_y2 < truth.face_y2
-    assert {truth.phoneme for truth in truths} >= {"m", "f", "v", ""}
-    assert {truth.shape for truth in truths[-8:]} == {"X"}
+        assert (row.frame, row.drawing, row.time) == (number, number, number / 25)
+        assert (row.openness, row.shape) == (pose.openness, pose.shape)
+        assert row.phoneme == visemes.phoneme_at(line, number / 25)
+        assert row.face_x1 < row.mouth_x1 < row.mouth_x2 < row.face_x2
+        assert row.face_y1 < row.mouth_y1 < row.mouth_y2 < row.face_y2
+    assert {row.phoneme for row in ground_truth} >= {"m", "f", "v", ""}
+    assert {row.shape for row in ground_truth[-8:]} == {"X"}
     *_, (_, late) = portrait.frames(line, duration=line.duration + 0.4, fps=5, size=(64, 64))
     assert (late.shape, late.openness, late.openness_px, late.phoneme) == ("X", 0, 0, "")
 
@@ -185,8 +185,8 @@ def test_seeds_differ_and_some_mirror(line):
 
 def test_eyes_blink_and_the_head_sways():
     line = visemes.timeline(silence(4.0))
-    pictures, truths = zip(*portrait.frames(line), strict=True)
-    rows = table(truths)
+    pictures, ground_truth = zip(*portrait.frames(line), strict=True)
+    rows = table(ground_truth)
     assert 0.5 < np.ptp(rows.face_x1) < 20
     assert rows.face_x1.diff().abs().max() < 1
     # Open eyes hold the darkest pixels of the upper face; a lid hides them for a few frames.

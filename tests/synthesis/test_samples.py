@@ -21,7 +21,7 @@ from lipsync_lab.training import corpus
 PAIRS = [("animation_hello", "astronaut_hello"), ("animation_baker", "astronaut_baker")]
 
 
-def truth(name: str) -> pd.DataFrame:
+def ground_truth(name: str) -> pd.DataFrame:
     return pd.read_csv(samples.HOME / f"{name}.truth.csv", keep_default_na=False, na_values={"face_x1": [""]})
 
 
@@ -70,7 +70,7 @@ def test_a_sample_that_there_is_not(tmp_path):
 
 @pytest.mark.parametrize("name", making.CLIPS)
 def test_manifest_truth_and_film_agree(name):
-    sample, rows, info = samples.get(name), truth(name), video.probe(samples.path(name))
+    sample, rows, info = samples.get(name), ground_truth(name), video.probe(samples.path(name))
     assert tuple(rows.columns) == COLUMNS
     assert rows.frame.tolist() == list(range(sample.frames))
     assert rows.time.to_numpy() == pytest.approx(np.arange(sample.frames) / float(sample.fps), abs=6e-4)
@@ -94,7 +94,7 @@ def test_they_are_few_and_small():
 @pytest.mark.parametrize(("drawn", "photograph"), PAIRS)
 def test_a_pair_says_the_same_at_the_same_time(drawn, photograph):
     assert (samples.get(drawn).domain, samples.get(photograph).domain) == ("animation", "synthetic_photo")
-    one, other = truth(drawn), truth(photograph)
+    one, other = ground_truth(drawn), ground_truth(photograph)
     assert one.phoneme.tolist() == other.phoneme.tolist()
     assert audio.load(samples.path(drawn)) == pytest.approx(audio.load(samples.path(photograph)), abs=0.02)
     assert np.corrcoef(one.openness, other.openness)[0, 1] > 0.8
@@ -125,26 +125,26 @@ def test_training_has_not_seen_them():
 
 
 def test_turning_away():
-    poses = truth("turning_away").pose
+    poses = ground_truth("turning_away").pose
     assert poses[(poses != poses.shift())].tolist() == ["front", "three-quarter", "profile"]
     assert (poses == "profile").mean() > 0.4
 
 
 def test_small_in_the_hills():
-    rows = truth("small_in_the_hills")
+    rows = ground_truth("small_in_the_hills")
     assert ((rows.face_y2.astype(float) - rows.face_y1.astype(float)) < 0.1 * 360).all()
     assert (rows.face_x1 > 0).all()
 
 
 def test_behind_a_cup():
-    rows = truth("behind_a_cup")
+    rows = ground_truth("behind_a_cup")
     assert 0.3 < rows.occluded.mean() < 0.6
     assert rows.occluded.iloc[[0, -1]].tolist() == [0, 0]
     assert rows.openness[rows.occluded == 1].max() > 0.3  # and it speaks all the while
 
 
 def test_cut_in_the_city():
-    shots, frames = truth("cut_in_the_city").shot, pictures(samples.path("cut_in_the_city"))
+    shots, frames = ground_truth("cut_in_the_city").shot, pictures(samples.path("cut_in_the_city"))
     change = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames[:-1], frames[1:], strict=True)]
     (cut,) = np.flatnonzero(np.diff(shots))
     assert np.argmax(change) == cut
@@ -152,7 +152,7 @@ def test_cut_in_the_city():
 
 
 def test_dog_on_threes():
-    drawings = truth("dog_on_threes").drawing.to_numpy()
+    drawings = ground_truth("dog_on_threes").drawing.to_numpy()
     starts = np.flatnonzero(np.diff(drawings, prepend=-1))
     assert (starts % 3 == 0).all()
     assert 15 < len(starts) <= -(-len(drawings) // 3)
@@ -163,7 +163,7 @@ def test_dog_on_threes():
 
 
 def test_nobody_there():
-    rows = truth("nobody_there")
+    rows = ground_truth("nobody_there")
     assert rows.face_x1.isna().all()
     assert rows.shot.nunique() == 2
     assert (rows.phoneme != "").mean() > 0.6

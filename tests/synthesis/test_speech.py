@@ -305,8 +305,8 @@ def test_no_closure_is_lost_when_drawings_are_held(on):
         drawn = [visemes.key_at(line, t, hold).shape for t in times]
         for key in line.keys:
             if key.pose.shape == "A":
-                seen = [s for t, s in zip(times, drawn, strict=True) if t < key.end and t + hold > key.start]
-                assert "A" in seen
+                shown = [s for t, s in zip(times, drawn, strict=True) if t < key.end and t + hold > key.start]
+                assert "A" in shown
 
 
 def test_lips_are_rounded_before_a_rounded_vowel():

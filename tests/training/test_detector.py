@@ -35,12 +35,12 @@ def test_offsets_are_turned_back_by_the_network_s_own_decoder():
 def test_overlaps_equal_those_of_boxes():
     prior = detector.all_anchors(64, 64)
     faces = torch.tensor([[3.0, 5.0, 40.0, 60.0], [50.0, 50.0, 64.0, 63.0]])
-    found = detector.overlap(faces, prior)
+    overlaps = detector.overlap(faces, prior)
     for row, face in enumerate(faces.tolist()):
         for column in range(0, len(prior), 37):
             cx, cy, w, h = prior[column].tolist()
             wanted = Box(*face).iou(Box(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2))
-            assert found[row, column] == pytest.approx(wanted, abs=1e-6)
+            assert overlaps[row, column] == pytest.approx(wanted, abs=1e-6)
 
 
 def slow_match(faces: list[list[float]], prior: list[list[float]]) -> list[int]:
@@ -149,8 +149,8 @@ def test_recall_and_precision_are_counted():
         def forward(self, x):
             return next(self.rows)
 
-    def read(found):
-        return torch.tensor([[[*box, 0.9] for box in found]])
+    def read(boxes):
+        return torch.tensor([[[*box, 0.9] for box in boxes]])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detector, "decode", read)

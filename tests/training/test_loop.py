@@ -163,7 +163,7 @@ def test_the_rate_rises_and_falls():
 
 
 def test_recipes_can_be_changed_by_name():
-    found = recipes.changed(recipes.SMALL_CPU.sync_expert, steps=7, clips=3)
-    assert (found.schedule.steps, found.clips, found.width) == (7, 3, recipes.SMALL_CPU.sync_expert.width)
+    changed = recipes.changed(recipes.SMALL_CPU.sync_expert, steps=7, clips=3)
+    assert (changed.schedule.steps, changed.clips, changed.width) == (7, 3, recipes.SMALL_CPU.sync_expert.width)
     with pytest.raises(ParameterError, match="has no colour"):
         recipes.changed(recipes.SMALL_CPU.sync_expert, colour=1)

@@ -14,11 +14,11 @@ from lipsync_lab.training import (
 
 def test_a_reference_is_another_frame_of_the_clip():
     for frames in (1, 5):
-        found = {sampling.reference(np.random.default_rng(seed), 12, 4, frames) for seed in range(300)}
-        assert found == set(range(12 - frames + 1)) - {4}
+        starts = {sampling.reference(np.random.default_rng(seed), 12, 4, frames) for seed in range(300)}
+        assert starts == set(range(12 - frames + 1)) - {4}
 
 
-def test_what_is_seen_moves_with_its_boxes():
+def test_augmented_faces_move_with_their_boxes():
     face = np.full((1, 96, 96, 3), 255, np.uint8)
     face[0, 60:72, 20:44] = 0
     moved = False
@@ -35,8 +35,8 @@ def test_what_is_seen_moves_with_its_boxes():
 def test_silence_stays_silence_however_it_is_heard():
     mels = np.full((2, 80, 16), -4, np.float32)
     mels[1] = 1
-    heard = {float(sampling.augment_mels(mels, np.random.default_rng(seed))[1, 0, 0]) for seed in range(9)}
-    assert len(heard) == 9
+    values = {float(sampling.augment_mels(mels, np.random.default_rng(seed))[1, 0, 0]) for seed in range(9)}
+    assert len(values) == 9
     assert all((sampling.augment_mels(mels, np.random.default_rng(seed))[0] == -4).all() for seed in range(9))
     assert (mels[1] == 1).all()
 
