@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from lipsync_lab.progress import Progress
 
 #: The explorer is a single picture on paper: it is executed for one clip.
-_EXPLORER = "explorer"
+_EXPLORER = "07_explorer"
 #: The ablation dubs its clips again and again: it is executed for the first matched pair alone.
-_ABLATION = "06_what_mends_it"
+_ABLATION = "06_ablation"
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ def findings_of(
         "02_missed_detections": ("Missed detections", _of_misses),
         "03_mouth_artifacts": ("Artifacts of generated mouths", findings.of_mouths),
         "04_sync_and_cadence": ("Sync and cadence", findings.of_timing),
-        "05_comparison": ("Domains compared", _of_domains),
+        "05_animation_vs_live_action": ("Domains compared", _of_domains),
     }
     done = {outcome.name for outcome in executed if not outcome.error}
     for book in books:
         if book.name == _ABLATION and f"{model}/{book.name}" in done:
-            folder = out / "runs" / model / "what_mends_it"
+            folder = out / "runs" / model / "ablation"
             lists[book.name] = "Ablation", partial(_of_ablation, pipeline, folder)
     found, failed = [], []
     for notebook, (title, compute) in lists.items() if good else ():

@@ -55,11 +55,11 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     home = tmp_path / "home"
     home.mkdir()
     found = boxes(home / "found.json", [None if n in MISSED else FACE for n in range(frames)])
-    notebook = nbformat.read(reporting.NOTEBOOKS / "explorer.ipynb", as_version=4)
+    notebook = nbformat.read(reporting.NOTEBOOKS / "07_explorer.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source, changed = re.subn("detector = None", f"detector = {found.name!r}", cell.source)
     assert changed
-    nbformat.write(notebook, home / "explorer.ipynb")
+    nbformat.write(notebook, home / "07_explorer.ipynb")
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -112,7 +112,7 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
-        page.goto(f"{address}/doc/tree/explorer.ipynb")
+        page.goto(f"{address}/doc/tree/07_explorer.ipynb")
         page.wait_for_function(KERNEL_IS_READY)
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
 

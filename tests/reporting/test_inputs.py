@@ -242,7 +242,7 @@ def test_stages_are_counted_in_advance_and_a_summary_follows(four, tmp_path):
 
 def test_the_number_of_stages_is_that_of_clips_and_executions():
     books = [
-        parts.Book(Path(name), {}, {kind}) for name, kind in (("01", "clip"), ("02", "clips"), ("explorer", "clip"))
+        parts.Book(Path(name), {}, {kind}) for name, kind in (("01", "clip"), ("02", "clips"), ("07_explorer", "clip"))
     ]
     assert parts.stage_count(4, books, pair=True) == 4 + 2 + 1 + 1
     assert parts.stage_count(4, books, pair=False) == 4 + 1 + 1 + 1

@@ -404,9 +404,9 @@ def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
     ]
     names = [one.case.name for one in parts.walked(clips, "01_pipeline_walkthrough")]
     assert names == ["a", "d"]
-    assert [one.case.name for one in parts.walked(clips, "explorer")] == ["a"]
+    assert [one.case.name for one in parts.walked(clips, "07_explorer")] == ["a"]
     assert [one.case.name for one in parts.walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
-    assert parts.walked([], "explorer") == []
+    assert parts.walked([], "07_explorer") == []
 
 
 def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
