@@ -396,10 +396,11 @@ def test_a_wheel_dubs_a_bundled_clip_away_from_the_repository(installed: Path, t
 
 def test_a_wheel_is_imported_from_where_it_is_installed(installed: Path, tmp_path: Path):
     code = (
-        "from pathlib import Path; import lipsync_lab; from lipsync_lab import checkpoints, samples, study\n"
-        "print(lipsync_lab.__file__); print(checkpoints.HOME); print(samples.path('animation_hello'))\n"
-        "print(study.PATH); print(Path(checkpoints.MODELS['s3fd-lab'].path)); assert study.names()\n"
-        "print(checkpoints.folder())"
+        "from pathlib import Path; import lipsync_lab; from lipsync_lab import samples\n"
+        "from lipsync_lab.evaluation import study; from lipsync_lab.models import registry\n"
+        "print(lipsync_lab.__file__); print(registry.HOME); print(samples.path('animation_hello'))\n"
+        "print(study.PATH); print(Path(registry.MODELS['s3fd-lab'].path)); assert study.names()\n"
+        "print(registry.folder())"
     )
     done = elsewhere(installed, tmp_path, "-c", code)
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ def load(name: str | Path | None = None, *, box: Box | None = None, device: str 
     if box is not None:
         if name is not None:
             raise ParameterError("a fixed box and a detector exclude each other; give one of the two")
-        from lipsync_lab.detection.fixed import FixedBox
+        from lipsync_lab.detection.boxes import FixedBox
 
         return FixedBox(box)
     name = default() if name is None else name

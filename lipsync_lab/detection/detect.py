@@ -12,8 +12,7 @@ import numpy as np
 from lipsync_lab import detection, files
 from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detector, at_detection_size
-from lipsync_lab.detection.boxes import Recorded
-from lipsync_lab.detection.fixed import FixedBox
+from lipsync_lab.detection.boxes import FixedBox, Recorded
 from lipsync_lab.detection.record import Record
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError

@@ -54,7 +54,7 @@ class Wav2LipGenerator:
         return compositing.paste(frame, face, box, feather)
 
 
-@register("wav2lip", names=("wav2lip-lab", "wav2lip", "wav2lip_gan"), suffixes=("",))
+@register("wav2lip", names=("wav2lip-lab", "wav2lip", "wav2lip_gan", "untrained", "identity"), suffixes=("",))
 def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
     """Wav2Lip with the weights of a name or file; raises `CheckpointError` as `models.registry.load` does."""
     from lipsync_lab.models import registry

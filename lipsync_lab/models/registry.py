@@ -8,7 +8,6 @@ of ``checkpoints/models.csv``; it is read when it is first used.
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from lipsync_lab import bundled
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import download, sha256
-from lipsync_lab.models import weights
+from lipsync_lab.models import builtin, weights
 from lipsync_lab.models.weights import KINDS
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +201,9 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
             f"{name_or_path} is a {KINDS[model.kind]}, and a {KINDS[kind]} is needed: give one of {_names(kind)}"
         )
     if path is None:
-        return _built_in_code(model, device)
+        network, width = builtin.build(model.name), builtin.WIDTHS[model.name]
+        digest = builtin.parameter_hash(network)
+        return Weights(network.to(device), model.name, None, digest, width, f"{model.name}: {model.note}")
     if not path.is_file():
         raise CheckpointError(_absent(model))
 
@@ -318,49 +319,3 @@ def _provenance(model: Model | None, path: Path, found: str, width: float) -> st
         return f"{model.name}: the published weights by name only, no SHA-256 is published; this file has {found}"
     share = "" if len(model.sha256) == 64 else f"the first {len(model.sha256)} digits of "
     return f"{model.name}: the published weights, verified by {share}their SHA-256"
-
-
-def _built_in_code(model: Model, device: str) -> Weights:
-    width = 0.25 if model.name == "untrained" else 1.0
-    network = (_untrained(width) if model.name == "untrained" else _identity()).eval()
-    found = _hash_of_parameters(network)
-    return Weights(network.to(device), model.name, None, found, width, f"{model.name}: {model.note}")
-
-
-def _untrained(width: float) -> nn.Module:
-    import numpy as np
-    import torch
-
-    network = weights.skeleton("generator", width)
-    rng = np.random.default_rng(0)  # numpy's generator gives the same numbers on every machine
-    state = {}
-    for name, tensor in network.state_dict().items():
-        if tensor.ndim > 1:
-            # with torch's initial weights the signal fades over so many layers: every output would be grey
-            values = rng.standard_normal(tensor.shape) * 1.2 / np.sqrt(np.prod(tensor.shape[1:]))
-        else:
-            values = np.full(tensor.shape, name.endswith(("weight", "running_var")))
-        state[name] = torch.from_numpy(values).to(tensor.dtype)
-    network.load_state_dict(state, assign=True)
-    return network
-
-
-def _identity() -> nn.Module:
-    from torch import nn
-
-    class Identity(nn.Module):
-        """Wav2Lip's signature; returns the reference face, channels 3 to 5, unchanged."""
-
-        def forward(self, mel: Tensor, face: Tensor) -> Tensor:
-            return face[:, 3:]
-
-    return Identity()
-
-
-def _hash_of_parameters(network: nn.Module) -> str | None:
-    state = network.state_dict()
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest() if state else None

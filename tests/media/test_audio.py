@@ -44,7 +44,7 @@ def test_bundled_mel_filters_are_those_of_librosa():
 
 def test_mel_does_not_import_librosa():
     code = (
-        "import sys, numpy as np; from lipsync_lab import audio; audio.melspectrogram(np.ones(9000, np.float32));"
+        "import sys, numpy as np; from lipsync_lab.media import audio; audio.melspectrogram(np.ones(9000, np.float32));"
         "print(*sorted({'librosa', 'scipy', 'torch'} & set(sys.modules)))"
     )
     root = Path(audio.__file__).parents[2]

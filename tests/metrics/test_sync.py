@@ -34,8 +34,8 @@ JUDGES = pytest.mark.parametrize("judge", [SMALL_LSE, EXPERT], ids=lambda judge:
 
 
 @pytest.fixture(scope="module")
-def known(request) -> dict[str, np.ndarray]:
-    with np.load(request.path.parent / "golden" / "syncnet_v2.npz") as archive:
+def known(golden) -> dict[str, np.ndarray]:
+    with np.load(golden / "syncnet_v2.npz") as archive:
         return dict(archive)
 
 

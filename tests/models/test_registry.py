@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import sha256
-from lipsync_lab.models import registry
+from lipsync_lab.models import builtin, registry
 from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.registry import KINDS, MODELS, fetch, load, verify
 from lipsync_lab.models.s3fd import S3FD
@@ -372,7 +372,7 @@ def test_what_is_not_there(weights_folder):
 
 
 def test_untrained_is_the_same_in_every_process():
-    code = "from lipsync_lab import checkpoints; print(checkpoints.load('untrained', 'generator').sha256)"
+    code = "from lipsync_lab.models import registry; print(registry.load('untrained', 'generator').sha256)"
     fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     torch.manual_seed(99)
     before = torch.random.get_rng_state()
@@ -384,7 +384,7 @@ def test_untrained_is_the_same_in_every_process():
 
     changed = load("untrained", "generator").model
     next(changed.parameters()).data.view(-1)[0] += 1e-3
-    assert registry._hash_of_parameters(changed) != weights.sha256
+    assert builtin.parameter_hash(changed) != weights.sha256
 
 
 def test_untrained_draws_something_that_follows_sound_and_face():
@@ -560,7 +560,7 @@ def test_verify(weights_folder, monkeypatch):
 
 def test_importing_loads_no_heavy_library():
     code = (
-        "import sys, lipsync_lab.checkpoints, lipsync_lab.samples; "
+        "import sys, lipsync_lab.models.registry, lipsync_lab.samples; "
         "print(sorted({'torch', 'pooch', 'safetensors', 'numpy', 'requests'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

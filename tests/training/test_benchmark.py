@@ -11,7 +11,7 @@ import torch
 from training_material import made_clip, write_film
 
 from lipsync_lab.detection.base import Detection
-from lipsync_lab.detection.fixed import FixedBox
+from lipsync_lab.detection.boxes import FixedBox
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
 from lipsync_lab.models import registry

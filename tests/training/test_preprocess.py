@@ -9,7 +9,7 @@ import pytest
 from training_material import write_film
 
 from lipsync_lab.detection.base import Detection
-from lipsync_lab.detection.fixed import FixedBox
+from lipsync_lab.detection.boxes import FixedBox
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.training import (
