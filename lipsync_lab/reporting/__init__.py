@@ -21,6 +21,7 @@ from lipsync_lab.progress import Reporter
 from lipsync_lab.progress import make as bars
 from lipsync_lab.reporting.notebooks import (
     NOTEBOOKS,
+    QUICKSTART,
     execute,
     find,
     parameters_of,
@@ -43,6 +44,7 @@ __all__ = [
     "CLIPS",
     "NOTEBOOKS",
     "Outcome",
+    "QUICKSTART",
     "Report",
     "TABLE",
     "banner",
@@ -134,7 +136,8 @@ def report(
     detector, settings
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
-        None for `NOTEBOOKS`. Each is executed once per generator. A notebook with a parameter `clip` is executed for
+        None for those in `NOTEBOOKS`, without the quickstart. Each is executed once per generator. A notebook with a
+        parameter `clip` is executed for
         either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where there is no
         pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`, `voice`,
         `run_folder`, `clips`, `voices`, `runs`, `generator`, `detector` and `settings` a notebook gets those that it
@@ -160,7 +163,7 @@ def report(
     """
     cases = read(clips, voices or (), domains or ())
     _check_inputs(cases)
-    notebooks = find() if notebooks is None else notebooks
+    notebooks = [path for path in find() if path.stem != QUICKSTART] if notebooks is None else notebooks
     given = dict(notebooks) if isinstance(notebooks, Mapping) else {path: {} for path in notebooks}
     books = [Book(Path(path), some, parameters_of(path, some)) for path, some in given.items()]
     pipelines = _pipelines(generators, detector, settings or Settings())

@@ -27,6 +27,9 @@ _quiet.setLevel(logging.ERROR)
 #: The notebooks of the repository.
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
+#: The notebook that a report leaves out: it calls the public API on one clip, and the others show more of it.
+QUICKSTART = "00_quickstart"
+
 #: Outputs above this many bytes are not committed, except those that tests compare.
 LARGE_OUTPUT = 20_000
 

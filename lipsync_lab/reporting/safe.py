@@ -48,7 +48,7 @@ _TAGS = frozenset(
             "s",
         ),
         *("small", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
-        *("u", "ul"),
+        *("u", "ul", "video"),
     )
 )
 _ATTRIBUTES = frozenset(("align", "alt", "class", "colspan", "height", "id", "rowspan", "style", "title", "width"))
@@ -66,7 +66,8 @@ def clean(html: str) -> str:
     Returns
     -------
     str
-        Links lead to ``http``, ``https``, ``mailto`` or within the report; pictures may be embedded (``data:image/``).
+        Links lead to ``http``, ``https``, ``mailto`` or within the report; pictures and videos may be embedded as
+        ``data:``.
     """
     return _cleaner().clean(_STYLE.sub("", html))
 
@@ -86,6 +87,10 @@ def _is_harmless(tag: str, name: str, value: str) -> bool:
         return not value.strip().lower().startswith("data:")
     if (tag, name) == ("img", "src"):
         return not re.match(r"\s*data:(?!image/(png|jpeg|gif|webp);)", value, re.IGNORECASE)
+    if tag == "video":
+        return name in ("controls", "width", "height") or (
+            name == "src" and value.strip().lower().startswith("data:video/mp4;base64,")
+        )
     return name in _ATTRIBUTES
 
 

@@ -471,6 +471,14 @@ def test_widgets_show_text_from_files_and_do_not_run_it(hostile, tmp_path):
         assert (page.found, page.scripts) == ([], 0), value
 
 
+def test_clean_keeps_an_embedded_video_and_nothing_that_it_loads():
+    embedded = '<video controls width="9" src="data:video/mp4;base64,AAAA"></video>'
+    assert safe.clean(embedded) == embedded
+    loaded = '<video src="http://example.com/a.mp4" poster="javascript:x" onplay="x()"></video>'
+    assert safe.clean(loaded) == "<video></video>"
+    assert safe.clean('<video src="data:text/html;base64,AA"></video>') == "<video></video>"
+
+
 def test_clean_keeps_tables_and_figures():
     frame = pd.DataFrame({"a": [1.5], SCRIPT: [IMAGE]}, index=["x"])
     html = safe.clean(frame.to_html())
