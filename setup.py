@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 BUNDLED = runpy.run_path(str(ROOT / "lipsync_lab" / "bundled.py"))
 #: Fetched weights may lie beside the bundled ones; a wheel must not contain them.
-FETCHED = shutil.ignore_patterns("*.pth", "*.pt", "*.model", ".*")
+FETCHED = shutil.ignore_patterns("*.pth", "*.pt", "*.model", "*.onnx", ".*")
 
 
 class BuildWithBundledFiles(build_py):

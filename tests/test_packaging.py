@@ -340,7 +340,7 @@ def test_notebook_run_that_finds_none_fails(tmp_path: Path):
 
 
 #: Endings of published weights, which may lie beside the bundled ones and are in no wheel.
-FETCHED = (".pth", ".pt", ".model")
+FETCHED = (".pth", ".pt", ".model", ".onnx")
 
 
 @pytest.fixture(scope="module")

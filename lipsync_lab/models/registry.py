@@ -208,13 +208,27 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
         raise CheckpointError(_absent(model))
 
     found = sha256(path)
-    if model and (objection := _objection(model, path, found)):
-        cure = f"delete it and run 'python -m lipsync_lab weights fetch {model.name}'" if model.url else "restore it"
-        raise CheckpointError(f"{path} {objection}: {cure}, or give your own weights another name")
+    if model:
+        _refuse_another_file(model, path, found)
     network, width, lead, longest = weights.fit(path, kind)
     name = model.name if model else path.name
     provenance = _provenance(model, path, found, width)
     return Weights(network.eval().to(device), name, path, found, width, provenance, lead, longest)
+
+
+def verified(name: str) -> Path:
+    """Path of a named model's file, once its SHA-256 has been compared; for files that are no state dicts.
+
+    Raises
+    ------
+    CheckpointError
+        The file is absent, or has another SHA-256 than the table says.
+    """
+    model = _models()[name]
+    if not model.path.is_file():
+        raise CheckpointError(_absent(model))
+    _refuse_another_file(model, model.path, sha256(model.path))
+    return model.path
 
 
 def fetch(name: str, progress: bool = True) -> Path:
@@ -297,6 +311,12 @@ def _objection(model: Model, path: Path, found: str) -> str:
         return ""
     expected = "(none is published)" if model.sha256 is None else model.sha256 + "..." * (len(model.sha256) < 64)
     return f"is not {model.name}{other and ', it is '}{other}: expected SHA-256 {expected}, found {found}"
+
+
+def _refuse_another_file(model: Model, path: Path, digest: str) -> None:
+    if objection := _objection(model, path, digest):
+        cure = f"delete it and run 'python -m lipsync_lab weights fetch {model.name}'" if model.url else "restore it"
+        raise CheckpointError(f"{path} {objection}: {cure}, or give your own weights another name")
 
 
 def _check_device(device: str) -> None:

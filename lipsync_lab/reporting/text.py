@@ -50,7 +50,6 @@ def proves(pipeline: Pipeline) -> str:
         )
     else:
         mouths = "The generator has the published weights: these pictures are what Wav2Lip generates for these clips."
-    published = {one.name for one in registry.MODELS.values() if one.kind == "detector" and one.url}
     if detector == "recorded":
         origin = pipeline.finder.identity.get("origin", {}).get("name", "the program that wrote the file")
         boxes = f"The boxes were recorded before, by {origin}, or placed by hand."
@@ -61,7 +60,7 @@ def proves(pipeline: Pipeline) -> str:
             "The detector is a small cascade: its missed detections say nothing about S3FD, the detector that "
             "Wav2Lip was published with."
         )
-    elif pipeline.finder.name in published:
+    elif pipeline.finder.name == "s3fd":
         boxes = "The detector is the published S3FD: its missed detections are those that users of Wav2Lip meet."
     else:
         boxes = f"The detector is {pipeline.finder.name}, which is not the published S3FD: its misses are its own."

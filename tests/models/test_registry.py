@@ -227,6 +227,18 @@ def test_provenance_says_how_much_was_verified(digits, said, weights_folder, mon
     assert said in load("syncnet_v2", "lse").provenance
 
 
+def test_the_path_of_a_file_that_is_no_state_dict(weights_folder, monkeypatch):
+    publish(monkeypatch, "s3fd", b"right")
+    with pytest.raises(CheckpointError, match="weights fetch s3fd"):
+        registry.verified("s3fd")
+    path = weights_folder / MODELS["s3fd"].file
+    path.write_bytes(b"wrong")
+    with pytest.raises(CheckpointError, match="expected SHA-256"):
+        registry.verified("s3fd")
+    path.write_bytes(b"right")
+    assert registry.verified("s3fd") == path
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
