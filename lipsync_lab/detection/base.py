@@ -13,6 +13,7 @@ A detector is one file in this package. It registers itself with the names that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,10 +30,27 @@ register = REGISTRY.register
 
 @dataclass(frozen=True)
 class Detection:
-    """A candidate: its box in pixels of the frame, and its score, 0 to 1."""
+    """A candidate.
+
+    Attributes
+    ----------
+    box : Box
+        In pixels of the frame.
+    score : float
+        0 to 1.
+    landmarks : tuple of (x, y)
+        In pixels of the frame: the eyes, the tip of the nose and the corners of the mouth, each pair from left to right
+        in the picture of a frontal face. Empty for a detector without landmarks.
+    """
 
     box: Box
     score: float
+    landmarks: tuple[tuple[float, float], ...] = ()
+
+    def moved(self, move: Callable[[Box], Box]) -> Detection:
+        """The candidate with its box and landmarks mapped into another frame."""
+        points = (move(Box(x, y, x, y)) for x, y in self.landmarks)
+        return Detection(move(self.box), self.score, tuple((point.x1, point.y1) for point in points))
 
 
 class Detector(Protocol):
@@ -98,4 +116,5 @@ def at_detection_size(
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
     x, y = width / size[0], height / size[1]
-    return [[Detection(found.box.scaled(x, y), found.score) for found in row] for row in detector.detect(small, first)]
+    rows = detector.detect(small, first)
+    return [[candidate.moved(lambda box: box.scaled(x, y)) for candidate in row] for row in rows]

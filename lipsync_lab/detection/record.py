@@ -75,7 +75,7 @@ class Record:
 
     def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Record:
         """The record with every box moved, for frames of that size."""
-        rows = tuple([Detection(move(found.box), found.score) for found in row] for row in self.candidates)
+        rows = tuple([candidate.moved(move) for candidate in row] for row in self.candidates)
         # rounded as a file holds them: a whole pixel stays one
         manual = {frame: box and _rounded(move(box)) for frame, box in self.manual.items()}
         return replace(self, candidates=rows, manual=manual, size=size)
@@ -126,8 +126,8 @@ def same_shape(theirs: tuple[int, int], ours: tuple[int, int], path: str | Path)
 
 def rounded(row: list[Detection]) -> list[Detection]:
     """Candidates as a file holds them, so that a run from the cache equals the run that filled it."""
-    kept = [Detection(_rounded(found.box), round(float(found.score), 5)) for found in row[:MOST]]
-    return [found for found in kept if found.box.area]
+    kept = (replace(candidate.moved(_rounded), score=round(float(candidate.score), 5)) for candidate in row[:MOST])
+    return [candidate for candidate in kept if candidate.box.area]
 
 
 def _rounded(box: Box) -> Box:
@@ -163,7 +163,7 @@ def as_text(record: Record, chosen: list[Detection | None] | None = None, **abou
         content["manual"] = sorted(record.manual)
     if chosen is not None:
         content["boxes"] = [None if face is None else list(face.box) for face in chosen]
-    content["candidates"] = [[[*found.box, found.score] for found in row] for row in record.candidates]
+    content["candidates"] = [[_values(candidate) for candidate in row] for row in record.candidates]
     # one frame a line, so that a person finds frame 117
     lines = [
         f"{json.dumps(key)}: {_lines(value) if key in ('boxes', 'candidates') else json.dumps(value)}"
@@ -267,16 +267,23 @@ def _record(content: dict[str, Any], path: str | Path) -> Record:
     return Record(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector, manual)
 
 
+def _values(candidate: Detection) -> list:
+    """A candidate as a file holds it: x1, y1, x2, y2, score, and the landmarks where there are any."""
+    values = [*candidate.box, candidate.score]
+    return [*values, [list(point) for point in candidate.landmarks]] if candidate.landmarks else values
+
+
 def _detection(values: Any) -> Detection:
-    if not isinstance(values, list) or len(values) not in (4, 5):
+    if not isinstance(values, list) or len(values) not in (4, 5, 6):
         raise ValueError(f"{values!r} is not a box; one is [x1, y1, x2, y2] in pixels")
-    *corners, score = (float(value) for value in [*values, 1.0][:5])
-    if not all(map(math.isfinite, (*corners, score))):
+    landmarks = tuple((float(x), float(y)) for x, y in (values[5] if len(values) == 6 else ()))
+    *corners, score = (float(value) for value in [*values[:5], 1.0][:5])
+    if not all(map(math.isfinite, (*corners, score, *(value for point in landmarks for value in point)))):
         raise ValueError(f"the box {values} has a number that is not finite")
     box = Box(*corners)
     if box.width <= 0 or box.height <= 0:
         raise ValueError(f"the box {values} has no area; the order is x1, y1, x2, y2")
-    return Detection(box, score)
+    return Detection(box, score, landmarks)
 
 
 def _decided(record: Record, boxes: list, threshold: float | None) -> Record:
