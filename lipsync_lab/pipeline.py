@@ -23,10 +23,9 @@ import numpy as np
 import lipsync_lab
 from lipsync_lab import detection, files, generation, runs, samples
 from lipsync_lab.detection import Detection, Detector
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
-from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.detections import Detections, detections_text
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
@@ -200,14 +199,16 @@ class Pipeline:
         _, plan = self._planned(clip, Voice.from_wave(wave), progress, clock)
         return np.stack(list(render(clip, plan, self.weights, progress, clock))), plan.track
 
-    def _planned(self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock) -> tuple[Record, Plan]:
+    def _planned(
+        self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock
+    ) -> tuple[Detections, Plan]:
         needed = None if self.settings.keep_tail else len(window_starts(voice, clip.fps, self.settings))
         with clock("detect"):
             record = detect(clip, self.finder, self.cache, settings=self.settings, frames=needed, progress=progress)
         with clock("track"):
             return record, make_plan(clip, record, voice, self.settings)
 
-    def _warnings(self, clip: Clip, record: Record, plan: Plan) -> list[str]:
+    def _warnings(self, clip: Clip, record: Detections, plan: Plan) -> list[str]:
         """One line for each thing that may be wrong although the run succeeded."""
         lines, frames = [], len(plan.track)
         if isinstance(self.finder, Recorded) and self.finder.is_of_another_clip(clip.identity.get("sha256")):
@@ -338,9 +339,9 @@ def dub(
     return run
 
 
-def _write_detections(path: Path, record: Record, plan: Plan, clip: Clip) -> None:
+def _write_detections(path: Path, record: Detections, plan: Plan, clip: Clip) -> None:
     about = {"threshold": plan.settings.threshold, "fps": str(clip.fps)}
-    files.write_text(path, records.as_text(record, list(plan.chosen), **about))
+    files.write_text(path, detections_text(record, list(plan.chosen), **about))
 
 
 def _about_generator(generator: Generator, folder: str | Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lipsync_lab.detection import Detection, tracking
-from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.detections import Detections
 from lipsync_lab.errors import MediaError
 from lipsync_lab.generation import Generator, holds
 from lipsync_lab.generation.windows import Voice, window_starts
@@ -62,7 +62,7 @@ class Plan:
 
 
 def make_plan(
-    clip: Clip, detections: Record, voice: Voice | np.ndarray | None, settings: Settings | None = None
+    clip: Clip, detections: Detections, voice: Voice | np.ndarray | None, settings: Settings | None = None
 ) -> Plan:
     """Decide which face each frame has and which mouth it gets.
 
@@ -70,7 +70,7 @@ def make_plan(
     ----------
     clip : Clip
         Its frames are read only for `Settings.mouth_cadence` "holds", to find the holds.
-    detections : Record
+    detections : Detections
         Of `detect`, for this clip.
     voice : Voice, ndarray, float32, (n,), or None
         A waveform is mono at 16 kHz, in [-1, 1]. None plans all frames without a mouth.
@@ -114,7 +114,7 @@ def make_plan(
     return Plan(settings, track, tuple(chosen), voice, starts, order, mouths)
 
 
-def _chosen(record: Record, settings: Settings) -> tuple[list[Detection | None], np.ndarray]:
+def _chosen(record: Detections, settings: Settings) -> tuple[list[Detection | None], np.ndarray]:
     """The face of each frame, and the number of its shot."""
     shots = tracking.shot_numbers(record.shots or (0,), len(record))
     chosen = tracking.choose(

@@ -14,7 +14,7 @@ from lipsync_lab import detection, files, generation
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
-from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.detections import Detections
 from lipsync_lab.errors import DetectionError, MediaError, ParameterError
 from lipsync_lab.generation import holds
 from lipsync_lab.geometry import Box
@@ -96,7 +96,7 @@ def plain(generator="identity", faces=None, **settings) -> Pipeline:
     """A pipeline whose detector reads the list of boxes."""
     pipeline = Pipeline(generator, "lbp", Settings.of(settings))
     rows = [[] if box is None else [Detection(Box(*map(float, box)), 1.0)] for box in faces or [FACE] * 200]
-    pipeline.finder = Recorded(Record(tuple(rows)))
+    pipeline.finder = Recorded(Detections(tuple(rows)))
     return pipeline
 
 
@@ -463,7 +463,7 @@ def test_frame_rate_and_range_are_the_clips(tmp_path):
 class Counting:
     """A detector that counts how many frames it was shown."""
 
-    name, looks, path = "counting", True, None
+    name, reads_pixels, path = "counting", True, None
 
     def __init__(self, **identity):
         self.identity, self.seen = {"detector": self.name, "sha256": "its own", **identity}, 0
@@ -577,7 +577,7 @@ def held_mouths(frames, rows, **settings):
     generator = CountingGenerator()
     rows = [[Detection(Box(*map(float, box)), 1.0)] for box in rows]
     settings = Settings.of({"mouth_cadence": "holds", "audio_offset": 0, **settings})
-    out, track = Pipeline(generator, Recorded(Record(tuple(rows))), settings, device="cpu").dub(
+    out, track = Pipeline(generator, Recorded(Detections(tuple(rows))), settings, device="cpu").dub(
         frames, voice(len(frames) / 25), 25
     )
     return out, track, generator.calls
@@ -608,7 +608,7 @@ def test_a_clip_that_is_played_on_has_holds_too(extend):
     frames = np.repeat(pictures(3) // 2 + np.arange(3, dtype=np.uint8)[:, None, None, None] * 40, 2, axis=0)
     plan = make_plan(
         clip_from_array(frames, 25),
-        Record(tuple([Detection(Box(*map(float, FACE)), 1.0)] for _ in frames), (0,), (128, 96)),
+        Detections(tuple([Detection(Box(*map(float, FACE)), 1.0)] for _ in frames), (0,), (128, 96)),
         voice(0.48),
         Settings(mouth_cadence="holds", extend=extend),
     )

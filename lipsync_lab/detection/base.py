@@ -4,7 +4,7 @@ A detector is one file in this package. It registers itself with the names that 
 
     @register("yunet", names=("yunet",), suffixes=(".onnx",))
     class YuNet:
-        looks = True
+        reads_pixels = True
         def __init__(self, weights, device="cpu"): ...
         def detect(self, frames, first=0): ...
 
@@ -63,7 +63,7 @@ class Detector(Protocol):
     identity : dict
         Everything that its candidates depend on besides the frames (hash of the weights, settings), as JSON: the key
         of the cache.
-    looks : bool
+    reads_pixels : bool
         Whether it reads the pixels. False for boxes that a person gives or that a file holds.
     path : Path or None
         A user's own file of weights, a cascade or boxes; None for a detector that is known by its name.
@@ -71,7 +71,7 @@ class Detector(Protocol):
 
     name: str
     identity: dict[str, Any]
-    looks: bool
+    reads_pixels: bool
     path: Path | None
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
@@ -108,7 +108,7 @@ def at_detection_size(
         Pixels; smaller frames are not enlarged, and None leaves all as they are.
     """
     height, width = frames.shape[1:3]
-    if not detector.looks or longest_side is None or max(height, width) <= longest_side:
+    if not detector.reads_pixels or longest_side is None or max(height, width) <= longest_side:
         return detector.detect(frames, first)
     import cv2
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lipsync_lab import files
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detection, register
+from lipsync_lab.detection.detections import Detections, read_detections
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
 from lipsync_lab.media.clip import View
@@ -20,7 +20,7 @@ class FixedBox:
     """The same box in every frame, with score 1. A person gave it, so its provenance is "manual"."""
 
     name = "fixed"
-    looks = False
+    reads_pixels = False
     path = None
 
     def __init__(self, box: Box):
@@ -46,7 +46,7 @@ class Recorded:
 
     Parameters
     ----------
-    record : Record
+    record : Detections
     path : path
         Where it was read from, for messages.
 
@@ -58,9 +58,9 @@ class Recorded:
         Frames from which boxes were dropped since they lie wholly outside the frame, with the best score of those.
     """
 
-    looks = False
+    reads_pixels = False
 
-    def __init__(self, record: records.Record, path: str | Path = "detections.json"):
+    def __init__(self, record: Detections, path: str | Path = "detections.json"):
         self.record = record
         self.path = Path(path)
         self.outside: dict[int, float] = {}
@@ -76,13 +76,13 @@ class Recorded:
     @classmethod
     def read(cls, path: str | Path) -> Recorded:
         """From a `detections.json`; raises `DetectionError` for anything else."""
-        recorded = cls(records.read(path), path)
+        recorded = cls(read_detections(path), path)
         recorded.identity["sha256"] = files.sha256(path)
         return recorded
 
-    def seen_through(self, view: View) -> Recorded:
+    def in_view(self, view: View) -> Recorded:
         """The same boxes in the pixels of a view's frames, without those that lie wholly outside them."""
-        record = self.record.seen_through(view, self.path)
+        record = self.record.in_view(view, self.path)
         rows = [[found for found in row if found.box.clipped(*view.size).area > 0] for row in record.candidates]
         manual = {n: box for n, box in record.manual.items() if box is None or box.clipped(*view.size).area > 0}
         fitted = Recorded(replace(record, candidates=tuple(rows), manual=manual), self.path)

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_lab import detection, files
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import Detector, at_detection_size
 from lipsync_lab.detection.boxes import FixedBox, Recorded
-from lipsync_lab.detection.record import Record
+from lipsync_lab.detection.detections import Detections, detections_text, parse_detections, rounded
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError
 from lipsync_lab.media.clip import Clip, batches, open_clip
@@ -33,7 +32,7 @@ def detect(
     frames: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Record:
+) -> Detections:
     """Detect faces and cuts in a clip.
 
     Parameters
@@ -56,7 +55,7 @@ def detect(
 
     Returns
     -------
-    Record
+    Detections
         Boxes in pixels of the clip's frames.
 
     Raises
@@ -71,7 +70,7 @@ def detect(
     if detector is None or isinstance(detector, str | Path):
         detector = detection.load(detector, device=device)
     place = None
-    if cache is not None and clip.identity and detector.looks:
+    if cache is not None and clip.identity and detector.reads_pixels:
         place = _place(Path(cache), clip, detector, settings)
         record = _cached(place)
         if record is not None and (record.complete or (frames is not None and len(record) >= frames)):
@@ -79,19 +78,19 @@ def detect(
             return replace(_described(record, clip, detector), from_cache=True)
     record = _detected(clip, detector, settings, frames, progress)
     if place is not None:
-        text = records.as_text(record)
+        text = detections_text(record)
         files.write_text(place, f"{_digest(text.encode())}\n{text}")
     return _described(record, clip, detector)
 
 
 def _detected(
     clip: Clip, detector: Detector, settings: Settings, frames: int | None, progress: Progress | None
-) -> Record:
+) -> Detections:
     rows, complete = [], True
     shots = Shots(clip.fps)
     expected = clip.expected if frames is None else min(frames, clip.expected or frames)
     if isinstance(detector, Recorded):
-        detector = detector.seen_through(clip.view)
+        detector = detector.in_view(clip.view)
     # one frame more than is needed shows whether the clip ends there
     for batch in batches(clip.read(0, None if frames is None else frames + 1), settings.detection_batch):
         if frames is not None and len(rows) + len(batch) > frames:
@@ -102,7 +101,7 @@ def _detected(
         for frame in batch:
             shots.add(frame)
         found = at_detection_size(detector, np.stack(batch), len(rows), settings.detection_size)
-        rows += [records.rounded(row) for row in found]
+        rows += [rounded(row) for row in found]
         if progress:
             progress("detect", len(rows), expected)
     if not rows:
@@ -115,17 +114,17 @@ def _detected(
     elif isinstance(detector, FixedBox):
         manual = {frame: row[0].box for frame, row in enumerate(rows)}
     starts = tuple(start for start in starts if start < len(rows))
-    return Record(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
+    return Detections(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
 
 
-def _described(record: Record, clip: Clip, detector: Detector) -> Record:
+def _described(record: Detections, clip: Clip, detector: Detector) -> Detections:
     """The record with what a file says about its origin."""
     return replace(
         record,
         view=clip.view,
         clip={"file": Path(clip.name).name, **{key: clip.identity[key] for key in ("sha256",) if clip.identity}},
         detector={"name": detector.name, **detector.identity},
-        provenance="detected" if detector.looks else "recorded",
+        provenance="detected" if detector.reads_pixels else "recorded",
     )
 
 
@@ -139,7 +138,7 @@ def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> P
     return cache / f"{_digest(json.dumps(key, sort_keys=True).encode())[:32]}.json"
 
 
-def _cached(place: Path) -> Record | None:
+def _cached(place: Path) -> Detections | None:
     """What the cache holds; None if there is nothing, or not what was written there."""
     try:
         digest, _, text = place.read_bytes().partition(b"\n")
@@ -148,7 +147,7 @@ def _cached(place: Path) -> Record | None:
     if digest != _digest(text).encode():
         return None
     try:
-        return records.parse(text, place)
+        return parse_detections(text, place)
     except DetectionError:  # written by another version
         return None
 

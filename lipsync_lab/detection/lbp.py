@@ -38,7 +38,7 @@ class LBPCascade:
         An OpenCV cascade of local binary patterns (`.xml`).
     """
 
-    looks = True
+    reads_pixels = True
 
     path: Path | None = None
 

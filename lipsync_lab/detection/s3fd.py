@@ -31,7 +31,7 @@ class S3FDDetector:
         Where it runs.
     """
 
-    looks = True
+    reads_pixels = True
 
     def __init__(self, weights: str | Path = "s3fd", device: str = "cpu"):
         from lipsync_lab.models import registry

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsync_lab import detection, files, runs, samples
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.detect import detect
+from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import cache
 from lipsync_lab.evaluation.networks import EXPERT, JUDGE, LSE, READER, identified, loaded
@@ -182,7 +182,7 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
         usual = Settings()
         as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
         clip, truth = open_clip(face, settings), truth_of(face) if as_is else None
-        candidates = records.read(run.detections).candidates
+        candidates = read_detections(run.detections).candidates
         return _Material(clip, run.output, run.output, ledger, candidates, truth, settings.threshold, False)
 
     folder = run.folder / FOLDER if out is None else Path(out)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lipsync_lab import detection, evaluation
-from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.evaluation.evaluated import Examined, frames
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
@@ -77,7 +77,7 @@ def look(
 
 
 def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int]) -> dict[int, list[Detection]]:
-    record = records.read(one.run.detections)
+    record = read_detections(one.run.detections)
     if record.detector == {"name": finder.name, **finder.identity}:
         return {number: record.candidates[number] for number in numbers}
     settings, out = Settings.read(one.run.info["settings"]), {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lipsync_lab import detection, files, runs
-from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detections import Detections, read_with_faces
 from lipsync_lab.errors import DetectionError, MediaError
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media.clip import open_clip
@@ -42,7 +42,7 @@ class RunContent:
     voice: Path
     weights: dict[str, Any]
     settings: Settings
-    record: records.Record
+    record: Detections
     edits: dict[int, Box | None]
 
     def generator(self) -> str:
@@ -81,7 +81,7 @@ def run_content(folder: Path) -> RunContent:
     if files.sha256(clip) != info["face"]["sha256"]:
         raise MediaError(f"{folder}: {clip} is no longer the clip that the run was made from; dub it again")
     settings, kind = Settings.read(info["settings"]), info["detector"]["detector"]
-    record, boxes = records.read_apart(run.detections)
+    record, boxes = read_with_faces(run.detections)
     record = replace(record, provenance="recorded" if kind in ("recorded", "fixed") else "detected")
     if kind == "fixed":  # the published --box is exact
         record, edits = replace(record, manual=dict(enumerate(boxes))), {}

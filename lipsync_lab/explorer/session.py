@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from lipsync_lab import detection, evaluation, files, generation, runs, samples
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.detect import detect
+from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.explorer.edits import Edits
 from lipsync_lab.explorer.failures import check, missed_detections
@@ -89,7 +89,7 @@ class Session:
     settings : Settings
     detector : str or path
     weights : Generator
-    record : detection.record.Record
+    record : detection.detections.Detections
         Every candidate of every frame of the clip, and the boxes given by hand.
     chosen : list of Detection or None
         The face of every frame of the clip, by the detector or by hand.
@@ -199,7 +199,7 @@ class Session:
         self.plan = replace(plan, track=replace(plan.track, provenance=provenance))
         self.settings, self.detector, self.edits, self.record, self.chosen = settings, detector, edits, record, chosen
 
-    def _detections(self, detector: str | Path, settings: Settings, progress: Progress | None) -> records.Record:
+    def _detections(self, detector: str | Path, settings: Settings, progress: Progress | None) -> Detections:
         if str(detector) not in self._found:
             loaded = detection.load(detector, device=self.device)
             self._found[str(detector)] = detect(
@@ -277,7 +277,7 @@ class Session:
         about = {"threshold": self.settings.threshold, "fps": str(self.clip.fps)}
         try:
             with files.atomic_file(path) as part:
-                records.write(part, self.record, self.chosen, **about)
+                write_detections(part, self.record, self.chosen, **about)
         except OSError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror}); name another file") from None
         return path

@@ -190,7 +190,7 @@ def recall(
     Parameters
     ----------
     candidates : mapping of str to sequence of list of Detection
-        By detector: all candidates of every frame, such as `detection.record.Record.candidates`.
+        By detector: all candidates of every frame, such as `detection.detections.Detections.candidates`.
     truth : DataFrame, optional
         A face counts as found by a candidate of `MATCH` or more. Without truth any candidate counts, and every frame
         is taken to show a face.

@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from lipsync_lab.detection import Detector, at_detection_size
-from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
@@ -132,7 +132,7 @@ def recorded_recall(
     clips : iterable of path
         Their names without the ending are keys of `boxes`.
     boxes : mapping
-        Clip -> ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``, as `detection.record` writes it.
+        Clip -> ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``, as `detection.detections` writes it.
     threshold, detection_size
         As in a run.
     step : int
@@ -264,7 +264,7 @@ def read_boxes(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise MediaError(f"{path}: cannot be read as recorded boxes ({error}); give a file of JSON") from None
     if isinstance(content, dict) and "boxes" in content:
-        rows = records.read(path).candidates
+        rows = read_detections(path).candidates
         return {path.stem: {"frames": len(rows), "boxes": [list(row[0].box) if row else None for row in rows]}}
     if not isinstance(content, dict) or not all(isinstance(v, dict) and "boxes" in v for v in content.values()):
         raise MediaError(f'{path}: is not {{clip: {{"frames": N, "boxes": [...]}}}}; give recorded boxes')

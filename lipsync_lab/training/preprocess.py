@@ -95,7 +95,7 @@ def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.nd
         batch.clear()
 
     # a detector that does not read pixels needs each frame
-    step = step if detector.looks else 1
+    step = step if detector.reads_pixels else 1
     for frame in video.frames(path):
         cuts.add(frame.image)
         candidates.append([])

@@ -11,9 +11,9 @@ from skimage import data
 
 from lipsync_lab import detection
 from lipsync_lab.detection import Detection, at_detection_size
-from lipsync_lab.detection import record as records
 from lipsync_lab.detection.base import REGISTRY
 from lipsync_lab.detection.boxes import Recorded
+from lipsync_lab.detection.detections import Detections, read_detections, read_with_faces, write_detections
 from lipsync_lab.detection.lbp import LBPCascade
 from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.errors import CheckpointError, DetectionError, ParameterError
@@ -123,7 +123,7 @@ def test_broken_detector_is_not_skipped(detector, frames, monkeypatch):
 
     target = {"recorded": "record", "LBPCascade": "_cascade"}
     if detector.identity["detector"] == "recorded":
-        monkeypatch.setattr(records.Record, "scaled_to", broken)
+        monkeypatch.setattr(Detections, "scaled_to", broken)
     elif isinstance(detector, LBPCascade):
         monkeypatch.setattr(
             detector,
@@ -196,7 +196,7 @@ def test_analysis_size_gives_boxes_of_the_clip(frames):
     class Corner:
         """Finds the bright corner, at whatever size."""
 
-        name, identity, looks = "corner", {}, True
+        name, identity, reads_pixels = "corner", {}, True
 
         def detect(self, frames, first=0):
             rows = []
@@ -250,12 +250,12 @@ def test_detectors_that_cannot_be_had(name, tmp_path, monkeypatch):
 
 def a_record():
     rows = ([Detection(Box(1, 2, 30, 40), 0.9), Detection(Box(5, 5, 9, 9), 0.2)], [], [Detection(Box(2, 2, 8, 9), 0.3)])
-    return records.Record(rows, (0, 2), (64, 48), True)
+    return Detections(rows, (0, 2), (64, 48), True)
 
 
 def test_record_comes_back(tmp_path):
-    records.write(tmp_path / "a.json", a_record())
-    assert records.read(tmp_path / "a.json") == a_record()
+    write_detections(tmp_path / "a.json", a_record())
+    assert read_detections(tmp_path / "a.json") == a_record()
 
 
 def test_landmarks_are_kept_and_mapped_like_the_box(tmp_path):
@@ -276,37 +276,37 @@ def test_landmarks_are_kept_and_mapped_like_the_box(tmp_path):
 
 def test_boxes_decide_and_keep_what_was_refused(tmp_path):
     record, path = a_record(), tmp_path / "a.json"
-    records.write(path, record, [record.candidates[0][0], None, None], threshold=0.5)
-    assert records.read(path) == record
+    write_detections(path, record, [record.candidates[0][0], None, None], threshold=0.5)
+    assert read_detections(path) == record
     content = json.loads(path.read_text())
     content["boxes"] = [None, [3, 3, 9, 9], [4, 4, 8, 8]]  # a person at work
     path.write_text(json.dumps(content))
-    edited = records.read(path).candidates
+    edited = read_detections(path).candidates
     assert edited[0] == [Detection(Box(5, 5, 9, 9), 0.2)]
     assert edited[1] == [Detection(Box(3, 3, 9, 9), 1.0)]
     assert edited[2] == [Detection(Box(4, 4, 8, 8), 1.0), Detection(Box(2, 2, 8, 9), 0.3)]
-    assert records.read(path).manual == {1: Box(3, 3, 9, 9), 2: Box(4, 4, 8, 8)}
+    assert read_detections(path).manual == {1: Box(3, 3, 9, 9), 2: Box(4, 4, 8, 8)}
 
 
 def test_manual_boxes_are_kept_through_files_views_and_cuts(tmp_path):
     record, path = replace(a_record(), manual={1: Box(10, 12, 30, 32), 2: None}), tmp_path / "a.json"
-    records.write(path, record, [record.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5)
-    again = records.read(path)
+    write_detections(path, record, [record.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5)
+    again = read_detections(path)
     assert again.manual == record.manual
     assert again.first(2).manual == {1: Box(10, 12, 30, 32)}
     assert again.scaled_to((128, 96), path).manual == {1: Box(20, 24, 60, 64), 2: None}
-    apart, faces = records.read_apart(path)
+    apart, faces = read_with_faces(path)
     assert apart.candidates == record.candidates
     assert faces == [Box(1, 2, 30, 40), Box(10, 12, 30, 32), None]
 
 
 def test_a_file_with_boxes_alone_is_recorded(tmp_path):
     (tmp_path / "a.json").write_text('{"boxes": [[1, 2, 30, 40], null]}')
-    assert records.read(tmp_path / "a.json").manual == {}
+    assert read_detections(tmp_path / "a.json").manual == {}
 
 
 def test_beginning_of_a_record():
-    assert a_record().first(2) == records.Record(a_record().candidates[:2], (0,), (64, 48), False)
+    assert a_record().first(2) == Detections(a_record().candidates[:2], (0,), (64, 48), False)
     assert a_record().first(9) == a_record()
 
 
@@ -344,17 +344,17 @@ def test_boxes_are_carried_from_view_to_view_and_from_size_to_size(here, there):
 
 def test_a_record_that_knows_only_its_size_speaks_of_the_whole_picture():
     cropped = View((128, 96), crop=(10, -1, 20, -1))
-    moved = a_record().seen_through(cropped, "x.json")  # made at 64 x 48
+    moved = a_record().in_view(cropped, "x.json")  # made at 64 x 48
     assert moved.candidates[0][0].box == Box(2 - 20, 4 - 10, 60 - 20, 80 - 10)
     assert moved.size == (108, 86)
-    nowhere = records.Record(a_record().candidates)
-    assert nowhere.seen_through(cropped, "x.json").candidates == nowhere.candidates, "of the frames as they are"
+    nowhere = Detections(a_record().candidates)
+    assert nowhere.in_view(cropped, "x.json").candidates == nowhere.candidates, "of the frames as they are"
     with pytest.raises(DetectionError, match="64 x 48"):
-        a_record().seen_through(View((96, 128)), "x.json")
+        a_record().in_view(View((96, 128)), "x.json")
 
 
 def test_boxes_outside_the_picture_are_told_of():
-    fitted = Recorded(a_record()).seen_through(View((64, 48), crop=(0, -1, 10, -1)))
+    fitted = Recorded(a_record()).in_view(View((64, 48), crop=(0, -1, 10, -1)))
     assert fitted.outside == {0: 0.2, 2: 0.3}
     assert [len(row) for row in fitted.record.candidates] == [1, 0, 0]
 
@@ -362,14 +362,14 @@ def test_boxes_outside_the_picture_are_told_of():
 def test_a_record_says_which_detector_and_clip_it_is_of(tmp_path):
     about = {"view": View((64, 48)), "clip": {"file": "c.mp4", "sha256": "aa"}}
     found_by = {"name": "s3fd", "detector": "s3fd", "sha256": "its own"}
-    record = records.Record(a_record().candidates, (0, 2), (64, 48), **about, detector=found_by)
-    records.write(tmp_path / "a.json", record)
-    assert records.read(tmp_path / "a.json") == record
+    record = Detections(a_record().candidates, (0, 2), (64, 48), **about, detector=found_by)
+    write_detections(tmp_path / "a.json", record)
+    assert read_detections(tmp_path / "a.json") == record
     first = detection.load(tmp_path / "a.json")
     assert first.name == "recorded from s3fd, by file a.json"
     assert [first.is_of_another_clip(sha) for sha in ("aa", "bb", None)] == [False, True, False]
     again = {"name": first.name, **first.identity}
-    records.write(tmp_path / "b.json", records.Record(record.candidates, detector=again))
+    write_detections(tmp_path / "b.json", Detections(record.candidates, detector=again))
     assert detection.load(tmp_path / "b.json").identity["origin"] == found_by, "and not the file between them"
     assert Recorded(a_record()).name == "recorded, by file detections.json"
     assert not Recorded(a_record()).is_of_another_clip("aa")
@@ -407,7 +407,7 @@ def test_record_of_another_size_is_scaled():
 def test_files_of_boxes_that_are_none(tmp_path, text):
     (tmp_path / "b.json").write_text(text)
     with pytest.raises(DetectionError, match=r"b\.json") as caught:
-        records.read(tmp_path / "b.json")
+        read_detections(tmp_path / "b.json")
     assert "\n" not in str(caught.value)
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from lipsync_lab import evaluation, runs, samples
-from lipsync_lab.detection import Detection, record
+from lipsync_lab.detection import Detection
+from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.evaluation import findings, study
 from lipsync_lab.geometry import Box
@@ -84,7 +85,7 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
     )
     ledger.to_csv(folder / "ledger.csv", index=False)
     boxes = [[] if at in missed else [Detection(Box(127, 131, 283, 275 + at / 100), 0.9)] for at in range(FRAMES)]
-    record.write(folder / "detections.json", record.Record(tuple(boxes), detector=info["detector"]))
+    write_detections(folder / "detections.json", Detections(tuple(boxes), detector=info["detector"]))
     return runs.Run(folder)
 
 
@@ -358,7 +359,7 @@ def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
 class Seer:
     """Finds the true face in the frames of one kind of clip alone."""
 
-    name, identity, looks = "seer", {}, True
+    name, identity, reads_pixels = "seer", {}, True
 
     def detect(self, frames, first=0):
         sure = 0.9 if frames[0, 0, 0].mean() > 200 else 0.4

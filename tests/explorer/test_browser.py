@@ -19,7 +19,7 @@ import pytest
 from clips import boxes
 
 from lipsync_lab import cli, reporting, runs, samples
-from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detections import read_detections
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Kept for inspection; reports/ is ignored by git.
@@ -202,7 +202,7 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         browser.close()
 
     given = (45, 46, 47, 48)
-    saved = records.read(home / "detections.json")
+    saved = read_detections(home / "detections.json")
     assert [n for n, row in enumerate(saved.candidates) if not row] == [n for n in MISSED if n not in given]
     assert list(saved.candidates[45][0].box) == pytest.approx([x1, y1, x2, y2], abs=1.5)
 

@@ -13,7 +13,7 @@ from clips import HEIGHT, WIDTH, boxes, clip, read
 from PIL import ImageColor
 
 from lipsync_lab import detection, evaluation, figures
-from lipsync_lab.detection import record as records
+from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import DetectionError, LipsyncError, MediaError, ParameterError
 from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas
 from lipsync_lab.explorer import session as session_module
@@ -141,7 +141,7 @@ def test_drawn_boxes_are_what_dub_takes(home, tmp_path):
     assert session.track.provenance[[0, 4, 5, 6]].tolist() == ["missing", "interpolated", "manual", "interpolated"]
     saved = session.save(tmp_path / "mine.json")
 
-    record = records.read(saved)
+    record = read_detections(saved)
     assert record.candidates[0] == []
     assert record.candidates[5][0].box == Box(30, 11, 80, 71)
     assert record.candidates[3][0].box == Box(*face(3))
@@ -183,7 +183,7 @@ def test_between_two_key_boxes_the_frames_are_interpolated(home, tmp_path):
     np.testing.assert_array_equal(session.track.boxes[4:7], expected)
     np.testing.assert_array_equal(session.track.boxes[[3, 7]], [tuple(start), tuple(stop)])
 
-    record = records.read(session.save(tmp_path / "mine.json"))
+    record = read_detections(session.save(tmp_path / "mine.json"))
     assert [tuple(record.candidates[n][0].box) for n in (4, 5, 6)] == [tuple(row) for row in expected]
     assert json.loads((tmp_path / "mine.json").read_text())["manual"] == [3, 4, 5, 6, 7]
 
@@ -553,7 +553,7 @@ def test_a_box_is_drawn_moved_undone_and_saved(explorer, tmp_path):
     assert explorer.session.edits.boxes == {5: Box(35, 8, 75, 68)}
     explorer.save_button.click()
     assert "mine.json: saved, 1 frame edited" in explorer.status.value
-    assert records.read(tmp_path / "mine.json").candidates[5][0].box == Box(35, 8, 75, 68)
+    assert read_detections(tmp_path / "mine.json").candidates[5][0].box == Box(35, 8, 75, 68)
     key(explorer, "u")
     assert explorer.session.edits.boxes == {5: Box(30, 10, 70, 70)}
     explorer.no_face.click()

@@ -111,7 +111,7 @@ def test_recorded_frames_are_counted_with_their_neighbours(tmp_path: Path):
 
 def test_tiles_are_searched_one_by_one():
     class Bright:
-        name, identity, looks = "bright", {}, True
+        name, identity, reads_pixels = "bright", {}, True
 
         def detect(self, frames, first=0):
             out = []

@@ -57,7 +57,7 @@ def test_frames_between_two_looks_get_boxes_between():
     class Walks:
         """Finds the face where it is, and counts how often it was asked."""
 
-        name, identity, looks, asked = "walks", {}, True, 0
+        name, identity, reads_pixels, asked = "walks", {}, True, 0
 
         def detect(self, frames, first=0):
             Walks.asked += len(frames)

@@ -20,7 +20,7 @@ MOST = 50
 
 
 @dataclass(frozen=True)
-class Record:
+class Detections:
     """Candidates and cuts of a clip, or of its beginning.
 
     Attributes
@@ -65,7 +65,7 @@ class Record:
     def __len__(self) -> int:
         return len(self.candidates)
 
-    def first(self, frames: int) -> Record:
+    def first(self, frames: int) -> Detections:
         """The beginning of the record."""
         if frames >= len(self):
             return self
@@ -73,14 +73,14 @@ class Record:
         manual = {frame: box for frame, box in self.manual.items() if frame < frames}
         return replace(self, candidates=self.candidates[:frames], shots=shots, manual=manual, complete=False)
 
-    def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Record:
+    def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Detections:
         """The record with every box moved, for frames of that size."""
         rows = tuple([candidate.moved(move) for candidate in row] for row in self.candidates)
         # rounded as a file holds them: a whole pixel stays one
         manual = {frame: box and _rounded(move(box)) for frame, box in self.manual.items()}
         return replace(self, candidates=rows, manual=manual, size=size)
 
-    def scaled_to(self, size: tuple[int, int], path: str | Path) -> Record:
+    def scaled_to(self, size: tuple[int, int], path: str | Path) -> Detections:
         """The record for frames of another size of the same picture.
 
         Raises
@@ -93,7 +93,7 @@ class Record:
         same_shape(self.size, size, path)
         return self.moved(lambda box: box.scaled(size[0] / self.size[0], size[1] / self.size[1]), size)
 
-    def seen_through(self, view: View, path: str | Path) -> Record:
+    def in_view(self, view: View, path: str | Path) -> Detections:
         """The record for another view of the same picture.
 
         A record with a view of its own is converted exactly. One with a size only belongs to frames of that size: those
@@ -134,23 +134,25 @@ def _rounded(box: Box) -> Box:
     return Box(*(round(float(value), 3) for value in box))
 
 
-def write(path: str | Path, record: Record, chosen: list[Detection | None] | None = None, **about: Any) -> None:
+def write_detections(
+    path: str | Path, record: Detections, chosen: list[Detection | None] | None = None, **about: Any
+) -> None:
     """Write a `detections.json`.
 
     Parameters
     ----------
     path : path
-    record : Record
+    record : Detections
     chosen : list, optional
         The face of each frame, or None: the entry `boxes`, which a person may edit.
     about
         Further entries, such as the threshold.
     """
-    Path(path).write_text(as_text(record, chosen, **about), encoding="utf-8")
+    Path(path).write_text(detections_text(record, chosen, **about), encoding="utf-8")
 
 
-def as_text(record: Record, chosen: list[Detection | None] | None = None, **about: Any) -> str:
-    """The text of a `detections.json`; parameters as for `write`."""
+def detections_text(record: Detections, chosen: list[Detection | None] | None = None, **about: Any) -> str:
+    """The text of a `detections.json`; parameters as for `write_detections`."""
     content: dict[str, Any] = {"frames": len(record), "complete": record.complete, **about}
     for name in ("clip", "detector", "size"):
         if (value := getattr(record, name)) is not None:
@@ -176,25 +178,25 @@ def _lines(rows: list) -> str:
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
 
 
-def read(path: str | Path) -> Record:
+def read_detections(path: str | Path) -> Detections:
     """Read a `detections.json`.
 
     The entry `boxes` decides: a box is the face of its frame, null means that the frame has none. A box gets the
     score of the candidate that it equals; one that equals no candidate of its frame is manual, with score 1, as are
     the frames listed under `manual`. Refused candidates stay refused. The least that a file must hold is
     ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``. Boxes are in pixels of the frames that `view` and
-    `size` describe; see `Record.seen_through`.
+    `size` describe; see `Detections.in_view`.
 
     Raises
     ------
     DetectionError
         The file is absent, has another format, or contradicts itself.
     """
-    return parse(_bytes(path), path)
+    return parse_detections(_bytes(path), path)
 
 
-def parse(text: str | bytes, path: str | Path) -> Record:
-    """The record in the text of a `detections.json`; `path` is for messages. Raises as `read` does."""
+def parse_detections(text: str | bytes, path: str | Path) -> Detections:
+    """The record in the text of a `detections.json`; `path` is for messages. Raises as `read_detections` does."""
     content, record = _parsed(text, path)
     if "boxes" not in content:
         return record
@@ -204,16 +206,16 @@ def parse(text: str | bytes, path: str | Path) -> Record:
         raise DetectionError(f"{path}: {error}") from None
 
 
-def read_apart(path: str | Path) -> tuple[Record, list[Box | None]]:
+def read_with_faces(path: str | Path) -> tuple[Detections, list[Box | None]]:
     """Read a `detections.json` with every candidate, and apart from them the face of each frame (entry `boxes`).
 
     Raises
     ------
     DetectionError
-        As for `read`; also if there is no entry `boxes`.
+        As for `read_detections`; also if there is no entry `boxes`.
     """
     text = _bytes(path)
-    faces, (content, record) = parse(text, path), _parsed(text, path)
+    faces, (content, record) = parse_detections(text, path), _parsed(text, path)
     if "boxes" not in content:
         raise DetectionError(f'{path}: has no entry "boxes"; give the detections.json of a run')
     boxes = [None if values is None else _detection(values).box for values in content["boxes"]]
@@ -228,7 +230,7 @@ def _bytes(path: str | Path) -> bytes:
     return Path(path).read_bytes()
 
 
-def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Record]:
+def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Detections]:
     """The JSON of a file, and the record of its candidates, whatever its `boxes` decide."""
     try:
         content = json.loads(text)
@@ -246,7 +248,7 @@ def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Record
         raise DetectionError(f"{path}: {error}") from None
 
 
-def _record(content: dict[str, Any], path: str | Path) -> Record:
+def _record(content: dict[str, Any], path: str | Path) -> Detections:
     rows = [[_detection(values) for values in row] for row in content.get("candidates", [])]
     size = tuple(int(side) for side in content["size"]) if "size" in content else None
     shots = tuple(int(start) for start in content["shots"]) if "shots" in content else None
@@ -264,7 +266,7 @@ def _record(content: dict[str, Any], path: str | Path) -> Record:
     manual = {int(frame): None for frame in content.get("manual", [])} if "boxes" in content else {}
     if any(not 0 <= frame < frames for frame in manual):
         raise ValueError(f'"manual" must be numbers of frames, 0 to {frames - 1}')
-    return Record(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector, manual)
+    return Detections(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector, manual)
 
 
 def _values(candidate: Detection) -> list:
@@ -286,7 +288,7 @@ def _detection(values: Any) -> Detection:
     return Detection(box, score, landmarks)
 
 
-def _decided(record: Record, boxes: list, threshold: float | None) -> Record:
+def _decided(record: Detections, boxes: list, threshold: float | None) -> Detections:
     """The record in which the entry `boxes` has replaced the candidates that it contradicts."""
     rows, manual = [], {}
     for number, values in enumerate(boxes):
