@@ -261,17 +261,17 @@ def test_record_comes_back(tmp_path):
 def test_landmarks_are_kept_and_mapped_like_the_box(tmp_path):
     points = ((4.0, 8.0), (20.0, 8.5), (12.0, 16.0), (6.0, 24.0), (18.0, 24.0))
     face = Detection(Box(1, 2, 30, 40), 0.9, points)
-    record, path = records.Record(([face, Detection(Box(5, 5, 9, 9), 0.2)],), (0,), (64, 48)), tmp_path / "a.json"
-    records.write(path, record, [face], threshold=0.5)
-    assert records.read(path) == record
-    enlarged = records.read(path).scaled_to((128, 96), path).candidates[0]
+    record, path = Detections(([face, Detection(Box(5, 5, 9, 9), 0.2)],), (0,), (64, 48)), tmp_path / "a.json"
+    write_detections(path, record, [face], threshold=0.5)
+    assert read_detections(path) == record
+    enlarged = read_detections(path).scaled_to((128, 96), path).candidates[0]
     assert enlarged[0].landmarks == tuple((2 * x, 2 * y) for x, y in points)
     assert enlarged[1].landmarks == ()
     below = replace(record, view=View((64, 48))).seen_through(View((64, 48), crop=(10, -1, 4, -1)), path)
     assert np.allclose(below.candidates[0][0].landmarks, np.array(points) - (4, 10))
     path.write_text('{"boxes": [[1, 2, 30, 40]], "candidates": [[[1, 2, 30, 40, 0.9, [[1, NaN]]]]]}')
     with pytest.raises(DetectionError, match="not finite"):
-        records.read(path)
+        read_detections(path)
 
 
 def test_boxes_decide_and_keep_what_was_refused(tmp_path):
