@@ -30,7 +30,7 @@ class YuNet:
         Without effect: OpenCV runs the network on the CPU.
     """
 
-    looks = True
+    reads_pixels = True
     path = None
 
     def __init__(self, name: str | Path = "yunet", device: str = "cpu"):
