@@ -267,7 +267,7 @@ def test_landmarks_are_kept_and_mapped_like_the_box(tmp_path):
     enlarged = read_detections(path).scaled_to((128, 96), path).candidates[0]
     assert enlarged[0].landmarks == tuple((2 * x, 2 * y) for x, y in points)
     assert enlarged[1].landmarks == ()
-    below = replace(record, view=View((64, 48))).seen_through(View((64, 48), crop=(10, -1, 4, -1)), path)
+    below = replace(record, view=View((64, 48))).in_view(View((64, 48), crop=(10, -1, 4, -1)), path)
     assert np.allclose(below.candidates[0][0].landmarks, np.array(points) - (4, 10))
     path.write_text('{"boxes": [[1, 2, 30, 40]], "candidates": [[[1, 2, 30, 40, 0.9, [[1, NaN]]]]]}')
     with pytest.raises(DetectionError, match="not finite"):
