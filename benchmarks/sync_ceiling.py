@@ -39,7 +39,7 @@ def windows(clip: material.Clip, starts: np.ndarray) -> np.ndarray:
 class GroundTruthExpert(nn.Module):
     def __init__(self):
         super().__init__()
-        self.sound = registry.load(registry.DEFAULTS["expert"], "expert").model.audio_encoder.train()
+        self.sound = registry.load(registry.DEFAULTS["sync_expert"], "sync_expert").model.audio_encoder.train()
         size = self.sound[-1].conv_block[0].out_channels
         self.mouth = nn.Sequential(nn.Linear(4 * WINDOW, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
         self.last = nn.Linear(256, size)

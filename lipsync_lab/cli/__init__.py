@@ -15,7 +15,7 @@ import lipsync_lab
 from lipsync_lab.cli import data, flags, renamed, training, use
 from lipsync_lab.cli.use import FAILED
 from lipsync_lab.errors import LipsyncError
-from lipsync_lab.training import legacy
+from lipsync_lab.renamed import MODELS
 from lipsync_lab.training.tasks import TRAINED
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "main"]
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     An error is one line on stderr, with exit code 2; with ``--debug`` it is raised.
     """
     words, notes = renamed.translate(
-        sys.argv[1:] if arguments is None else arguments, training.COMMANDS, (*TRAINED, *legacy.KINDS)
+        sys.argv[1:] if arguments is None else arguments, training.COMMANDS, (*TRAINED, *MODELS)
     )
     for note in notes:
         print(f"lipsync_lab: DeprecationWarning: {note}; the next release drops the old spelling", file=sys.stderr)

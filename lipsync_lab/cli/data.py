@@ -29,7 +29,7 @@ def weights(options: argparse.Namespace) -> int:
     if options.what == "list":
         for model in wanted:
             state = findings[model.name].state if model.name in findings else "built in code"
-            print(f"{model.name:20} {model.kind:10} {state:16} {model.file or '-':24} {model.note}")
+            print(f"{model.name:20} {model.kind:14} {state:16} {model.file or '-':24} {model.note}")
         return 0
     if options.name and not findings:
         print(f"{options.name}: built in code, there is no file to verify")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from lipsync_lab.renamed import MODELS
 from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
-from lipsync_lab.training.legacy import KINDS
 
 #: Old command -> the words that replace it.
 COMMANDS = {
@@ -62,11 +62,11 @@ def translate(
         _replace(words, 1, ("train", "benchmark"), notes)
     elif words and words[0] in COMMANDS:
         _replace(words, 1, COMMANDS[words[0]], notes)
-    if words[:1] == ["train"]:
-        for at in range(2, len(words)):
-            if words[at] in KINDS and not words[at - 1].startswith("-"):
-                notes.append(f"{words[at]} is now {KINDS[words[at]]}")
-                words[at] = KINDS[words[at]]
+    for at in range(2, len(words)):
+        is_kind = words[0] == "train" and not words[at - 1].startswith("-")
+        if words[at] in MODELS and (is_kind or words[at].endswith("-lab")):
+            notes.append(f"{words[at]} is now {MODELS[words[at]]}")
+            words[at] = MODELS[words[at]]
     flags = FLAGS.get(words[0], {}) if words else {}
     end = words.index("--") if "--" in words else len(words)
     for at in range(1, end):

@@ -18,7 +18,7 @@ from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import cache
-from lipsync_lab.evaluation.networks import EXPERT, JUDGE, LSE, READER, identified, loaded
+from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
 from lipsync_lab.media import audio, video
@@ -64,10 +64,10 @@ def evaluate(
     voice: str | Path | None = None,
     detections: str | Path | None = None,
     domain: str | None = None,
-    expert: str | Path | None = EXPERT,
-    judge: str | Path | None = JUDGE,
+    sync_expert: str | Path | None = SYNC_EXPERT,
+    discriminator: str | Path | None = DISCRIMINATOR,
     lse: str | Path | None = LSE,
-    reader: str | Path | None = READER,
+    mouth_openness: str | Path | None = MOUTH_OPENNESS,
     device: str | None = None,
     out: str | Path | None = None,
     force: bool = False,
@@ -90,7 +90,7 @@ def evaluate(
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
         unknown it is computed.
-    expert, judge, lse, reader : str, path or None
+    sync_expert, discriminator, lse, mouth_openness : str, path or None
         Sync expert, discriminator, network of LSE-D and LSE-C, and mouth-openness regressor, by name or file. Metrics
         of a network that is None, or whose published weights are absent, are undefined and say why. The last is used
         where ground truth lies beside the clip; elsewhere `metrics.openness.openness` is.
@@ -116,7 +116,12 @@ def evaluate(
     CheckpointError
         A network of no known name, or a file that is not the right one.
     """
-    names = {"expert": expert, "quality": judge, "lse": lse, "reader": reader}
+    names = {
+        "sync_expert": sync_expert,
+        "discriminator": discriminator,
+        "lse": lse,
+        "mouth_openness": mouth_openness,
+    }
     if isinstance(source, runs.Run):
         if output is not None or voice is not None or detections is not None:
             raise ParameterError("a run has its own output, voice and detections; give the run alone")
@@ -154,7 +159,7 @@ def evaluate_run(run: runs.Run, **options: Any) -> Evaluation:
         The clip that it was made from must still be where it was. The tables are written into the run's folder, under
         `FOLDER`, unless `out` names another.
     **options
-        domain, expert, judge, lse, reader, device, out, force and progress of `evaluate`.
+        domain, sync_expert, discriminator, lse, mouth_openness, device, out, force and progress of `evaluate`.
 
     Raises
     ------
@@ -223,12 +228,12 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
         threshold=given.threshold,
         visit=visit,
     )
-    if "quality" in networks:
-        data = data.with_columns(realism.realism_metrics(data.faces, data.ledger, networks["quality"]))
+    if "discriminator" in networks:
+        data = data.with_columns(realism.realism_metrics(data.faces, data.ledger, networks["discriminator"]))
     # the regressor is validated on synthetic clips, which ground truth vouches for
-    asked = networks if truth is not None else {kind: net for kind, net in networks.items() if kind != "reader"}
-    closed = openness.CLOSED_READ if "reader" in asked else openness.CLOSED_SEEN
-    about = about | {"reader": about["reader"] | {"closed": closed}}
+    asked = networks if truth is not None else {kind: net for kind, net in networks.items() if kind != "mouth_openness"}
+    closed = openness.CLOSED_READ if "mouth_openness" in asked else openness.CLOSED_SEEN
+    about = about | {"mouth_openness": about["mouth_openness"] | {"closed": closed}}
     wave = None
     if given.sound is not None:
         wave = audio.load(given.sound)[: round(len(data) / fps * audio.SAMPLE_RATE)]

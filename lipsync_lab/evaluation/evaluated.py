@@ -90,7 +90,7 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
     # a judge that is not among the models that come along is told as absent, not raised
     known = {
         kind: name if name in registry.MODELS else None
-        for kind, name in {"expert": evaluation.EXPERT, "judge": evaluation.JUDGE}.items()
+        for kind, name in {"sync_expert": evaluation.SYNC_EXPERT, "discriminator": evaluation.DISCRIMINATOR}.items()
     }
     out = []
     for number, case in enumerate(cases):

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab import files
+from lipsync_lab import files, renamed
 from lipsync_lab.models import registry
 
 #: The default sync expert and discriminator; published networks take their place by name.
-EXPERT, JUDGE = registry.DEFAULTS["expert"], registry.DEFAULTS["quality"]
+SYNC_EXPERT, DISCRIMINATOR = registry.DEFAULTS["sync_expert"], registry.DEFAULTS["discriminator"]
 #: Network of the published LSE scores, which are undefined without it.
 LSE = registry.DEFAULTS["lse"]
 #: Mouth-openness regressor, used on synthetic clips alone: elsewhere it was not validated.
-READER = registry.DEFAULTS["reader"]
+MOUTH_OPENNESS = registry.DEFAULTS["mouth_openness"]
 
 
 def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, Any]]:
@@ -40,7 +40,8 @@ def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, An
         if name is None:
             about[kind] = {"name": None, "absent": "none was asked for"}
             continue
-        model = registry.MODELS.get(str(name))
+        name = renamed.model(str(name))
+        model = registry.MODELS.get(name)
         path = Path(name) if model is None else model.path
         if model is not None and path is not None and not path.is_file():
             # without the folder: tables are to be the same on every machine

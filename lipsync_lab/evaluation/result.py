@@ -50,7 +50,7 @@ class Evaluation:
     @property
     def closed(self) -> float:
         """A mouth that is ``opened`` less than this is closed."""
-        return self.about["reader"]["closed"]
+        return self.about["mouth_openness"]["closed"]
 
     @cached_property
     def failures(self) -> pandas.DataFrame:

@@ -54,9 +54,9 @@ def sound_metrics(
     wave : ndarray, float32, (n,), or None
         Mono at 16 kHz, in [-1, 1]; it begins with the first frame. None leaves every score undefined.
     networks : mapping
-        By kind: "expert", "lse", "reader"; absent ones are left out.
+        By kind: "sync_expert", "lse", "mouth_openness"; absent ones are left out.
     about : mapping
-        By kind: ``absent``, the reason for each that is left out; for "reader" also ``closed``.
+        By kind: ``absent``, the reason for each that is left out; for "mouth_openness" also ``closed``.
     fps : float
         Frames a second.
     lse : sequence of sync.Lips or None
@@ -76,21 +76,23 @@ def sound_metrics(
     tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
     for place, side in enumerate(SIDES):
         faces = data.faces[place]
-        opened, usual = _openness(faces, networks.get("reader"), usual)
+        opened, usual = _openness(faces, networks.get("mouth_openness"), usual)
         columns["opened" if side == "output" else "opened_source"] = opened
-        measures: list[tuple[tuple[str, ...], Callable]] = [_mouth_scores(opened, fps, about["reader"]["closed"])]
+        measures: list[tuple[tuple[str, ...], Callable]] = [
+            _mouth_scores(opened, fps, about["mouth_openness"]["closed"])
+        ]
         lips = {}
-        if "expert" in networks:
-            lips["expert"] = sync.watch(sync.EXPERT, networks["expert"], faces, fps, shots)
+        if "sync_expert" in networks:
+            lips["sync_expert"] = sync.watch(sync.EXPERT, networks["sync_expert"], faces, fps, shots)
         if "lse" in networks:
             lips["lse"] = lse[place]
         for kind, seen in lips.items():
-            measures.append(_sync_scores(kind, seen, networks[kind]))
+            measures.append(_sync_scores(seen, networks[kind]))
             if wave is None:
                 continue
             verdict = sync.judge_sync(seen, networks[kind], wave)
-            curves[side].append(verdict.curve.assign(judge=kind, input=side))
-            if side == "output" and kind == "expert":
+            curves[side].append(verdict.curve.assign(judge=seen.judge.name, input=side))
+            if side == "output" and kind == "sync_expert":
                 columns["sync"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
         for names, measure in measures:
             if wave is None:
@@ -100,9 +102,9 @@ def sound_metrics(
                 tables[side].append(controls.beside_nulls(measure, wave))
             else:
                 tables[side].append(pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="source"))
-    for kind in ("expert", "lse"):
+    for kind, judge in {"sync_expert": sync.EXPERT, "lse": sync.LSE}.items():
         if kind not in networks:
-            tables["source"].append(_undefined(sync.score_names(kind), "as is", about[kind]["absent"]))
+            tables["source"].append(_undefined(sync.score_names(judge.name), "as is", about[kind]["absent"]))
     scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[list(_SCORES)]
     shown = [*curves["output"], *curves["source"]]
     empty = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
@@ -122,8 +124,8 @@ def _openness(faces: Sequence[np.ndarray | None], reader: Any, usual: np.ndarray
     return opened, usual
 
 
-def _sync_scores(kind: str, lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
-    return sync.score_names(kind), lambda wave: sync.judge_sync(lips, network, wave).scores
+def _sync_scores(lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
+    return sync.score_names(lips.judge.name), lambda wave: sync.judge_sync(lips, network, wave).scores
 
 
 def _mouth_scores(opened: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:

@@ -95,6 +95,6 @@ METRICS = (
     Metric(
         *("unreal", "share", "picture", "judged unreal", 0.5, 1.0),
         "the discriminator gives it {value:.2f} less than the source",
-        network="quality",
+        network="discriminator",
     ),
 )

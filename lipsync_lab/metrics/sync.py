@@ -422,6 +422,6 @@ METRICS = (
         0.75,
         1.25,
         "the expert's distance is {value:.2f}",
-        network="expert",
+        network="sync_expert",
     ),
 )

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import bundled
+from lipsync_lab import bundled, renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import download, sha256
 from lipsync_lab.models import builtin, weights
@@ -75,10 +75,10 @@ class Model:
 DEFAULTS = {
     "detector": "s3fd-lab",
     "generator": "wav2lip-lab",
-    "expert": "syncnet-lab",
-    "quality": "quality-lab",
+    "sync_expert": "syncnet-lab",
+    "discriminator": "discriminator-lab",
     "lse": "syncnet_v2",
-    "reader": "reader-lab",
+    "mouth_openness": "mouth-openness-lab",
 }
 
 
@@ -181,10 +181,11 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     ParameterError
         If the kind or the device does not exist.
     """
+    kind, name_or_path = renamed.model(kind), renamed.model(str(name_or_path))
     if kind not in KINDS:
         raise ParameterError(f"no network is of kind {kind!r}; there are {', '.join(KINDS)}")
     _check_device(device)
-    model = _models().get(str(name_or_path))
+    model = _models().get(name_or_path)
     if model is None:
         path = Path(name_or_path)
         if not path.is_file():
@@ -252,7 +253,7 @@ def fetch(name: str, progress: bool = True) -> Path:
     CheckpointError
         If there is no such model, it has no file to fetch, the download fails, or its SHA-256 is wrong.
     """
-    model = _models().get(name)
+    model = _models().get(renamed.model(name))
     if model is None:
         raise CheckpointError(f"no model is named {name}; there are {', '.join(_models())}")
     path = model.path

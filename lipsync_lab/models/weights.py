@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lipsync_lab import renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 KINDS = {
     "detector": "face detector",
     "generator": "generator",
-    "expert": "sync expert",
-    "quality": "discriminator",
+    "sync_expert": "sync expert",
+    "discriminator": "discriminator",
     "lse": "network of the LSE metric",
-    "reader": "mouth-openness regressor",
+    "mouth_openness": "mouth-openness regressor",
 }
 
 
@@ -34,10 +35,10 @@ def network(kind: str, width: float) -> nn.Module:
     networks = {
         "detector": s3fd.S3FD,
         "generator": wav2lip.Wav2Lip,
-        "expert": syncnet.SyncNetColor,
-        "quality": wav2lip.QualityDiscriminator,
+        "sync_expert": syncnet.SyncNetColor,
+        "discriminator": wav2lip.QualityDiscriminator,
         "lse": syncnet.SyncNetV2,
-        "reader": mouth_openness.MouthOpennessNet,
+        "mouth_openness": mouth_openness.MouthOpennessNet,
     }
     return networks[kind](width)
 
@@ -75,7 +76,7 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     try:
         width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
-        lead, longest = int(metadata.get("mel_lead", 0)), int(metadata.get("longest_side", 0))
+        lead, longest = int(metadata.get("audio_offset", 0)), int(metadata.get("longest_side", 0))
         fitted = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): write the file again") from error
@@ -142,7 +143,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safetensors.safe_open(path, framework="pt") as archive:
             state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-            return state, archive.metadata() or {}
+            metadata = archive.metadata() or {}
+            return state, {renamed.METADATA.get(name, name): value for name, value in metadata.items()}
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path} is a damaged safetensors file ({error}): download it again") from error
 

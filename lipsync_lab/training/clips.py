@@ -18,13 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, renamed
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio
 from lipsync_lab.progress import Progress
-from lipsync_lab.training import legacy
 
 #: Frames a second of all training material, as published.
 FPS = 25
@@ -234,7 +233,7 @@ def _open_shard(path: Path) -> Iterator[Clip]:
             faces[members],
             mel[:, columns[number] : columns[number + 1]],
             int(rest["first"][number]),
-            legacy.domain(str(domains[number])),
+            renamed.DOMAINS.get(str(domains[number]), str(domains[number])),
             str(speakers[number]),
             str(voice),
             **{name: rest[name][members] for name in ("openness", "gap", "mouth")},

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab import files
+from lipsync_lab import files, renamed
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.progress import Progress
-from lipsync_lab.training import legacy, tasks
+from lipsync_lab.training import tasks
 from lipsync_lab.training.tasks import TRAINED
 
 
@@ -30,9 +30,13 @@ def _number(text: str) -> tuple[str, float]:
     if not sign:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
     try:
-        return legacy.RECIPE.get(name, name), int(value) if value.lstrip("-").isdigit() else float(value)
+        return renamed.RECIPE.get(name, name), int(value) if value.lstrip("-").isdigit() else float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{value} is not a number") from None
+
+
+def _domain(name: str) -> str:
+    return renamed.DOMAINS.get(name, name)
 
 
 def _render_flags(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def _preprocess(options: argparse.Namespace, progress: Progress) -> int:
 
 def _fit_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("what", type=legacy.kind, choices=TRAINED, help="kind of model")
+    add("what", type=renamed.model, choices=TRAINED, help="kind of model")
     add("--data", required=True, metavar="FOLDER", help="with shards in train/ and validation/; see `render`")
     add("--out", required=True, metavar="FOLDER", help="of the run: log.csv, state.pt; an unfinished run continues")
     _recipe_flag(add)
@@ -98,12 +102,12 @@ def _fit(options: argparse.Namespace, progress: Progress) -> int:
 
 def _benchmark_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("what", type=legacy.kind, choices=TRAINED, help="kind of model")
+    add("what", type=renamed.model, choices=TRAINED, help="kind of model")
     add("weights", metavar="MODEL", help="run's folder, file or name")
     add("--data", required=True, metavar="FOLDER", help="with shards in validation/")
     add("--out", metavar="NUMBERS.json", help="file for the numbers, which are also printed")
     _recipe_flag(add)
-    add("--mouth-openness", metavar="MODEL", help="for the generator: regressor of its mouths (reader-lab)")
+    add("--mouth-openness", metavar="MODEL", help="for the generator: regressor of its mouths (mouth-openness-lab)")
     add("--sync-expert", metavar="MODEL", help="for the generator: also measure sync")
     add("--generator", metavar="MODEL", help="for the discriminator: source of generated faces")
     add("--clips", nargs="+", default=(), metavar="CLIP", help="for the detector: clips in which to count detections")
@@ -141,7 +145,7 @@ def _export_flags(parser: argparse.ArgumentParser) -> None:
     add("--numbers", metavar="NUMBERS.json", help="of `train benchmark`")
     materials = ("animation", "synthetic_photo")
     known = "animation, synthetic_photo, live_action, recording, textures"
-    add("--materials", nargs="+", type=legacy.domain, default=materials, help=known)
+    add("--materials", nargs="+", type=_domain, default=materials, help=known)
     add("--on", default="", metavar="TEXT", help="the hardware of the training, such as 2 cores of an EPYC")
     add("--limits", default="", metavar="TEXT", help="limits of the model, in sentences")
     add("--network", help="kind of a network that was trained beside the model")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab import files
+from lipsync_lab import files, renamed
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.training import legacy
 from lipsync_lab.training.benchmark import TARGETS, meaning
 from lipsync_lab.training.detector import longest_side
 from lipsync_lab.training.loop import STATE, average_of, read_state
-from lipsync_lab.training.tasks import TABLE_KINDS, TRAINED
+from lipsync_lab.training.tasks import TRAINED
 
 #: Materials and their terms, for model cards, which name only what a model was trained on.
 MATERIALS = {
@@ -99,10 +98,10 @@ def export(
     from safetensors.torch import save_file
 
     state = read_state(Path(run) / STATE)
-    kind = legacy.kind(network or state["kind"])
+    kind = renamed.model(network or state["kind"])
     if kind not in state["averages"] or kind not in TRAINED:
         raise ParameterError(f"{run}: trained {', '.join(state['averages'])}, and {kind} cannot be exported from it")
-    materials = tuple(map(legacy.domain, materials))
+    materials = tuple(renamed.DOMAINS.get(name, name) for name in materials)
     if unknown := [name for name in materials if name not in MATERIALS]:
         raise ParameterError(f"unknown material {', '.join(unknown)}; known: {', '.join(MATERIALS)}")
     recipe = state["recipe"]
@@ -110,7 +109,7 @@ def export(
     tensors = {name: value.contiguous().clone() for name, value in average_of(state, kind).items()}
     about = {"name": name, "kind": kind, "width": f"{width:g}", "steps": str(state["step"])}
     if "audio_offset" in recipe:
-        about["mel_lead"] = str(recipe["audio_offset"])
+        about["audio_offset"] = str(recipe["audio_offset"])
     if kind == "detector":
         about["longest_side"] = str(longest_side(recipe["side"]))
     out = Path(out)
@@ -179,6 +178,6 @@ def _row(name, kind, path, numbers, materials) -> str:
     note = f"{_PURPOSE[kind]}; on held-out material {', '.join(shown)}" if shown else _PURPOSE[kind]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(
-        [name, TABLE_KINDS.get(kind, kind), path.name, path.stat().st_size, files.sha256(path), "", terms, note]
+        [name, kind, path.name, path.stat().st_size, files.sha256(path), "", terms, note]
     )
     return line.getvalue()

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.progress import Progress
-from lipsync_lab.training import legacy
 
 if TYPE_CHECKING:
     import torch
@@ -299,7 +298,7 @@ def plain(value: Any) -> Any:
 def read_state(path: str | Path) -> dict[str, Any]:
     """Read the state of a run: networks, averages, optimisers, step, seconds, kind, recipe, begun_from.
 
-    Names of earlier versions are translated (`legacy.state`).
+    Names of earlier versions are translated (`renamed`).
 
     Raises
     ------
@@ -319,7 +318,19 @@ def read_state(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot be read as the state of a run; train again") from error
     if not isinstance(content, dict) or "averages" not in content:
         raise CheckpointError(f"{path}: is not the state of a run; give the run's folder")
-    return legacy.state(content)
+    networks = {
+        part: {renamed.MODELS.get(name, name): value for name, value in content[part].items()}
+        for part in ("networks", "averages", "optimisers")
+    }
+    kind = renamed.MODELS.get(content["kind"], content["kind"])
+    return content | networks | {"kind": kind, "recipe": _present(content["recipe"])}
+
+
+def _present(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        renamed.RECIPE.get(name, name): _present(value) if isinstance(value, Mapping) else value
+        for name, value in recipe.items()
+    }
 
 
 def average_of(state: Mapping[str, Any], kind: str) -> dict[str, Tensor]:

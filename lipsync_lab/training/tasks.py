@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lipsync_lab import renamed
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.progress import Progress
-from lipsync_lab.training import legacy
 
 if TYPE_CHECKING:
     from torch import nn
 
 #: Kinds of models that can be trained.
 TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness")
-#: Kinds by the names that the table of models has for them.
-TABLE_KINDS = {new: old for old, new in legacy.KINDS.items()}
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 
 
@@ -162,7 +160,7 @@ def fit(
 
 
 def _kind(name: str) -> str:
-    name = legacy.kind(name)
+    name = renamed.model(name)
     if name not in TRAINED:
         raise ParameterError(f"no model is of kind {name!r}; take {', '.join(TRAINED)}")
     return name
@@ -240,15 +238,14 @@ def network_of(kind: str, given: str | Path, device: str = "cpu") -> tuple[nn.Mo
     from lipsync_lab.models import weights as statedict
     from lipsync_lab.training import loop
 
-    table_kind = TABLE_KINDS.get(kind, kind)
     if not Path(given).is_dir():
-        return registry.load(given, table_kind, device).model, 1
+        return registry.load(given, kind, device).model, 1
     state = loop.read_state(Path(given) / loop.STATE)
     recipe = state["recipe"]
     if kind not in state["averages"]:
         raise ParameterError(f"{given}: trained {', '.join(state['averages'])}, and a {kind} is wanted")
     width = recipe["discriminator_width" if kind != state["kind"] else "width"]
-    network = statedict.network(table_kind, width)
+    network = statedict.network(kind, width)
     network.load_state_dict(loop.average_of(state, kind))
     return network.eval().to(device), recipe.get("audio_offset", 1)
 
@@ -323,7 +320,7 @@ def benchmark(
             raise ParameterError("the discriminator is measured against a generator; give one with --generator")
         source, audio_offset = network_of("generator", generator, device)
         return measures.quality_discriminator(network, source, shards, audio_offset=audio_offset)
-    regressor = network_of("mouth_openness", mouth_openness or registry.DEFAULTS["reader"], device)[0]
+    regressor = network_of("mouth_openness", mouth_openness or registry.DEFAULTS["mouth_openness"], device)[0]
     expert = sync_expert and network_of("sync_expert", sync_expert, device)[0]
     return measures.generator(
         network, regressor, shards, audio_offset=audio_offset, sync_expert=expert, progress=progress

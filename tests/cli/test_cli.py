@@ -478,6 +478,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
             "train quality --data expert --generator reader",
             "train fit discriminator --data expert --generator reader",
         ),
+        ("weights fetch reader-lab", "weights fetch mouth-openness-lab"),
         ("evaluate --data d generator w --reader r", "train benchmark --data d generator w --mouth-openness r"),
         ("dub --gap pass --longest-gap 3", "dub --dropouts passthrough --max-dropout 3"),
         ("dub --gap=abort --mouths drawings", "dub --dropouts=error --mouth-cadence holds"),

@@ -56,8 +56,8 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
     scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
     scores.columns = ["score", "input", "value", "covered", "reason"]
     curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
-    about = {"expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
-    about["reader"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
+    about = {"sync_expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
+    about["mouth_openness"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
     return evaluation.Evaluation(frames, scores, curves, about)
 
 
@@ -138,8 +138,8 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
         return examination(run.folder.name, [], 0.1)
 
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
-    monkeypatch.setitem(registry.MODELS, evaluation.EXPERT, None)
-    monkeypatch.delitem(registry.MODELS, evaluation.JUDGE, raising=False)
+    monkeypatch.setitem(registry.MODELS, evaluation.SYNC_EXPERT, None)
+    monkeypatch.delitem(registry.MODELS, evaluation.DISCRIMINATOR, raising=False)
     cases = evaluation.cases.read([*HELLO, "animation_baker"])
     made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
     with pytest.raises(ParameterError, match="no run of animation_baker"):
@@ -148,7 +148,9 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
     assert first.sound == second.sound
     # a network that is not bundled is not asked for
     domains = ("animation", "synthetic_photo")
-    assert asked == [{"expert": evaluation.EXPERT, "judge": None, "domain": domain} for domain in domains]
+    assert asked == [
+        {"sync_expert": evaluation.SYNC_EXPERT, "discriminator": None, "domain": domain} for domain in domains
+    ]
     other = audio.load(samples.path("animation_baker"))
     assert other.tobytes() != audio.load(samples.path("animation_hello")).tobytes()
 
@@ -495,7 +497,7 @@ def test_overview_and_provenance_say_everything_once(examined):
     assert "expert" not in table  # judged nowhere
     facts = evaluation.tables.provenance(examined)["value"]
     assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
-    assert facts["judge: expert"] == "syncnet-lab: not here"
+    assert facts["judge: sync_expert"] == "syncnet-lab: not here"
     assert facts["judge: lse"] == "own: 77"
     for clip in HELLO:
         assert facts[f"{clip}: voice"] == f"SHA-256 {samples.get(clip).sha256}"

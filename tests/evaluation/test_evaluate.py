@@ -24,7 +24,7 @@ from lipsync_lab.metrics.validation import injected, response
 from lipsync_lab.models import registry as checkpoints
 from lipsync_lab.pipeline import Pipeline
 
-JUDGES = {"expert": None, "judge": None, "lse": None, "reader": None}
+JUDGES = {"sync_expert": None, "discriminator": None, "lse": None, "mouth_openness": None}
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +173,16 @@ def test_a_hit_decodes_nothing_and_loads_no_network(run, decoded, monkeypatch):
     monkeypatch.setattr(checkpoints, "load", None)
     found = evaluation.evaluate(run, lse=None)
     assert decoded == []
-    assert found.about["expert"]["sha256"] == files.sha256(checkpoints.MODELS[evaluation.EXPERT].path)
-    assert found.about["expert"]["width"] > 0
+    assert found.about["sync_expert"]["sha256"] == files.sha256(checkpoints.MODELS[evaluation.SYNC_EXPERT].path)
+    assert found.about["sync_expert"]["width"] > 0
 
 
 def test_other_weights_are_another_evaluation(run, tmp_path):
     own = tmp_path / "own.safetensors"
-    shutil.copy(checkpoints.MODELS[evaluation.EXPERT].path, own)
-    first = networks.identified({"expert": own})["expert"]
+    shutil.copy(checkpoints.MODELS[evaluation.SYNC_EXPERT].path, own)
+    first = networks.identified({"sync_expert": own})["sync_expert"]
     own.write_bytes(own.read_bytes() + b" ")
-    second = networks.identified({"expert": own})["expert"]
+    second = networks.identified({"sync_expert": own})["sync_expert"]
     assert first["name"] == second["name"] == "own.safetensors"
     assert first["sha256"] != second["sha256"]
 
@@ -324,7 +324,7 @@ def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
     source = written(tmp_path / "source.mkv", 12)
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
-    options = JUDGES | {"expert": evaluation.EXPERT}
+    options = JUDGES | {"sync_expert": evaluation.SYNC_EXPERT}
     found = evaluation.evaluate(source, source, detections=boxes, device="cpu", **options)
     assert found.scores["value"].isna().all()
     reasons = found.scores.set_index("score")["reason"]

@@ -496,12 +496,12 @@ def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
     frames = video.frames(samples.path(name))
     faces = np.stack([crop(f.image, Box(*np.rint(box).tolist())) for f, box in zip(frames, boxes, strict=True)])
-    reader = registry.load(registry.DEFAULTS["reader"], "reader").model
-    gaps = openness.read(faces, reader)
+    regressor = registry.load(registry.DEFAULTS["mouth_openness"], "mouth_openness").model
+    gaps = openness.read(faces, regressor)
     assert np.corrcoef(gaps, truth["openness"])[0, 1] > 0.9
     closed = openness.in_range(gaps, gaps) < openness.CLOSED_READ
     assert closed[truth["openness"] < 0.02].mean() > 0.9
     assert closed[truth["openness"] > 0.25].mean() < 0.05
     with pytest.raises(ParameterError, match="96, 96, 3"):
-        openness.read(faces[:, :50], reader)
-    assert openness.read(faces[:0], reader).shape == (0,)
+        openness.read(faces[:, :50], regressor)
+    assert openness.read(faces[:0], regressor).shape == (0,)

@@ -31,10 +31,10 @@ from lipsync_lab.models.wav2lip import QualityDiscriminator, Wav2Lip
 NETWORKS = {
     "detector": S3FD,
     "generator": Wav2Lip,
-    "expert": SyncNetColor,
-    "quality": QualityDiscriminator,
+    "sync_expert": SyncNetColor,
+    "discriminator": QualityDiscriminator,
     "lse": SyncNetV2,
-    "reader": MouthOpennessNet,
+    "mouth_openness": MouthOpennessNet,
 }
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"
 
@@ -54,7 +54,7 @@ def network(kind="generator", width=0.125):
 
 def granularity(kind: str) -> float:
     """Widths nearer to each other than this may be the same network: channels are whole numbers."""
-    return 1 / (64 if kind == "reader" else 512)
+    return 1 / (64 if kind == "mouth_openness" else 512)
 
 
 def as_published(module):
@@ -130,24 +130,26 @@ def test_the_bundled_models_are_as_committed():
 
 
 def test_a_row_in_the_table_is_all_that_a_bundled_model_takes(tmp_path, monkeypatch):
-    source = network("expert", 0.3)
+    source = network("sync_expert", 0.3)
     save_file(source.state_dict(), tmp_path / "small.safetensors", {"width": "0.3"})
     digest = sha256(tmp_path / "small.safetensors")
     size = (tmp_path / "small.safetensors").stat().st_size
     header = (registry.HOME / "models.csv").read_text().splitlines()[0]
-    (tmp_path / "models.csv").write_text(f"{header}\nsmall,expert,small.safetensors,{size},{digest},,Apache-2.0,tiny\n")
+    (tmp_path / "models.csv").write_text(
+        f"{header}\nsmall,sync_expert,small.safetensors,{size},{digest},,Apache-2.0,tiny\n"
+    )
     monkeypatch.setattr(registry, "HOME", tmp_path)
     rows = registry._models.__wrapped__()
     monkeypatch.setattr(registry, "_models", lambda: rows)
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path / "elsewhere"))
 
-    weights = load("small", "expert")
+    weights = load("small", "sync_expert")
     assert (weights.width, weights.sha256) == (0.3, digest)
     assert "own small model" in weights.provenance
     assert fetch("small") == tmp_path / "small.safetensors"
     (tmp_path / "small.safetensors").write_bytes(b"other")
     with pytest.raises(CheckpointError) as error:
-        load("small", "expert")
+        load("small", "sync_expert")
     assert digest in message(error)
     with pytest.raises(CheckpointError, match="restore it from the repository"):
         fetch("small")
@@ -286,7 +288,7 @@ def test_a_torchscript_archive(tmp_path):
 
 
 def damaged(fault) -> bytes:
-    content = as_published(network("quality", 0.05))
+    content = as_published(network("discriminator", 0.05))
     half = slice(len(bytes_of(content)) // 2)
     match fault:
         case "empty":
@@ -322,7 +324,7 @@ def test_a_damaged_file_is_named(fault, tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(damaged(fault))
     with pytest.raises(CheckpointError) as error:
-        load(path, "quality")
+        load(path, "discriminator")
     assert str(path) in message(error)
     assert "does not fit" not in message(error)
 
@@ -345,6 +347,12 @@ def test_names_that_do_not_fit_are_counted_and_shown(tmp_path):
     assert f"1 of another shape ({bent} (77,)" in text
 
 
+@pytest.mark.parametrize("key", ["audio_offset", "mel_lead"])
+def test_the_audio_offset_is_read_from_the_metadata_under_its_present_and_its_old_name(key, tmp_path):
+    save_file(network("generator", 0.125).state_dict(), tmp_path / "own.safetensors", {"width": "0.125", key: "3"})
+    assert load(tmp_path / "own.safetensors", "generator").audio_offset == 3
+
+
 def test_a_width_in_the_metadata_that_does_not_fit(tmp_path):
     for width, said in (("0.5", "does not fit"), ("wide", "metadata"), ("-1", "metadata")):
         save_file(network().state_dict(), tmp_path / "mine.safetensors", {"width": width})
@@ -357,7 +365,7 @@ def test_the_wrong_kind_is_called_by_what_it_is(tmp_path):
         load("s3fd", "generator")
     assert "wav2lip_gan, wav2lip-lab, untrained" in message(error)
     for kind in KINDS:
-        other = "expert" if kind != "expert" else "detector"
+        other = "sync_expert" if kind != "sync_expert" else "detector"
         torch.save(network(kind, 0.05).state_dict(), tmp_path / "mine.pth")
         with pytest.raises(CheckpointError, match=f"is a {KINDS[kind]}, and a {KINDS[other]} is needed"):
             load(tmp_path / "mine.pth", other)
@@ -368,11 +376,11 @@ def test_what_is_not_there(weights_folder):
         load("wav2lip_gna", "generator")
     assert "wav2lip_gan" in message(error)
     with pytest.raises(CheckpointError, match="weights fetch lipsync_expert") as error:
-        load("lipsync_expert", "expert")
+        load("lipsync_expert", "sync_expert")
     assert str(weights_folder / "lipsync_expert.pth") in message(error)
     assert MODELS["lipsync_expert"].url in message(error)
     with pytest.raises(CheckpointError, match="neither a file"):
-        load(weights_folder, "expert")
+        load(weights_folder, "sync_expert")
     with pytest.raises(ParameterError, match="detector, generator"):
         load("s3fd", "landmarks")
     with pytest.raises(ParameterError, match="quantum") as error:

@@ -135,9 +135,12 @@ def test_tiles_are_searched_one_by_one():
 
 def test_each_number_of_a_card_has_a_meaning():
     for card in (Path(__file__).resolve().parents[2] / "checkpoints").glob("*-lab.md"):
-        kind = {"s3fd": "detector", "syncnet": "sync_expert", "wav2lip": "generator", "quality": "discriminator"}.get(
-            card.stem.removesuffix("-lab"), "mouth_openness"
-        )
+        kind = {
+            "s3fd": "detector",
+            "syncnet": "sync_expert",
+            "wav2lip": "generator",
+            "discriminator": "discriminator",
+        }.get(card.stem.removesuffix("-lab"), "mouth_openness")
         rows = [line.split("|")[1:-1] for line in card.read_text().splitlines() if line.startswith("| ")]
         numbers = [[cell.strip() for cell in row] for row in rows[1:]]
         assert len(numbers) > 4

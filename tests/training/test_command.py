@@ -46,8 +46,7 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
         materials=("animation", "film"),
         network=None if kind == task.kind else kind,
     )
-    table_kind = {"sync_expert": "expert", "discriminator": "quality"}[kind]
-    loaded = registry.load(exported.path, table_kind)
+    loaded = registry.load(exported.path, kind)
     assert isinstance(loaded.model, make)
     assert loaded.width == pytest.approx(0.05 if name == "gan" else 0.07)
     for key, value in means[kind].state_dict().items():
@@ -61,7 +60,7 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
     }
     assert missed[kind] in card
     (row,) = csv.reader([exported.row])
-    assert row[:3] == ["tiny-lab", table_kind, "tiny-lab.safetensors"]
+    assert row[:3] == ["tiny-lab", kind, "tiny-lab.safetensors"]
     assert row[4] == files.sha256(exported.path)
     with pytest.raises(ParameterError, match="unknown material"):
         export(tmp_path / "run", tmp_path, "x", materials=("gold",))
