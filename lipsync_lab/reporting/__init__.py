@@ -140,7 +140,7 @@ def report(
         parameter `clip` is executed for
         either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where there is no
         pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`, `voice`,
-        `run_folder`, `clips`, `voices`, `runs`, `generator`, `detector` and `settings` a notebook gets those that it
+        `run_folder`, `clips`, `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets those that it
         has. Parameters of the mapping come on top, and must exist.
     force : bool
         Do everything again.

@@ -224,7 +224,7 @@ def _offered(
     offered = {
         "clips": clips,
         "voices": voices,
-        "runs": runs.portable(runs_folder, home),
+        "runs_folder": runs.portable(runs_folder, home),
         "generator": portable(pipeline.generator, home),
         "detector": None if pipeline.detector is None else portable(pipeline.detector, home),
         "settings": _changed(pipeline.settings),
