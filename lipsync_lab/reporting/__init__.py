@@ -137,11 +137,10 @@ def report(
         As for `pipeline.Pipeline`.
     notebooks : iterable of path, or mapping of path to parameters, optional
         None for those in `NOTEBOOKS`, without the quickstart. Each is executed once per generator. A notebook with a
-        parameter `clip` is executed for
-        either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where there is no
-        pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`, `voice`,
-        `run_folder`, `clips`, `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets those that it
-        has. Parameters of the mapping come on top, and must exist.
+        parameter `clip` is executed for either clip of the first matched pair (`evaluation.evaluated.pairs`), or for
+        the first clip where there is no pair; the ablation is executed for both clips of that pair together. A notebook
+        gets those of the parameters `clip`, `voice`, `run_folder`, `clips`, `voices`, `runs_folder`, `generator`,
+        `detector` and `settings` that it has. Parameters of the mapping come on top, and must exist.
     force : bool
         Do everything again.
     progress : callable, optional
