@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: Columns of the ledger, one row a source frame.
 LEDGER = (
     *("frame", "time", "shot", "best_score", "best_x1", "best_y1", "best_x2", "best_y2"),
-    *("provenance", "x1", "y1", "x2", "y2", "mouth_drawn"),
+    *("provenance", "x1", "y1", "x2", "y2", "mouth_generated"),
 )
 
 #: All that a run's folder holds: what the run writes, the request that made it, and the folder of its evaluation.
@@ -73,12 +73,13 @@ class Run:
     def ledger(self) -> pandas.DataFrame:
         """One row a source frame, with the columns `LEDGER`.
 
-        ``best_*`` is the frame's best candidate, also where it was refused; ``x1`` to ``y2`` the padded and
-        smoothed box that was drawn on, in pixels; ``time`` in seconds.
+        ``best_*`` is the frame's best candidate, also where it was rejected; ``x1`` to ``y2`` the padded and
+        smoothed box into which a mouth was generated, in pixels; ``time`` in seconds.
         """
         import pandas as pd
 
-        return pd.read_csv(self.folder / "ledger.csv")
+        # runs of version 0.1 say `mouth_drawn`
+        return pd.read_csv(self.folder / "ledger.csv").rename(columns={"mouth_drawn": "mouth_generated"})
 
 
 class Clock:

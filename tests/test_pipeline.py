@@ -142,7 +142,7 @@ def test_a_long_clip_ends_with_the_voice_or_keeps_its_tail(tmp_path):
     assert len(whole) == 40
     assert (whole[20:] == source[20:]).all(), "the tail is untouched"
     assert (whole[:20] != source[:20]).any()
-    assert long.ledger().mouth_drawn.tolist() == [True] * 20 + [False] * 20
+    assert long.ledger().mouth_generated.tolist() == [True] * 20 + [False] * 20
     sound = audio.load(long.output)
     expected_tail = audio.load(path)[: len(sound)]
     assert len(sound) == pytest.approx(1.6 * 16_000, abs=800)
@@ -255,8 +255,8 @@ def test_run_folder(run, tmp_path):
     assert len(ledger) == 20
     assert ledger.frame.tolist() == list(range(20))
     assert ledger.time.tolist() == pytest.approx([n / 25 for n in range(20)])
-    assert (ledger.mouth_drawn == (ledger.provenance == "recorded")).all()
-    assert ledger.mouth_drawn.sum() == 12
+    assert (ledger.mouth_generated == (ledger.provenance == "recorded")).all()
+    assert ledger.mouth_generated.sum() == 12
     assert seen[0][0] == "detect"
     assert seen[-1] == ("draw", 20, 20)
     info = made.info
@@ -303,7 +303,7 @@ def test_boxes_of_another_clip_are_told_of(tmp_path):
     assert "b.json" in warning
     assert "in.mp4" in warning
     assert "other.mp4 is another file" in warning
-    assert other.ledger().mouth_drawn.all(), "a clip that was encoded again may have these very faces"
+    assert other.ledger().mouth_generated.all(), "a clip that was encoded again may have these very faces"
 
 
 def test_who_found_recorded_boxes_is_not_forgotten(tmp_path):
@@ -321,7 +321,7 @@ def test_boxes_outside_the_picture_are_counted(tmp_path):
     made = recorded_run(tmp_path, clip(tmp_path / "in.mp4", 10), "run", rows)
     (warning,) = made.info["warnings"]
     assert "in 2 of 10 frames" in warning
-    assert made.ledger().mouth_drawn.tolist() == [True, False, False, True] + [False] * 6
+    assert made.ledger().mouth_generated.tolist() == [True, False, False, True] + [False] * 6
 
 
 def test_a_run_without_a_mouth_says_so(tmp_path):
@@ -338,7 +338,7 @@ def test_a_run_without_a_mouth_says_so(tmp_path):
 def test_a_face_in_the_tail_alone_is_no_mouth(tmp_path):
     path = clip(tmp_path / "in.mp4", 20)
     made = recorded_run(tmp_path, path, "run", [None] * 12 + [FACE] * 8, keep_tail=True)
-    assert not made.ledger().mouth_drawn.any()
+    assert not made.ledger().mouth_generated.any()
     assert "no mouth drawn" in video.probe(made.output).tags["comment"]
     assert "best candidate scored 1.00" in made.info["warnings"][0]
 

@@ -60,17 +60,23 @@ PUBLISHED = Mend(
 )
 #: Each changes one of them.
 MENDS = (
-    Mend("gaps filled", {"dropouts": "interpolate"}, ("not_drawn",)),
-    Mend("boxes averaged within the shot", {"smoothing": "centered"}, ("drawn_jitter_centre", "cropped")),
-    Mend("a soft edge", {"feather": 0.1}, ("seam", "colour")),
-    Mend("sound one frame earlier", {"audio_offset": 1}, ("sync",)),
-    Mend("mouths with the drawings", {"mouth_cadence": "holds"}, ("extra_mouth", "flicker")),
+    Mend("gaps filled", {"dropouts": "interpolate"}, ("not_generated",)),
+    Mend("boxes averaged within the shot", {"smoothing": "centered"}, ("box_jitter_on_holds", "crop_truncation")),
+    Mend("a soft edge", {"feather": 0.1}, ("boundary_artifact", "colour_shift")),
+    Mend("sound one frame earlier", {"audio_offset": 1}, ("syncnet_distance_per_frame",)),
+    Mend("mouths with the drawings", {"mouth_cadence": "holds"}, ("mouth_change_during_hold", "temporal_flicker")),
 )
 #: All of them at once: the preset "animation", with the audio offset that the generator was trained with.
 TOGETHER = Mend(
     "all of it",
     {**PRESETS["animation"], "audio_offset": 1},
-    ("not_drawn", "drawn_jitter_centre", "seam", "sync", "extra_mouth"),
+    (
+        "not_generated",
+        "box_jitter_on_holds",
+        "boundary_artifact",
+        "syncnet_distance_per_frame",
+        "mouth_change_during_hold",
+    ),
 )
 
 
@@ -126,7 +132,7 @@ def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    kinds = {kind.measure: (kind.name, kind.bound) for kind in failures.KINDS} | {"not_drawn": (NOT_DRAWN, 0.5)}
+    kinds = {kind.measure: (kind.name, kind.bound) for kind in failures.KINDS} | {"not_generated": (NOT_DRAWN, 0.5)}
     rows = []
     for mend in (*MENDS, TOGETHER):
         for measure in mend.measures:

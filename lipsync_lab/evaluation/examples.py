@@ -89,7 +89,8 @@ def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int
 
 
 def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
-    """`metrics.detection.recall` of each domain: detector, domain, threshold, recall, frames, false_faces (a frame).
+    """`metrics.detection.recall` of each domain: detector, domain, threshold, recall, frames, false_positives (a
+    frame).
 
     Parameters
     ----------
@@ -110,10 +111,10 @@ def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
     table = pd.concat(tables, ignore_index=True)
     # clips count by their frames
     table["recall"] *= table["frames"]
-    table["false_faces"] *= table["frames"]
-    out = table.groupby(["detector", "domain", "threshold"], sort=False)[["recall", "false_faces", "frames"]]
+    table["false_positives"] *= table["frames"]
+    out = table.groupby(["detector", "domain", "threshold"], sort=False)[["recall", "false_positives", "frames"]]
     out = out.sum(min_count=1).reset_index()
-    return out.assign(recall=out["recall"] / out["frames"], false_faces=out["false_faces"] / out["frames"])
+    return out.assign(recall=out["recall"] / out["frames"], false_positives=out["false_positives"] / out["frames"])
 
 
 def missed_by(examined: Sequence[Examined], looked: Looked, threshold: float) -> dict[str, pandas.DataFrame]:
@@ -151,8 +152,8 @@ def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
     DataFrame
         Rows of `frames`, at most so many a domain, `APART` frames apart in a clip.
     """
-    faces = table[table["missed"].notna()].assign(sure=table["best_score"].fillna(-1.0))
-    return _spread(faces.sort_values(["missed", "sure"], ascending=[False, True], kind="stable"), most)
+    faces = table[table["missed_detection"].notna()].assign(sure=table["best_score"].fillna(-1.0))
+    return _spread(faces.sort_values(["missed_detection", "sure"], ascending=[False, True], kind="stable"), most)
 
 
 def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Example]:

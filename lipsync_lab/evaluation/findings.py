@@ -45,13 +45,13 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
 def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     """What the published detector missed, for how long, and why."""
     study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().max_dropout
-    total, of_all = int(study["missed"].sum()), study["frames"].sum()
-    worst = study["missed"].nlargest(3)
+    total, of_all = int(study["missed_detection"].sum()), study["frames"].sum()
+    worst = study["missed_detection"].nlargest(3)
     explained = total - causes(recorded).set_index("cause").loc["unexplained", "misses"]
     views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
     return [
         f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
-        f"{len(study)} clips of animation. {(study['missed'] > 0).sum()} of the clips have a miss; "
+        f"{len(study)} clips of animation. {(study['missed_detection'] > 0).sum()} of the clips have a miss; "
         f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
         f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and {(lengths > longest).sum()} of "
         f"{len(lengths)} stretches are longer than the {longest} frames that a gap policy fills by default.",
@@ -81,7 +81,7 @@ def of_mouths(examined: Sequence[Examined], leads: pandas.Series | None = None) 
             else f"- {label(domain)}: no metric of the picture passes its threshold."
         )
     for one in examined:
-        for row in one.found.failures.query("measure != 'missed'").head(1).itertuples():
+        for row in one.found.failures.query("measure != 'missed_detection'").head(1).itertuples():
             lines.append(
                 f"- {one.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
                 f"{plain(row.evidence)}."
@@ -101,7 +101,7 @@ def of_timing(examined: Sequence[Examined]) -> str:
     beat, sounds, lines = rhythm(examined), closures(examined), []
     for one in examined:
         name = one.case.name
-        own, shuffled, source = (opening.loc[name, given] for given in ("as is", "shuffled", "source"))
+        own, shuffled, source = (opening.loc[name, given] for given in ("dubbed", "shuffled_audio", "untouched_source"))
         lines.append(
             f"- {name}: opening and loudness correlate by **{own:.2f}**; with shuffled sound by {shuffled:.2f}, in the "
             f"untouched source by {source:.2f}."
@@ -114,7 +114,7 @@ def of_timing(examined: Sequence[Examined]) -> str:
         if row["domain"] in COUNTERPARTS:
             lines.append(f"- {clip}: mouth changes during holds are measured in animation only.")
             continue
-        extra = row["extra_mouth"]
+        extra = row["mouth_change_during_hold"]
         lines.append(
             f"- {clip}: {row['drawings_per_second']:.1f} drawings a second in the source, "
             f"{row['mouths_per_second']:.1f} mouths a second in the output; **{extra:.0%}** of the held frames got "
@@ -181,7 +181,7 @@ def _effect(row) -> str:
 
 
 def _missed_shares(table: pandas.DataFrame) -> list[str]:
-    shares = table.groupby("domain", sort=False)["missed"].agg(["sum", "count"])
+    shares = table.groupby("domain", sort=False)["missed_detection"].agg(["sum", "count"])
     return [
         f"- {label(domain)}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show one."
         for domain, row in shares.iterrows()
@@ -190,8 +190,8 @@ def _missed_shares(table: pandas.DataFrame) -> list[str]:
 
 def _false_shares(table: pandas.DataFrame) -> list[str]:
     """Where truth knows the faces: in how many frames something else was taken for one."""
-    known = table.dropna(subset="false_faces")
-    shares = (known["false_faces"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
+    known = table.dropna(subset="false_positives")
+    shares = (known["false_positives"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
     return [
         f"- {label(domain)}: something that is no face was taken for one in {int(row['sum'])} of "
         f"{int(row['count'])} frames."

@@ -30,8 +30,8 @@ class Evaluation:
         open (`metrics.openness`: as a share of the source's range where a network reads it, of its own elsewhere), and
         ``opened_source``.
     scores : DataFrame
-        One row a score and input, as `metrics.controls.beside_nulls`; the input "source" is the untouched clip under
-        the new voice.
+        One row a score and input, as `metrics.controls.beside_nulls`; the input "untouched_source" is the untouched
+        clip under the new voice.
     curves : DataFrame
         ``judge``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
     about : dict
@@ -71,7 +71,7 @@ class Evaluation:
         import pandas as pd
 
         rows = [self._metric_row(metric) for metric in registry.metrics()]
-        own = self.scores[self.scores["input"] == "as is"]
+        own = self.scores[self.scores["input"] == "dubbed"]
         for score in own.itertuples():
             count = round(score.covered * len(self.frames))
             unit = controls.UNITS.get(score.score, "")
@@ -97,7 +97,7 @@ class Evaluation:
         values = self.metrics.loc[self.metrics["metric"] == name, "value"]
         return float(values.iloc[0]) if len(values) else float("nan")
 
-    def score(self, name: str, given: str = "as is") -> float:
+    def score(self, name: str, given: str = "dubbed") -> float:
         """One number of `scores`; NaN where it was not measured."""
         values = self.scores.loc[(self.scores["score"] == name) & (self.scores["input"] == given), "value"]
         return float(values.iloc[0]) if len(values) else float("nan")

@@ -72,7 +72,9 @@ def sound_metrics(
 
     count, shots = len(data), data.ledger["shot"].tolist()
     index = pd.Index(data.ledger["frame"], name="frame")
-    columns = pd.DataFrame({"sync": np.nan, "opened": np.nan, "opened_source": np.nan}, index=index)
+    columns = pd.DataFrame(
+        {"syncnet_distance_per_frame": np.nan, "opened": np.nan, "opened_source": np.nan}, index=index
+    )
     tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
     for place, side in enumerate(SIDES):
         faces = data.faces[place]
@@ -93,18 +95,20 @@ def sound_metrics(
             verdict = sync.judge_sync(seen, networks[kind], wave)
             curves[side].append(verdict.curve.assign(judge=seen.judge.name, input=side))
             if side == "output" and kind == "sync_expert":
-                columns["sync"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
+                columns["syncnet_distance_per_frame"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
         for names, measure in measures:
             if wave is None:
-                given = "as is" if side == "output" else "source"
+                given = "dubbed" if side == "output" else "untouched_source"
                 tables[side].append(_undefined(names, given, "the output has no sound, and no voice was given"))
             elif side == "output":
                 tables[side].append(controls.beside_nulls(measure, wave))
             else:
-                tables[side].append(pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="source"))
+                tables[side].append(
+                    pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="untouched_source")
+                )
     for kind, judge in {"sync_expert": sync.EXPERT, "lse": sync.LSE}.items():
         if kind not in networks:
-            tables["source"].append(_undefined(sync.score_names(judge.name), "as is", about[kind]["absent"]))
+            tables["source"].append(_undefined(sync.score_names(judge.name), "dubbed", about[kind]["absent"]))
     scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[list(_SCORES)]
     shown = [*curves["output"], *curves["source"]]
     empty = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])

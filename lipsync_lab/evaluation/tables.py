@@ -36,7 +36,7 @@ def recorded() -> pandas.DataFrame:
             shot=measured["shot"].to_numpy(),
             best_score=np.nan,
             provenance=np.where(found["found"], "recorded", "missing"),
-            mouth_drawn=found["found"],
+            mouth_generated=found["found"],
             **{f"best_{side}": found[side] for side in ("x1", "y1", "x2", "y2")},
         )
         # a stretch of misses goes on over a cut: nobody filled any of it
@@ -76,13 +76,16 @@ def missed(table: pandas.DataFrame) -> pandas.DataFrame:
     Returns
     -------
     DataFrame, index ``clip``
-        domain, frames (with a face), missed (of them), share, runs, longest (frames).
+        domain, frames (with a face), missed_detection (of them), share, runs, longest (frames).
     """
     lengths = miss_runs(table).groupby("clip")["length"]
     out = table.groupby("clip", sort=False).agg(
-        domain=("domain", "first"), frames=("missed", "count"), missed=("missed", "sum"), share=("missed", "mean")
+        domain=("domain", "first"),
+        frames=("missed_detection", "count"),
+        missed_detection=("missed_detection", "sum"),
+        share=("missed_detection", "mean"),
     )
-    out["missed"] = out["missed"].astype(int)
+    out["missed_detection"] = out["missed_detection"].astype(int)
     for name, number in {"runs": lengths.size(), "longest": lengths.max()}.items():
         out[name] = number.reindex(out.index).fillna(0).astype(int)
     return out
@@ -102,10 +105,10 @@ def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame, index ``clip``
-        domain; frames; missed, drawn (frames); failures (labelled stretches); the mean of every measured kind of
-        picture failure, by its measure's name; extra_mouth (share of held frames); mouth_ms (median); opening
-        (correlation with loudness) and opening_shuffled (the same with shuffled sound); expert (distance at offset
-        0) where an expert judged.
+        domain; frames; missed_detection, drawn (frames); failures (labelled stretches); the mean of every measured kind
+        of picture failure, by its measure's name; mouth_change_during_hold (share of held frames); mouth_ms (median);
+        opening (correlation with loudness) and opening_shuffled (the same with shuffled sound); expert (distance at
+        offset 0) where an expert judged.
     """
     import pandas as pd
 
@@ -118,15 +121,15 @@ def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
                 "clip": one.case.name,
                 "domain": one.case.domain,
                 "frames": len(found.frames),
-                "missed": int((found.frames["missed"] == 1).sum()),
-                "drawn": int(one.run.ledger()["mouth_drawn"].sum()),
+                "missed_detection": int((found.frames["missed_detection"] == 1).sum()),
+                "drawn": int(one.run.ledger()["mouth_generated"].sum()),
                 "failures": len(found.failures),
                 **{k.measure: float(found.frames[k.measure].mean()) for k in failures.KINDS if k.measure in pictured},
-                "extra_mouth": found.metric("extra_mouth"),
+                "mouth_change_during_hold": found.metric("mouth_change_during_hold"),
                 "mouth_ms": cadence.summary(found.frames)["mouth_ms"],
                 "opening": found.score("opening_correlation"),
-                "opening_shuffled": found.score("opening_correlation", "shuffled"),
-                "expert": found.score("expert_at_zero"),
+                "opening_shuffled": found.score("opening_correlation", "shuffled_audio"),
+                "expert": found.score("syncnet_distance_at_zero"),
             }
         )
     return pd.DataFrame(rows).set_index("clip").dropna(axis="columns", how="all")
@@ -148,8 +151,8 @@ def opening_curves(examined: Sequence[Examined]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        clip, domain, input ("output", "source", "shifted", "shuffled"), offset (frames, as `mouth.follows_sound`),
-        correlation, frames.
+        clip, domain, input ("output", "source", "shifted_audio", "shuffled_audio"), offset (frames, as
+        `mouth.follows_sound`), correlation, frames.
     """
     import pandas as pd
 
@@ -159,7 +162,7 @@ def opening_curves(examined: Sequence[Examined]) -> pandas.DataFrame:
         given = {
             "output": ("opened", wave),
             "source": ("opened_source", wave),
-            **{name: ("opened", nulls[name]) for name in ("shifted", "shuffled")},
+            **{name: ("opened", nulls[name]) for name in ("shifted_audio", "shuffled_audio")},
         }
         found = {
             name: openness.follows_sound(one.found.frames[column].to_numpy(), sound, fps)[0]

@@ -19,7 +19,7 @@ FAILURES = ("kind", "first", "last", "worst", "severity", "evidence")
 def missed_detections(track: FaceTrack) -> pd.DataFrame:
     """Missed detections of a track as a table of failures, worst first; see `metrics.failures.find`."""
     missed = (track.provenance == "missing").astype(float)
-    return failures.find(pd.DataFrame({"shot": track.shots, "missed": missed}))
+    return failures.find(pd.DataFrame({"shot": track.shots, "missed_detection": missed}))
 
 
 def check(table: pd.DataFrame, frames: int) -> None:

@@ -42,8 +42,8 @@ def found_strips(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        Columns clip, domain, time (s), missed (1, 0, or NaN where the truth says that there is no face), such as
-        `evaluation.evaluated.frames` and `evaluation.tables.recorded` have; clips in the order of their rows.
+        Columns clip, domain, time (s), missed_detection (1, 0, or NaN where the truth says that there is no face), such
+        as `evaluation.evaluated.frames` and `evaluation.tables.recorded` have; clips in the order of their rows.
     ax : Axes, optional
     """
     clips = list(dict.fromkeys(table["clip"]))
@@ -51,7 +51,7 @@ def found_strips(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     missing, end = PROVENANCE_COLOURS["missing"], 0.0
     for row, clip in enumerate(clips):
         some = table[table["clip"] == clip]
-        colour, missed = domain_colour(some["domain"].iloc[0]), some["missed"].to_numpy(float)
+        colour, missed = domain_colour(some["domain"].iloc[0]), some["missed_detection"].to_numpy(float)
         time = some["time"].to_numpy(float)
         step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
         for value, shown in ((0, {"color": colour, "alpha": 0.45}), (1, {"color": missing})):
@@ -67,7 +67,10 @@ def found_strips(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     # room for the shares
     ax.set(xlabel="time (s)", xlim=(0, 1.2 * end))
-    handles = [Patch(color=missing, label="missed"), *domain_handles(first["domain"], "found, {}", alpha=0.45)]
+    handles = [
+        Patch(color=missing, label="missed detection"),
+        *domain_handles(first["domain"], "found, {}", alpha=0.45),
+    ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=4)
     return ax
 

@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 _STYLES = {
     "output": {"linestyle": "-", "linewidth": 3},
     "source": {"linestyle": (0, (4, 2)), "linewidth": 2},
-    "shifted": {"linestyle": ":", "linewidth": 1.5},
-    "shuffled": {"linestyle": "-.", "linewidth": 1.2},
+    "shifted_audio": {"linestyle": ":", "linewidth": 1.5},
+    "shuffled_audio": {"linestyle": "-.", "linewidth": 1.2},
 }
 _INPUT_NAMES = {
     "output": "output, own sound",
     "source": "untouched source",
-    "shifted": "output, shifted sound",
-    "shuffled": "output, shuffled sound",
-    "as is": "output, own sound",
-    "silence": "output, silence",
+    "untouched_source": "untouched source",
+    "shifted_audio": "output, shifted sound",
+    "shuffled_audio": "output, shuffled sound",
+    "dubbed": "output, own sound",
+    "silent_audio": "output, silence",
 }
 
 
@@ -92,7 +93,11 @@ def beside_nulls(scores: pandas.DataFrame, score: str, ax: Axes | None = None) -
     ax : Axes, optional
     """
     some = scores[scores["score"] == score]
-    inputs = [name for name in ("as is", "source", "shifted", "shuffled", "silence") if name in set(some["input"])]
+    inputs = [
+        name
+        for name in ("dubbed", "untouched_source", "shifted_audio", "shuffled_audio", "silent_audio")
+        if name in set(some["input"])
+    ]
     ax = axes_of(ax, 0.14 + 0.05 * max(2, len(inputs)))
     domains = list(dict.fromkeys(some["domain"]))
     for row, name in enumerate(inputs):
@@ -206,7 +211,7 @@ def cadence_strip(frames: pandas.DataFrame, domain: str = "", ax: Axes | None = 
     Parameters
     ----------
     frames : DataFrame
-        Of `Evaluation.frames`: columns time (s), drawing, mouth, extra_mouth.
+        Of `Evaluation.frames`: columns time (s), drawing, mouth, mouth_change_during_hold.
     domain : str
         Of the clip.
     ax : Axes, optional
@@ -221,7 +226,7 @@ def cadence_strip(frames: pandas.DataFrame, domain: str = "", ax: Axes | None = 
             ax.broken_barh(
                 [span], (row - 0.4, 0.8), color=colour, alpha=0.9 if numbers[first] % 2 else 0.4, linewidth=0
             )
-    extra = time[frames["extra_mouth"].to_numpy(float) == 1]
+    extra = time[frames["mouth_change_during_hold"].to_numpy(float) == 1]
     if len(extra):
         ax.plot(extra + step / 2, np.full(len(extra), 1.55), "v", color=INK, markersize=6, clip_on=False)
     drawings, mouths = frames["drawing"].nunique(), frames["mouth"].nunique()

@@ -269,7 +269,7 @@ def crop_truncation(pair: FramePair) -> float:
 
 def on_holds(clip: ClipData) -> np.ndarray:
     """`temporal_flicker` where the source holds its drawing, NaN elsewhere."""
-    return np.where(clip.frames["held"] == 1, np.array(clip.collected["flicker"], float), np.nan)
+    return np.where(clip.frames["held"] == 1, np.array(clip.collected["temporal_flicker"], float), np.nan)
 
 
 def _steps(picture: np.ndarray, first: int, stop: int, start: int, end: int) -> np.ndarray:
@@ -305,60 +305,60 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
 
 METRICS = (
     Metric(
-        *("cropped", "share of the mouth", "detection", "mouth outside the box", 0.02, 0.5),
+        *("crop_truncation", "share of the mouth", "detection", "crop truncation", 0.02, 0.5),
         "{value:.0%} of the true mouth lies outside of the box",
         of_pair=crop_truncation,
         requires="a generated mouth and ground truth",
     ),
     Metric(
-        *("blur", "share of the sharpness", "picture", "blurred mouth", 0.35, 1.0),
+        *("sharpness_loss", "share of the sharpness", "picture", "sharpness loss", 0.35, 1.0),
         "{value:.0%} of the source's sharpness is gone",
         of_pair=sharpness_loss,
-        artifact=Artifact("blur", injected.blur),
+        artifact=Artifact("Gaussian blur", injected.blur),
     ),
     Metric(
-        *("seam", "grey levels", "picture", "visible seam", 4.0, 30.0),
+        *("boundary_artifact", "grey levels", "picture", "boundary artifact", 4.0, 30.0),
         "across the border {value:.1f} grey levels more than in the source",
         of_pair=boundary_step,
-        artifact=Artifact("seam", injected.seam),
+        artifact=Artifact("boundary step", injected.seam),
     ),
     Metric(
-        *("colour", "CIEDE2000", "picture", "shifted colour", 3.0, 15.0),
+        *("colour_shift", "CIEDE2000", "picture", "colour shift", 3.0, 15.0),
         "the skin is {value:.1f} CIEDE2000 from the source's",
         of_pair=colour_shift,
         artifact=Artifact("hue", injected.hue),
     ),
     Metric(
-        *("new_colours", "share of the lips", "picture", "new colours", 0.05, 0.5),
+        *("out_of_palette", "share of the lips", "picture", "out-of-palette colours", 0.05, 0.5),
         "{value:.0%} of the mouth in colours unknown to the source",
         of_pair=lip_colours,
-        of_clip=lambda clip: [out_of_palette(colours, clip.palette) for colours in clip.collected["new_colours"]],
+        of_clip=lambda clip: [out_of_palette(colours, clip.palette) for colours in clip.collected["out_of_palette"]],
         artifact=Artifact("extra colours", injected.extra_colours),
     ),
     Metric(
-        *("lines", "share of the edges", "picture", "lost lines", 0.25, 1.0),
+        *("line_art_loss", "share of the edges", "picture", "line-art loss", 0.25, 1.0),
         "{value:.0%} of the source's outlines are gone",
         of_pair=line_art_loss,
         artifact=Artifact("erased outlines", injected.erased_lines),
     ),
     Metric(
-        *("ghost", "share of the edges", "picture", "ghost of the old mouth", 0.25, 1.0),
+        *("ghosting", "share of the edges", "picture", "ghosting", 0.25, 1.0),
         "the source's mouth shows through: {value:.2f}",
         of_pair=ghosting,
-        artifact=Artifact("ghost", injected.ghost),
+        artifact=Artifact("blended mouths", injected.ghost),
     ),
     Metric(
-        *("flicker", "grey levels", "picture", "flicker", 2.0, 12.0),
+        *("temporal_flicker", "grey levels", "picture", "temporal flicker", 2.0, 12.0),
         "{value:.1f} grey levels change while the source holds still",
         of_pair=temporal_flicker,
         of_clip=on_holds,
         requires="a generated mouth during a hold",
-        artifact=Artifact("flicker", injected.flicker),
+        artifact=Artifact("skin noise", injected.flicker),
     ),
     Metric(
-        *("outside", "grey levels", "picture", "changed outside the box", 2.0, 10.0),
+        *("background_change", "grey levels", "picture", "background change", 2.0, 10.0),
         "{value:.1f} grey levels change outside of the box",
         of_pair=lambda pair: pair.outside[0],
     ),
-    Metric("outside_peak", "grey levels", "picture", of_pair=lambda pair: pair.outside[1]),
+    Metric("background_change_peak", "grey levels", "picture", of_pair=lambda pair: pair.outside[1]),
 )

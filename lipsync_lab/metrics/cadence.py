@@ -27,7 +27,7 @@ SHORTEST_MOUTH = 70.0
 
 COLUMNS = (
     *("time", "shot", "source_change", "source_noise", "held", "drawing"),
-    *("mouth_change", "mouth_noise", "mouth", "extra_mouth"),
+    *("mouth_change", "mouth_noise", "mouth", "mouth_change_during_hold"),
 )
 
 
@@ -134,7 +134,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
         mouth
             Number of the mouth that the output shows, from 0; NaN where none was generated. A mouth that a moving head
             carries along is another one.
-        extra_mouth
+        mouth_change_during_hold
             1 where the mouth changed during a hold, 0 where it stayed; NaN elsewhere, and where a long hold is due for
             a new mouth (`generation.holds.scheduled`): such a change is no failure.
     """
@@ -155,7 +155,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     out["mouth_change"], out["mouth_noise"] = mouth_change, mouth_noise
     out["mouth"] = np.where(pasted, mouth, np.nan)
     judged = same & ~scheduled(first) & ~np.isnan(mouth_change)
-    out["extra_mouth"] = np.where(judged, (~kept).astype(float), np.nan)
+    out["mouth_change_during_hold"] = np.where(judged, (~kept).astype(float), np.nan)
     return out
 
 
@@ -210,9 +210,9 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     -------
     dict
         held (share of frames), drawings_per_second, mouths_per_second (over the frames that have a mouth),
-        mouths_per_drawing (mean over holds), extra_mouth (share of held frames with an unscheduled mouth change),
-        extra_mouth_covered (share of frames of which that can be said), mouth_ms (median of the whole
-        mouths), mouth_ms_shortest, mouths_too_short (share below `SHORTEST_MOUTH`); NaN where undefined.
+        mouths_per_drawing (mean over holds), mouth_change_during_hold (share of held frames with an unscheduled mouth
+        change), mouth_change_during_hold_covered (share of frames of which that can be said), mouth_ms (median of the
+        whole mouths), mouth_ms_shortest, mouths_too_short (share below `SHORTEST_MOUTH`); NaN where undefined.
     """
     seconds, durations = _frame_ms(table) / 1000, mouths(table)
     whole = durations[durations["whole"]]["ms"]
@@ -222,8 +222,8 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
         "drawings_per_second": table["drawing"].nunique() / (len(table) * seconds) if len(table) else np.nan,
         "mouths_per_second": len(durations) / (with_mouth * seconds) if with_mouth else np.nan,
         "mouths_per_drawing": float(drawings(table)["mouths"].mean()),
-        "extra_mouth": float(table["extra_mouth"].mean()),
-        "extra_mouth_covered": float(table["extra_mouth"].notna().mean()),
+        "mouth_change_during_hold": float(table["mouth_change_during_hold"].mean()),
+        "mouth_change_during_hold_covered": float(table["mouth_change_during_hold"].notna().mean()),
         "mouth_ms": float(whole.median()),
         "mouth_ms_shortest": float(whole.min()),
         "mouths_too_short": float((whole < SHORTEST_MOUTH).mean()),
@@ -237,7 +237,7 @@ def _frame_ms(table: pd.DataFrame) -> float:
 
 METRICS = (
     Metric(
-        *("extra_mouth", "share of the held frames", "time", "mouth moves over a held drawing", 0.5, 1.0),
+        *("mouth_change_during_hold", "share of the held frames", "time", "mouth change during hold", 0.5, 1.0),
         "another mouth in {frames} held frames",
         artifact=Artifact("one mouth a frame", injected.mouth_a_frame),
         domains=(ANIMATION,),

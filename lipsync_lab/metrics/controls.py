@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 #: Sound below this is silence, in decibels against full scale (root mean square).
 SILENT_DB = -50.0
 #: The clip's own sound, and the null baselines of every score: sounds that are unrelated to the lips.
-INPUTS = ("as is", "shifted", "shuffled", "silence")
+INPUTS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio")
 
 
 #: Unit of each score.
 UNITS = {
-    **dict.fromkeys(("expert_distance", "expert_at_zero", "expert_confidence"), "1 - cosine"),
-    **dict.fromkeys(("lse_distance", "lse_at_zero", "lse_confidence"), "embedding distance"),
-    **dict.fromkeys(("expert_offset", "lse_offset"), "frames of 40 ms"),
+    **dict.fromkeys(("syncnet_distance", "syncnet_distance_at_zero", "syncnet_confidence"), "1 - cosine"),
+    **dict.fromkeys(("lse_d", "lse_d_at_zero", "lse_c"), "embedding distance"),
+    **dict.fromkeys(("av_offset", "lse_av_offset"), "frames of 40 ms"),
     **dict.fromkeys(("opening_correlation", "opening_best"), "correlation"),
     "opening_offset": "frames",
     **dict.fromkeys(("silence_open", "silence_moving"), "share of the silent frames"),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MATCH, STRANGE = 0.5, 0.3
 #: Below this a box has left the one before: a smoothed track moves by a few pixels a frame.
 JUMP = 0.3
+#: Jitter of the detector's box (centre, size), then of the box of the generated mouth.
+_JITTER = ("jitter_centre", "jitter_size", "box_jitter_on_holds", "box_size_jitter_on_holds")
 _NOWHERE = np.full(4, np.nan)
 #: Provenances of the ledger that say that the detector itself found the face.
 _FOUND = ("detected", "recorded", "manual")
@@ -55,7 +57,7 @@ def detection_metrics(
         1 where the frame is held (`cadence.cadence_table`, column ``held``); the ground truth's drawings serve where
         it is absent.
     candidates : sequence of list of Detection, optional
-        All of every frame, for `false_faces`.
+        All of every frame, for `false_positives`.
     threshold : float
         Score that a candidate must exceed to count as one, as `Settings.threshold`.
     faces : sequence of list of Box, optional
@@ -68,21 +70,21 @@ def detection_metrics(
             The ledger's.
         best_score
             Of the best candidate, also where it was refused; NaN where there was none.
-        missed
+        missed_detection
             1 where the detector itself found no face, 0 where it did; NaN where the truth says that there is none.
-        not_drawn
+        not_generated
             1 where a face is there and no mouth was drawn, else 0; a gap that was filled counts as drawn.
         iou
             Of the best candidate and the true face; NaN without either.
         jitter_centre, jitter_size
             How far the detector's box moved (centre), and how much its size changed, from the frame before, in units
             of its size (the root of its area), less the true face's own movement; only on held drawings.
-        drawn_jitter_centre, drawn_jitter_size
+        box_jitter_on_holds, box_size_jitter_on_holds
             The same of the padded and smoothed box that was drawn on.
-        switch
+        identity_switch
             1 where the box drawn on left the one before it in the same shot (`JUMP`), with truth only if for a place
             that is not the true face (`STRANGE`); NaN where there was none before.
-        false_faces
+        false_positives
             Candidates above the threshold that are no true face (`STRANGE`); NaN without truth or candidates.
         yaw, face_size, occluded, luma, contrast, motion, since_cut
             What a miss may be due to: degrees, pixels, 0 or 1, grey levels (three), frames. NaN where unknown.
@@ -98,8 +100,8 @@ def detection_metrics(
         truth = regions.check_truth(truth, frames)
     true = np.full((frames, 4), np.nan) if truth is None else regions.boxes(truth, "face_")
     there = np.ones(frames, bool) if truth is None else ~np.isnan(true).any(axis=1)
-    out["missed"] = np.where(there, (~found).astype(float), np.nan)
-    out["not_drawn"] = np.where(there, 1.0 - ledger["mouth_drawn"].to_numpy(bool), np.nan)
+    out["missed_detection"] = np.where(there, (~found).astype(float), np.nan)
+    out["not_generated"] = np.where(there, 1.0 - ledger["mouth_generated"].to_numpy(bool), np.nan)
     out["iou"] = iou(best, true)
     shots = ledger["shot"].to_numpy()
     if held is None and truth is not None:
@@ -107,11 +109,13 @@ def detection_metrics(
         held = np.r_[np.nan, drawings[1:] == drawings[:-1]] if frames else []
     still = np.zeros(frames, bool) if held is None else np.asarray(held, float)[:frames] == 1
     own = np.where(found[:, None], best, np.nan)
-    for name, moved in (("jitter", own), ("drawn_jitter", drawn)):
-        centre, size = jitter(moved, None if truth is None else true)
-        out[f"{name}_centre"], out[f"{name}_size"] = np.where(still, centre, np.nan), np.where(still, size, np.nan)
-    out["switch"] = _switches(drawn, shots, None if truth is None else true)
-    out["false_faces"] = _false(candidates, threshold, faces if faces is not None else _as_faces(truth, true), frames)
+    for names, moved in ((_JITTER[:2], own), (_JITTER[2:], drawn)):
+        for name, values in zip(names, jitter(moved, None if truth is None else true), strict=True):
+            out[name] = np.where(still, values, np.nan)
+    out["identity_switch"] = _switches(drawn, shots, None if truth is None else true)
+    out["false_positives"] = _false(
+        candidates, threshold, faces if faces is not None else _as_faces(truth, true), frames
+    )
     misses.add_reasons(out, truth, true, pixels, shots)
     return misses.with_causes(out)
 
@@ -197,13 +201,13 @@ def recall(
     thresholds : sequence of float
         Scores to be exceeded.
     faces : sequence of list of Box, optional
-        Every face of every frame, for `false_faces`; see `detection_metrics`.
+        Every face of every frame, for `false_positives`; see `detection_metrics`.
 
     Returns
     -------
     DataFrame
         detector, threshold, recall (share of frames with a face), frames (with a face; where there are none recall is
-        NaN), covered (their share of all frames), false_faces (a frame; NaN without truth).
+        NaN), covered (their share of all frames), false_positives (a frame; NaN without truth).
     """
     out = []
     for name, lists in candidates.items():
@@ -222,10 +226,10 @@ def recall(
                     "recall": float((scores > threshold).mean()) if len(scores) else np.nan,
                     "frames": len(scores),
                     "covered": len(scores) / len(lists) if lists else np.nan,
-                    "false_faces": float(np.mean(_false(lists, threshold, known, len(lists)))) if lists else np.nan,
+                    "false_positives": float(np.mean(_false(lists, threshold, known, len(lists)))) if lists else np.nan,
                 }
             )
-    columns = ["detector", "threshold", "recall", "frames", "covered", "false_faces"]
+    columns = ["detector", "threshold", "recall", "frames", "covered", "false_positives"]
     return pd.DataFrame(out, columns=columns)
 
 
@@ -251,14 +255,14 @@ def missed_by(
     Returns
     -------
     DataFrame
-        `table` with other ``missed``, ``cause`` and ``cause_value``.
+        `table` with other ``missed_detection``, ``cause`` and ``cause_value``.
     """
     true = np.full((len(table), 4), np.nan)
     if truth is not None:
         true = regions.boxes(regions.check_truth(truth, len(table)), "face_")
     best = [_best_match(row, None if truth is None else box) for row, box in zip(candidates, true, strict=True)]
     missed = (np.array(best, float) <= threshold).astype(float)
-    return misses.with_causes(table.assign(missed=np.where(table["missed"].isna(), np.nan, missed)))
+    return misses.with_causes(table.assign(missed_detection=np.where(table["missed_detection"].isna(), np.nan, missed)))
 
 
 def compare(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -277,22 +281,24 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict
-        missed, not_drawn (shares of the frames that show a face), covered (the share that does), best_score (mean),
-        longest_miss (frames), jitter_centre, jitter_size, drawn_jitter_centre, drawn_jitter_size (mean over held
-        frames), jitter_covered, switches (number), false_faces (a frame).
+        missed_detection, not_generated (shares of the frames that show a face), covered (the share that does),
+        best_score (mean), longest_miss (frames), jitter_centre, jitter_size, box_jitter_on_holds,
+        box_size_jitter_on_holds (mean over held frames), jitter_covered, identity_switches (number), false_positives (a
+        frame).
     """
     runs = misses.miss_runs(table)
-    names = ("jitter_centre", "jitter_size", "drawn_jitter_centre", "drawn_jitter_size")
     return {
-        "missed": float(table["missed"].mean()),
-        "not_drawn": float(table["not_drawn"].mean()),
-        "covered": float(table["missed"].notna().mean()),
+        "missed_detection": float(table["missed_detection"].mean()),
+        "not_generated": float(table["not_generated"].mean()),
+        "covered": float(table["missed_detection"].notna().mean()),
         "best_score": float(table["best_score"].mean()),
         "longest_miss": float(runs["length"].max()) if len(runs) else 0.0,
-        **{name: float(table[name].mean()) for name in names},
+        **{name: float(table[name].mean()) for name in _JITTER},
         "jitter_covered": float(table["jitter_centre"].notna().mean()),
-        "switches": float(table["switch"].sum()) if table["switch"].notna().any() else np.nan,
-        "false_faces": float(table["false_faces"].mean()),
+        "identity_switches": float(table["identity_switch"].sum())
+        if table["identity_switch"].notna().any()
+        else np.nan,
+        "false_positives": float(table["false_positives"].mean()),
     }
 
 
@@ -389,18 +395,18 @@ def _nearest(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
 
 METRICS = (
     Metric(
-        *("missed", "share of the frames", "detection", "missed face", 0.5, 1.0),
+        *("missed_detection", "share of the frames", "detection", "missed detection", 0.5, 1.0),
         "no candidate was accepted in {frames} frames{cause}",
         artifact=Artifact("dropped boxes", injected.dropped_boxes, "boxes"),
         requires="a face",
     ),
     Metric(
-        *("switch", "share of the frames", "detection", "wrong face", 0.5, 1.0),
+        *("identity_switch", "share of the frames", "detection", "identity switch", 0.5, 1.0),
         "the box left the face of the frame before it",
         requires="a box after another box of its shot",
     ),
     Metric(
-        *("drawn_jitter_centre", "share of the box", "detection", "trembling box", 0.02, 0.10),
+        *("box_jitter_on_holds", "share of the box", "detection", "box jitter on holds", 0.02, 0.10),
         "over a held drawing the box moves by {value:.1%} of its size",
         domains=(ANIMATION,),
         requires="a box during a hold",

@@ -31,7 +31,7 @@ def miss_runs(table: pd.DataFrame) -> pd.DataFrame:
         the distribution of lengths is ``.length.value_counts()``.
     """
     out = []
-    for start, stop in spans((table["missed"] == 1).to_numpy(), table["shot"].to_numpy()):
+    for start, stop in spans((table["missed_detection"] == 1).to_numpy(), table["shot"].to_numpy()):
         run = table.iloc[start:stop]
         counts = run["cause"].value_counts(sort=False)
         cause = counts.idxmax()
@@ -55,7 +55,7 @@ def causes(table: pd.DataFrame) -> pd.DataFrame:
         among_missed, among_found (share of missed and of found frames of which it holds, first or not). A cause is
         worth its name where the last is much the lower; NaN where nobody could tell.
     """
-    missed, found = table[table["missed"] == 1], table[table["missed"] == 0]
+    missed, found = table[table["missed_detection"] == 1], table[table["missed_detection"] == 0]
     out = []
     for cause in (*CAUSES, "unexplained"):
         here = missed["cause"] == cause
@@ -101,7 +101,7 @@ def _reasons(table: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.
 
 
 def with_causes(out: pd.DataFrame) -> pd.DataFrame:
-    missed = (out["missed"] == 1).to_numpy()
+    missed = (out["missed_detection"] == 1).to_numpy()
     cause, value = np.where(missed, "unexplained", "").astype(object), np.full(len(out), np.nan)
     for name, (holds, _, values) in reversed(_reasons(out).items()):
         here = missed & holds

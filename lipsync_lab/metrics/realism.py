@@ -87,13 +87,13 @@ def realism_metrics(
         out[numbers] = judge(network, crops).reshape(2, -1).T
     table = pd.DataFrame(out, columns=["real_source", "real_output"])
     table.index = pd.Index(ledger["frame"].iloc[: len(out)], name="frame")
-    table["unreal"] = table["real_source"] - table["real_output"]
+    table["realism_loss"] = table["real_source"] - table["real_output"]
     return table
 
 
 METRICS = (
     Metric(
-        *("unreal", "share", "picture", "judged unreal", 0.5, 1.0),
+        *("realism_loss", "share", "picture", "realism loss", 0.5, 1.0),
         "the discriminator gives it {value:.2f} less than the source",
         network="discriminator",
     ),

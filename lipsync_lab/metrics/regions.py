@@ -27,7 +27,7 @@ def boxes(table: pd.DataFrame, prefix: str = "") -> np.ndarray:
 
 def drawn(ledger: pd.DataFrame) -> np.ndarray:
     """The boxes that something was drawn on, float64 (N, 4); NaN where nothing was."""
-    return np.where(ledger["mouth_drawn"].to_numpy(bool)[:, None], boxes(ledger), np.nan)
+    return np.where(ledger["mouth_generated"].to_numpy(bool)[:, None], boxes(ledger), np.nan)
 
 
 def mouths(ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> np.ndarray:

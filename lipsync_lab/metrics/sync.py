@@ -40,8 +40,16 @@ SHIFT = 15
 
 _MFCC_WINDOW = RATE * WINDOW // FPS
 _AT_ONCE = 20
-#: What a judge says of a clip: attributes of `Sync`, and second parts of the names of its scores.
-_NUMBERS = ("distance", "confidence", "offset", "at_zero")
+#: Names of the scores of either network; each is an attribute of `Sync`.
+_SCORE_NAMES = {
+    "expert": {
+        "syncnet_distance": "distance",
+        "syncnet_confidence": "confidence",
+        "av_offset": "offset",
+        "syncnet_distance_at_zero": "at_zero",
+    },
+    "lse": {"lse_d": "distance", "lse_c": "confidence", "lse_av_offset": "offset", "lse_d_at_zero": "at_zero"},
+}
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,8 @@ EXPERT = Judge("expert", FACE_SIZE, _lower_halves, _mel_windows, _cosine, publis
 
 
 def score_names(judge: str) -> tuple[str, ...]:
-    """Names of the scores of a judge."""
-    return tuple(f"{judge}_{name}" for name in _NUMBERS)
+    """Names of the scores that a network (``expert`` or ``lse``) gives, in the order distance, confidence, ..."""
+    return tuple(_SCORE_NAMES[judge])
 
 
 @dataclass(frozen=True)
@@ -335,10 +343,10 @@ class Sync:
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """``<judge>_distance`` (LSE-D), ``_confidence`` (LSE-C), ``_offset`` and ``_at_zero``."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        """Distance (LSE-D), confidence (LSE-C), AV offset and distance at offset 0; see `score_names`."""
+        names = _SCORE_NAMES[self.judge]
         return tuple(
-            scored(f"{self.judge}_{name}", value, self.covered, self.reason) for name, value in numbers.items()
+            scored(name, getattr(self, attribute), self.covered, self.reason) for name, attribute in names.items()
         )
 
 
@@ -415,13 +423,13 @@ def _tables(lips: Lips, seen: np.ndarray, table: np.ndarray, curve: np.ndarray, 
 
 METRICS = (
     Metric(
-        "sync",
+        "syncnet_distance_per_frame",
         "1 - cosine",
         "time",
         "out of sync",
         0.75,
         1.25,
-        "the expert's distance is {value:.2f}",
+        "the SyncNet distance is {value:.2f}",
         network="sync_expert",
     ),
 )

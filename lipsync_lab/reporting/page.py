@@ -35,8 +35,15 @@ if TYPE_CHECKING:
 #: changes from one run to the next: what a run took stands in the manifest.
 TABLE = (
     *("clip", "generator", "domain", "frames", "detected", "gap_filled", "passed_through", "mouths_drawn", "seconds"),
-    *("frames_written", "expert_distance", "expert_offset", "expert_shuffled", "expert_silence", "expert_source"),
-    *("lse_distance", "lse_confidence", "failures", "worst", "worst_frame", "error"),
+    *(
+        "frames_written",
+        "syncnet_distance",
+        "av_offset",
+        "syncnet_distance_shuffled_audio",
+        "syncnet_distance_silent_audio",
+        "syncnet_distance_untouched_source",
+    ),
+    *("lse_d", "lse_c", "failures", "worst", "worst_frame", "error"),
 )
 
 
@@ -90,7 +97,7 @@ def write(
         "manifest": manifest,
         "clips": [_shown(take, row) for take, row in zip(takes, rows, strict=True)],
         "several": len(pipelines) > 1,
-        "lse": any(row.get("lse_distance") for row in rows),
+        "lse": any(row.get("lse_d") for row in rows),
         "notebooks": [
             {"name": one.name, "link": f"notebooks/{one.name}", "error": one.error, "is_there": one.path.is_file()}
             for one in outcomes
@@ -192,7 +199,7 @@ def _shown(take: Take, row: Mapping[str, Any]) -> dict[str, Any]:
 def _reasons(one: Examined) -> list[str]:
     """Which scores are undefined, and why: one line a reason."""
     scores = one.found.scores
-    unsaid = scores[scores["value"].isna() & (scores["input"] == "as is")]
+    unsaid = scores[scores["value"].isna() & (scores["input"] == "dubbed")]
     names = unsaid["score"].str.replace("_", " ").groupby(unsaid["reason"], sort=False).agg(", ".join)
     return [f"{some}: {reason}" for reason, some in names.items()]
 

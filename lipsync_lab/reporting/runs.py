@@ -41,7 +41,7 @@ def headline(run: runs.Run) -> dict[str, Any]:
         "detected": int(count.get("detected", 0) + count.get("recorded", 0) + count.get("manual", 0)),
         "gap_filled": int(count.get("interpolated", 0) + count.get("held", 0)),
         "passed_through": int(count.get("missing", 0)),
-        "mouths_drawn": int(ledger["mouth_drawn"].sum()),
+        "mouths_drawn": int(ledger["mouth_generated"].sum()),
         "seconds": f"{float(len(ledger) / Fraction(info['face']['fps'])):.2f}",
         "frames_written": info["frames_written"],
     }
@@ -54,13 +54,13 @@ def judged(found: evaluation.Evaluation) -> dict[str, str | int]:
     """
     bad, failing = worst(found), found.failures
     numbers = {
-        "expert_distance": found.score("expert_distance"),
-        "expert_offset": found.score("expert_offset"),
-        "expert_shuffled": found.score("expert_distance", "shuffled"),
-        "expert_silence": found.score("expert_distance", "silence"),
-        "expert_source": found.score("expert_distance", "source"),
-        "lse_distance": found.score("lse_distance"),
-        "lse_confidence": found.score("lse_confidence"),
+        "syncnet_distance": found.score("syncnet_distance"),
+        "av_offset": found.score("av_offset"),
+        "syncnet_distance_shuffled_audio": found.score("syncnet_distance", "shuffled_audio"),
+        "syncnet_distance_silent_audio": found.score("syncnet_distance", "silent_audio"),
+        "syncnet_distance_untouched_source": found.score("syncnet_distance", "untouched_source"),
+        "lse_d": found.score("lse_d"),
+        "lse_c": found.score("lse_c"),
     }
     return {
         **{name: "" if number != number else f"{number:.3f}" for name, number in numbers.items()},
@@ -77,7 +77,7 @@ def worst(found: evaluation.Evaluation, most: int = 3) -> pandas.DataFrame:
 
 def telling_frame(ledger: pandas.DataFrame) -> int:
     """Number of the frame to show of a clip: amid those on which a mouth was drawn, else amid all."""
-    drawn = ledger["frame"][ledger["mouth_drawn"]]
+    drawn = ledger["frame"][ledger["mouth_generated"]]
     numbers = drawn if len(drawn) else ledger["frame"]
     return int(numbers.iloc[len(numbers) // 2])
 

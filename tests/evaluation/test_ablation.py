@@ -30,7 +30,7 @@ def measured(**values) -> dict:
 
 def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
     usual = asdict(Settings.of(ablation.PUBLISHED.changes))
-    known = {kind.measure for kind in failures.KINDS} | {"not_drawn"}
+    known = {kind.measure for kind in failures.KINDS} | {"not_generated"}
     for mend in ablation.MENDS:
         changed = asdict(Settings.of({**ablation.PUBLISHED.changes, **mend.changes}))
         assert {name for name in usual if usual[name] != changed[name]} == set(mend.changes)
@@ -55,22 +55,26 @@ def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
 
 def test_effects_are_counted_on_frames_that_both_know():
     number = np.arange(100)
-    before = examined(measured(seam=8.0 + number % 2, flicker=1.0))
-    after = examined(measured(seam=np.where(number < 50, 2.0, NAN), flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25))
+    before = examined(measured(boundary_artifact=8.0 + number % 2, temporal_flicker=1.0))
+    after = examined(
+        measured(
+            boundary_artifact=np.where(number < 50, 2.0, NAN), temporal_flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25
+        )
+    )
     found = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
     rows = found[found["mend"] != "all of it"].set_index("measure")
-    seam = rows.loc["seam"]
-    assert (seam["kind"], seam["bound"], seam["seconds"]) == ("visible seam", 4.0, 2)
+    seam = rows.loc["boundary_artifact"]
+    assert (seam["kind"], seam["bound"], seam["seconds"]) == ("boundary artifact", 4.0, 2)
     assert (seam["before"], seam["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
     assert seam["low"] <= seam["difference"] <= seam["high"] < 0
-    flicker = rows.loc["flicker"]
+    flicker = rows.loc["temporal_flicker"]
     assert flicker["low"] < 0 < flicker["high"]
-    assert rows.loc["sync", ["before", "after", "low"]].isna().all()
+    assert rows.loc["syncnet_distance_per_frame", ["before", "after", "low"]].isna().all()
     said = findings.of_mends(found, ablation.filled())
-    assert "- **a soft edge**, against visible seam: toon from 8.5 to **2**." in said
+    assert "- **a soft edge**, against boundary artifact: toon from 8.5 to **2**." in said
     assert "toon from 1 to **1** (not sure: the interval holds 0)" in said
     assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in said
-    none = examined(measured(not_drawn=0.0))
+    none = examined(measured(not_generated=0.0))
     found = ablation.effects(dict.fromkeys(NAMES, [none]))
     assert "face without a mouth: toon has none to mend" in findings.of_mends(found, ablation.filled())
 

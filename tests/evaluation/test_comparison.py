@@ -22,7 +22,7 @@ from lipsync_lab.models import registry
 NAN = float("nan")
 FRAMES = 88
 HELLO = ("animation_hello", "astronaut_hello")
-NULLS = ("as is", "shifted", "shuffled", "silence", "source")
+NULLS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio", "untouched_source")
 
 
 def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluation:
@@ -35,24 +35,24 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
             "time": number / 25,
             "shot": 0,
             "best_score": np.where(gone, 0.2, 0.9) - number / 1000,
-            "missed": gone.astype(float),
+            "missed_detection": gone.astype(float),
             "cause": np.where(gone, "profile", ""),
             "cause_value": np.where(gone, 80.0, NAN),
-            "blur": np.where(gone, NAN, blur + number / 1000),
-            "outside": 0.5,
+            "sharpness_loss": np.where(gone, NAN, blur + number / 1000),
+            "background_change": 0.5,
             "drawing": number // 2,
             "held": np.where(number, (number % 2).astype(float), NAN),
             "mouth": np.where(gone, NAN, number),
-            "extra_mouth": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
+            "mouth_change_during_hold": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
             "opened": np.where(gone, NAN, 1 - truth["openness"]),
             "opened_source": truth["openness"],
-            **dict.fromkeys(("false_faces", "occluded", "luma", "contrast", "motion", "since_cut"), NAN),
+            **dict.fromkeys(("false_positives", "occluded", "luma", "contrast", "motion", "since_cut"), NAN),
             "yaw": np.where(gone, 80.0, 3.0),
             "face_size": 150.0,
         },
         index=pd.Index(number, name="frame"),
     )
-    values = {"as is": 0.4, "shuffled": 0.1, "shifted": -0.1, "silence": NAN, "source": 0.9}
+    values = {"dubbed": 0.4, "shuffled_audio": 0.1, "shifted_audio": -0.1, "silent_audio": NAN, "untouched_source": 0.9}
     scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
     scores.columns = ["score", "input", "value", "covered", "reason"]
     curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
@@ -81,7 +81,7 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
     gone = np.isin(number, missed)
     columns = {"x1": 100.0, "y1": 120.0, "x2": 300.0, "y2": 300.0}
     ledger = pd.DataFrame(
-        {"frame": number, "mouth_drawn": ~gone, **{k: np.where(gone, NAN, v) for k, v in columns.items()}}
+        {"frame": number, "mouth_generated": ~gone, **{k: np.where(gone, NAN, v) for k, v in columns.items()}}
     )
     ledger.to_csv(folder / "ledger.csv", index=False)
     boxes = [[] if at in missed else [Detection(Box(127, 131, 283, 275 + at / 100), 0.9)] for at in range(FRAMES)]
@@ -184,9 +184,9 @@ def test_misses_in_numbers(table):
 
 
 def test_a_clip_without_a_face_misses_none(table):
-    nobody = table[table["clip"] == "animation_hello"].assign(clip="nobody", missed=NAN, cause="", pair="")
+    nobody = table[table["clip"] == "animation_hello"].assign(clip="nobody", missed_detection=NAN, cause="", pair="")
     numbers = evaluation.tables.missed(pd.concat([nobody, table], ignore_index=True))
-    assert numbers.loc["nobody", ["frames", "missed", "runs", "longest"]].tolist() == [0, 0, 0, 0]
+    assert numbers.loc["nobody", ["frames", "missed_detection", "runs", "longest"]].tolist() == [0, 0, 0, 0]
     assert np.isnan(numbers.loc["nobody", "share"])
     assert evaluation.tables.missed(nobody).loc["nobody", "runs"] == 0
     assert set(evaluation.examples.hardest(pd.concat([nobody, table], ignore_index=True))["clip"]) == set(HELLO)
@@ -195,8 +195,8 @@ def test_a_clip_without_a_face_misses_none(table):
 def test_the_recorded_detector_is_counted_as_the_study_counts_it():
     numbers = evaluation.tables.missed(evaluation.tables.recorded())
     boxes = json.loads(study.PATH.read_text(encoding="utf-8"))
-    assert numbers["missed"].to_dict() == {clip: one["boxes"].count(None) for clip, one in boxes.items()}
-    assert (numbers["missed"].sum(), numbers["frames"].sum()) == (284, 1563)
+    assert numbers["missed_detection"].to_dict() == {clip: one["boxes"].count(None) for clip, one in boxes.items()}
+    assert (numbers["missed_detection"].sum(), numbers["frames"].sum()) == (284, 1563)
     # by text: a letter a frame
     strips = {clip: "".join("x" if box is None else " " for box in one["boxes"]) for clip, one in boxes.items()}
     assert numbers["longest"].to_dict() == {
@@ -217,7 +217,10 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
     assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
     seen = evaluation.tables.by_eye()
     assert seen["frames"].sum() == 284
-    assert seen["stretches"].to_dict() == evaluation.tables.missed(recorded).query("missed > 0")["runs"].to_dict()
+    assert (
+        seen["stretches"].to_dict()
+        == evaluation.tables.missed(recorded).query("missed_detection > 0")["runs"].to_dict()
+    )
     assert set(seen["view"]) <= {"front", "three-quarter", "profile", "from behind"}
     # each stretch that was looked at is one of the record's
     for row in study.seen().itertuples():
@@ -234,12 +237,12 @@ def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float,
             for frame in range(50):
                 extra = 2.0 * (frame >= 25 and domain == "animation")
                 rows.append((f"{domain}{pair}", domain, f"pair {pair}", frame, frame / 25, frame >= 25, level + extra))
-    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "seam"])
+    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "boundary_artifact"])
 
 
 def seam(table: pd.DataFrame, by: str) -> pd.Series:
     found = evaluation.bootstrap.differences(table, by)
-    assert found["measure"].tolist() == ["seam"]
+    assert found["measure"].tolist() == ["boundary_artifact"]
     return found.iloc[0]
 
 
@@ -278,7 +281,7 @@ def test_one_unit_gives_a_difference_and_no_interval():
 
 def test_a_unit_that_one_side_does_not_know_is_left_out():
     table = two_pairs()
-    table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "seam"] = NAN
+    table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "boundary_artifact"] = NAN
     assert seam(table, "pair")["animation"] == 6  # and not 8, with the pair whose other half is missing
     assert seam(table, "shot")["animation_units"] == 4
 
@@ -296,14 +299,14 @@ def test_one_table_holds_every_units_interval():
     apart = pd.concat(
         [evaluation.bootstrap.differences(two_pairs(), by) for by in evaluation.bootstrap.UNITS], ignore_index=True
     )
-    row = evaluation.bootstrap.intervals(apart).loc["visible seam"]
+    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
     assert row[["animation", "synthetic_photo", "difference"]].tolist() == [8, 2.5, 5.5]
     assert row["interval by pair"] == "4.000 to 7.000"
     alone = two_pairs().query("pair == 'pair 0'")
     apart = pd.concat(
         [evaluation.bootstrap.differences(alone, by) for by in evaluation.bootstrap.UNITS], ignore_index=True
     )
-    row = evaluation.bootstrap.intervals(apart).loc["visible seam"]
+    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
     assert row["interval by pair"] == ""
     assert row["interval by second"] == "3.000 to 5.000"
 
@@ -315,17 +318,17 @@ def test_an_unknown_unit_is_refused():
 
 def test_failing_counts_only_where_it_can_be_told(table):
     found = evaluation.bootstrap.failing(table).set_index(["kind", "domain"])
-    assert found.loc[("missed face", "animation"), ["covered", "frames"]].tolist() == [88, 30]
-    assert found.loc[("blurred mouth", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
+    assert found.loc[("missed detection", "animation"), ["covered", "frames"]].tolist() == [88, 30]
+    assert found.loc[("sharpness loss", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
     # 0.2 and a thousandth a frame: nowhere above 0.35
-    assert found.loc[("blurred mouth", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
-    assert found.loc[("visible seam", "animation"), "covered"] == 0
-    assert np.isnan(found.loc[("visible seam", "animation"), "share"])
+    assert found.loc[("sharpness loss", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
+    assert found.loc[("boundary artifact", "animation"), "covered"] == 0
+    assert np.isnan(found.loc[("boundary artifact", "animation"), "share"])
     assert len(found) == 2 * len(failures.KINDS)
 
 
 def test_examples_are_the_worst_frames_apart_from_each_other(examined):
-    found = evaluation.examples.examples(examined, "blurred mouth", most=2)
+    found = evaluation.examples.examples(examined, "sharpness loss", most=2)
     assert [(one.clip, one.frame) for one in found] == [
         *(("animation_hello", frame) for frame in (87, 75)),
         *(("astronaut_hello", frame) for frame in (87, 75)),
@@ -333,19 +336,19 @@ def test_examples_are_the_worst_frames_apart_from_each_other(examined):
     assert found[0].value == pytest.approx(0.587)
     assert found[0].source.shape == found[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
     assert np.array_equal(found[0].source, found[0].output)
-    whole = evaluation.examples.examples(examined[:1], "changed outside the box")[0]
-    assert whole.kind == failures.kind("changed outside the box")
-    assert evaluation.examples.examples(examined, "visible seam") == []
+    whole = evaluation.examples.examples(examined[:1], "background change")[0]
+    assert whole.kind == failures.kind("background change")
+    assert evaluation.examples.examples(examined, "boundary artifact") == []
     with pytest.raises(ParameterError, match="unknown kind"):
         evaluation.examples.examples(examined, "ugliness")
 
 
 def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
     one = examined[0]
-    frames = one.found.frames.assign(outside=np.where(one.found.frames.index == 20, 1.0, 0.0))
+    frames = one.found.frames.assign(background_change=np.where(one.found.frames.index == 20, 1.0, 0.0))
     found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "about")))
     shown = evaluation.examples.examples(
-        [evaluation.evaluated.Examined(one.case, one.run, found, "")], "changed outside the box"
+        [evaluation.evaluated.Examined(one.case, one.run, found, "")], "background change"
     )
     assert [(some.frame, some.source.shape) for some in shown] == [(20, (384, 384, 3))]
 
@@ -404,7 +407,7 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
     truth = evaluation.truth_of(examined[0].face)
     exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
     found = evaluation.examples.recall(examined[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
-    assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [1, len(numbers), 0]
+    assert found.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [1, len(numbers), 0]
 
 
 def test_another_detectors_misses_are_its_own_and_have_causes(examined):
@@ -416,10 +419,15 @@ def test_another_detectors_misses_are_its_own_and_have_causes(examined):
     looked = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
     found = evaluation.examples.missed_by(examined[:1], looked, 0.5)["other"]
     assert found["frame"].tolist() == numbers
-    assert found["missed"].tolist() == [0, 1, 1, 1]
+    assert found["missed_detection"].tolist() == [0, 1, 1, 1]
     # the frames 10 to 39 are turned away, as this clip's table has it
     assert found["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
-    assert evaluation.examples.missed_by(examined[:1], looked, 0.2)["other"]["missed"].tolist() == [0, 0, 1, 1]
+    assert evaluation.examples.missed_by(examined[:1], looked, 0.2)["other"]["missed_detection"].tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]
     why = evaluation.tables.causes(found).set_index("cause")["misses"]
     assert (why["profile"], why["unexplained"]) == (1, 2)
 
@@ -443,7 +451,7 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
     boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
     by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
     found = evaluation.examples.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
-    assert found.loc[0.5, ["recall", "frames", "false_faces"]].tolist() == [0.5, 2 * FRAMES, 0]
+    assert found.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 
 def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
@@ -452,7 +460,7 @@ def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
     for clip in HELLO:
         assert at_zero[clip, "source"] > 0.5
         assert at_zero[clip, "output"] < 0  # made up as the source's opposite
-        assert abs(at_zero[clip, "shuffled"]) < 0.4
+        assert abs(at_zero[clip, "shuffled_audio"]) < 0.4
     assert evaluation.tables.sync_curves(examined).empty
 
 
@@ -492,7 +500,9 @@ def test_mouths_that_were_seen_from_beginning_to_end(examined):
 
 def test_overview_and_provenance_say_everything_once(examined):
     table = evaluation.tables.overview(examined)
-    assert table.loc["animation_hello", ["frames", "missed", "drawn", "extra_mouth"]].tolist() == [88, 30, 58, 1]
+    assert table.loc[
+        "animation_hello", ["frames", "missed_detection", "drawn", "mouth_change_during_hold"]
+    ].tolist() == [88, 30, 58, 1]
     assert table.loc["animation_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
     facts = evaluation.tables.provenance(examined)["value"]
@@ -515,13 +525,13 @@ def test_findings_are_the_numbers(examined, table):
     assert "animation: no face was found in **30 of 88** frames" in said
     assert "synthetic photo: no face was found in **0 of 88** frames" in said
     assert "taken for one" not in said  # where no truth knows the faces
-    strange = table.assign(false_faces=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
+    strange = table.assign(false_positives=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
     counted = findings.of_misses(strange, evaluation.tables.recorded())
     assert "- animation: something that is no face was taken for one in 5 of 80 frames." in counted
     assert "For 30 of 30 missed frames truth or pixels name a cause" in said
     assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in said
     said = findings.of_mouths(examined, pd.Series([True, False]))
-    assert "animation: most common is **blurred mouth**, in 58 of the 58 frames" in said
+    assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in said
     assert "synthetic photo: no metric of the picture passes its threshold" in said
     assert "1 of 2 injected artifacts" in said
     said = findings.of_timing(examined)
@@ -537,7 +547,7 @@ def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(examined,
     assert said[0] == "- 1 matched pair; animation is compared with synthetic photo."
     reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
     assert said[3] == f"- By pair nothing can be compared: {reason}."
-    assert "worse in animation: **blurred mouth**; worse in synthetic photo: **none**" in said[4]
+    assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in said[4]
     # misses lie in two of the four seconds, so that resamples without any are common
-    assert "missed face" not in said[4]
+    assert "missed detection" not in said[4]
     assert said[5].startswith("- By shot nothing can be compared")

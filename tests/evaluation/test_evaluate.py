@@ -73,8 +73,8 @@ def test_the_ground_truth_is_in_the_key(run):
         edited = evaluation.evaluate(run, **JUDGES)
     finally:
         truth.unlink()
-    assert without.frames["cropped"].isna().all()
-    assert with_it.metric("cropped") < 0.05 < edited.metric("cropped")
+    assert without.frames["crop_truncation"].isna().all()
+    assert with_it.metric("crop_truncation") < 0.05 < edited.metric("crop_truncation")
     assert_frame_equal(evaluation.evaluate(run, **JUDGES).frames, without.frames)
 
 
@@ -83,7 +83,7 @@ def test_thresholds_messages_and_the_cut_detector_are_in_the_key(monkeypatch):
     assert cache.key({}) == usual
     assert cache.key({"domain": "animation"}) != usual
     for change in ({"threshold": 0.01}, {"saturation": 0.9}, {"message": "other words"}, {"of_pair": brightness}):
-        changed = tuple(replace(m, **change) if m.name == "blur" else m for m in metrics)
+        changed = tuple(replace(m, **change) if m.name == "sharpness_loss" else m for m in metrics)
         with monkeypatch.context() as patch:
             patch.setattr(registry, "metrics", lambda changed=changed: changed)
             assert cache.key({}) != usual
@@ -208,11 +208,11 @@ def test_networks_run_on_cuda_where_there_is_one(run, monkeypatch, there, wanted
 def test_one_row_a_frame_and_the_miss_is_in_it(run):
     found = evaluation.evaluate(run, **JUDGES)
     assert found.frames.index.tolist() == list(range(len(run.ledger())))
-    assert found.frames.index[found.frames["missed"] == 1].tolist() == [10]
-    assert "missed face" in set(found.failures["kind"])
+    assert found.frames.index[found.frames["missed_detection"] == 1].tolist() == [10]
+    assert "missed detection" in set(found.failures["kind"])
     # where no mouth was generated nothing can be said of the picture
-    assert np.isnan(found.frames["blur"][10])
-    assert found.frames["blur"].notna().sum() == len(found.frames) - 1
+    assert np.isnan(found.frames["sharpness_loss"][10])
+    assert found.frames["sharpness_loss"].notna().sum() == len(found.frames) - 1
 
 
 def test_the_summary_has_one_row_a_metric(run):
@@ -220,19 +220,25 @@ def test_the_summary_has_one_row_a_metric(run):
     table = found.metrics.set_index("metric")
     assert table.index.is_unique
     assert [*table.columns] == ["value", "unit", "n_frames", "coverage", "threshold", "failed", "reason"]
-    blur, count = found.frames["blur"], len(found.frames)
-    assert table.loc["blur", "value"] == found.metric("blur") == pytest.approx(blur.mean())
-    assert table.loc["blur", ["n_frames", "coverage", "threshold"]].tolist() == [count - 1, (count - 1) / count, 0.35]
-    assert table["failed"].to_dict()["missed"] == 1
+    blur, count = found.frames["sharpness_loss"], len(found.frames)
+    assert table.loc["sharpness_loss", "value"] == found.metric("sharpness_loss") == pytest.approx(blur.mean())
+    assert table.loc["sharpness_loss", ["n_frames", "coverage", "threshold"]].tolist() == [
+        count - 1,
+        (count - 1) / count,
+        0.35,
+    ]
+    assert table["failed"].to_dict()["missed_detection"] == 1
     assert (table["reason"] == "").equals(table["value"].notna())
-    assert table.loc["sync", "reason"] == table.loc["unreal", "reason"] == "none was asked for"
-    assert "ground truth" in table.loc["cropped", "reason"]
+    assert (
+        table.loc["syncnet_distance_per_frame", "reason"] == table.loc["realism_loss", "reason"] == "none was asked for"
+    )
+    assert "ground truth" in table.loc["crop_truncation", "reason"]
     assert np.isnan(found.metric("nothing"))
 
 
 def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(run):
     scores = evaluation.evaluate(run, **JUDGES).scores
-    of_expert = scores[scores["score"].str.startswith("expert_")]
+    of_expert = scores[scores["score"].str.startswith(("syncnet_", "av_"))]
     assert len(of_expert) == 4
     assert of_expert["value"].isna().all()
     assert set(of_expert["reason"]) == {"none was asked for"}
@@ -242,13 +248,13 @@ def test_metrics_of_holds_are_for_animation_alone(run):
     drawn = evaluation.evaluate(run, **JUDGES)
     assert drawn.domain == "animation"  # by the content: the clip is a copy of a sample
     filmed = evaluation.evaluate(run, **JUDGES, domain="live_action")
-    for name in ("extra_mouth", "drawn_jitter_centre"):
+    for name in ("mouth_change_during_hold", "box_jitter_on_holds"):
         assert drawn.frames[name].notna().any()
         assert filmed.frames[name].isna().all()
         row = filmed.metrics.set_index("metric").loc[name]
         assert "animation only, and this clip is live_action" in row["reason"]
         assert row["n_frames"] == 0
-    assert filmed.frames["blur"].equals(drawn.frames["blur"])
+    assert filmed.frames["sharpness_loss"].equals(drawn.frames["sharpness_loss"])
     with pytest.raises(ParameterError, match="synthetic_photo"):
         evaluation.evaluate(run, **JUDGES, domain="cartoon")
 
@@ -270,8 +276,8 @@ def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
 def test_a_bundled_clip_and_its_output(run):
     found = lipsync_lab.evaluate("animation_hello", run.output, lse=None, device="cpu")
     assert found.domain == "animation"
-    assert found.score("expert_offset") == 0
-    assert found.metric("missed") == 0 < found.metric("blur")
+    assert found.score("av_offset") == 0
+    assert found.metric("missed_detection") == 0 < found.metric("sharpness_loss")
 
 
 @pytest.fixture(scope="module")
@@ -328,8 +334,8 @@ def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
     found = evaluation.evaluate(source, source, detections=boxes, device="cpu", **options)
     assert found.scores["value"].isna().all()
     reasons = found.scores.set_index("score")["reason"]
-    assert "no sound" in reasons["expert_distance"].iloc[0]
-    assert found.metric("outside") == 0
+    assert "no sound" in reasons["syncnet_distance"].iloc[0]
+    assert found.metric("background_change") == 0
     voiced = evaluation.evaluate(source, source, voice="voice_umbrella", detections=boxes, device="cpu", **options)
     assert "no sound" not in "".join(voiced.scores["reason"])
 

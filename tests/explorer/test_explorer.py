@@ -305,7 +305,7 @@ def test_failures_are_the_evaluations_computed_once(home):
         return set(stages)
 
     session = opened(home, generator="untrained", cache=home / "evaluated")
-    assert set(session.failures()["measure"]) == {"missed"}  # known without any evaluation
+    assert set(session.failures()["measure"]) == {"missed_detection"}  # known without any evaluation
     assert session.needs_evaluation
     assert evaluated(session) > {"draw"}
     pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")
@@ -328,7 +328,7 @@ def test_failures_are_the_evaluations_computed_once(home):
     pd.testing.assert_frame_equal(again.failures(), expected)
     assert evaluated(again) > {"draw"}
     assert not again.stale
-    frames = again.evaluation.frames["missed"]
+    frames = again.evaluation.frames["missed_detection"]
     assert frames[frames == 1].index.tolist() == [4, 6, 10]
     again.undo()
     assert evaluated(again) == set()
@@ -360,7 +360,9 @@ def test_without_a_voice_nothing_is_evaluated(home, tmp_path):
 
 
 def test_a_table_of_failures_that_is_given(home):
-    table = pd.DataFrame([("seam", 2, 3, 3, 0.5, "a seam"), ("ghost", 1, 8, 7, 1.0, "a ghost")], columns=FAILURES)
+    table = pd.DataFrame(
+        [("boundary_artifact", 2, 3, 3, 0.5, "a seam"), ("ghosting", 1, 8, 7, 1.0, "a ghost")], columns=FAILURES
+    )
     session = opened(home, failures=table)
     assert [session.next_failure(n) for n in (0, 3, 7, 13)] == [3, 7, 3, 3]
     with pytest.raises(ParameterError, match="the columns worst too"):

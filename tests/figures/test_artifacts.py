@@ -28,14 +28,20 @@ def _no_figure_left():
 
 def frames(clip: str, domain: str, missed: list[float], **columns) -> pd.DataFrame:
     number = np.arange(len(missed))
-    known = {"clip": clip, "domain": domain, "frame": number, "time": number / 10, "missed": missed}
+    known = {"clip": clip, "domain": domain, "frame": number, "time": number / 10, "missed_detection": missed}
     return pd.DataFrame(known | columns)
 
 
 TWO = pd.concat(
     [
-        frames("toon", "animation", [0, 1, 1, 0, 1, NAN], blur=[0.7, 0.7, 0.7, 0.7, 0.7, NAN], seam=2.0),
-        frames("film", "live_action", [0] * 8, blur=0.0, seam=4.0),
+        frames(
+            "toon",
+            "animation",
+            [0, 1, 1, 0, 1, NAN],
+            sharpness_loss=[0.7, 0.7, 0.7, 0.7, 0.7, NAN],
+            boundary_artifact=2.0,
+        ),
+        frames("film", "live_action", [0] * 8, sharpness_loss=0.0, boundary_artifact=4.0),
     ],
     ignore_index=True,
 )
@@ -47,7 +53,7 @@ RECALL = pd.DataFrame(
         for domain, share in (("animation", 0.3), ("live_action", 0.9))
         for threshold in (0.0, 0.5)
     ],
-    columns=["detector", "domain", "threshold", "recall", "frames", "false_faces"],
+    columns=["detector", "domain", "threshold", "recall", "frames", "false_positives"],
 )
 CAUSES = pd.DataFrame(
     [
@@ -58,24 +64,28 @@ CAUSES = pd.DataFrame(
     ],
     columns=["domain", "cause", "misses"],
 )
-MATRIX = pd.DataFrame([[1.0, 0.2], [0.1, 1.0]], index=["blur", "seam"], columns=["blur", "new_colours"])
+MATRIX = pd.DataFrame(
+    [[1.0, 0.2], [0.1, 1.0]],
+    index=["sharpness_loss", "boundary_artifact"],
+    columns=["sharpness_loss", "out_of_palette"],
+)
 FAILING = pd.DataFrame(
     [
-        ("missed face", "detection", "animation", 10, 5, 0.5),
-        ("missed face", "detection", "live_action", 10, 0, 0.0),
-        ("blurred mouth", "picture", "animation", 0, 0, NAN),
-        ("blurred mouth", "picture", "live_action", 8, 2, 0.25),
-        ("flicker", "picture", "animation", 0, 0, NAN),
-        ("flicker", "picture", "live_action", 0, 0, NAN),
+        ("missed detection", "detection", "animation", 10, 5, 0.5),
+        ("missed detection", "detection", "live_action", 10, 0, 0.0),
+        ("sharpness loss", "picture", "animation", 0, 0, NAN),
+        ("sharpness loss", "picture", "live_action", 8, 2, 0.25),
+        ("temporal flicker", "picture", "animation", 0, 0, NAN),
+        ("temporal flicker", "picture", "live_action", 0, 0, NAN),
     ],
     columns=["kind", "part", "domain", "covered", "frames", "share"],
 )
 APART = pd.DataFrame(
     [
-        ("visible seam", "pair", 8.0, 4.0, 12.0),
-        ("visible seam", "shot", -2.0, -3.0, 1.0),
-        ("lost lines", "pair", 0.0, NAN, NAN),
-        ("flicker", "pair", NAN, NAN, NAN),
+        ("boundary artifact", "pair", 8.0, 4.0, 12.0),
+        ("boundary artifact", "shot", -2.0, -3.0, 1.0),
+        ("line-art loss", "pair", 0.0, NAN, NAN),
+        ("temporal flicker", "pair", NAN, NAN, NAN),
     ],
     columns=["kind", "by", "difference", "low", "high"],
 ).assign(bound=lambda table: [failures.kind(name).bound for name in table["kind"]], counterpart="live_action")
@@ -93,10 +103,10 @@ CURVES = pd.DataFrame(
 )
 SCORES = pd.DataFrame(
     [
-        ("toon", "animation", "opening", "as is", 0.5, ""),
-        ("toon", "animation", "opening", "silence", NAN, "nothing is heard"),
-        ("film", "live_action", "opening", "as is", 0.7, ""),
-        ("film", "live_action", "opening", "silence", NAN, "nothing is heard"),
+        ("toon", "animation", "opening", "dubbed", 0.5, ""),
+        ("toon", "animation", "opening", "silent_audio", NAN, "nothing is heard"),
+        ("film", "live_action", "opening", "dubbed", 0.7, ""),
+        ("film", "live_action", "opening", "silent_audio", NAN, "nothing is heard"),
     ],
     columns=["clip", "domain", "score", "input", "value", "reason"],
 )
@@ -115,7 +125,7 @@ BEAT = frames(
     [0] * 6,
     drawing=[0, 0, 1, 1, 2, 2],
     mouth=[0, 1, 2, 2, NAN, NAN],
-    extra_mouth=[NAN, 1, NAN, 0, NAN, NAN],
+    mouth_change_during_hold=[NAN, 1, NAN, 0, NAN, NAN],
 )
 MOUTHS = pd.DataFrame({"ms": [40, 40, 80, 1200], "domain": "animation"})
 LEVEL = np.array([-20.0, -30, -100, -10, -10, -10])
@@ -124,7 +134,7 @@ OPEN = BEAT.assign(opened=[0.1, 0.9, 0.5, NAN, NAN, 0], opened_source=0.5)
 
 def example(clip: str, domain: str, value: float, shape: tuple[int, int] = (40, 40)) -> Example:
     grey = np.full((*shape, 3), 100, np.uint8)
-    return Example(clip, domain, 7, failures.kind("visible seam"), value, grey, grey + np.uint8(10))
+    return Example(clip, domain, 7, failures.kind("boundary artifact"), value, grey, grey + np.uint8(10))
 
 
 EXAMPLES = [
@@ -140,8 +150,8 @@ PROPOSALS = {
 
 EFFECTS = pd.DataFrame(
     [
-        ("a soft edge", "visible seam", "toon", "animation", 8.0, 2.0),
-        ("a soft edge", "visible seam", "film", "live_action", 2.0, 2.0),
+        ("a soft edge", "boundary artifact", "toon", "animation", 8.0, 2.0),
+        ("a soft edge", "boundary artifact", "film", "live_action", 2.0, 2.0),
         ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
     ],
     columns=["mend", "kind", "clip", "domain", "before", "after"],
@@ -216,7 +226,7 @@ def test_strips_say_where_and_how_much_was_missed():
         "toon": DRAWN,
         "film": PHOTOGRAPHIC,
     }
-    assert legend(ax) == ["missed", "found, animation", "found, live action"]
+    assert legend(ax) == ["missed detection", "found, animation", "found, live action"]
 
 
 def test_lengths_are_counted_in_bins_that_double():
@@ -274,7 +284,7 @@ def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
     assert words["12.3 (bound 4)"] == words["8.00 (bound 4)"] == "bold"
     assert words["3.00 (bound 4)"] == "normal"  # no failure
     assert {"toon, frame 7", "film, frame 7", "animation", "live action"} <= set(words)
-    assert ax.get_title(loc="left") == "visible seam: source | output | difference × 4"
+    assert ax.get_title(loc="left") == "boundary artifact: source | output | difference × 4"
     at = {patch.get_x(): to_hex(patch.get_facecolor()).upper() for patch in ax.patches}
     assert at == {0: DRAWN, 3.3: PHOTOGRAPHIC}  # in the order in which they always stand
     # one of two rows is higher than wide, and is cut to a square
@@ -284,7 +294,7 @@ def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
 
 def test_distributions_count_in_bounds():
     ax = figures.distributions(TWO)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["blurred mouth", "visible seam"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["sharpness loss", "boundary artifact"]
     bars = {(round(bar.get_x(), 3), to_hex(bar.get_facecolor()).upper()) for bars in ax.containers for bar in bars}
     assert bars == {(2.0, DRAWN), (0.0, PHOTOGRAPHIC), (0.5, DRAWN), (1.0, PHOTOGRAPHIC)}
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [1]
@@ -296,12 +306,12 @@ def test_the_matrix_frames_its_diagonal_and_says_every_number():
     assert ax.images[0].get_array().tolist() == MATRIX.to_numpy().tolist()
     assert [words.get_text() for words in ax.texts] == ["1.00", "0.20", "0.10", "1.00"]
     assert [patch.get_xy() for patch in ax.patches] == [(-0.5, -0.5), (0.5, 0.5)]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["blur", "new colours"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["sharpness loss", "out of palette"]
 
 
 def test_shares_that_nobody_can_tell_are_not_shown_as_zero():
     ax = figures.failing(FAILING)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["missed face", "blurred mouth"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["missed detection", "sharpness loss"]
     assert [words.get_text() for words in ax.texts] == ["50", "not measured", "0", "25"]
     assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[50, 0], [0, 25]]
     assert [to_hex(bars[0].get_facecolor()).upper() for bars in ax.containers] == [DRAWN, PHOTOGRAPHIC]
@@ -323,7 +333,7 @@ def test_differences_are_filled_only_where_the_interval_does_not_hold_zero():
         list(line.get_xdata()) for line in ax.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1
     ]
     assert intervals == [[1, 3], [-0.75, 0.25]]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["visible seam", "lost lines"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["boundary artifact", "line-art loss"]
     assert legend(ax)[:2] == ["by pair", "by shot"]
     assert ax.get_xlim()[0] < -0.75
     assert ax.get_xlim()[1] > 3
@@ -347,7 +357,7 @@ def test_scores_stand_above_their_nulls_and_say_what_is_undefined():
     dots = {(line.get_color(), float(x)) for line in ax.lines for x in line.get_xdata()}
     assert dots == {(DRAWN, 0.5), (PHOTOGRAPHIC, 0.7)}
     assert [words.get_text() for words in ax.texts] == ["undefined: nothing is heard"]
-    nothing = figures.beside_nulls(SCORES[SCORES["input"] == "silence"], "opening")
+    nothing = figures.beside_nulls(SCORES[SCORES["input"] == "silent_audio"], "opening")
     assert not len(nothing.get_xticks())
 
 
@@ -395,7 +405,7 @@ def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
         "3 mouths\nin the output",
     ]
     assert "1 frame with another mouth" in ax.get_title(loc="left")
-    calm = figures.cadence_strip(BEAT.assign(extra_mouth=0.0), "animation")
+    calm = figures.cadence_strip(BEAT.assign(mouth_change_during_hold=0.0), "animation")
     assert calm.get_title(loc="left") == ""
     assert not calm.lines
 
@@ -415,5 +425,5 @@ def test_mends_go_from_hollow_to_filled_in_bounds_of_failure():
     drawn, photographic = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
     assert dots == [(2.0, "white"), (0.5, drawn), (0.5, "white"), (0.5, photographic)]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "visible seam\na soft edge"
+        "boundary artifact\na soft edge"
     ]  # nothing is known of gaps

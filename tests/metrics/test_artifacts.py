@@ -48,7 +48,7 @@ def compared(source, output, palette=None, box=FACE) -> dict:
     """Every metric of one frame pair."""
     pair = FramePair(0, source, output, np.array(box, float), np.array(MOUTH, float))
     found = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
-    return found | {"new_colours": artifacts.out_of_palette(found["new_colours"], palette)}
+    return found | {"out_of_palette": artifacts.out_of_palette(found["out_of_palette"], palette)}
 
 
 def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
@@ -56,42 +56,57 @@ def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
     palette = artifacts.palette(frames, perfect_ledger(known(3), (SIZE, SIZE)))
     found = measured(frames, frames, palette=palette)
     assert found.mean().tolist() == [0] * len(artifacts.METRICS)
-    assert found[["blur", "colour"]].notna().all(axis=None)
-    assert found["flicker"].isna().tolist() == [True, False, True]  # only the second frame holds a drawing
+    assert found[["sharpness_loss", "colour_shift"]].notna().all(axis=None)
+    assert found["temporal_flicker"].isna().tolist() == [True, False, True]  # only the second frame holds a drawing
 
 
 def test_nothing_drawn_is_undefined_and_not_zero():
     frames, truth = [face()] * 4, known(4, missing=(1, 2))
     other = [frame + np.uint8(2) for frame in frames]
     found = measured(frames, other, truth)
-    assert found.loc[[1, 2], ["blur", "seam", "colour", "lines", "ghost", "flicker", "cropped"]].isna().all(axis=None)
-    assert found.loc[[1, 2], "outside"].tolist() == [2, 2]
-    assert found["lines"].notna().tolist() == [True, False, False, True]
+    assert (
+        found.loc[
+            [1, 2],
+            [
+                "sharpness_loss",
+                "boundary_artifact",
+                "colour_shift",
+                "line_art_loss",
+                "ghosting",
+                "temporal_flicker",
+                "crop_truncation",
+            ],
+        ]
+        .isna()
+        .all(axis=None)
+    )
+    assert found.loc[[1, 2], "background_change"].tolist() == [2, 2]
+    assert found["line_art_loss"].notna().tolist() == [True, False, False, True]
     without = perfect_ledger(known(2, missing=(0, 1)), (SIZE, SIZE))
-    assert metrics_of([(face(), face())] * 2, without)["new_colours"].isna().all()  # no box, so no palette
+    assert metrics_of([(face(), face())] * 2, without)["out_of_palette"].isna().all()  # no box, so no palette
 
 
 def test_outside_is_the_mean_over_the_pixels_outside():
     source = face()
     output = source.copy()
     output[FACE[1] : FACE[3], FACE[0] : FACE[2]] = 0
-    assert compared(source, output)["outside"] == compared(source, output)["outside_peak"] == 0
+    assert compared(source, output)["background_change"] == compared(source, output)["background_change_peak"] == 0
     output[4:12, 4:12] += np.uint8(50)
     mask = np.ones((SIZE, SIZE), bool)
     mask[FACE[1] : FACE[3], FACE[0] : FACE[2]] = False
     wanted = np.abs(output.astype(int) - source)[mask].mean()
-    assert compared(source, output)["outside"] == pytest.approx(wanted)
-    assert compared(source, output)["outside_peak"] == pytest.approx(50, abs=1)
+    assert compared(source, output)["background_change"] == pytest.approx(wanted)
+    assert compared(source, output)["background_change_peak"] == pytest.approx(50, abs=1)
 
 
 def test_seam_is_the_step_across_the_border():
     source = np.full((SIZE, SIZE, 3), 90, np.uint8)
     output = source.copy()
     output[FACE[1] : FACE[3], FACE[0] : FACE[2], 1] += 33
-    assert compared(source, output)["seam"] == pytest.approx(33)
-    assert compared(output, source)["seam"] == 0  # a step that the source had and the output has not
+    assert compared(source, output)["boundary_artifact"] == pytest.approx(33)
+    assert compared(output, source)["boundary_artifact"] == 0  # a step that the source had and the output has not
     # at the frame's own edge there is nothing to step from
-    assert np.isnan(compared(source, output, box=(0, 0, SIZE, SIZE))["seam"])
+    assert np.isnan(compared(source, output, box=(0, 0, SIZE, SIZE))["boundary_artifact"])
 
 
 def test_colour_is_the_skins_and_not_the_lips():
@@ -99,10 +114,10 @@ def test_colour_is_the_skins_and_not_the_lips():
     output[:] = (234, 170, 150)
     output[MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = LIP
     wanted = deltaE_ciede2000(*(rgb2lab(np.array(c) / 255.0) for c in (SKIN, (234, 170, 150))))
-    assert compared(source, output)["colour"] == pytest.approx(wanted)
+    assert compared(source, output)["colour_shift"] == pytest.approx(wanted)
     source, output = face(), face()
     output[(source == LIP).all(axis=2)] = (60, 200, 60)
-    assert compared(source, output)["colour"] == 0
+    assert compared(source, output)["colour_shift"] == 0
 
 
 def test_new_colours_are_the_share_of_the_lips_that_the_film_has_not():
@@ -112,13 +127,13 @@ def test_new_colours_are_the_share_of_the_lips_that_the_film_has_not():
     x1, y1, x2, y2 = MOUTH
     output[y1 : y1 + 5, x1:x2] = (40, 250, 40)
     lips = regions.inside(np.array(MOUTH, float), source.shape, 0.1, 0.1)
-    assert compared(source, output, palette)["new_colours"] == pytest.approx(5 * (x2 - x1) / lips.area)
+    assert compared(source, output, palette)["out_of_palette"] == pytest.approx(5 * (x2 - x1) / lips.area)
     output[y1 : y1 + 5, x1:x2] = LINE  # elsewhere in the source
-    assert compared(source, output, palette)["new_colours"] == 0
+    assert compared(source, output, palette)["out_of_palette"] == 0
     # a shift of everything alike is a matter of `colour`
     shifted = np.clip(source.astype(int) + (10, -10, 0), 0, 255).astype(np.uint8)
     found = compared(source, shifted, palette)
-    assert found["new_colours"] < 0.05 < 3 < found["colour"]
+    assert found["out_of_palette"] < 0.05 < 3 < found["colour_shift"]
 
 
 def test_the_palettes_distance_is_the_smallest_of_all():
@@ -138,10 +153,10 @@ def test_lines_say_how_much_is_gone():
         source[30:60, x : x + 2] = 20
     half = source.copy()
     half[28:62, 76:94] = 200
-    assert compared(source, half)["lines"] == pytest.approx(0.5, abs=0.02)
-    assert compared(source, np.full_like(source, 200))["lines"] == pytest.approx(1)
-    assert compared(source, np.roll(source, 1, axis=1))["lines"] < 0.05  # moved by a pixel, and still there
-    assert np.isnan(compared(np.full_like(source, 200), source)["lines"])  # no line to lose
+    assert compared(source, half)["line_art_loss"] == pytest.approx(0.5, abs=0.02)
+    assert compared(source, np.full_like(source, 200))["line_art_loss"] == pytest.approx(1)
+    assert compared(source, np.roll(source, 1, axis=1))["line_art_loss"] < 0.05  # moved by a pixel, and still there
+    assert np.isnan(compared(np.full_like(source, 200), source)["line_art_loss"])  # no line to lose
 
 
 def test_blur_of_the_mouth_is_a_fault_and_of_the_whole_frame_an_encode():
@@ -149,16 +164,16 @@ def test_blur_of_the_mouth_is_a_fault_and_of_the_whole_frame_an_encode():
     soft = cv2.GaussianBlur(source, (0, 0), 1.0)
     output = source.copy()
     output[FACE[1] : FACE[3], FACE[0] : FACE[2]] = soft[FACE[1] : FACE[3], FACE[0] : FACE[2]]
-    inside, everywhere = (compared(source, frame)["blur"] for frame in (output, soft))
+    inside, everywhere = (compared(source, frame)["sharpness_loss"] for frame in (output, soft))
     assert inside > 0.5
     assert everywhere < inside / 2
-    assert compared(soft, source)["blur"] == 0
+    assert compared(soft, source)["sharpness_loss"] == 0
 
 
 def test_a_ghost_is_two_mouths_and_not_another_mouth():
     source, other = face(), face((48, 62, 80, 92))
     double = cv2.addWeighted(source, 0.5, other, 0.5, 0)
-    found = [compared(source, frame)["ghost"] for frame in (source, other, double)]
+    found = [compared(source, frame)["ghosting"] for frame in (source, other, double)]
     assert found[0] == 0
     assert found[2] > 0.2 > 2 * found[1]
 
@@ -170,19 +185,19 @@ def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
     output[1][skin] += np.uint8(5)
     output[2][MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = 0
     output[2][skin] += np.uint8(5)
-    found = measured(frames, output)["flicker"]
+    found = measured(frames, output)["temporal_flicker"]
     assert found.tolist()[1:] == [pytest.approx(5, rel=0.2), 0]  # the box of the ledger is a little higher
     moving = [np.roll(frame, 3 * i, axis=1) for i, frame in enumerate(frames)]
-    assert measured(moving, output)["flicker"].isna().all()
+    assert measured(moving, output)["temporal_flicker"].isna().all()
 
 
 def test_a_mouth_outside_the_box_is_cropped():
     truth = known(1)
     truth[["mouth_x1", "mouth_x2"]] = (90.0, 102.0)  # the box ends at 96
     found = measured([face()], [face()], truth)
-    assert found["cropped"].tolist() == [0.5]
+    assert found["crop_truncation"].tolist() == [0.5]
     ledger = perfect_ledger(known(1), (SIZE, SIZE))
-    assert metrics_of([(face(), face())], ledger)["cropped"].isna().all()
+    assert metrics_of([(face(), face())], ledger)["crop_truncation"].isna().all()
 
 
 def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():

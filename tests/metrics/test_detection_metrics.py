@@ -27,7 +27,7 @@ def without(truth: pd.DataFrame, missed) -> pd.DataFrame:
     ledger = perfect_ledger(truth, (160, 120))
     ledger.loc[missed, ["x1", "y1", "x2", "y2"]] = np.nan
     ledger.loc[missed, "provenance"] = "missing"
-    ledger.loc[missed, "mouth_drawn"] = False
+    ledger.loc[missed, "mouth_generated"] = False
     ledger.loc[missed, "best_score"] = 0.3
     return ledger
 
@@ -39,11 +39,18 @@ def pixels(count: int, **columns) -> pd.DataFrame:
 
 def test_a_perfect_detector_has_no_fault():
     numbers = detection.summary(detection.detection_metrics(perfect_ledger(known(6), (160, 120)), known(6, drawing=0)))
-    wanted = {"missed": 0, "not_drawn": 0, "covered": 1, "best_score": 1, "longest_miss": 0, "jitter_centre": 0}
+    wanted = {
+        "missed_detection": 0,
+        "not_generated": 0,
+        "covered": 1,
+        "best_score": 1,
+        "longest_miss": 0,
+        "jitter_centre": 0,
+    }
     assert {name: numbers[name] for name in wanted} == wanted
-    assert numbers["switches"] == numbers["drawn_jitter_size"] == 0
+    assert numbers["identity_switches"] == numbers["box_size_jitter_on_holds"] == 0
     assert numbers["jitter_covered"] == pytest.approx(5 / 6)
-    assert np.isnan(numbers["false_faces"])  # nobody gave the candidates
+    assert np.isnan(numbers["false_positives"])  # nobody gave the candidates
 
 
 def test_a_refused_candidate_keeps_its_score_and_a_filled_gap_is_still_a_miss():
@@ -52,8 +59,8 @@ def test_a_refused_candidate_keeps_its_score_and_a_filled_gap_is_still_a_miss():
     ledger.loc[2, "provenance"] = "interpolated"
     found = detection.detection_metrics(ledger, truth)
     assert found["best_score"].tolist() == [1, 0.3, 1, 1]
-    assert found["missed"].tolist() == [0, 1, 1, 0]
-    assert found["not_drawn"].tolist() == [0, 1, 0, 0]
+    assert found["missed_detection"].tolist() == [0, 1, 1, 0]
+    assert found["not_generated"].tolist() == [0, 1, 0, 0]
 
 
 def test_where_no_face_is_nothing_was_missed():
@@ -61,10 +68,10 @@ def test_where_no_face_is_nothing_was_missed():
     truth.loc[1:, [f"face_{edge}" for edge in ("x1", "y1", "x2", "y2")]] = np.nan
     ledger = without(truth, [1, 2, 3])
     found = detection.detection_metrics(ledger, truth)
-    assert found["missed"].isna().tolist() == [False, True, True, True]
+    assert found["missed_detection"].isna().tolist() == [False, True, True, True]
     assert detection.summary(found)["covered"] == 0.25
     assert (
-        detection.summary(detection.detection_metrics(ledger))["missed"] == 0.75
+        detection.summary(detection.detection_metrics(ledger))["missed_detection"] == 0.75
     )  # without truth every frame shows one
 
 
@@ -127,7 +134,7 @@ def test_trembling_is_in_units_of_the_box_and_only_on_held_drawings():
     found = detection.detection_metrics(ledger, truth)
     assert found["jitter_centre"].tolist() == pytest.approx([np.nan, 0.1, 0.1, np.nan, 0], nan_ok=True)
     assert found["jitter_size"].tolist() == pytest.approx([np.nan, 0, 0, np.nan, np.log(72 / 60)], nan_ok=True)
-    assert found["drawn_jitter_centre"].fillna(0).tolist() == [0] * 5
+    assert found["box_jitter_on_holds"].fillna(0).tolist() == [0] * 5
     assert detection.detection_metrics(ledger)["jitter_centre"].isna().all()  # nobody said what is held
     assert detection.detection_metrics(ledger, held=[0, 1, 0, 0, 0])["jitter_centre"].notna().tolist() == [
         0,
@@ -148,16 +155,16 @@ def test_a_box_that_jumps_to_a_stranger_is_a_switch():
     ledger = perfect_ledger(truth, (160, 120))
     ledger.loc[2, ["x1", "x2"]] = [100.0, 160.0]
     ledger.loc[4:, ["x1", "x2"]] = [100.0, 160.0]  # after a cut
-    assert detection.detection_metrics(ledger)["switch"].tolist() == pytest.approx(
+    assert detection.detection_metrics(ledger)["identity_switch"].tolist() == pytest.approx(
         [np.nan, 0, 1, 1, np.nan, 0], nan_ok=True
     )
     # with truth the way back is none
-    assert detection.detection_metrics(ledger, truth)["switch"].tolist() == pytest.approx(
+    assert detection.detection_metrics(ledger, truth)["identity_switch"].tolist() == pytest.approx(
         [np.nan, 0, 1, 0, np.nan, 0], nan_ok=True
     )
     gap = without(truth, [1])
     gap.loc[2, ["x1", "x2"]] = [100.0, 160.0]
-    assert detection.detection_metrics(gap, truth).loc[2, "switch"] == 1  # over a gap too
+    assert detection.detection_metrics(gap, truth).loc[2, "identity_switch"] == 1  # over a gap too
 
 
 def random_candidates(rng, count):
@@ -183,13 +190,13 @@ def test_recall_against_threshold_by_brute_force():
             c.score > threshold and (i >= 30 or c.box.iou(face) < 0.3) for i, row in enumerate(lists[name]) for c in row
         )
         assert row["recall"] == pytest.approx(hits / 30)
-        assert row["false_faces"] == pytest.approx(strange / 40)
+        assert row["false_positives"] == pytest.approx(strange / 40)
         assert (row["frames"], row["covered"]) == (30, 0.75)
     assert len(found) == 9
     assert found[found["detector"] == "blind"]["recall"].eq(0).all()
     blind = detection.recall({"one": lists["one"]}, thresholds=(0.3,)).iloc[0]
     assert blind["recall"] == pytest.approx(np.mean([any(c.score > 0.3 for c in row) for row in lists["one"]]))
-    assert np.isnan(blind["false_faces"])
+    assert np.isnan(blind["false_positives"])
 
 
 def test_a_partner_is_no_false_face_when_he_is_known():
@@ -197,10 +204,13 @@ def test_a_partner_is_no_false_face_when_he_is_known():
     rows = [[Detection(Box(*FACE), 0.9), Detection(partner, 0.8)], [Detection(Box(0, 0, 20, 20), 0.7)]]
     ledger = perfect_ledger(truth, (160, 120))
     alone = detection.detection_metrics(ledger, truth, candidates=rows)
-    assert alone["false_faces"].tolist() == [1, 1]
+    assert alone["false_positives"].tolist() == [1, 1]
     both = detection.detection_metrics(ledger, truth, candidates=rows, faces=[[Box(*FACE), partner]] * 2)
-    assert both["false_faces"].tolist() == [0, 1]
-    assert detection.detection_metrics(ledger, truth, candidates=rows, threshold=0.75)["false_faces"].tolist() == [1, 0]
+    assert both["false_positives"].tolist() == [0, 1]
+    assert detection.detection_metrics(ledger, truth, candidates=rows, threshold=0.75)["false_positives"].tolist() == [
+        1,
+        0,
+    ]
 
 
 def test_several_detectors_stand_in_one_long_table():
@@ -210,7 +220,7 @@ def test_several_detectors_stand_in_one_long_table():
         "b": detection.detection_metrics(without(truth, [1])),
     }
     found = detection.compare(tables)
-    assert found.groupby("detector")["missed"].sum().to_dict() == {"a": 0, "b": 1}
+    assert found.groupby("detector")["missed_detection"].sum().to_dict() == {"a": 0, "b": 1}
     assert found["frame"].tolist() == [0, 1, 2] * 2
 
 

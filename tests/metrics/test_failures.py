@@ -30,7 +30,7 @@ def test_nothing_fails_where_every_measure_is_zero():
 
 
 def test_what_is_undefined_does_not_fail():
-    assert not len(failures.find(ledger(blur=np.nan, missed=np.nan)))
+    assert not len(failures.find(ledger(sharpness_loss=np.nan, missed_detection=np.nan)))
 
 
 @pytest.mark.parametrize("one", failures.KINDS, ids=lambda one: one.name)
@@ -45,10 +45,10 @@ def test_every_kind_is_found_where_its_measure_passes_the_bound(one):
 
 
 def test_severity_goes_from_bound_to_full_and_stays_within_one():
-    one = failures.kind("visible seam")
+    one = failures.kind("boundary artifact")
     seam = np.zeros(40)
     seam[3], seam[20:22] = one.full * 3, [one.full, one.bound + 1e-9]
-    found = failures.find(ledger(seam=seam)).set_index("first")
+    found = failures.find(ledger(boundary_artifact=seam)).set_index("first")
     assert found["severity"][3] == 1
     assert found["severity"][20] == pytest.approx(0.5)
     assert found["worst"][20] == 20
@@ -57,7 +57,7 @@ def test_severity_goes_from_bound_to_full_and_stays_within_one():
 
 def test_a_short_gap_is_bridged_and_a_cut_never_is():
     where = [5, 6, 9, 10, 14]
-    table = ledger(missed=at(40, where, 1.0))
+    table = ledger(missed_detection=at(40, where, 1.0))
     assert failures.find(table)[["first", "last", "frames"]].values.tolist() == [[5, 10, 4], [14, 14, 1]]
     cut = table.assign(shot=(np.arange(40) >= 10).astype(int))
     spans = sorted(failures.find(cut)[["shot", "first", "last"]].values.tolist())
@@ -67,8 +67,8 @@ def test_a_short_gap_is_bridged_and_a_cut_never_is():
 def test_stretches_agree_with_a_walk_frame_by_frame():
     rng = np.random.default_rng(3)
     values, shots, gap = rng.random(400), np.sort(rng.integers(0, 6, 400)), 2
-    table = ledger(400, blur=values, shot=shots)
-    bound = failures.kind("blurred mouth").bound
+    table = ledger(400, sharpness_loss=values, shot=shots)
+    bound = failures.kind("sharpness loss").bound
     spans, open_since, last = [], None, None
     for frame in range(400):
         if values[frame] > bound:
@@ -85,26 +85,26 @@ def test_stretches_agree_with_a_walk_frame_by_frame():
 
 
 def test_the_worst_come_first_and_length_counts():
-    one = failures.kind("flicker")
+    one = failures.kind("temporal flicker")
     some = one.bound + (one.full - one.bound) * 0.4
     flicker = at(60, range(30, 50), some) + at(60, [5], one.bound + (one.full - one.bound) * 0.5)
-    found = failures.find(ledger(60, flicker=flicker))
+    found = failures.find(ledger(60, temporal_flicker=flicker))
     assert found["first"].tolist() == [30, 5]
 
 
 def test_a_miss_says_what_it_is_put_down_to():
     cause = np.array([""] * 40, dtype=object)
     cause[10:14] = ["profile", "profile", "dark", "profile"]
-    found = failures.find(ledger(missed=at(40, range(10, 14), 1.0), cause=cause))
+    found = failures.find(ledger(missed_detection=at(40, range(10, 14), 1.0), cause=cause))
     assert found["evidence"][0].endswith("most of them: profile")
 
 
 def test_the_summary_counts_frames_and_keeps_the_order_of_kinds():
-    table = ledger(missed=at(40, [1, 2, 20], 1.0), extra_mouth=at(40, range(30, 34), 1.0))
+    table = ledger(missed_detection=at(40, [1, 2, 20], 1.0), mouth_change_during_hold=at(40, range(30, 34), 1.0))
     found = failures.summary(failures.find(table), 40)
-    assert found.index.tolist() == ["missed face", "mouth moves over a held drawing"]
-    assert found.loc["missed face", ["stretches", "frames", "share"]].tolist() == [2, 3, 3 / 40]
-    assert found.loc["missed face", "worst"] in (1, 2)
+    assert found.index.tolist() == ["missed detection", "mouth change during hold"]
+    assert found.loc["missed detection", ["stretches", "frames", "share"]].tolist() == [2, 3, 3 / 40]
+    assert found.loc["missed detection", "worst"] in (1, 2)
 
 
 def test_names_measures_and_parts_are_one_of_a_kind():
@@ -113,5 +113,5 @@ def test_names_measures_and_parts_are_one_of_a_kind():
         assert len(set(given)) == len(given)
     assert {one.part for one in failures.KINDS} == {"detection", "picture", "time"}
     assert all(one.full > one.bound > 0 for one in failures.KINDS)
-    with pytest.raises(ParameterError, match="missed face"):
+    with pytest.raises(ParameterError, match="missed detection"):
         failures.kind("nothing")

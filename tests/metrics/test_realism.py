@@ -63,8 +63,8 @@ def test_an_untouched_frame_is_as_real_as_its_source(network):
     frames, ledger = clip(40, missing=(7, 39))
     found = realism.realism_metrics((crops(frames, ledger),) * 2, ledger, network)
     assert found.index.tolist() == list(range(40))
-    assert found["unreal"].isna().to_numpy().nonzero()[0].tolist() == [7, 39]
-    assert found["unreal"].abs().max() < 1e-5
+    assert found["realism_loss"].isna().to_numpy().nonzero()[0].tolist() == [7, 39]
+    assert found["realism_loss"].abs().max() < 1e-5
 
 
 def test_each_opinion_belongs_to_its_frame(network):
@@ -72,11 +72,11 @@ def test_each_opinion_belongs_to_its_frame(network):
     output = frames.copy()
     output[11] = 255 - output[11]
     found = realism.realism_metrics((crops(frames, ledger), crops(output, ledger)), ledger, network)
-    assert found["unreal"].abs().idxmax() == 11
+    assert found["realism_loss"].abs().idxmax() == 11
     box = Box(*ledger.loc[11, ["x1", "y1", "x2", "y2"]].astype(int).tolist())
     wanted = realism.judge(network, np.stack([crop(frames[11], box), crop(output[11], box)]))
     assert found.loc[11, ["real_source", "real_output"]].to_numpy(float) == pytest.approx(wanted, abs=1e-5)
-    assert found.loc[11, "unreal"] == pytest.approx(wanted[0] - wanted[1], abs=1e-5)
+    assert found.loc[11, "realism_loss"] == pytest.approx(wanted[0] - wanted[1], abs=1e-5)
 
 
 def test_a_network_is_left_as_it_was_found(network):

@@ -246,7 +246,7 @@ def test_missing_faces_and_cuts_are_no_window_and_lower_the_cover():
     assert found.frames.loc[found.frames["distance"].isna(), "frame"].tolist() == [20, 21, 22, 23]
     assert found.covered == pytest.approx(86 / 90)
     assert {score.score: score.covered for score in found.scores} == dict.fromkeys(
-        ["expert_distance", "expert_confidence", "expert_offset", "expert_at_zero"], found.covered
+        ["syncnet_distance", "syncnet_confidence", "av_offset", "syncnet_distance_at_zero"], found.covered
     )
 
 
@@ -280,12 +280,12 @@ def test_no_face_is_undefined_with_a_reason():
 def test_silence_has_distances_and_no_offset(judge):
     lips, network = seen(judge)
     found = judge_sync(lips, network, np.zeros(LENGTH * 640, np.float32))
-    values = {score.score.partition("_")[2]: score for score in found.scores}
-    assert np.isnan(values["offset"].value)
-    assert np.isnan(values["confidence"].value)
-    assert values["offset"].reason == "the sound is silent throughout"
-    assert values["distance"].value > 0
-    assert (values["distance"].reason, values["distance"].covered) == ("", found.covered)
+    distance, confidence, offset, _ = found.scores
+    assert np.isnan(offset.value)
+    assert np.isnan(confidence.value)
+    assert offset.reason == "the sound is silent throughout"
+    assert distance.value > 0
+    assert (distance.reason, distance.covered) == ("", found.covered)
 
 
 def test_faces_of_another_size_and_no_frame_rate_are_errors():
@@ -354,13 +354,13 @@ def test_null_inputs_keep_length_and_samples():
     made = controls.null_inputs(wave, seed=2)
     assert tuple(made) == controls.INPUTS
     assert all(sound.shape == wave.shape for sound in made.values())
-    assert made["as is"] is wave
-    np.testing.assert_array_equal(np.sort(made["shuffled"]), np.sort(wave))
-    assert np.mean(made["shuffled"] == wave) < 0.2
-    np.testing.assert_array_equal(made["shuffled"], controls.null_inputs(wave, seed=2)["shuffled"])
-    assert (made["shuffled"] != controls.null_inputs(wave, seed=3)["shuffled"]).any()
-    np.testing.assert_array_equal(made["shifted"][20_500:], wave[:20_500])
-    assert not made["silence"].any()
+    assert made["dubbed"] is wave
+    np.testing.assert_array_equal(np.sort(made["shuffled_audio"]), np.sort(wave))
+    assert np.mean(made["shuffled_audio"] == wave) < 0.2
+    np.testing.assert_array_equal(made["shuffled_audio"], controls.null_inputs(wave, seed=2)["shuffled_audio"])
+    assert (made["shuffled_audio"] != controls.null_inputs(wave, seed=3)["shuffled_audio"]).any()
+    np.testing.assert_array_equal(made["shifted_audio"][20_500:], wave[:20_500])
+    assert not made["silent_audio"].any()
 
 
 def test_the_own_sound_is_better_than_every_null():
@@ -368,11 +368,11 @@ def test_the_own_sound_is_better_than_every_null():
     rows = controls.beside_nulls(lambda wave: judge_sync(lips, network, wave).scores, rising())
     assert rows.columns.tolist() == ["score", "input", "value", "covered", "reason"]
     table = rows.pivot(index="score", columns="input", values="value")
-    assert table.loc["expert_offset", "as is"] == 0
-    for name in ("shifted", "shuffled", "silence"):
-        assert table.loc["expert_at_zero", "as is"] < 0.1 * table.loc["expert_at_zero", name]
+    assert table.loc["av_offset", "dubbed"] == 0
+    for name in ("shifted_audio", "shuffled_audio", "silent_audio"):
+        assert table.loc["syncnet_distance_at_zero", "dubbed"] < 0.1 * table.loc["syncnet_distance_at_zero", name]
     assert rows["reason"].ne("").tolist() == rows["value"].isna().tolist()
-    assert rows.loc[rows["value"].isna(), "input"].unique().tolist() == ["silence"]
+    assert rows.loc[rows["value"].isna(), "input"].unique().tolist() == ["silent_audio"]
 
 
 def test_level_is_the_root_mean_square_of_each_frame():

@@ -46,7 +46,9 @@ def test_identity_in_gives_zero_out(found):
     """Every validated metric, and the others of `artifacts` too, where they cover anything."""
     none = found[found["strength"] == 0].set_index("measure")["value"]
     assert none[list(NAMED.values())].notna().all()
-    assert none[none.index != "cropped"].eq(0).all()  # how far the mouth lies outside the box is no fault of the output
+    assert (
+        none[none.index != "crop_truncation"].eq(0).all()
+    )  # how far the mouth lies outside the box is no fault of the output
     assert {metric.name for metric in artifacts.METRICS} <= set(none.index)
 
 
@@ -65,14 +67,14 @@ def test_a_fault_moves_its_measure_more_than_any_other(found, fault):
 
 
 def test_nothing_is_changed_outside_the_box(found):
-    spoilt = found[found["measure"] == "outside"]
+    spoilt = found[found["measure"] == "background_change"]
     assert spoilt["value"].max() < 0.5
 
 
 def test_a_measure_that_does_not_move_does_not_rise(found):
-    assert response.rises(found, {"blur": "missed"})["blur"] == 0
-    still = found.assign(value=found["value"].where(found["measure"] != "seam", 1 - found["value"]))
-    assert response.rises(still)["seam"] < -0.9
+    assert response.rises(found, {"Gaussian blur": "missed_detection"})["Gaussian blur"] == 0
+    still = found.assign(value=found["value"].where(found["measure"] != "boundary_artifact", 1 - found["value"]))
+    assert response.rises(still)["boundary step"] < -0.9
 
 
 @pytest.fixture(scope="module")

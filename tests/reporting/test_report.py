@@ -124,7 +124,7 @@ def test_the_table_counts_what_was_recorded(printed):
         "seconds": "0.40",
         "frames_written": "10",
     }
-    assert row["expert_distance"] == row["lse_distance"] == row["error"] == ""  # ten frames are too short to be judged
+    assert row["syncnet_distance"] == row["lse_d"] == row["error"] == ""  # ten frames are too short to be judged
     assert gone["clip"] == "broken"
     assert "broken.mp4" in gone["error"]
     assert gone["frames"] == ""
@@ -136,30 +136,36 @@ def test_the_table_names_the_worst_failures(printed):
     assert int(row["failures"]) == len(found) > 3
     assert row["worst"].split("; ") == list(dict.fromkeys(found["kind"]))[:3]
     assert int(row["worst_frame"]) == found["worst"][0]
-    assert "missed face" in set(found["kind"])
+    assert "missed detection" in set(found["kind"])
 
 
 def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
-    rows = [(name.split("__")[0], (name.split("__") + ["as is"])[1], value) for name, value in scores.items()]
+    rows = [(name.split("__")[0], (name.split("__") + ["dubbed"])[1], value) for name, value in scores.items()]
     table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
     return evaluation.Evaluation(frames, table, pd.DataFrame(), {})
 
 
 def test_what_was_judged_stands_in_the_table():
-    numbers = {"expert_distance": 0.51234, "expert_offset": -2.0, "lse_distance": NAN}
-    nulls = {"expert_distance__shuffled": 0.9, "expert_distance__silence": 0.8, "expert_distance__source": 1.05}
-    frames = pd.DataFrame({"shot": 0, "blur": [0.0, 0.9, 0.5, 0.0], "seam": [0.0, 0.0, 0.0, 5.0]})
-    row = reporting.judged(evaluated(frames, **numbers, **nulls))
+    numbers = {"syncnet_distance": 0.51234, "av_offset": -2.0, "lse_d": NAN}
+    controls = {
+        "syncnet_distance__shuffled_audio": 0.9,
+        "syncnet_distance__silent_audio": 0.8,
+        "syncnet_distance__untouched_source": 1.05,
+    }
+    frames = pd.DataFrame(
+        {"shot": 0, "sharpness_loss": [0.0, 0.9, 0.5, 0.0], "boundary_artifact": [0.0, 0.0, 0.0, 5.0]}
+    )
+    row = reporting.judged(evaluated(frames, **numbers, **controls))
     assert row == {
-        "expert_distance": "0.512",
-        "expert_offset": "-2.000",
-        "expert_shuffled": "0.900",
-        "expert_silence": "0.800",
-        "expert_source": "1.050",
-        "lse_distance": "",
-        "lse_confidence": "",
+        "syncnet_distance": "0.512",
+        "av_offset": "-2.000",
+        "syncnet_distance_shuffled_audio": "0.900",
+        "syncnet_distance_silent_audio": "0.800",
+        "syncnet_distance_untouched_source": "1.050",
+        "lse_d": "",
+        "lse_c": "",
         "failures": 2,
-        "worst": "blurred mouth; visible seam",
+        "worst": "sharpness loss; boundary artifact",
         "worst_frame": 1,
     }
     fine = reporting.judged(evaluated(frames * 0, **numbers))
@@ -168,11 +174,16 @@ def test_what_was_judged_stands_in_the_table():
 
 def test_the_worst_are_of_different_kinds():
     frames = pd.DataFrame(
-        {"shot": 0, "blur": [0.9, 0, 0, 0, 0.8], "seam": [0, 5.0, 0, 0, 0], "flicker": [0, 0, 3.0, 0, 0]}
+        {
+            "shot": 0,
+            "sharpness_loss": [0.9, 0, 0, 0, 0.8],
+            "boundary_artifact": [0, 5.0, 0, 0, 0],
+            "temporal_flicker": [0, 0, 3.0, 0, 0],
+        }
     )
     found = evaluated(frames)
     assert len(found.failures) == 4
-    assert list(reporting.worst(found)["kind"])[0] == "blurred mouth"
+    assert list(reporting.worst(found)["kind"])[0] == "sharpness loss"
     assert len(set(reporting.worst(found)["kind"])) == len(reporting.worst(found)) == 3
     assert len(reporting.worst(found, most=1)) == 1
 
@@ -411,7 +422,7 @@ def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
 
 def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
     box = {"x1": 20.0, "y1": 20.0, "x2": 60.0, "y2": 60.0}
-    rows = pd.DataFrame([{"mouth_drawn": drawn, **box}])
+    rows = pd.DataFrame([{"mouth_generated": drawn, **box}])
     return SimpleNamespace(pictures=lambda frame: (before, after), run=SimpleNamespace(ledger=lambda: rows))
 
 
@@ -657,8 +668,8 @@ def ledger(**columns) -> pd.DataFrame:
 
 
 def test_the_frame_to_show_has_a_mouth_where_there_is_one():
-    assert reporting.telling_frame(ledger(mouth_drawn=[False, True, False, True, True])) == 3
-    assert reporting.telling_frame(ledger(mouth_drawn=[False] * 5)) == 2
+    assert reporting.telling_frame(ledger(mouth_generated=[False, True, False, True, True])) == 3
+    assert reporting.telling_frame(ledger(mouth_generated=[False] * 5)) == 2
 
 
 def test_the_box_to_show_says_what_it_is():

@@ -184,6 +184,6 @@ def _plant(clean: Planted, material: Material, fault: str, strength: float, seed
     ledger = clean.ledger.assign(
         **dict(zip(regions.BOX, injected.T, strict=True)),
         provenance=np.where(gone, "missing", clean.ledger["provenance"]),
-        mouth_drawn=clean.ledger["mouth_drawn"].to_numpy(bool) & ~gone,
+        mouth_generated=clean.ledger["mouth_generated"].to_numpy(bool) & ~gone,
     )
     return replace(clean, ledger=ledger)
