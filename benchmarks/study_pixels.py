@@ -10,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lipsync_lab import samples
-from lipsync_lab.detection import tracking
+from lipsync_lab.detection.shots import Shots, shot_numbers
 from lipsync_lab.evaluation import study
 from lipsync_lab.media import video
 from lipsync_lab.metrics import detection
@@ -18,10 +18,10 @@ from lipsync_lab.metrics import detection
 
 def measured(clip: str) -> pd.DataFrame:
     path, boxes = samples.path(clip), study.frames(clip)
-    shots = tracking.Shots(video.probe(path).fps)
+    shots = Shots(video.probe(path).fps)
     for frame in video.frames(path, stop=len(boxes)):
         shots.add(frame.image)
-    numbers = tracking.shot_numbers(shots.starts, len(boxes))
+    numbers = shot_numbers(shots.starts, len(boxes))
     ledger = boxes.assign(shot=numbers)
     pictures = (frame.image for frame in video.frames(path, stop=len(boxes)))
     table = detection.pixels(pictures, ledger).round(2).reset_index()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,35 +22,34 @@ import numpy as np
 
 import lipsync_lab
 from lipsync_lab import detection, files, generation, runs, samples
-from lipsync_lab.detection import Detection, Detector
+from lipsync_lab.detection import Detector
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
-from lipsync_lab.detection.detections import Detections, detections_text
+from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
-from lipsync_lab.models import registry
+from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import Plan, make_plan, render
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
-__all__ = ["Pipeline", "Plan", "Progress", "best_device", "dub", "find", "make_plan", "render"]
+__all__ = ["Pipeline", "Plan", "Progress", "dub", "make_plan", "render"]
 
 
-@dataclass
 class Pipeline:
     """A detector and a generator, loaded once, for any number of clips.
 
     Parameters
     ----------
-    generator : str, path or Generator
-        A generator, or what `generation.load` takes.
-    detector : str, path, Detector or None
-        A detector, or what `detection.load` takes; None for its default.
-    settings : Settings
+    generator : str, path or Generator, optional
+        As for `generation.load`.
+    detector : str, path or Detector, optional
+        As for `detection.load`.
+    settings : Settings, optional
     box : Box, optional
         The same box in every frame instead of a detector; it is exact.
     device : str, optional
@@ -60,32 +59,34 @@ class Pipeline:
 
     Attributes
     ----------
-    weights : Generator
-        The loaded generator.
-    finder : Detector
-        The loaded detector.
+    generator : Generator
+    detector : Detector
+    settings : Settings
+        With the audio offset of the generator where none was given.
+    device : str
+    cache : path or None
     """
 
-    generator: str | Path | Generator = registry.DEFAULTS["generator"]
-    detector: str | Path | Detector | None = None
-    settings: Settings = field(default_factory=Settings)
-    box: Box | None = None
-    device: str | None = None
-    cache: Path | None = None
-
-    def __post_init__(self):
-        self.device = best_device() if self.device is None else self.device
-        by_name = isinstance(self.generator, str | Path)
-        self.weights = generation.load(self.generator, device=self.device) if by_name else self.generator
+    def __init__(
+        self,
+        generator: str | Path | Generator | None = None,
+        detector: str | Path | Detector | None = None,
+        settings: Settings | None = None,
+        box: Box | None = None,
+        device: str | None = None,
+        cache: str | Path | None = None,
+    ):
+        self.device, self.cache = device or best_device(), cache
+        self.generator = generation.load(generator, device=self.device)
+        self.detector = detection.load(detector, box=box, device=self.device)
+        self.settings = settings or Settings()
         if self.settings.audio_offset is None:
-            self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
-        by_name = self.detector is None or isinstance(self.detector, str | Path)
-        self.finder = detection.load(self.detector, box=self.box, device=self.device) if by_name else self.detector
+            self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
 
     @property
     def models(self) -> str:
         """One sentence that names the generator's weights and the detector, for captions."""
-        return f"generator {self.weights.provenance}; detector {self.finder.name}"
+        return f"generator {self.generator.provenance}; detector {self.detector.name}"
 
     def run(
         self, face: str | Path, speech: str | Path, folder: str | Path, progress: Progress | None = None
@@ -101,7 +102,7 @@ class Pipeline:
         folder : path
             Of the run: it is made complete or not at all. An earlier run there is replaced.
         progress : callable, optional
-            See `progress.Progress`; the stages are "detect" and "draw", the unit is a frame.
+            See `progress.Progress`; the stages are "detect" and "generate", the unit is a frame.
 
         Returns
         -------
@@ -123,7 +124,7 @@ class Pipeline:
 
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
-            record, plan = self._planned(clip, voice, progress, clock)
+            detections, plan = self._planned(clip, voice, progress, clock)
             writer = video.Writer(
                 output,
                 fps=clip.fps,
@@ -134,10 +135,11 @@ class Pipeline:
                 tags={"comment": self._tag(plan), "title": f"{face.stem}, dubbed"},
             )
             with writer:
-                for frame in render(clip, plan, self.weights, progress, clock):
+                for frame in render(clip, plan, self.generator, progress, clock):
                     with clock("encode"):
                         writer.write(frame)
-            _write_detections(part / "detections.json", record, plan, clip)
+            about = {"threshold": settings.threshold, "fps": str(clip.fps)}
+            write_detections(part / "detections.json", detections, list(plan.chosen), **about)
             table = runs.ledger(plan.track, plan.mouth_generated, clip.fps)
             table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
             frames = len(plan.track)
@@ -149,22 +151,26 @@ class Pipeline:
                     "sha256": clip.identity["sha256"],
                     "fps": str(clip.fps),
                     "frames": frames,
-                    "frames_of_the_clip": frames if record.complete else clip.expected,
+                    "frames_of_the_clip": frames if detections.complete else clip.expected,
                 },
                 "speech": {
                     "file": runs.portable(speech, folder),
                     "sha256": files.sha256(speech),
                     "seconds": voice.seconds,
                 },
-                "generator": _about_generator(self.weights, folder),
-                "detector": {"name": self.finder.name, **self.finder.identity, **_own_file(self.finder.path, folder)},
-                "detections_from_cache": record.from_cache,
+                "generator": _about_generator(self.generator, folder),
+                "detector": {
+                    "name": self.detector.name,
+                    **self.detector.identity,
+                    **_own_file(self.detector.path, folder),
+                },
+                "detections_from_cache": detections.from_cache,
                 "frames_written": len(plan.order),
                 "frames_by_provenance": {
                     str(k): int(n) for k, n in zip(*np.unique(plan.track.provenance, return_counts=True), strict=True)
                 },
-                "mouths_drawn_on_source_frames": int(plan.mouth_generated.sum()),
-                "warnings": self._warnings(clip, record, plan),
+                "mouths_generated": int(plan.mouth_generated.sum()),
+                "warnings": self._warnings(clip, detections, plan),
                 "device": self.device,
                 "versions": runs.versions(),
                 "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
@@ -186,7 +192,7 @@ class Pipeline:
         fps : float or Fraction
             Frames a second.
         progress : callable, optional
-            See `progress.Progress`; the stages are "detect" and "draw", the unit is a frame.
+            See `progress.Progress`; the stages are "detect" and "generate", the unit is a frame.
 
         Returns
         -------
@@ -197,40 +203,42 @@ class Pipeline:
         """
         clip, clock = clip_from_array(frames, fps, self.settings), runs.Clock()
         _, plan = self._planned(clip, Voice.from_wave(wave), progress, clock)
-        return np.stack(list(render(clip, plan, self.weights, progress, clock))), plan.track
+        return np.stack(list(render(clip, plan, self.generator, progress, clock))), plan.track
 
     def _planned(
         self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock
     ) -> tuple[Detections, Plan]:
         needed = None if self.settings.keep_tail else len(window_starts(voice, clip.fps, self.settings))
         with clock("detect"):
-            record = detect(clip, self.finder, self.cache, settings=self.settings, frames=needed, progress=progress)
+            detections = detect(
+                clip, self.detector, self.cache, settings=self.settings, frames=needed, progress=progress
+            )
         with clock("track"):
-            return record, make_plan(clip, record, voice, self.settings)
+            return detections, make_plan(clip, detections, voice, self.settings)
 
-    def _warnings(self, clip: Clip, record: Detections, plan: Plan) -> list[str]:
+    def _warnings(self, clip: Clip, detections: Detections, plan: Plan) -> list[str]:
         """One line for each thing that may be wrong although the run succeeded."""
         lines, frames = [], len(plan.track)
-        if isinstance(self.finder, Recorded) and self.finder.is_of_another_clip(clip.identity.get("sha256")):
-            other = (self.finder.record.clip or {}).get("file", "another clip")
+        if isinstance(self.detector, Recorded) and self.detector.is_of_another_clip(clip.identity.get("sha256")):
+            other = (self.detector.detections.clip or {}).get("file", "another clip")
             lines.append(
-                f"{self.finder.path}: its boxes were recorded from {other}, and {clip.name} is another file; where "
+                f"{self.detector.path}: its boxes were recorded from {other}, and {clip.name} is another file; where "
                 "the two differ the boxes lie wrong (a clip that was only encoded again is fine)"
             )
-        outside = sum(score > self.settings.threshold for score in record.outside.values())
+        outside = sum(score > self.settings.threshold for score in detections.outside.values())
         if outside:
             lines.append(
-                f"{self.finder.path}: in {outside} of {frames} frames the recorded box lies wholly outside the "
+                f"{self.detector.path}: in {outside} of {frames} frames the recorded box lies wholly outside the "
                 "picture and was dropped; compare the clip's size, --crop and --rotate with those that it was made for"
             )
         if not plan.generates:
             scores = plan.track.scores[~np.isnan(plan.track.scores)]
             best = f"the best candidate scored {scores.max():.2f}" if len(scores) else "there was no candidate at all"
             lines.append(
-                f"NO MOUTH WAS DRAWN, the picture is the clip's own: {self.finder.name} found no face above the "
-                f"threshold of {self.settings.threshold:g} in any of {frames} frames ({best}); try a lower "
+                f"NO MOUTH WAS GENERATED, the picture is the clip's own: {self.detector.name} detected no face above "
+                f"the threshold of {self.settings.threshold:g} in any of {frames} frames ({best}); try a lower "
                 "--threshold, another --detector, a box of your own (--box, or --detector detections.json), and, where "
-                "a face is found now and then, --dropouts"
+                "a face is detected now and then, --dropouts"
             )
         return lines
 
@@ -238,46 +246,9 @@ class Pipeline:
         what = (
             "the mouth in this video was generated and the person did not say this"
             if plan.generates
-            else "no mouth drawn, since no face was found; the picture is the source's and the sound is not"
+            else "no mouth was generated, since no face was detected; the picture is the source's and the sound is not"
         )
         return f"Made with lipsync_lab {lipsync_lab.__version__}: {what}. {self.models}"
-
-
-def best_device() -> str:
-    """ "cuda" where torch has it, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def find(
-    face: str | Path,
-    out: str | Path,
-    *,
-    detector: str | Path | Detector | None = None,
-    box: Box | None = None,
-    settings: Settings | None = None,
-    device: str | None = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> list[Detection | None]:
-    """Detect the face in every frame of a clip and write a ``detections.json``.
-
-    Parameters are those of `Pipeline` and `Pipeline.run`; no generator is loaded.
-
-    Returns
-    -------
-    list of Detection or None
-        The chosen face of each frame, before gaps are filled.
-    """
-    settings = replace(settings or Settings(), dropouts="passthrough", mouth_cadence="every_frame")
-    if box is not None or detector is None or isinstance(detector, str | Path):
-        detector = detection.load(detector, box=box, device=device or best_device())
-    clip = open_clip(samples.resolve_path(face), settings)
-    record = detect(clip, detector, cache, settings=settings, progress=progress)
-    plan = make_plan(clip, record, None, settings)
-    _write_detections(Path(out), record, plan, clip)
-    return list(plan.chosen)
 
 
 def dub(
@@ -285,7 +256,7 @@ def dub(
     audio: str | Path,
     output: str | Path | None = None,
     *,
-    generator: str | Path | Generator = registry.DEFAULTS["generator"],
+    generator: str | Path | Generator | None = None,
     detector: str | Path | Detector | None = None,
     box: Box | None = None,
     preset: str | None = None,
@@ -337,11 +308,6 @@ def dub(
         with files.atomic_file(target) as part:
             shutil.copyfile(run.output, part)
     return run
-
-
-def _write_detections(path: Path, record: Detections, plan: Plan, clip: Clip) -> None:
-    about = {"threshold": plan.settings.threshold, "fps": str(clip.fps)}
-    files.write_text(path, detections_text(record, list(plan.chosen), **about))
 
 
 def _about_generator(generator: Generator, folder: str | Path) -> dict[str, Any]:

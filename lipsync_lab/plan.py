@@ -87,22 +87,22 @@ def make_plan(
     voice = Voice.from_wave(voice) if isinstance(voice, np.ndarray) else voice
     starts = np.zeros(0, np.int64) if voice is None else window_starts(voice, clip.fps, settings)
     tail = voice is None or settings.keep_tail
-    record = detections if tail else detections.first(len(starts))
-    chosen, shots = _chosen(record, settings)
+    used = detections if tail else detections.first(len(starts))
+    chosen, shots = tracking.chosen_faces(used, settings)
     track = tracking.track(
-        record.candidates,
+        used.candidates,
         chosen,
         shots,
-        record.size,
+        used.size,
         dropouts=settings.dropouts,
         max_dropout=settings.max_dropout,
         smoothing=settings.smoothing,
         pads=settings.pads,
-        provenance=record.provenance,
-        manual=record.manual,
+        provenance=used.provenance,
+        manual=used.manual,
         fps=float(clip.fps),
     )
-    order = play_order(len(record), max(len(starts), len(record)) if tail else len(starts), settings.extend)
+    order = play_order(len(used), max(len(starts), len(used)) if tail else len(starts), settings.extend)
     numbers = np.arange(len(order))
     # frames after the voice are the untouched tail
     spoken = (numbers < len(starts)) & (track.provenance[order] != "missing")
@@ -112,22 +112,6 @@ def make_plan(
         first = _first_in_hold(order, same, spoken)
     mouths = np.where(spoken, holds.mouth_frames(first), -1)
     return Plan(settings, track, tuple(chosen), voice, starts, order, mouths)
-
-
-def _chosen(record: Detections, settings: Settings) -> tuple[list[Detection | None], np.ndarray]:
-    """The face of each frame, and the number of its shot."""
-    shots = tracking.shot_numbers(record.shots or (0,), len(record))
-    chosen = tracking.choose(
-        record.candidates,
-        shots,
-        record.size,
-        threshold=settings.threshold,
-        face=settings.face_selection,
-        max_dropout=settings.max_dropout,
-    )
-    for frame, box in record.manual.items():
-        chosen[frame] = None if box is None else Detection(box, 1.0)
-    return chosen, shots
 
 
 def _holds(clip: Clip, track: FaceTrack) -> tuple[FaceTrack, np.ndarray]:
@@ -169,7 +153,7 @@ def render(
     plan : Plan
     generator : Generator
     progress : callable, optional
-        See `progress.Progress`; the stage is "draw", the unit a frame.
+        See `progress.Progress`; the stage is "generate", the unit a frame.
     timed : callable, optional
         ``timed(stage)`` is a context around "decode" and "generate", such as `runs.Clock`.
 
@@ -199,7 +183,7 @@ def render(
         yield from frames
         done += len(batch)
         if progress:
-            progress("draw", done, length)
+            progress("generate", done, length)
     if done < length:
         raise _changed(clip, done)
 

@@ -183,12 +183,12 @@ def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
     face, speech : path
         As for `pipeline.Pipeline.run`.
     """
-    weights = pipeline.weights
+    generator = pipeline.generator
     content = {
         "face": files.sha256(face),
         "speech": files.sha256(speech),
-        "generator": [weights.name, weights.sha256, weights.width],
-        "detector": pipeline.finder.identity,
+        "generator": [generator.name, generator.sha256, generator.width],
+        "detector": pipeline.detector.identity,
         "settings": pipeline.settings.as_dict(),
         "device": pipeline.device,
         "code": code(),

@@ -22,7 +22,7 @@ from lipsync_lab.media import audio, video
 from lipsync_lab.media import clip as source
 from lipsync_lab.media.clip import clip_from_array
 from lipsync_lab.models.wav2lip import Wav2Lip
-from lipsync_lab.pipeline import Pipeline, find, make_plan
+from lipsync_lab.pipeline import Pipeline, make_plan
 from lipsync_lab.runs import LEDGER, Run
 from lipsync_lab.settings import Settings
 
@@ -96,7 +96,7 @@ def plain(generator="identity", faces=None, **settings) -> Pipeline:
     """A pipeline whose detector reads the list of boxes."""
     pipeline = Pipeline(generator, "lbp", Settings.of(settings))
     rows = [[] if box is None else [Detection(Box(*map(float, box)), 1.0)] for box in faces or [FACE] * 200]
-    pipeline.finder = Recorded(Detections(tuple(rows)))
+    pipeline.detector = Recorded(Detections(tuple(rows)))
     return pipeline
 
 
@@ -199,7 +199,7 @@ def test_abort_is_an_error():
         dubbed(plain(faces=[FACE, None] * 10, dropouts="error"))
 
 
-def test_mel_lead_starts_windows_earlier():
+def test_audio_offset_starts_windows_earlier():
     """Frame n with a lead of one hears what frame n - 1 hears without."""
     still = np.repeat(pictures(1), 20, axis=0)
     plainly, _ = plain("untrained").dub(still, voice(0.8), 25)
@@ -258,7 +258,7 @@ def test_run_folder(run, tmp_path):
     assert (ledger.mouth_generated == (ledger.provenance == "recorded")).all()
     assert ledger.mouth_generated.sum() == 12
     assert seen[0][0] == "detect"
-    assert seen[-1] == ("draw", 20, 20)
+    assert seen[-1] == ("generate", 20, 20)
     info = made.info
     assert info["generator"]["name"] == "untrained"
     assert info["frames_written"] == 20
@@ -308,11 +308,11 @@ def test_boxes_of_another_clip_are_told_of(tmp_path):
 
 def test_who_found_recorded_boxes_is_not_forgotten(tmp_path):
     path = clip(tmp_path / "in.mp4", 10)
-    find(path, tmp_path / "b.json", detector="lbp")
+    detect(path, "lbp", out=tmp_path / "b.json")
     first = recorded_run(tmp_path, path, "first")
     (tmp_path / "b.json").write_bytes(first.detections.read_bytes())
     about = recorded_run(tmp_path, path, "again").info["detector"]
-    assert about["name"] == "recorded from lbpcascade_frontalface_opencv, by file b.json"
+    assert about["name"] == "recorded from lbp, by file b.json"
     assert about["origin"]["detector"] == "lbp"
 
 
@@ -327,11 +327,11 @@ def test_boxes_outside_the_picture_are_counted(tmp_path):
 def test_a_run_without_a_mouth_says_so(tmp_path):
     made = recorded_run(tmp_path, clip(tmp_path / "in.mp4", 10), "run", [None] * 10)
     (warning,) = made.info["warnings"]
-    assert "NO MOUTH WAS DRAWN" in warning
+    assert "NO MOUTH WAS GENERATED" in warning
     assert "10 frames (there was no candidate at all)" in warning
     assert all(flag in warning for flag in ("--threshold", "--detector", "--box", "--dropouts"))
     comment = video.probe(made.output).tags["comment"]
-    assert "no mouth drawn" in comment
+    assert "no mouth was generated" in comment
     assert "generated" not in comment
 
 
@@ -339,7 +339,7 @@ def test_a_face_in_the_tail_alone_is_no_mouth(tmp_path):
     path = clip(tmp_path / "in.mp4", 20)
     made = recorded_run(tmp_path, path, "run", [None] * 12 + [FACE] * 8, keep_tail=True)
     assert not made.ledger().mouth_generated.any()
-    assert "no mouth drawn" in video.probe(made.output).tags["comment"]
+    assert "no mouth was generated" in video.probe(made.output).tags["comment"]
     assert "best candidate scored 1.00" in made.info["warnings"][0]
 
 
@@ -367,7 +367,7 @@ def test_interrupted_run_leaves_nothing(tmp_path):
     path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav")
 
     def stop(stage, done, total):
-        if stage == "draw":
+        if stage == "generate":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -475,7 +475,7 @@ class Counting:
 
 def with_cache(tmp_path, finder, **settings):
     pipeline = Pipeline("identity", "lbp", Settings.of(settings), cache=tmp_path / "cache")
-    pipeline.finder = finder
+    pipeline.detector = finder
     return pipeline
 
 
@@ -512,19 +512,19 @@ def test_a_longer_voice_looks_further(tmp_path):
     assert finder.seen == 60
 
 
-def test_find_writes_every_frame(tmp_path):
+def test_detect_writes_every_frame(tmp_path):
     path = clip(tmp_path / "in.mp4", 12)
-    chosen = find(path, tmp_path / "d.json", detector="lbp")
+    detections = detect(path, "lbp", out=tmp_path / "d.json")
     content = json.loads((tmp_path / "d.json").read_text())
-    assert content["frames"] == len(content["boxes"]) == len(chosen) == 12
+    assert content["frames"] == len(content["boxes"]) == len(detections) == 12
     assert detection.load(tmp_path / "d.json").identity["detector"] == "recorded"
 
 
-def test_weights_are_said_everywhere(tmp_path):
+def test_the_weights_are_named_in_the_caption(tmp_path):
     pipeline = plain("untrained")
     assert "untrained" in pipeline.models
     assert "no quality" in pipeline.models
-    pipeline.weights = replace(pipeline.weights, provenance="wav2lip_gan: the published weights")
+    pipeline.generator = replace(pipeline.generator, provenance="wav2lip_gan: the published weights")
     assert "published" in pipeline.models
 
 

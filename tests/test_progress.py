@@ -91,10 +91,10 @@ def test_stages_with_numbers_of_their_own(clock):
 def test_stages_that_nobody_counted_have_no_number_and_no_summary(clock):
     file = io.StringIO()
     with progress.make(file=file) as report:
-        for stage in ("detect", "draw", "detect"):
+        for stage in ("detect", "generate", "detect"):
             report(stage, 1, None)
             clock.time += 3
-    assert file.getvalue().splitlines() == ["detect 3 s", "draw 3 s", "detect 3 s"]
+    assert file.getvalue().splitlines() == ["detect 3 s", "generate 3 s", "detect 3 s"]
 
 
 def test_an_error_ends_the_log_without_a_summary(clock):
@@ -134,14 +134,14 @@ def test_a_terminal_has_one_bar_for_all_stages(clock):
 def test_a_bar_counts_the_present_stage_where_stages_are_not_counted(clock):
     file = Terminal()
     with progress.make(file=file) as report:
-        for stage, total in (("detect", 8), ("draw", 4), ("mux", None)):
+        for stage, total in (("detect", 8), ("generate", 4), ("mux", None)):
             for done in range(1, (total or 3) + 1):
                 report(stage, done, total)
                 clock.time += 1
     assert "\n" not in file.getvalue()
     pictures = screen(file.getvalue())
     assert any("detect: 100%|" in picture and "| 8/8 [" in picture for picture in pictures)
-    assert any("draw:  25%|" in picture and "| 1/4 [" in picture for picture in pictures)
+    assert any("generate:  25%|" in picture and "| 1/4 [" in picture for picture in pictures)
     assert any("mux: 3it" in picture for picture in pictures)
 
 

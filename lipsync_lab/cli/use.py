@@ -51,8 +51,11 @@ def dub(options: argparse.Namespace) -> int:
 
 
 def detect(options: argparse.Namespace) -> int:
+    from lipsync_lab import detection
+    from lipsync_lab.detection import tracking
+    from lipsync_lab.detection.detect import detect
     from lipsync_lab.geometry import Box
-    from lipsync_lab.pipeline import find
+    from lipsync_lab.models.registry import best_device
 
     settings = _settings(options, None)
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
@@ -62,20 +65,13 @@ def detect(options: argparse.Namespace) -> int:
     _check_models(options)
     _keep(Path(options.out), "--out", face, options.detector)
     with progress.make(quiet=options.quiet) as shown:
-        chosen = find(
-            face,
-            options.out,
-            detector=options.detector,
-            box=box,
-            settings=settings,
-            device=options.device,
-            cache=_cache(options),
-            progress=shown,
-        )
-    missed = sum(face is None for face in chosen)
-    _say(options, f"{options.out}: a face in {len(chosen) - missed} of {len(chosen)} frames, missed in {missed}")
-    if missed == len(chosen):
-        _warn([f"{face}: no face was found in any frame; try a lower --threshold or another --detector"])
+        detector = detection.load(options.detector, box=box, device=options.device or best_device())
+        detections = detect(face, detector, _cache(options), out=options.out, settings=settings, progress=shown)
+    faces, _ = tracking.chosen_faces(detections, settings)
+    missed = sum(box is None for box in faces)
+    _say(options, f"{options.out}: a face in {len(faces) - missed} of {len(faces)} frames, missed in {missed}")
+    if missed == len(faces):
+        _warn([f"{face}: no face was detected in any frame; try a lower --threshold or another --detector"])
     return 0
 
 

@@ -13,7 +13,7 @@ from lipsync_lab.detection.base import REGISTRY, Detection, Detector, at_detecti
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box
 
-__all__ = ["NAMES", "Detection", "Detector", "at_detection_size", "default", "load", "register"]
+__all__ = ["NAMES", "Detection", "Detector", "at_detection_size", "default", "load", "reference", "register"]
 
 
 def default() -> str:
@@ -23,13 +23,14 @@ def default() -> str:
     return registry.DEFAULTS["detector"]
 
 
-def load(name: str | Path | None = None, *, box: Box | None = None, device: str = "cpu") -> Detector:
+def load(name: str | Path | Detector | None = None, *, box: Box | None = None, device: str = "cpu") -> Detector:
     """Make a detector.
 
     Parameters
     ----------
-    name : str or path, optional
-        One of `NAMES`, a `detections.json`, a cascade (`.xml`), or a file of S3FD weights. None for `default`.
+    name : str, path or Detector, optional
+        One of `NAMES`, a `detections.json`, a cascade (`.xml`), or a file of S3FD weights. None for `default`. A
+        detector is returned as it is.
     box : Box, optional
         The same box in every frame instead of a detector: the published `--box`.
     device : str
@@ -51,6 +52,8 @@ def load(name: str | Path | None = None, *, box: Box | None = None, device: str 
 
         return FixedBox(box)
     name = default() if name is None else name
+    if not isinstance(name, str | Path):
+        return name
     suffix = Path(name).suffix.lower()
     plugin = REGISTRY.find(str(name), suffix)
     # a kind that opens files by their ending reports itself what is wrong with one
@@ -61,6 +64,11 @@ def load(name: str | Path | None = None, *, box: Box | None = None, device: str 
             "a detections.json, a cascade (.xml), or a file of S3FD weights"
         )
     return plugin.open(name, device)
+
+
+def reference(detector: Detector) -> str:
+    """The name or path by which `load` makes a detector again."""
+    return detector.name if detector.path is None else str(detector.path)
 
 
 plugins.import_all(__name__, __path__)

@@ -42,30 +42,30 @@ class FixedBox:
 
 
 class Recorded:
-    """The candidates of a record.
+    """The candidates of earlier detections.
 
     Parameters
     ----------
-    record : Detections
+    detections : Detections
     path : path
-        Where it was read from, for messages.
+        Where they were read from, for messages.
 
     Attributes
     ----------
     name : str
-        Names the detector that made the record, as far as known, and the record's file.
+        Names the detector that proposed the candidates, as far as known, and the file.
     outside : dict of int to float
         Frames from which boxes were dropped since they lie wholly outside the frame, with the best score of those.
     """
 
     reads_pixels = False
 
-    def __init__(self, record: Detections, path: str | Path = "detections.json"):
-        self.record = record
+    def __init__(self, detections: Detections, path: str | Path = "detections.json"):
+        self.detections = detections
         self.path = Path(path)
         self.outside: dict[int, float] = {}
         self.identity: dict[str, Any] = {"detector": "recorded"}
-        made_by = record.detector or {}
+        made_by = detections.detector or {}
         # boxes that were read and written again still come from the first detector
         origin = made_by.get("origin") if made_by.get("detector") == "recorded" else made_by
         if origin:
@@ -82,31 +82,32 @@ class Recorded:
 
     def in_view(self, view: View) -> Recorded:
         """The same boxes in the pixels of a view's frames, without those that lie wholly outside them."""
-        record = self.record.in_view(view, self.path)
-        rows = [[found for found in row if found.box.clipped(*view.size).area > 0] for row in record.candidates]
-        manual = {n: box for n, box in record.manual.items() if box is None or box.clipped(*view.size).area > 0}
-        fitted = Recorded(replace(record, candidates=tuple(rows), manual=manual), self.path)
+        detections = self.detections.in_view(view, self.path)
+        rows = [[each for each in row if each.box.clipped(*view.size).area > 0] for row in detections.candidates]
+        manual = {n: box for n, box in detections.manual.items() if box is None or box.clipped(*view.size).area > 0}
+        fitted = Recorded(replace(detections, candidates=tuple(rows), manual=manual), self.path)
         fitted.outside = {
-            number: max(found.score for found in before if found not in after)
-            for number, (before, after) in enumerate(zip(record.candidates, rows, strict=True))
+            number: max(each.score for each in before if each not in after)
+            for number, (before, after) in enumerate(zip(detections.candidates, rows, strict=True))
             if len(after) < len(before)
         }
         return fitted
 
     def is_of_another_clip(self, sha256: str | None) -> bool:
         """Whether the boxes were recorded from a clip with other content, as far as both are known."""
-        known = (self.record.clip or {}).get("sha256")
+        known = (self.detections.clip or {}).get("sha256")
         return bool(known and sha256 and known != sha256)
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """The recorded candidates of these frames; see `Detector`."""
-        if first + len(frames) > len(self.record):
+        held, needed = len(self.detections), first + len(frames)
+        if needed > held:
             raise DetectionError(
-                f"{self.path}: holds boxes for {len(self.record)} frames, the clip has at least {first + len(frames)}; "
+                f"{self.path}: holds boxes for {held} frames, the clip has at least {needed}; "
                 "give the clip that they were recorded from"
             )
-        record = self.record.scaled_to((frames.shape[2], frames.shape[1]), self.path)
-        return list(record.candidates[first : first + len(frames)])
+        detections = self.detections.scaled_to((frames.shape[2], frames.shape[1]), self.path)
+        return list(detections.candidates[first : first + len(frames)])
 
 
 @register("recorded", suffixes=(".json",))

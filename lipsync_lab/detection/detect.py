@@ -10,12 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_lab import detection, files
+from lipsync_lab.detection import tracking
 from lipsync_lab.detection.base import Detector, at_detection_size
 from lipsync_lab.detection.boxes import FixedBox, Recorded
-from lipsync_lab.detection.detections import Detections, detections_text, parse_detections, rounded
+from lipsync_lab.detection.detections import (
+    Detections,
+    detections_text,
+    parse_detections,
+    rounded,
+    write_detections,
+)
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError
 from lipsync_lab.media.clip import Clip, batches, open_clip
+from lipsync_lab.models.registry import best_device
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -28,9 +36,10 @@ def detect(
     detector: Detector | str | Path | None = None,
     cache: str | Path | None = None,
     *,
+    out: str | Path | None = None,
     settings: Settings | None = None,
     frames: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Detections:
     """Detect faces and cuts in a clip.
@@ -44,12 +53,15 @@ def detect(
     cache : path, optional
         Folder of earlier detections, by the content of clip, detector and settings. None detects anew. A file in it
         that is damaged or edited is replaced. Boxes that a person gave or that a file holds are not cached.
+    out : path, optional
+        A ``detections.json`` to write, with the face that `settings` choose in each frame (`tracking.chosen_faces`).
     settings : Settings, optional
-        The clip's view, and the size and number of frames that the detector gets at once.
+        The clip's view, the size and number of frames that the detector gets at once, and the choice of faces for
+        `out`.
     frames : int, optional
         Number of frames from the first one on; None for all.
-    device : str
-        Where a detector that is given by name runs.
+    device : str, optional
+        Where a detector that is given by name runs; None takes CUDA where there is one.
     progress : callable, optional
         See `progress.Progress`; the stage is "detect", the unit a frame.
 
@@ -67,20 +79,26 @@ def detect(
     """
     settings = settings or Settings()
     clip = clip if isinstance(clip, Clip) else open_clip(clip, settings)
-    if detector is None or isinstance(detector, str | Path):
-        detector = detection.load(detector, device=device)
-    place = None
-    if cache is not None and clip.identity and detector.reads_pixels:
-        place = _place(Path(cache), clip, detector, settings)
-        record = _cached(place)
-        if record is not None and (record.complete or (frames is not None and len(record) >= frames)):
-            record = record if frames is None else record.first(frames)
-            return replace(_described(record, clip, detector), from_cache=True)
-    record = _detected(clip, detector, settings, frames, progress)
-    if place is not None:
-        text = detections_text(record)
-        files.write_text(place, f"{_digest(text.encode())}\n{text}")
-    return _described(record, clip, detector)
+    detector = detection.load(detector, device=device or best_device())
+    is_cached = cache is not None and clip.identity and detector.reads_pixels
+    place = _place(Path(cache), clip, detector, settings) if is_cached else None
+    detections = _cached(place, frames) if place else None
+    if detections is None:
+        detections = _detected(clip, detector, settings, frames, progress)
+        if place:
+            text = detections_text(detections)
+            files.write_text(place, f"{_digest(text.encode())}\n{text}")
+    detections = replace(
+        detections,
+        view=clip.view,
+        clip={"file": Path(clip.name).name, **{key: clip.identity[key] for key in ("sha256",) if clip.identity}},
+        detector={"name": detector.name, **detector.identity},
+        provenance="detected" if detector.reads_pixels else "recorded",
+    )
+    if out is not None:
+        faces, _ = tracking.chosen_faces(detections, settings)
+        write_detections(out, detections, faces, threshold=settings.threshold, fps=str(clip.fps))
+    return detections
 
 
 def _detected(
@@ -100,32 +118,21 @@ def _detected(
                 break
         for frame in batch:
             shots.add(frame)
-        found = at_detection_size(detector, np.stack(batch), len(rows), settings.detection_size)
-        rows += [rounded(row) for row in found]
+        candidates = at_detection_size(detector, np.stack(batch), len(rows), settings.detection_size)
+        rows += [rounded(row) for row in candidates]
         if progress:
             progress("detect", len(rows), expected)
     if not rows:
         raise MediaError(f"{clip.name}: holds no picture; is it complete?")
     starts, manual, outside = shots.starts, {}, {}
     if isinstance(detector, Recorded):
-        starts = detector.record.shots or starts
-        manual = {frame: box for frame, box in detector.record.manual.items() if frame < len(rows)}
+        starts = detector.detections.shots or starts
+        manual = {frame: box for frame, box in detector.detections.manual.items() if frame < len(rows)}
         outside = {frame: score for frame, score in detector.outside.items() if frame < len(rows)}
     elif isinstance(detector, FixedBox):
         manual = {frame: row[0].box for frame, row in enumerate(rows)}
     starts = tuple(start for start in starts if start < len(rows))
     return Detections(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
-
-
-def _described(record: Detections, clip: Clip, detector: Detector) -> Detections:
-    """The record with what a file says about its origin."""
-    return replace(
-        record,
-        view=clip.view,
-        clip={"file": Path(clip.name).name, **{key: clip.identity[key] for key in ("sha256",) if clip.identity}},
-        detector={"name": detector.name, **detector.identity},
-        provenance="detected" if detector.reads_pixels else "recorded",
-    )
 
 
 def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> Path:
@@ -138,8 +145,8 @@ def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> P
     return cache / f"{_digest(json.dumps(key, sort_keys=True).encode())[:32]}.json"
 
 
-def _cached(place: Path) -> Detections | None:
-    """What the cache holds; None if there is nothing, or not what was written there."""
+def _cached(place: Path, frames: int | None) -> Detections | None:
+    """The detections of so many frames in the cache; None if there are fewer, or not what was written there."""
     try:
         digest, _, text = place.read_bytes().partition(b"\n")
     except OSError:
@@ -147,9 +154,12 @@ def _cached(place: Path) -> Detections | None:
     if digest != _digest(text).encode():
         return None
     try:
-        return parse_detections(text, place)
+        detections = parse_detections(text, place)
     except DetectionError:  # written by another version
         return None
+    if not detections.complete and (frames is None or len(detections) < frames):
+        return None
+    return replace(detections if frames is None else detections.first(frames), from_cache=True)
 
 
 def _digest(content: bytes) -> str:

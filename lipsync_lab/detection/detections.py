@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from lipsync_lab import files
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
@@ -66,7 +67,7 @@ class Detections:
         return len(self.candidates)
 
     def first(self, frames: int) -> Detections:
-        """The beginning of the record."""
+        """The first frames."""
         if frames >= len(self):
             return self
         shots = None if self.shots is None else tuple(start for start in self.shots if start < frames)
@@ -74,14 +75,14 @@ class Detections:
         return replace(self, candidates=self.candidates[:frames], shots=shots, manual=manual, complete=False)
 
     def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Detections:
-        """The record with every box moved, for frames of that size."""
+        """The detections with every box moved, for frames of that size."""
         rows = tuple([candidate.moved(move) for candidate in row] for row in self.candidates)
         # rounded as a file holds them: a whole pixel stays one
         manual = {frame: box and _rounded(move(box)) for frame, box in self.manual.items()}
         return replace(self, candidates=rows, manual=manual, size=size)
 
     def scaled_to(self, size: tuple[int, int], path: str | Path) -> Detections:
-        """The record for frames of another size of the same picture.
+        """The detections for frames of another size of the same picture.
 
         Raises
         ------
@@ -94,10 +95,10 @@ class Detections:
         return self.moved(lambda box: box.scaled(size[0] / self.size[0], size[1] / self.size[1]), size)
 
     def in_view(self, view: View, path: str | Path) -> Detections:
-        """The record for another view of the same picture.
+        """The detections for another view of the same picture.
 
-        A record with a view of its own is converted exactly. One with a size only belongs to frames of that size: those
-        of the view if they have it, else the whole picture, uncropped. One with neither belongs to the view's frames.
+        Detections with a view of their own are converted exactly. With a size only, they belong to frames of that size:
+        those of the view if they have it, else the whole picture, uncropped. With neither, to the view's frames.
 
         Raises
         ------
@@ -135,37 +136,37 @@ def _rounded(box: Box) -> Box:
 
 
 def write_detections(
-    path: str | Path, record: Detections, chosen: list[Detection | None] | None = None, **about: Any
+    path: str | Path, detections: Detections, chosen: list[Detection | None] | None = None, **about: Any
 ) -> None:
-    """Write a `detections.json`.
+    """Write a `detections.json`, complete or not at all.
 
     Parameters
     ----------
     path : path
-    record : Detections
+    detections : Detections
     chosen : list, optional
         The face of each frame, or None: the entry `boxes`, which a person may edit.
     about
         Further entries, such as the threshold.
     """
-    Path(path).write_text(detections_text(record, chosen, **about), encoding="utf-8")
+    files.write_text(path, detections_text(detections, chosen, **about))
 
 
-def detections_text(record: Detections, chosen: list[Detection | None] | None = None, **about: Any) -> str:
+def detections_text(detections: Detections, chosen: list[Detection | None] | None = None, **about: Any) -> str:
     """The text of a `detections.json`; parameters as for `write_detections`."""
-    content: dict[str, Any] = {"frames": len(record), "complete": record.complete, **about}
+    content: dict[str, Any] = {"frames": len(detections), "complete": detections.complete, **about}
     for name in ("clip", "detector", "size"):
-        if (value := getattr(record, name)) is not None:
+        if (value := getattr(detections, name)) is not None:
             content[name] = value
-    if record.view is not None:
-        content["view"] = record.view.as_dict()
-    if record.shots is not None:
-        content["shots"] = list(record.shots)
-    if record.manual:
-        content["manual"] = sorted(record.manual)
+    if detections.view is not None:
+        content["view"] = detections.view.as_dict()
+    if detections.shots is not None:
+        content["shots"] = list(detections.shots)
+    if detections.manual:
+        content["manual"] = sorted(detections.manual)
     if chosen is not None:
         content["boxes"] = [None if face is None else list(face.box) for face in chosen]
-    content["candidates"] = [[_values(candidate) for candidate in row] for row in record.candidates]
+    content["candidates"] = [[_values(candidate) for candidate in row] for row in detections.candidates]
     # one frame a line, so that a person finds frame 117
     lines = [
         f"{json.dumps(key)}: {_lines(value) if key in ('boxes', 'candidates') else json.dumps(value)}"
@@ -183,7 +184,7 @@ def read_detections(path: str | Path) -> Detections:
 
     The entry `boxes` decides: a box is the face of its frame, null means that the frame has none. A box gets the
     score of the candidate that it equals; one that equals no candidate of its frame is manual, with score 1, as are
-    the frames listed under `manual`. Refused candidates stay refused. The least that a file must hold is
+    the frames listed under `manual`. Refused candidates stay rejected. The least that a file must hold is
     ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``. Boxes are in pixels of the frames that `view` and
     `size` describe; see `Detections.in_view`.
 
@@ -196,12 +197,12 @@ def read_detections(path: str | Path) -> Detections:
 
 
 def parse_detections(text: str | bytes, path: str | Path) -> Detections:
-    """The record in the text of a `detections.json`; `path` is for messages. Raises as `read_detections` does."""
-    content, record = _parsed(text, path)
+    """The detections in the text of a `detections.json`; `path` is for messages. Raises as `read_detections` does."""
+    content, detections = _parsed(text, path)
     if "boxes" not in content:
-        return record
+        return detections
     try:
-        return _decided(record, content["boxes"], content.get("threshold"))
+        return _decided(detections, content["boxes"], content.get("threshold"))
     except (TypeError, ValueError, OverflowError) as error:
         raise DetectionError(f"{path}: {error}") from None
 
@@ -215,13 +216,13 @@ def read_with_faces(path: str | Path) -> tuple[Detections, list[Box | None]]:
         As for `read_detections`; also if there is no entry `boxes`.
     """
     text = _bytes(path)
-    faces, (content, record) = parse_detections(text, path), _parsed(text, path)
+    faces, (content, detections) = parse_detections(text, path), _parsed(text, path)
     if "boxes" not in content:
         raise DetectionError(f'{path}: has no entry "boxes"; give the detections.json of a run')
     boxes = [None if values is None else _detection(values).box for values in content["boxes"]]
-    if not record.candidates:
+    if not detections.candidates:
         return faces, boxes
-    return replace(record, manual=faces.manual), boxes
+    return replace(detections, manual=faces.manual), boxes
 
 
 def _bytes(path: str | Path) -> bytes:
@@ -231,7 +232,7 @@ def _bytes(path: str | Path) -> bytes:
 
 
 def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Detections]:
-    """The JSON of a file, and the record of its candidates, whatever its `boxes` decide."""
+    """The JSON of a file, and its candidates, whatever its `boxes` decide."""
     try:
         content = json.loads(text)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -241,14 +242,14 @@ def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Detect
             f'{path}: holds no "boxes"; the least is {{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}}'
         )
     try:
-        return content, _record(content, path)
+        return content, _from_content(content, path)
     except KeyError as error:
         raise DetectionError(f'{path}: "view" has no {error}; leave "view" out or give all of it') from None
     except (TypeError, ValueError, OverflowError) as error:
         raise DetectionError(f"{path}: {error}") from None
 
 
-def _record(content: dict[str, Any], path: str | Path) -> Detections:
+def _from_content(content: dict[str, Any], path: str | Path) -> Detections:
     rows = [[_detection(values) for values in row] for row in content.get("candidates", [])]
     size = tuple(int(side) for side in content["size"]) if "size" in content else None
     shots = tuple(int(start) for start in content["shots"]) if "shots" in content else None
@@ -288,21 +289,21 @@ def _detection(values: Any) -> Detection:
     return Detection(box, score, landmarks)
 
 
-def _decided(record: Detections, boxes: list, threshold: float | None) -> Detections:
-    """The record in which the entry `boxes` has replaced the candidates that it contradicts."""
+def _decided(detections: Detections, boxes: list, threshold: float | None) -> Detections:
+    """The detections in which the entry `boxes` has replaced the candidates that it contradicts."""
     rows, manual = [], {}
     for number, values in enumerate(boxes):
-        before = record.candidates[number] if record.candidates else []
-        refused = [found for found in before if threshold is not None and found.score <= threshold]
+        before = detections.candidates[number] if detections.candidates else []
+        rejected = [each for each in before if threshold is not None and each.score <= threshold]
         if values is None:
-            rows.append(refused)
-            if number in record.manual:
+            rows.append(rejected)
+            if number in detections.manual:
                 manual[number] = None
             continue
         face = _detection(values)
-        same = [found for found in before if found.box == face.box]
+        same = [each for each in before if each.box == face.box]
         # a file without candidates does not say whether its boxes are a person's or a detector's
-        if number in record.manual or (record.candidates and not same):
+        if number in detections.manual or (detections.candidates and not same):
             manual[number] = face.box
-        rows.append([*(same[:1] or [face]), *(found for found in refused if found.box != face.box)])
-    return replace(record, candidates=tuple(rows), manual=manual)
+        rows.append([*(same[:1] or [face]), *(each for each in rejected if each.box != face.box)])
+    return replace(detections, candidates=tuple(rows), manual=manual)

@@ -36,13 +36,13 @@ class LBPCascade:
     ----------
     path : path
         An OpenCV cascade of local binary patterns (`.xml`).
+    name : str, optional
+        The name of a cascade that needs no path, see `detection.load`.
     """
 
     reads_pixels = True
 
-    path: Path | None = None
-
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, name: str | None = None):
         from skimage.feature import Cascade
 
         path = Path(path)
@@ -52,7 +52,7 @@ class LBPCascade:
         # scikit-image's reader accesses invalid memory on files of another kind, so the kind is checked first
         if "<cascade" not in text or "LBP" not in text:
             raise DetectionError(f"{path}: not an LBP cascade as OpenCV writes them; Haar cascades are not supported")
-        self.name = path.stem
+        self.name, self.path = name or path.stem, None if name else path
         self.identity: dict[str, Any] = {
             "detector": "lbp",
             "sha256": files.sha256(path),
@@ -69,9 +69,9 @@ class LBPCascade:
         The score of n windows is n / (n + 3): a cascade gives no probability, and more windows agree on a face
         than on a pattern of the wallpaper.
         """
-        return [self._one(frame) for frame in frames]
+        return [self._candidates(frame) for frame in frames]
 
-    def _one(self, frame: np.ndarray) -> list[Detection]:
+    def _candidates(self, frame: np.ndarray) -> list[Detection]:
         side = min(frame.shape[:2])
         window = max(self._cascade.window_width, self._cascade.window_height)
         if side <= window:
@@ -95,7 +95,7 @@ def open_cascade(name: str | Path, device: str = "cpu") -> LBPCascade:
     if name == "lbp":
         from skimage.data import lbp_frontal_face_cascade_filename
 
-        return LBPCascade(lbp_frontal_face_cascade_filename())
+        return LBPCascade(lbp_frontal_face_cascade_filename(), name)
     if name == "anime-lbp":
         from lipsync_lab.models import registry
 
@@ -105,10 +105,8 @@ def open_cascade(name: str | Path, device: str = "cpu") -> LBPCascade:
                 f"{path}: the anime cascade is not there; put {_ANIME_CASCADE} of nagadomi/lbpcascade_animeface "
                 "into that folder, or give its path as the detector"
             )
-        return LBPCascade(path)
-    cascade = LBPCascade(name)
-    cascade.path = Path(name)
-    return cascade
+        return LBPCascade(path, name)
+    return LBPCascade(name)
 
 
 def _grouped(boxes: list[Box]) -> list[Detection]:
@@ -121,8 +119,8 @@ def _grouped(boxes: list[Box]) -> list[Detection]:
                 break
         else:
             groups.append([box])
-    found = [Detection(_mean(group), len(group) / (len(group) + NEIGHBOURS)) for group in groups]
-    return sorted(found, key=lambda candidate: -candidate.score)
+    candidates = [Detection(_mean(group), len(group) / (len(group) + NEIGHBOURS)) for group in groups]
+    return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
 def _mean(boxes: list[Box]) -> Box:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab.detection.shots import Shots as Shots
-from lipsync_lab.detection.shots import shot_numbers as shot_numbers
+from lipsync_lab.detection.base import Detection
+from lipsync_lab.detection.shots import shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box, FaceTrack, spans
-from lipsync_lab.settings import DROPOUTS, FACE_SELECTIONS, SMOOTHINGS
+from lipsync_lab.settings import DROPOUTS, FACE_SELECTIONS, SMOOTHINGS, Settings
 
 if TYPE_CHECKING:
-    from lipsync_lab.detection import Detection
+    from lipsync_lab.detection.detections import Detections
 
 #: Frames that a box is averaged over, as published.
 SMOOTHING_WINDOW = 5
@@ -87,16 +87,32 @@ def choose(
         raise ParameterError(
             f"face {face!r} is no choice; take {', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left"
         )
-    accepted = [[found for found in row if found.score > threshold] for row in candidates]
+    accepted = [[candidate for candidate in row if candidate.score > threshold] for row in candidates]
     if face == "best":
         return [row[0] if row else None for row in accepted]
     chosen: list[Detection | None] = [None] * len(accepted)
     for start, stop in spans(np.ones(len(accepted), bool), shots):
         for thread in _preferred(_threads(accepted, range(start, stop), max_dropout), face, size):
             if all(chosen[frame] is None for frame in thread.faces):
-                for frame, found in thread.faces.items():
-                    chosen[frame] = found
+                for frame, candidate in thread.faces.items():
+                    chosen[frame] = candidate
     return chosen
+
+
+def chosen_faces(detections: Detections, settings: Settings) -> tuple[list[Detection | None], np.ndarray]:
+    """The face of each frame, chosen by `choose` or given by a person, and the number of the frame's shot."""
+    shots = shot_numbers(detections.shots or (0,), len(detections))
+    chosen = choose(
+        detections.candidates,
+        shots,
+        detections.size,
+        threshold=settings.threshold,
+        face=settings.face_selection,
+        max_dropout=settings.max_dropout,
+    )
+    for frame, box in detections.manual.items():
+        chosen[frame] = None if box is None else Detection(box, 1.0)
+    return chosen, shots
 
 
 def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -> list[_Thread]:
@@ -106,9 +122,9 @@ def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -
     for frame in frames:
         open_ = [thread for thread in open_ if frame - thread.last <= max_dropout + 1]
         pairs = [
-            (_distance(thread.faces[thread.last].box, found.box), t, c)
+            (_distance(thread.faces[thread.last].box, candidate.box), t, c)
             for t, thread in enumerate(open_)
-            for c, found in enumerate(accepted[frame])
+            for c, candidate in enumerate(accepted[frame])
         ]
         taken_threads, taken_faces = set(), set()
         for distance, t, c in sorted(pairs):
@@ -116,7 +132,7 @@ def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -
                 open_[t].faces[frame] = accepted[frame][c]
                 taken_threads.add(t)
                 taken_faces.add(c)
-        begun = [_Thread({frame: found}) for c, found in enumerate(accepted[frame]) if c not in taken_faces]
+        begun = [_Thread({frame: candidate}) for c, candidate in enumerate(accepted[frame]) if c not in taken_faces]
         threads += begun
         open_ += begun
     return threads
@@ -227,19 +243,17 @@ def track(
     boxes = _padded(np.trunc(boxes), pads, size)
     by_hand = source == "manual"
     boxes[by_hand] = np.nan
-    boxes = {"centered": _centered, "reference": _upstream, "none": lambda b, _: b}[smoothing](boxes, shots)
+    boxes = {"centered": _centered, "reference": _published, "none": lambda b, _: b}[smoothing](boxes, shots)
     boxes[by_hand] = exact[by_hand]
     boxes[(boxes[:, 2] - boxes[:, 0] < 1) | (boxes[:, 3] - boxes[:, 1] < 1)] = np.nan
     source[np.isnan(boxes[:, 0])] = "missing"
     best = [row[0] if row else None for row in candidates]
     return FaceTrack(
         boxes=boxes,
-        scores=np.array([np.nan if found is None else found.score for found in best], float),
+        scores=np.array([np.nan if face is None else face.score for face in best], float),
         provenance=source,
         shots=shots,
-        candidates=np.array([[np.nan] * 4 if found is None else tuple(found.box) for found in best], float).reshape(
-            -1, 4
-        ),
+        candidates=np.array([[np.nan] * 4 if face is None else tuple(face.box) for face in best], float).reshape(-1, 4),
     )
 
 
@@ -308,7 +322,7 @@ def _centered(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
     return out
 
 
-def _upstream(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
+def _published(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
     """As published: mean of this frame and the next four, written back before the next is averaged."""
     out = boxes.copy()
     present = np.flatnonzero(~np.isnan(boxes[:, 0]))

@@ -90,12 +90,11 @@ def pipelines(
 
     With a folder `cache` in common, they detect faces once.
     """
-    named = {} if generator is None else {"generator": generator}
     return {
         one.name: Pipeline(
-            **named,
-            detector=detector,
-            settings=Settings.of({**(settings or {}), **PUBLISHED.changes, **one.changes}),
+            generator,
+            detector,
+            Settings.of({**(settings or {}), **PUBLISHED.changes, **one.changes}),
             cache=cache,
         )
         for one in (PUBLISHED, *MENDS, TOGETHER)

@@ -26,7 +26,7 @@ from lipsync_lab.media.clip import Clip, open_clip
 from lipsync_lab.metrics import collect, openness, realism
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.models import registry
-from lipsync_lab.pipeline import best_device
+from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings

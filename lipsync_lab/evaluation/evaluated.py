@@ -51,7 +51,7 @@ class Examined:
 
     def pictures(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and output of a frame, uint8 RGB (H, W, 3)."""
-        clip = source.from_file(self.face, Settings.read(self.run.info["settings"]))
+        clip = source.open_clip(self.face, Settings.read(self.run.info["settings"]))
         before = next(clip.read(frame, frame + 1))
         after = next(video.frames(self.run.output, start=frame, stop=frame + 1)).image
         return before, after[: before.shape[0], : before.shape[1]]  # the encoder rounds odd sizes up
@@ -63,8 +63,7 @@ def pipeline_of(
     settings: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """A pipeline from a notebook's parameters: None and an empty mapping stand for the defaults."""
-    named = {} if generator is None else {"generator": generator}
-    return Pipeline(**named, detector=detector, settings=Settings.of(settings or {}))
+    return Pipeline(generator, detector, Settings.of(settings or {}))
 
 
 def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None) -> list[Examined]:

@@ -16,7 +16,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
 from lipsync_lab.metrics import detection as detecting
 from lipsync_lab.metrics import failures, regions
-from lipsync_lab.pipeline import best_device
+from lipsync_lab.models.registry import best_device
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int
     if record.detector == {"name": finder.name, **finder.identity}:
         return {number: record.candidates[number] for number in numbers}
     settings, out = Settings.read(one.run.info["settings"]), {}
-    clip, wanted = source.from_file(one.face, settings), set(numbers)
+    clip, wanted = source.open_clip(one.face, settings), set(numbers)
     for number, image in enumerate(clip.read(0, max(numbers, default=-1) + 1)):
         if number in wanted:
             [out[number]] = detection.at_detection_size(finder, image[None], number, settings.detection_size)

@@ -151,7 +151,7 @@ def sheet(session: Session, frame: int) -> np.ndarray:
     """Render the whole explorer as one image, for places without widgets: report pages, a notebook on the web."""
     view = session.view(frame)
     stage_picture = stage(view, session.settings.threshold)
-    small = list(tiles(view, session.weights.name).items())
+    small = list(tiles(view, session.generator.name).items())
     line, gap = 26, 12
     left, width = stage_picture.shape[1] + gap, STRIP[0]
     failed = session.failures_at(frame)

@@ -24,7 +24,8 @@ from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import open_clip
-from lipsync_lab.pipeline import Pipeline, best_device
+from lipsync_lab.models.registry import best_device
+from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
@@ -88,7 +89,7 @@ class Session:
     ----------
     settings : Settings
     detector : str or path
-    weights : Generator
+    generator : Generator
     record : detection.detections.Detections
         Every candidate of every frame of the clip, and the boxes given by hand.
     chosen : list of Detection or None
@@ -128,10 +129,9 @@ class Session:
         self.settings = settings or Settings()
         self.clip = open_clip(self.path, self.settings)
         self.device = device or best_device()
-        by_name = generator is None or isinstance(generator, str | Path)
-        self.weights = generation.load(generator, device=self.device) if by_name else generator
+        self.generator = generation.load(generator, device=self.device)
         if self.settings.audio_offset is None:
-            self.settings = replace(self.settings, audio_offset=self.weights.audio_offset)
+            self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
         self.voice = self.wave = self._sound = None
         if voice is not None or video.probe(self.path).has_sound:
             self.voice = self.path if voice is None else samples.resolve_path(voice)
@@ -160,7 +160,7 @@ class Session:
     def models(self) -> str:
         """Names the generator and the detector, to be shown beside every picture."""
         found = self.record.detector or {}
-        return f"generator {self.weights.provenance}; detector {found.get('name') or Path(self.detector).name}"
+        return f"generator {self.generator.provenance}; detector {found.get('name') or Path(self.detector).name}"
 
     def change(self, *, detector: str | Path | None = None, progress: Progress | None = None, **values: Any) -> None:
         """Change settings or the detector; after an error nothing is changed.
@@ -315,7 +315,7 @@ class Session:
             if len(self.edits) or Path(self.detector).suffix.lower() == ".json":
                 detector = self.save(Path(folder) / "detections.json")
             pipeline = Pipeline(
-                self.weights, detector, self.settings, device=self.device, cache=self._cache / "detections"
+                self.generator, detector, self.settings, device=self.device, cache=self._cache / "detections"
             )
             key = hashlib.sha256(runs.request(pipeline, self.path, self.voice).encode()).hexdigest()
             return runs.run_once(pipeline, self.path, self.voice, self._cache / "runs" / key[:32], progress=progress)
@@ -363,10 +363,10 @@ class Session:
     def view(self, frame: int) -> FrameView:
         """Everything about one frame, with the present settings."""
         image, box = self._frames[frame], self.track.box(frame)
-        crop = None if box is None else self.weights.crop(image, box)
+        crop = None if box is None else self.generator.crop(image, box)
         mouth, output = self._mouths([frame]).get(frame), image
         if mouth is not None:
-            output = self.weights.paste(image, mouth, box, self.settings.feather)
+            output = self.generator.paste(image, mouth, box, self.settings.feather)
         difference = cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY)
         return FrameView(
             frame=frame,
@@ -409,7 +409,7 @@ class Session:
             for number in numbers:
                 image = output = self._frames[number]
                 if number in mouths:
-                    output = self.weights.paste(image, mouths[number], self.track.box(number), self.settings.feather)
+                    output = self.generator.paste(image, mouths[number], self.track.box(number), self.settings.feather)
                 yield image, output
 
         return side_by_side(pairs(), fps, sound)
@@ -420,9 +420,9 @@ class Session:
         first = sorted(set(shown.values()))
         if not first:
             return {}
-        crops = np.stack([self.weights.crop(self._frames[frame], self.track.box(frame)) for frame in first])
+        crops = np.stack([self.generator.crop(self._frames[frame], self.track.box(frame)) for frame in first])
         windows = audio.mel_windows(self._sound.mel, self.plan.starts[first])
-        mouths = dict(zip(first, self.weights.generate(crops, windows), strict=True))
+        mouths = dict(zip(first, self.generator.generate(crops, windows), strict=True))
         return {frame: mouths[number] for frame, number in shown.items()}
 
     def _why_not(self, frame: int) -> str:

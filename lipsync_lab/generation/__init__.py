@@ -6,9 +6,9 @@ from pathlib import Path
 
 from lipsync_lab import plugins
 from lipsync_lab.generation.base import REGISTRY, Generator, register
-from lipsync_lab.generation.wav2lip import FACE_SIZE, crop, draw, masked
+from lipsync_lab.generation.wav2lip import FACE_SIZE, crop, generate, masked
 
-__all__ = ["FACE_SIZE", "NAMES", "Generator", "crop", "default", "draw", "load", "masked", "register"]
+__all__ = ["FACE_SIZE", "NAMES", "Generator", "crop", "default", "generate", "load", "masked", "reference", "register"]
 
 
 def default() -> str:
@@ -18,13 +18,13 @@ def default() -> str:
     return registry.DEFAULTS["generator"]
 
 
-def load(name: str | Path | None = None, *, device: str = "cpu") -> Generator:
+def load(name: str | Path | Generator | None = None, *, device: str = "cpu") -> Generator:
     """Make a generator.
 
     Parameters
     ----------
-    name : str or path, optional
-        One of `NAMES`, or a file of weights. None for `default`.
+    name : str, path or Generator, optional
+        One of `NAMES`, or a file of weights. None for `default`. A generator is returned as it is.
     device : str
         Where a network runs.
 
@@ -34,7 +34,14 @@ def load(name: str | Path | None = None, *, device: str = "cpu") -> Generator:
         The weights are absent or are not the right ones.
     """
     name = default() if name is None else name
+    if not isinstance(name, str | Path):
+        return name
     return REGISTRY.find(str(name), Path(name).suffix.lower()).open(name, device)
+
+
+def reference(generator: Generator) -> str:
+    """The name or path by which `load` makes a generator again."""
+    return generator.name if generator.name in NAMES else str(generator.path)
 
 
 plugins.import_all(__name__, __path__)

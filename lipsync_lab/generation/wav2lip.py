@@ -46,8 +46,8 @@ class Wav2LipGenerator:
         return crop(frame, box)
 
     def generate(self, crops: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """See `draw`."""
-        return draw(self.model, crops, windows, self.device)
+        """See `generate`."""
+        return generate(self.model, crops, windows, self.device)
 
     def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
         """See `generation.compositing.paste`."""
@@ -107,7 +107,7 @@ def masked(faces: np.ndarray) -> np.ndarray:
     return out
 
 
-def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str = "cpu") -> np.ndarray:
+def generate(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Generate faces whose lips fit mel windows.
 
     Parameters
@@ -135,6 +135,6 @@ def draw(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str 
     with torch.inference_mode():
         face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).float() / 255
         mel = torch.from_numpy(np.ascontiguousarray(mels)).to(device).unsqueeze(1)
-        drawn = generator(mel, face).clamp(0, 1) * 255
+        generated = generator(mel, face).clamp(0, 1) * 255
     # fractions are cut off, not rounded, as published
-    return drawn.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()[..., ::-1]
+    return generated.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()[..., ::-1]

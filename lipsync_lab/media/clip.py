@@ -192,10 +192,6 @@ def clip_from_array(frames: np.ndarray, fps: float | Fraction, settings: Setting
     return Clip("array", Fraction(fps).limit_denominator(1001), view, False, read, len(frames), {})
 
 
-# names of an earlier version
-Source, from_file, from_array = Clip, open_clip, clip_from_array
-
-
 def _viewed(image: np.ndarray, settings: Settings) -> np.ndarray:
     import cv2
 

@@ -320,6 +320,13 @@ def _refuse_another_file(model: Model, path: Path, digest: str) -> None:
         raise CheckpointError(f"{path} {objection}: {cure}, or give your own weights another name")
 
 
+def best_device() -> str:
+    """ "cuda" where torch has it, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _check_device(device: str) -> None:
     import torch
 

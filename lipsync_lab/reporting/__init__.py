@@ -214,10 +214,9 @@ def _pipelines(
 
     out: dict[str, Pipeline] = {}
     for generator in generators:
-        named = {} if generator is None else {"generator": generator}
-        pipeline = Pipeline(**named, detector=detector, settings=settings)
+        pipeline = Pipeline(generator, detector, settings)
         # fit for addresses and file names on any system
-        model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.weights.name).strip("._") or "generator"
+        model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.generator.name).strip("._") or "generator"
         if model in out:
             raise ParameterError(f"{generator}: two generators of the name {model}; name each once, or rename a file")
         out[model] = pipeline

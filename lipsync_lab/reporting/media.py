@@ -49,7 +49,7 @@ def illustrate(one: Examined, folder: Path) -> None:
     folder.mkdir(parents=True)
     ledger, info = one.run.ledger(), one.run.info
     settings = Settings.read(info["settings"])
-    clip = source.from_file(one.face, settings)
+    clip = source.open_clip(one.face, settings)
     playing = source.played(clip, len(ledger), info["frames_written"], settings.extend)
     # the two are compared by eye: what is lost by encoding must be the same in both
     _film(folder / "before.mp4", (frame for _, frame in playing), clip, _own_sound(one), settings.crf)
@@ -135,7 +135,7 @@ def _own_sound(one: Examined) -> audio.Sound | None:
     return audio.open_sound(one.face) if other and video.probe(one.face).has_sound else None
 
 
-def _film(path: Path, images: Iterable[np.ndarray], clip: source.Source, sound: audio.Sound | None, crf: int) -> None:
+def _film(path: Path, images: Iterable[np.ndarray], clip: source.Clip, sound: audio.Sound | None, crf: int) -> None:
     with video.Writer(path, fps=clip.fps, sound=sound, crf=crf, full_range=clip.full_range) as writer:
         for image in images:
             writer.write(image)

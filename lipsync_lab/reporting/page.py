@@ -216,14 +216,14 @@ def _manifest(
             model: {
                 "made": made(pipeline),
                 "proves": proves(pipeline),
-                "provenance": pipeline.weights.provenance,
-                "sha256": pipeline.weights.sha256,
-                "width": pipeline.weights.width,
+                "provenance": pipeline.generator.provenance,
+                "sha256": pipeline.generator.sha256,
+                "width": pipeline.generator.width,
                 "settings": pipeline.settings.as_dict(),
             }
             for model, pipeline in pipelines.items()
         },
-        "detector": some.finder.identity,
+        "detector": some.detector.identity,
         "judges": good[0].examined.found.about if good else {},
         "device": some.device,
         "clips": {

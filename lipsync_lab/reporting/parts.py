@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lipsync_lab import evaluation, runs
+from lipsync_lab import detection, evaluation, generation, runs
 from lipsync_lab.errors import LipsyncError
 from lipsync_lab.evaluation import ablation, findings
 from lipsync_lab.evaluation.cases import Case, file_of, is_plain, portable, table
@@ -225,8 +225,8 @@ def _offered(
         "clips": clips,
         "voices": voices,
         "runs_folder": runs.portable(runs_folder, home),
-        "generator": portable(pipeline.generator, home),
-        "detector": None if pipeline.detector is None else portable(pipeline.detector, home),
+        "generator": portable(generation.reference(pipeline.generator), home),
+        "detector": portable(detection.reference(pipeline.detector), home),
         "settings": _changed(pipeline.settings),
     }
     if len(these) == 1:

@@ -29,7 +29,7 @@ def made(pipeline: Pipeline) -> str:
 
 def proves(pipeline: Pipeline) -> str:
     """What pictures made by these models are evidence of, and what not; plain text."""
-    weights, detector = pipeline.weights, pipeline.finder.identity["detector"]
+    weights, detector = pipeline.generator, pipeline.detector.identity["detector"]
     model = registry.MODELS.get(weights.name)
     if weights.name == "untrained":
         mouths = (
@@ -51,7 +51,7 @@ def proves(pipeline: Pipeline) -> str:
     else:
         mouths = "The generator has the published weights: these pictures are what Wav2Lip generates for these clips."
     if detector == "recorded":
-        origin = pipeline.finder.identity.get("origin", {}).get("name", "the program that wrote the file")
+        origin = pipeline.detector.identity.get("origin", {}).get("name", "the program that wrote the file")
         boxes = f"The boxes were recorded before, by {origin}, or placed by hand."
     elif detector == "fixed":
         boxes = "The box was given by hand: nothing was detected."
@@ -60,8 +60,8 @@ def proves(pipeline: Pipeline) -> str:
             "The detector is a small cascade: its missed detections say nothing about S3FD, the detector that "
             "Wav2Lip was published with."
         )
-    elif pipeline.finder.name == "s3fd":
+    elif pipeline.detector.name == "s3fd":
         boxes = "The detector is the published S3FD: its missed detections are those that users of Wav2Lip meet."
     else:
-        boxes = f"The detector is {pipeline.finder.name}, which is not the published S3FD: its misses are its own."
+        boxes = f"The detector is {pipeline.detector.name}, which is not the published S3FD: its misses are its own."
     return f"{mouths} {boxes}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from lipsync_lab import files
 from lipsync_lab.detection import Detector, at_detection_size, tracking
+from lipsync_lab.detection.shots import Shots, shot_numbers
 from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio, video
@@ -83,7 +84,7 @@ def preprocess(
 def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.ndarray, np.ndarray]:
     """Return the boxes of all frames at the clip's own rate, NaN without a face, and the shots of the frames."""
     info = video.probe(path)
-    cuts, candidates, batch = tracking.Shots(info.fps), [], []
+    cuts, candidates, batch = Shots(info.fps), [], []
 
     def detect() -> None:
         for number, row in zip(
@@ -105,7 +106,7 @@ def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.nd
             detect()
     if batch:
         detect()
-    shots = tracking.shot_numbers(cuts.starts, len(candidates))
+    shots = shot_numbers(cuts.starts, len(candidates))
     size, longest = (info.width, info.height), max(12, step)
     chosen = tracking.choose(candidates, shots, size, threshold=threshold, max_dropout=longest)
     track = tracking.track(candidates, chosen, shots, size, dropouts="interpolate", max_dropout=longest, pads=pads)

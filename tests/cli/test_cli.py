@@ -38,9 +38,9 @@ def test_a_command_line_of_the_published_script(place, monkeypatch):
     seen = {}
 
     class Spy(Pipeline):
-        def __post_init__(self):
-            seen.update(settings=self.settings, box=self.box, generator=self.generator)
-            super().__post_init__()
+        def __init__(self, **options):
+            seen.update(options)
+            super().__init__(**options)
 
     monkeypatch.setattr("lipsync_lab.pipeline.Pipeline", Spy)
     torch.save(registry.load("untrained", "generator").model.state_dict(), "mine.pth")
@@ -87,7 +87,7 @@ def test_quiet(place, capsys):
 def test_a_dub_without_a_mouth_is_loud_about_it_even_when_quiet(place, capsys):
     boxes(place / "b.json", [None] * 15)
     assert cli.main([*DUB, "--detector", "b.json", "--outfile", "o.mp4", "--quiet"]) == 0
-    assert "lipsync_lab: warning: NO MOUTH WAS DRAWN" in capsys.readouterr().err
+    assert "lipsync_lab: warning: NO MOUTH WAS GENERATED" in capsys.readouterr().err
     assert "no mouth drawn" in video.probe("o.mp4").tags["comment"]
 
 

@@ -63,15 +63,16 @@ def detector(request, small_s3fd, tmp_path, frames):
 
 
 def test_contract(detector, frames):
-    found = detector.detect(frames)
-    assert len(found) == len(frames)
-    assert found[2] == [], "a frame without a face gives an empty list"
-    for row in found:
-        assert all(isinstance(one, Detection) and 0 <= one.score <= 1 for one in row)
-        assert [one.score for one in row] == sorted((one.score for one in row), reverse=True)
-        assert all(one.box.width > 0 and one.box.height > 0 for one in row)
+    rows = detector.detect(frames)
+    assert len(rows) == len(frames)
+    assert rows[2] == [], "a frame without a face gives an empty list"
+    for row in rows:
+        assert all(isinstance(candidate, Detection) and 0 <= candidate.score <= 1 for candidate in row)
+        scores = [candidate.score for candidate in row]
+        assert scores == sorted(scores, reverse=True)
+        assert all(candidate.box.width > 0 and candidate.box.height > 0 for candidate in row)
     single = [detector.detect(frames[i : i + 1], first=i)[0] for i in range(len(frames))]
-    for together, alone in zip(found, single, strict=True):
+    for together, alone in zip(rows, single, strict=True):
         assert len(together) == len(alone)
         for a, b in zip(together, alone, strict=True):
             assert np.allclose(list(a.box), list(b.box), atol=0.01)
@@ -94,10 +95,10 @@ def test_every_registered_detector_obeys_the_contract(name, bundled_frames):
         detector = detection.load(name)
     except (CheckpointError, DetectionError) as error:
         pytest.skip(f"weights that are not bundled: {error}")
-    found = detector.detect(bundled_frames)
-    assert found == detector.detect(bundled_frames)
+    rows = detector.detect(bundled_frames)
+    assert rows == detector.detect(bundled_frames)
     height, width = bundled_frames.shape[1:3]
-    for row in found:
+    for row in rows:
         scores = [candidate.score for candidate in row]
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= score <= 1 for score in scores)
@@ -121,7 +122,7 @@ def test_broken_detector_is_not_skipped(detector, frames, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("out of memory")
 
-    target = {"recorded": "record", "LBPCascade": "_cascade"}
+    target = {"LBPCascade": "_cascade"}
     if detector.identity["detector"] == "recorded":
         monkeypatch.setattr(Detections, "scaled_to", broken)
     elif isinstance(detector, LBPCascade):
@@ -145,7 +146,7 @@ def test_lbp_finds_the_portrait(frames):
 def test_fixed_box_obeys_the_contract(frames):
     fixed = detection.load(box=Box.from_yyxx((10, 60, 20, 300)))
     assert fixed.detect(frames) == [[Detection(Box(20, 10, 256, 60), 1.0)]] * 3
-    with pytest.raises(DetectionError, match="outside"):
+    with pytest.raises(DetectionError, match="lies outside"):
         detection.load(box=Box(400, 400, 500, 500)).detect(frames)
     with pytest.raises(DetectionError, match="no area"):
         detection.load(box=Box(10, 10, 10, 20))
@@ -165,10 +166,10 @@ def test_published_boxes(golden):
         with torch.inference_mode():
             rows = decode(fill(S3FD())(torch.from_numpy(rgb).permute(0, 3, 1, 2))).numpy()
         for index in range(2):
-            found = [one for one in candidates(rows[index]) if one.score > 0.5]
+            faces = [candidate for candidate in candidates(rows[index]) if candidate.score > 0.5]
             theirs = known[f"faces_{index}"]
-            assert len(found) == len(theirs)
-            ours = np.array([[*one.box, one.score] for one in found])
+            assert len(faces) == len(theirs)
+            ours = np.array([[*face.box, face.score] for face in faces])
             # two scores may be equal to the last digit, so that their order is chance
             apart = np.abs(ours[:, None, :4] - theirs[None, :, :4]).max(axis=2)
             partner = apart.argmin(axis=1)
@@ -189,10 +190,10 @@ def test_suppression_against_brute_force():
         grown = Box(row[0], row[1], row[2] + 1, row[3] + 1)
         if row[4] > 0.05 and all(grown.iou(other) <= 0.3 for other, _ in kept):
             kept.append((grown, row[4]))
-    assert [one.score for one in candidates(rows)] == pytest.approx([score for _, score in kept])
+    assert [candidate.score for candidate in candidates(rows)] == pytest.approx([score for _, score in kept])
 
 
-def test_analysis_size_gives_boxes_of_the_clip(frames):
+def test_detection_size_gives_boxes_of_the_clip(frames):
     class Corner:
         """Finds the bright corner, at whatever size."""
 
@@ -207,8 +208,8 @@ def test_analysis_size_gives_boxes_of_the_clip(frames):
 
     big = np.zeros((1, 300, 500, 3), np.uint8)
     big[:, 100:200, 50:250] = 255
-    found = at_detection_size(Corner(), big, 0, 100)[0][0].box
-    assert np.allclose(list(found), [50, 100, 250, 200], atol=5)
+    box = at_detection_size(Corner(), big, 0, 100)[0][0].box
+    assert np.allclose(list(box), [50, 100, 250, 200], atol=5)
     assert at_detection_size(Corner(), big, 0, None)[0][0].box == Box(50, 100, 250, 200)
     assert at_detection_size(Corner(), big, 0, 800)[0][0].box == Box(50, 100, 250, 200)
 
@@ -223,11 +224,11 @@ def test_the_default_is_the_same_whatever_else_lies_there(tmp_path, monkeypatch)
 
 
 def test_s3fd_takes_pictures_that_are_smaller_than_its_steps():
-    found = detection.load("s3fd-lab").detect(np.zeros((2, 3, 5, 3), np.uint8))
-    assert [isinstance(row, list) for row in found] == [True, True]
+    rows = detection.load("s3fd-lab").detect(np.zeros((2, 3, 5, 3), np.uint8))
+    assert [isinstance(row, list) for row in rows] == [True, True]
 
 
-def test_an_unknown_detector_is_told_all_that_there_are():
+def test_an_unknown_detector_is_answered_with_all_names():
     with pytest.raises(DetectionError, match=r"nobody is neither .* s3fd, .*lbp, anime-lbp.*detections\.json"):
         detection.load("nobody")
 
@@ -248,36 +249,36 @@ def test_detectors_that_cannot_be_had(name, tmp_path, monkeypatch):
 # -- detections.json ---------------------------------------------------------------------------------------------
 
 
-def a_record():
+def some_detections():
     rows = ([Detection(Box(1, 2, 30, 40), 0.9), Detection(Box(5, 5, 9, 9), 0.2)], [], [Detection(Box(2, 2, 8, 9), 0.3)])
     return Detections(rows, (0, 2), (64, 48), True)
 
 
 def test_record_comes_back(tmp_path):
-    write_detections(tmp_path / "a.json", a_record())
-    assert read_detections(tmp_path / "a.json") == a_record()
+    write_detections(tmp_path / "a.json", some_detections())
+    assert read_detections(tmp_path / "a.json") == some_detections()
 
 
 def test_landmarks_are_kept_and_mapped_like_the_box(tmp_path):
     points = ((4.0, 8.0), (20.0, 8.5), (12.0, 16.0), (6.0, 24.0), (18.0, 24.0))
     face = Detection(Box(1, 2, 30, 40), 0.9, points)
-    record, path = Detections(([face, Detection(Box(5, 5, 9, 9), 0.2)],), (0,), (64, 48)), tmp_path / "a.json"
-    write_detections(path, record, [face], threshold=0.5)
-    assert read_detections(path) == record
+    detections, path = Detections(([face, Detection(Box(5, 5, 9, 9), 0.2)],), (0,), (64, 48)), tmp_path / "a.json"
+    write_detections(path, detections, [face], threshold=0.5)
+    assert read_detections(path) == detections
     enlarged = read_detections(path).scaled_to((128, 96), path).candidates[0]
     assert enlarged[0].landmarks == tuple((2 * x, 2 * y) for x, y in points)
     assert enlarged[1].landmarks == ()
-    below = replace(record, view=View((64, 48))).in_view(View((64, 48), crop=(10, -1, 4, -1)), path)
+    below = replace(detections, view=View((64, 48))).in_view(View((64, 48), crop=(10, -1, 4, -1)), path)
     assert np.allclose(below.candidates[0][0].landmarks, np.array(points) - (4, 10))
     path.write_text('{"boxes": [[1, 2, 30, 40]], "candidates": [[[1, 2, 30, 40, 0.9, [[1, NaN]]]]]}')
     with pytest.raises(DetectionError, match="not finite"):
         read_detections(path)
 
 
-def test_boxes_decide_and_keep_what_was_refused(tmp_path):
-    record, path = a_record(), tmp_path / "a.json"
-    write_detections(path, record, [record.candidates[0][0], None, None], threshold=0.5)
-    assert read_detections(path) == record
+def test_boxes_decide_and_keep_rejected_candidates(tmp_path):
+    detections, path = some_detections(), tmp_path / "a.json"
+    write_detections(path, detections, [detections.candidates[0][0], None, None], threshold=0.5)
+    assert read_detections(path) == detections
     content = json.loads(path.read_text())
     content["boxes"] = [None, [3, 3, 9, 9], [4, 4, 8, 8]]  # a person at work
     path.write_text(json.dumps(content))
@@ -289,14 +290,16 @@ def test_boxes_decide_and_keep_what_was_refused(tmp_path):
 
 
 def test_manual_boxes_are_kept_through_files_views_and_cuts(tmp_path):
-    record, path = replace(a_record(), manual={1: Box(10, 12, 30, 32), 2: None}), tmp_path / "a.json"
-    write_detections(path, record, [record.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5)
+    detections, path = replace(some_detections(), manual={1: Box(10, 12, 30, 32), 2: None}), tmp_path / "a.json"
+    write_detections(
+        path, detections, [detections.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5
+    )
     again = read_detections(path)
-    assert again.manual == record.manual
+    assert again.manual == detections.manual
     assert again.first(2).manual == {1: Box(10, 12, 30, 32)}
     assert again.scaled_to((128, 96), path).manual == {1: Box(20, 24, 60, 64), 2: None}
     apart, faces = read_with_faces(path)
-    assert apart.candidates == record.candidates
+    assert apart.candidates == detections.candidates
     assert faces == [Box(1, 2, 30, 40), Box(10, 12, 30, 32), None]
 
 
@@ -305,9 +308,9 @@ def test_a_file_with_boxes_alone_is_recorded(tmp_path):
     assert read_detections(tmp_path / "a.json").manual == {}
 
 
-def test_beginning_of_a_record():
-    assert a_record().first(2) == Detections(a_record().candidates[:2], (0,), (64, 48), False)
-    assert a_record().first(9) == a_record()
+def test_beginning_of_some_detections():
+    assert some_detections().first(2) == Detections(some_detections().candidates[:2], (0,), (64, 48), False)
+    assert some_detections().first(9) == some_detections()
 
 
 #: Settings of the view of a clip, and of a picture of the same in another size.
@@ -321,7 +324,7 @@ VIEWS = [
 ]
 
 
-def seen(picture: np.ndarray, settings: Settings) -> tuple[View, Box]:
+def view_and_box(picture: np.ndarray, settings: Settings) -> tuple[View, Box]:
     """A view, and the bright place in what it shows: found in the pixels themselves."""
     frame = next(source.clip_from_array(picture[None], 25, settings).read(0, 1))
     ys, xs = np.nonzero(frame[..., 0] > 127)
@@ -335,51 +338,51 @@ def seen(picture: np.ndarray, settings: Settings) -> tuple[View, Box]:
 def test_boxes_are_carried_from_view_to_view_and_from_size_to_size(here, there):
     picture = np.zeros((120, 180, 3), np.uint8)
     picture[42:78, 36:96] = 255
-    (a, box), (b, expected) = seen(picture, Settings(**here)), seen(picture, Settings(**there))
+    (a, box), (b, expected) = view_and_box(picture, Settings(**here)), view_and_box(picture, Settings(**there))
     assert list(a.carried(box, b)) == pytest.approx(list(expected), abs=3 if a.resize_factor > 1 else 1)
-    larger, expected = seen(np.kron(picture, np.ones((2, 2, 1), np.uint8)), Settings(resize_factor=1))
+    larger, expected = view_and_box(np.kron(picture, np.ones((2, 2, 1), np.uint8)), Settings(resize_factor=1))
     assert list(a.carried(box, larger)) == pytest.approx(list(expected), abs=2 * a.resize_factor)
     assert View.of(json.loads(json.dumps(a.as_dict()))) == a
 
 
 def test_a_record_that_knows_only_its_size_speaks_of_the_whole_picture():
     cropped = View((128, 96), crop=(10, -1, 20, -1))
-    moved = a_record().in_view(cropped, "x.json")  # made at 64 x 48
+    moved = some_detections().in_view(cropped, "x.json")  # made at 64 x 48
     assert moved.candidates[0][0].box == Box(2 - 20, 4 - 10, 60 - 20, 80 - 10)
     assert moved.size == (108, 86)
-    nowhere = Detections(a_record().candidates)
+    nowhere = Detections(some_detections().candidates)
     assert nowhere.in_view(cropped, "x.json").candidates == nowhere.candidates, "of the frames as they are"
     with pytest.raises(DetectionError, match="64 x 48"):
-        a_record().in_view(View((96, 128)), "x.json")
+        some_detections().in_view(View((96, 128)), "x.json")
 
 
-def test_boxes_outside_the_picture_are_told_of():
-    fitted = Recorded(a_record()).in_view(View((64, 48), crop=(0, -1, 10, -1)))
+def test_boxes_outside_the_picture_are_counted():
+    fitted = Recorded(some_detections()).in_view(View((64, 48), crop=(0, -1, 10, -1)))
     assert fitted.outside == {0: 0.2, 2: 0.3}
-    assert [len(row) for row in fitted.record.candidates] == [1, 0, 0]
+    assert [len(row) for row in fitted.detections.candidates] == [1, 0, 0]
 
 
 def test_a_record_says_which_detector_and_clip_it_is_of(tmp_path):
     about = {"view": View((64, 48)), "clip": {"file": "c.mp4", "sha256": "aa"}}
     found_by = {"name": "s3fd", "detector": "s3fd", "sha256": "its own"}
-    record = Detections(a_record().candidates, (0, 2), (64, 48), **about, detector=found_by)
-    write_detections(tmp_path / "a.json", record)
-    assert read_detections(tmp_path / "a.json") == record
+    detections = Detections(some_detections().candidates, (0, 2), (64, 48), **about, detector=found_by)
+    write_detections(tmp_path / "a.json", detections)
+    assert read_detections(tmp_path / "a.json") == detections
     first = detection.load(tmp_path / "a.json")
     assert first.name == "recorded from s3fd, by file a.json"
     assert [first.is_of_another_clip(sha) for sha in ("aa", "bb", None)] == [False, True, False]
     again = {"name": first.name, **first.identity}
-    write_detections(tmp_path / "b.json", Detections(record.candidates, detector=again))
+    write_detections(tmp_path / "b.json", Detections(detections.candidates, detector=again))
     assert detection.load(tmp_path / "b.json").identity["origin"] == found_by, "and not the file between them"
-    assert Recorded(a_record()).name == "recorded, by file detections.json"
-    assert not Recorded(a_record()).is_of_another_clip("aa")
+    assert Recorded(some_detections()).name == "recorded, by file detections.json"
+    assert not Recorded(some_detections()).is_of_another_clip("aa")
 
 
 def test_record_of_another_size_is_scaled():
-    bigger = a_record().scaled_to((128, 96), "x.json")
+    bigger = some_detections().scaled_to((128, 96), "x.json")
     assert bigger.candidates[0][0].box == Box(2, 4, 60, 80)
     with pytest.raises(DetectionError, match="64 x 48"):
-        a_record().scaled_to((48, 64), "x.json")
+        some_detections().scaled_to((48, 64), "x.json")
 
 
 @pytest.mark.parametrize(

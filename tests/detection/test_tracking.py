@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync_lab.detection import Detection, tracking
+from lipsync_lab.detection.shots import Shots, shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box
 
@@ -271,7 +272,7 @@ def painted(seed):
 
 
 def test_cuts_between_pictures_and_nowhere_else():
-    finder = tracking.Shots(25)
+    finder = Shots(25)
     for seed, length in ((1, 9), (2, 5), (3, 7)):
         still = painted(seed)
         for index in range(length):
@@ -281,11 +282,11 @@ def test_cuts_between_pictures_and_nowhere_else():
 
 
 def test_shot_numbers():
-    assert tracking.shot_numbers([0, 3, 4], 6).tolist() == [0, 0, 0, 1, 2, 2]
+    assert shot_numbers([0, 3, 4], 6).tolist() == [0, 0, 0, 1, 2, 2]
 
 
 def test_one_frame_is_one_shot():
-    finder = tracking.Shots(25)
+    finder = Shots(25)
     finder.add(np.zeros((1, 1, 3), np.uint8))
     assert finder.starts == [0]
 

@@ -125,9 +125,9 @@ def test_no_name_is_the_default_of_the_pipeline():
     from lipsync_lab.pipeline import Pipeline
 
     plain, named = Pipeline(), evaluation.evaluated.pipeline_of(None, None, {"threshold": 0.25})
-    assert (named.generator, named.finder.name) == (plain.generator, plain.finder.name)
+    assert (named.generator.name, named.detector.name) == (plain.generator.name, plain.detector.name)
     assert named.settings.threshold == 0.25
-    assert evaluation.evaluated.pipeline_of("identity").weights.name == "identity"
+    assert evaluation.evaluated.pipeline_of("identity").generator.name == "identity"
 
 
 def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def test_what_the_generator_is_given():
 
     faces = np.zeros((2, 96, 96, 3), np.uint8)
     faces[..., 0] = 255  # red
-    out = generation.draw(generator, faces, np.full((2, 80, 16), -4, np.float32))
+    out = generation.generate(generator, faces, np.full((2, 80, 16), -4, np.float32))
     assert seen["mel"].shape == (2, 1, 80, 16)
     assert seen["face"].shape == (2, 6, 96, 96)
     assert seen["face"].dtype == torch.float32
@@ -56,7 +56,7 @@ def test_what_the_generator_is_given():
 
 def test_windows_and_faces_must_match():
     with pytest.raises(ParameterError):
-        generation.draw(None, np.zeros((2, 96, 96, 3), np.uint8), np.zeros((3, 80, 16), np.float32))
+        generation.generate(None, np.zeros((2, 96, 96, 3), np.uint8), np.zeros((3, 80, 16), np.float32))
 
 
 def test_published_paste_is_the_whole_square(frame):

@@ -274,7 +274,7 @@ def test_the_manifest_names_inputs_models_and_versions(printed, material):
     face, speech = (hashlib.sha256((material / name).read_bytes()).hexdigest() for name in ("talks.mp4", "voice.wav"))
     assert manifest["sha256"] == {"talks": {"face": face, "speech": speech}}
     assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
-    assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").weights.sha256
+    assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").generator.sha256
     assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
     assert set(manifest["judges"]) == {"sync_expert", "discriminator", "lse", "mouth_openness"}
     assert manifest["detector"]["sha256"] == hashlib.sha256((material / "boxes.json").read_bytes()).hexdigest()
@@ -699,10 +699,9 @@ def test_the_banner_says_what_each_kind_of_weights_can_prove(material):
     detectors = [("s3fd", "s3fd"), ("mine.pth", "s3fd"), ("lbpcascade", "lbp"), ("recorded",) * 2, ("fixed",) * 2]
     said = {}
     for generator, (name, kind) in product(generators, detectors):
-        finder = SimpleNamespace(name=name, identity={"detector": kind})
-        said[generator, name] = reporting.proves(
-            SimpleNamespace(weights=SimpleNamespace(name=generator), finder=finder)
-        )
+        detector = SimpleNamespace(name=name, identity={"detector": kind})
+        pipeline = SimpleNamespace(generator=SimpleNamespace(name=generator), detector=detector)
+        said[generator, name] = reporting.proves(pipeline)
     only = "only the published weights can show"
     assert {generator for (generator, _), words in said.items() if only not in words} == {
         *(model.name for model in registry.MODELS.values() if model.kind == "generator" and model.url),
