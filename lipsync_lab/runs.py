@@ -51,7 +51,7 @@ class Run:
 
         The inputs' ``file`` is an absolute path: the path in ``run.json``, which may be relative to the run's folder
         (`portable`), or, where another file or none is there, the sample with the same SHA-256.
-        ``warnings`` are lines for a person who sees that all went well: no mouth drawn, boxes of another clip.
+        ``warnings`` are lines about what may be wrong although the run succeeded, such as boxes of another clip.
         """
         info = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
         for part in ("face", "speech", "generator", "detector"):

@@ -70,7 +70,7 @@ def test_stages_with_numbers_of_their_own(clock):
     """A task that knows its stages tells their numbers; a stage that says nothing is passed over."""
     log, terminal = io.StringIO(), Terminal()
     with progress.make(file=log) as lines, progress.make(file=terminal) as bar:
-        for stage in ("[1/4] a: detect", "[1/4] a: draw", "[2/4] b", "[4/4] b"):
+        for stage in ("[1/4] a: detect", "[1/4] a: generate", "[2/4] b", "[4/4] b"):
             lines(stage, 3, 7)
             bar(stage, 3, 7)
             clock.time += 5
@@ -82,7 +82,7 @@ def test_stages_with_numbers_of_their_own(clock):
     shown = [re.match(r"(.*?): +\d+%.*\| (\d/\d) \[.* (\d/\d)\]", picture) for picture in pictures]
     assert list(dict.fromkeys(picture.groups() for picture in shown if picture)) == [
         ("a: detect", "0/4", "3/7"),
-        ("a: draw", "0/4", "3/7"),
+        ("a: generate", "0/4", "3/7"),
         ("b", "1/4", "3/7"),
         ("b", "3/4", "3/7"),
     ]

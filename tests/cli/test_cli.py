@@ -75,7 +75,7 @@ def test_defaults_say_what_made_the_picture(place, capsys):
     assert "s3fd-lab" in out.out
     assert (place / "results" / "result_voice.mp4").is_file()
     assert (place / "results" / "result_voice" / "ledger.csv").is_file()
-    assert [re.sub(r"\d+", "N", line) for line in out.err.splitlines()[:2]] == ["detect N s", "draw N s"]
+    assert [re.sub(r"\d+", "N", line) for line in out.err.splitlines()[:2]] == ["detect N s", "generate N s"]
 
 
 def test_quiet(place, capsys):
@@ -88,7 +88,7 @@ def test_a_dub_without_a_mouth_is_loud_about_it_even_when_quiet(place, capsys):
     boxes(place / "b.json", [None] * 15)
     assert cli.main([*DUB, "--detector", "b.json", "--outfile", "o.mp4", "--quiet"]) == 0
     assert "lipsync_lab: warning: NO MOUTH WAS GENERATED" in capsys.readouterr().err
-    assert "no mouth drawn" in video.probe("o.mp4").tags["comment"]
+    assert "no mouth was generated" in video.probe("o.mp4").tags["comment"]
 
 
 def test_closing_lines_tell_what_was_written_from_what_was_used(place, capsys):
@@ -291,7 +291,7 @@ def test_interrupted(place, monkeypatch, capsys):
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lipsync_lab.generation.wav2lip.draw", stop)
+    monkeypatch.setattr("lipsync_lab.generation.wav2lip.generate", stop)
     boxes(place / "b.json", [[20, 20, 60, 60]] * 15)
     assert cli.main([*DUB, "--detector", "b.json", "--outfile", "out/o.mp4"]) == cli.INTERRUPTED
     assert "interrupted" in capsys.readouterr().err

@@ -326,7 +326,7 @@ def test_progress_tells_clip_and_stage(material, tmp_path):
     seen = []
     make(tmp_path, material, notebooks=[], progress=lambda *step: seen.append(step))
     assert ("untrained/talks: detect", FRAMES, FRAMES) in seen
-    assert ("untrained/talks: draw", FRAMES, FRAMES) in seen
+    assert ("untrained/talks: generate", FRAMES, FRAMES) in seen
     assert seen[-1] == ("untrained/talks: examine", 1, 1)
 
 
