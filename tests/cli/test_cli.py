@@ -230,7 +230,7 @@ def bad(place, name):
         (place / "there").mkdir()
         return ["detect", "--face", "in.mp4", "--out", "there"], "there: is a folder; name a file"
     return {
-        "unknown detector": ([*DUB, "--detector", "nope"], "s3fd, lbp, anime-lbp"),
+        "unknown detector": ([*DUB, "--detector", "nope"], "s3fd-lab, s3fd, "),
         "no name": (["dub", "--face", "", "--audio", "v.wav"], "--face is empty"),
         "no voice's name": (["dub", "--face", "in.mp4", "--audio", ""], "--audio is empty"),
         "no outfile": ([*DUB, "--outfile", ""], "--outfile is empty"),
