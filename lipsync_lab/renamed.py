@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import warnings
 
+#: Commands, and the words that replace each.
+COMMANDS = {
+    "cartoon": ("synthesize",),
+    "render": ("train", "render"),
+    "preprocess": ("train", "preprocess"),
+    "export": ("train", "export"),
+}
+#: Flags by command; `cli.renamed` adds those of the settings.
+FLAGS = {
+    "dub": {"--face-index": "--face-selection"},
+    "detect": {"--face-index": "--face-selection"},
+    "report": {"--models": "--generators", "--checkpoint_path": "--generators"},
+    "train": {"--every": "--step", "--expert": "--sync-expert", "--reader": "--mouth-openness", "--on": "--hardware"},
+    "synthesize": {"--photograph": "--portrait", "--on": "--exposure", "--mouth-on": "--mouth-exposure"},
+}
+
 #: Kinds of models, and models.
 MODELS = {
     "expert": "sync_expert",

@@ -81,11 +81,11 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, summary: str, call: Callable | None = None) -> argparse.ArgumentParser:
         lines.append(f"  {name:12}{summary}")
-        one = commands.add_parser(name, description=summary)
+        added = commands.add_parser(name, description=summary)
         if call is not None:
-            one.set_defaults(call=call)
-            _common(one)
-        return one
+            added.set_defaults(call=call)
+            _common(added)
+        return added
 
     group("use")
     flags.dub(command("dub", "Dub a clip with a voice.", use.dub))

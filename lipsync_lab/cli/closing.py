@@ -36,13 +36,13 @@ def lines(run: Run, outfile: Path) -> list[str]:
 
 
 def table(metrics: pandas.DataFrame) -> list[str]:
-    """The metrics as lines of text: value, unit and failing frames, or the reason why there is no value."""
-    width, units = (max(map(len, metrics[column]), default=0) for column in ("metric", "unit"))
-    lines = []
-    for row in metrics.itertuples():
-        measured = (
-            f"{row.value:10.4g} {row.unit:{units}} n={row.n_frames}" if not row.reason else f"{'-':>10} {row.reason}"
-        )
-        failed = f", {row.failed} beyond {row.threshold:g}" if row.threshold == row.threshold and not row.reason else ""
-        lines.append(f"{row.metric:{width}} {measured}{failed}".rstrip())
+    """`Evaluation.metrics` as lines of text in columns; metrics without a value follow, by their reason."""
+    rows = [("metric", "value", "unit", "frames", "failed", "threshold")]
+    for row in metrics[metrics["reason"] == ""].itertuples():
+        failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
+        rows.append((row.metric, f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for reason, missing in metrics[metrics["reason"] != ""].groupby("reason", sort=False):
+        lines.append(f"not measured ({reason}): {', '.join(missing['metric'])}")
     return lines

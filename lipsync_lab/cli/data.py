@@ -25,7 +25,7 @@ def weights(options: argparse.Namespace) -> int:
     if options.name and options.name not in registry.MODELS:
         raise ParameterError(f"no model is named {options.name}; there are {', '.join(registry.MODELS)}")
     wanted = [registry.MODELS[options.name]] if options.name else list(registry.MODELS.values())
-    findings = {found.model.name: found for found in registry.verify(options.name) if found.model in wanted}
+    findings = {finding.model.name: finding for finding in registry.verify(options.name) if finding.model in wanted}
     if options.what == "list":
         for model in wanted:
             state = findings[model.name].state if model.name in findings else "built in code"

@@ -296,11 +296,10 @@ def report(report: argparse.ArgumentParser) -> None:
         "clip's own sound",
     )
     add(
-        "--models",
-        "--checkpoint_path",
+        "--generators",
         nargs="+",
         metavar="MODEL",
-        help="generators, names or files of weights: every one dubs every clip; if not given, the one that `dub` takes",
+        help="names or files of weights: every generator dubs every clip; if not given, the one that `dub` takes",
     )
     add("--detector", metavar="MODEL", help=DETECTOR)
     add("--force", action="store_true", help="do again what is done already (no)")

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from lipsync_lab.renamed import MODELS
+from lipsync_lab import renamed
+from lipsync_lab.renamed import COMMANDS, MODELS
 from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
-
-#: Old command -> the words that replace it.
-COMMANDS = {
-    "cartoon": ("synthesize",),
-    "render": ("train", "render"),
-    "preprocess": ("train", "preprocess"),
-    "export": ("train", "export"),
-}
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-_SETTINGS = {"--face-index" if old == "choose" else _flag(old): _flag(new) for old, new in RENAMED.items()}
+_SETTINGS = {_flag(old): _flag(new) for old, new in RENAMED.items()}
 
 #: Command -> old flag -> new flag.
-FLAGS = {
-    "dub": _SETTINGS,
-    "detect": _SETTINGS,
-    "train": {"--every": "--step", "--expert": "--sync-expert", "--reader": "--mouth-openness"},
-    "synthesize": {"--photograph": "--portrait", "--on": "--exposure", "--mouth-on": "--mouth-exposure"},
-}
+FLAGS = renamed.FLAGS | {command: _SETTINGS | renamed.FLAGS[command] for command in ("dub", "detect")}
 
 #: New flag -> old value -> new value.
 VALUES = {_flag(name): values for name, values in RENAMED_VALUES.items()} | {"--preset": RENAMED_PRESETS}

@@ -105,7 +105,7 @@ def report(options: argparse.Namespace) -> int:
     extras.need("lab", "report")
     from lipsync_lab import reporting
 
-    for name in options.models or [None]:
+    for name in options.generators or [None]:
         _check_models(argparse.Namespace(generator=name, detector=options.detector))
     sides = {"": options.clips or [], "animation": options.animation, "live_action": options.live}
     clips = [clip for side in sides.values() for clip in side]
@@ -116,7 +116,7 @@ def report(options: argparse.Namespace) -> int:
             clips or reporting.CLIPS,
             voices=options.voices,
             domains=domains,
-            generators=options.models or (None,),
+            generators=options.generators or (None,),
             detector=options.detector,
             force=options.force,
             progress=shown,

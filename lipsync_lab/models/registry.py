@@ -208,13 +208,13 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     if not path.is_file():
         raise CheckpointError(_absent(model))
 
-    found = sha256(path)
+    digest = sha256(path)
     if model:
-        _refuse_another_file(model, path, found)
+        _refuse_another_file(model, path, digest)
     network, width, lead, longest = weights.fit(path, kind)
     name = model.name if model else path.name
-    provenance = _provenance(model, path, found, width)
-    return Weights(network.eval().to(device), name, path, found, width, provenance, lead, longest)
+    provenance = _provenance(model, path, digest, width)
+    return Weights(network.eval().to(device), name, path, digest, width, provenance, lead, longest)
 
 
 def verified(name: str) -> Path:
@@ -285,10 +285,10 @@ def verify(name: str | None = None) -> list[Finding]:
     findings = []
     for model in _models().values():
         if name in (None, model.name) and (path := model.path):
-            found = sha256(path) if path.is_file() else None
+            digest = sha256(path) if path.is_file() else None
             right = "right" if model.sha256 else "unverifiable"
-            state = "absent" if found is None else "wrong" if _objection(model, path, found) else right
-            findings.append(Finding(model, path, state, found))
+            state = "absent" if digest is None else "wrong" if _objection(model, path, digest) else right
+            findings.append(Finding(model, path, state, digest))
     return findings
 
 
@@ -305,13 +305,13 @@ def _absent(model: Model) -> str:
     )
 
 
-def _objection(model: Model, path: Path, found: str) -> str:
+def _objection(model: Model, path: Path, digest: str) -> str:
     """Why a file with that SHA-256 is not the model's; empty if it is."""
     other = weights.what_else(path)
-    if found.startswith(model.sha256) if model.sha256 else not other:
+    if digest.startswith(model.sha256) if model.sha256 else not other:
         return ""
     expected = "(none is published)" if model.sha256 is None else model.sha256 + "..." * (len(model.sha256) < 64)
-    return f"is not {model.name}{other and ', it is '}{other}: expected SHA-256 {expected}, found {found}"
+    return f"is not {model.name}{other and ', it is '}{other}: expected SHA-256 {expected}, it has {digest}"
 
 
 def _refuse_another_file(model: Model, path: Path, digest: str) -> None:
@@ -338,12 +338,12 @@ def _check_device(device: str) -> None:
         ) from error
 
 
-def _provenance(model: Model | None, path: Path, found: str, width: float) -> str:
+def _provenance(model: Model | None, path: Path, digest: str, width: float) -> str:
     if model is None:
-        return f"{path.name}: weights of your own at width {width:g}, SHA-256 {found}"
+        return f"{path.name}: weights of your own at width {width:g}, SHA-256 {digest}"
     if model.url is None:
         return f"{model.name}: this project's own small model at width {width:g}, {model.note}"
     if model.sha256 is None:
-        return f"{model.name}: the published weights by name only, no SHA-256 is published; this file has {found}"
+        return f"{model.name}: the published weights by name only, no SHA-256 is published; this file has {digest}"
     share = "" if len(model.sha256) == 64 else f"the first {len(model.sha256)} digits of "
     return f"{model.name}: the published weights, verified by {share}their SHA-256"

@@ -56,7 +56,7 @@ class _Appearance:
 
     mirrored: bool
     zoom: float
-    stretch: float
+    aspect: float
     offset: tuple[float, float]
     curve: np.ndarray
     sway: np.ndarray
@@ -83,7 +83,7 @@ def frames(
         Width and height in pixels.
     seed : int
         Seed of blinks and head motion. Seed 0 shows the portrait as it is; the others also grade, crop, mirror and
-        stretch it slightly.
+        distort it slightly.
     duration : float, optional
         Seconds; the timeline's own unless given. Beyond the timeline the mouth is at rest.
 
@@ -191,14 +191,12 @@ class _Lips:
 
     @classmethod
     def of(cls, pose: MouthPose) -> _Lips:
-        stretch = (
-            0.66 + 0.48 * pose.width - 0.14 * max(pose.width - 0.5, 0) - 0.11 * pose.rounding - 0.07 * pose.openness
-        )
+        width = 0.66 + 0.48 * pose.width - 0.14 * max(pose.width - 0.5, 0) - 0.11 * pose.rounding - 0.07 * pose.openness
         gap = _WIDEST_GAP * pose.openness
         # A smile's corners are high; in speech they come down, and in rounding to the middle.
         corner = _CORNER + 2.0 + 3.0 * pose.rounding + 2.4 * pose.openness
         raised = min(gap * (0.08 + 0.4 * pose.teeth + 0.15 * pose.rounding), 2.4)
-        return cls(_HALF * stretch, corner, _CLOSED_LINE + 1.3 * pose.rounding, gap, raised)
+        return cls(_HALF * width, corner, _CLOSED_LINE + 1.3 * pose.rounding, gap, raised)
 
     def edges(self, across):
         """Upper and lower edge at `across`: -1 and 1 at the corners."""
@@ -315,14 +313,14 @@ def _look(seed, duration) -> _Appearance:
         time += rng.uniform(*_PAUSE_BETWEEN_BLINKS)
     levels = np.arange(256) / 255.0
     gain, gamma = np.ones(3), np.ones(3)
-    mirrored, zoom, stretch, offset = False, 1.0, 1.0, (0.0, 0.0)
+    mirrored, zoom, aspect, offset = False, 1.0, 1.0, (0.0, 0.0)
     if seed:
         gain = rng.uniform(0.82, 1.1) * rng.uniform(0.92, 1.06, 3)
         gamma = rng.uniform(0.8, 1.3) * rng.uniform(0.96, 1.04, 3)
-        mirrored, zoom, stretch = bool(rng.integers(2)), rng.uniform(0.9, 1.5), rng.uniform(0.96, 1.04)
+        mirrored, zoom, aspect = bool(rng.integers(2)), rng.uniform(0.9, 1.5), rng.uniform(0.96, 1.04)
         offset = tuple(rng.uniform(-12, 12, 2) / zoom)
     curve = np.clip(255 * gain * levels[:, None] ** gamma, 0, 255).round().astype(np.uint8)[None]
-    return _Appearance(mirrored, zoom, stretch, offset, curve, sway, tuple(blinks))
+    return _Appearance(mirrored, zoom, aspect, offset, curve, sway, tuple(blinks))
 
 
 def _lids(look, time) -> float:
@@ -346,7 +344,7 @@ def _matrix(look, time, size) -> np.ndarray:
     # The head turns about the neck.
     pivot = np.array([_CENTER, 195.0])
     middle = np.array([_CENTER + look.offset[0], 118.0 + look.offset[1]])
-    sides = np.diag([scale * look.stretch * (-1 if look.mirrored else 1), scale / look.stretch])
+    sides = np.diag([scale * look.aspect * (-1 if look.mirrored else 1), scale / look.aspect])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = sides @ turn
     shift = sides @ (pivot - middle + 1.3 * slow[:2]) + np.array([width, height]) / 2 - 0.5 - linear @ pivot

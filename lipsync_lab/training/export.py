@@ -57,7 +57,7 @@ def export(
     *,
     numbers: Mapping[str, float] | None = None,
     materials: tuple[str, ...] = ("animation", "synthetic_photo"),
-    device: str = "",
+    hardware: str = "",
     limits: str = "",
     network: str | None = None,
 ) -> Exported:
@@ -75,8 +75,8 @@ def export(
         Of `tasks.benchmark`.
     materials : tuple of str
         Keys of `MATERIALS`: what the model was trained on.
-    device : str
-        The hardware of the training, in words; this machine's processor if not given.
+    hardware : str
+        Hardware of the training, in words; this machine's processor if not given.
     limits : str
         Limits of the model, in sentences.
     network : str, optional
@@ -125,7 +125,7 @@ def export(
         "steps": f"{state['step']} of {recipe['schedule']['steps']}",
         "begun from": state["begun_from"] or "random weights",
         "time": f"{state['seconds'] / 60:.0f} minutes of training",
-        "device": device or f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "device": hardware or f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
     }
     card.write_text(_card(name, kind, facts, recipe, numbers or {}, materials, limits), encoding="utf-8")
     return Exported(path, card, _row(name, kind, path, numbers or {}, materials))

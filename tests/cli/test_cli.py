@@ -1,6 +1,7 @@
 """The command line: the published flags, one line an error, exit codes."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -35,11 +36,11 @@ DUB = ["dub", "--face", "in.mp4", "--audio", "v.wav"]
 
 def test_a_command_line_of_the_published_script(place, monkeypatch):
     """Every flag of inference.py under its name, with the settings that it means."""
-    seen = {}
+    passed = {}
 
     class Spy(Pipeline):
         def __init__(self, **options):
-            seen.update(options)
+            passed.update(options)
             super().__init__(**options)
 
     monkeypatch.setattr("lipsync_lab.pipeline.Pipeline", Spy)
@@ -50,13 +51,13 @@ def test_a_command_line_of_the_published_script(place, monkeypatch):
         "--box 5 35 10 50 --rotate --nosmooth"
     )
     assert cli.main(line.split()) == 0
-    settings = seen["settings"]
+    settings = passed["settings"]
     assert not settings.static
     assert (settings.fps, settings.pads, settings.resize_factor) == (20, (1, 2, 3, 4), 2)
     assert (settings.detection_batch, settings.generator_batch) == (5, 7)
     assert (settings.crop, settings.rotate, settings.smoothing) == ((0, 40, 0, 60), True, "none")
-    assert tuple(seen["box"]) == (10, 5, 50, 35)
-    assert seen["generator"] == "mine.pth"
+    assert tuple(passed["box"]) == (10, 5, 50, 35)
+    assert passed["generator"] == "mine.pth"
     assert video.probe("out/result.mp4").width == 48 - 0 if settings.rotate else 64
 
 
@@ -242,7 +243,7 @@ def bad(place, name):
         "factor": ([*DUB, "--resize_factor", "0"], "--resize_factor 0"),
         "no such device": ([*DUB, "--device", "abacus"], "abacus"),
         "bad crop": ([*DUB, "--crop", "500", "600", "0", "-1"], "crop"),
-        "box outside": ([*DUB, "--box", "500", "600", "500", "600"], "outside"),
+        "box beyond the frame": ([*DUB, "--box", "500", "600", "500", "600"], "frame"),
         "no such face": ([*DUB, "--face-selection", "loudest"], "--face-selection 'loudest' is not possible"),
         "which weights": (["weights", "fetch"], "wav2lip"),
         "verify nobody": (["weights", "verify", "nobody"], "no model is named nobody"),
@@ -255,7 +256,7 @@ def bad(place, name):
     [
         *("absent clip", "absent voice", "text", "no sound", "no picture", "short voice", "nan", "truncated"),
         *("output is a folder", "output below a file", "wrong ending", "no such model", "weights not there"),
-        *("web page", "no such detector", "no such device", "bad crop", "box outside", "no such face"),
+        *("web page", "no such detector", "no such device", "bad crop", "box beyond the frame", "no such face"),
         *("which weights", "which sample", "verify nobody", "weights by path", "detector by path", "unknown detector"),
         *("detections are a folder", "no name", "no voice's name", "no outfile", "two smoothings", "no batch"),
         *("no frames at once", "feather", "gap", "factor"),
@@ -266,9 +267,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(name, place, capsys):
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert cli.main(line) == cli.BAD_INPUT
     err = capsys.readouterr().err.splitlines()
-    said = [row for row in err if row.startswith("lipsync_lab: ")]
-    assert len(said) == 1, err
-    assert word in said[0]
+    message = [row for row in err if row.startswith("lipsync_lab: ")]
+    assert len(message) == 1, err
+    assert word in message[0]
     assert "Traceback" not in "".join(err)
     after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and "cache" not in path.parts}
     assert after == before
@@ -470,7 +471,8 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         ),
         ("render --data d", "train render --data d"),
         ("preprocess a.mp4 --out o", "train preprocess a.mp4 --out o"),
-        ("export run --name x --on cpu", "train export run --name x --on cpu"),
+        ("export run --name x --on cpu", "train export run --name x --hardware cpu"),
+        ("train export run --name x --on cpu", "train export run --name x --hardware cpu"),
         ("train detector --data d", "train fit detector --data d"),
         ("train --data d detector", "train fit --data d detector"),
         ("evaluate detector w --data d", "train benchmark detector w --data d"),
@@ -478,6 +480,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
             "train quality --data expert --generator reader",
             "train fit discriminator --data expert --generator reader",
         ),
+        ("report --models a b", "report --generators a b"),
         ("weights fetch reader-lab", "weights fetch mouth-openness-lab"),
         ("evaluate --data d generator w --reader r", "train benchmark --data d generator w --mouth-openness r"),
         ("dub --gap pass --longest-gap 3", "dub --dropouts passthrough --max-dropout 3"),
@@ -502,7 +505,11 @@ def test_old_spellings_are_translated_and_noted(old, new):
     [
         *("", "--help", "train", "train --help", "train -h", "train fit detector", "evaluate --source a --output b"),
         *("evaluate --source generator --output detector", "dub --outfile pass --dropouts hold", "samples list"),
-        *("train export r --on x", "dub --face upstream --audio frames --mouth-cadence holds", "weights list abort"),
+        *(
+            "train export r --hardware x",
+            "dub --face upstream --audio frames --mouth-cadence holds",
+            "weights list abort",
+        ),
         "synthesize --out a.mp4 -- --on",
     ],
 )
@@ -515,7 +522,7 @@ def test_old_flags_still_work_and_warn_on_one_line_each(place, capsys):
     line = [*DUB, "--detector", "b.json", "--quiet", "--outfile"]
     assert cli.main([*line, "new.mp4", "--dropouts", "hold", "--max-dropout", "3", "--mouth-cadence", "holds"]) == 0
     assert capsys.readouterr().err == ""
-    assert cli.main([*line, "old.mp4", "--gap", "hold", "--longest-gap", "3", "--mouths", "drawings"]) == 0
+    assert cli.main([*line, "old.mp4", *shlex.split("--gap hold --longest-gap 3 --mouths drawings")]) == 0
     warned = capsys.readouterr().err.splitlines()
     assert len(warned) == 4
     assert all(row.startswith("lipsync_lab: DeprecationWarning: --") for row in warned)
@@ -535,9 +542,9 @@ def test_a_missing_extra_is_named_in_one_line(line, module, extra, place, monkey
     monkeypatch.setitem(sys.modules, module, None)  # which blocks its import
     before = set(place.rglob("*"))
     assert cli.main(line.split()) == cli.BAD_INPUT
-    (said,) = capsys.readouterr().err.splitlines()
-    assert module in said
-    assert f"pip install 'lipsync_lab[{extra}]'" in said
+    (message,) = capsys.readouterr().err.splitlines()
+    assert module in message
+    assert f"pip install 'lipsync_lab[{extra}]'" in message
     assert set(place.rglob("*")) == before
 
 
@@ -556,28 +563,37 @@ def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
     line = ["evaluate", "--source", "source.mkv", "--output", "dubbed.mkv", "--voice", "v.wav", "--out", "tables"]
     assert cli.main([*line, "--device", "cpu", "--quiet"]) == 0
     out = capsys.readouterr()
-    printed = {words[0]: words[1:] for words in map(str.split, out.out.splitlines())}
     table = pandas.read_csv(place / "tables" / "metrics.csv").set_index("metric")
-    assert list(table.index) == list(printed)
+    header, *lines = out.out.splitlines()
+    assert header.split() == ["metric", "value", "unit", "frames", "failed", "threshold"]
     measured = table[table["reason"].isna()]
+    printed = {line.split()[0]: line[header.index("value") :].split() for line in lines[: len(measured)]}
+    assert list(printed) == list(measured.index)
     for name, row in measured.iterrows():
         assert float(printed[name][0]) == pytest.approx(row["value"], rel=1e-3, abs=1e-9)
+    for line in lines[: len(measured)]:
+        row = table.loc[line.split()[0]]
+        assert line[header.index("frames") :].split()[0] == str(row["n_frames"])
+        failed = "-" if pandas.isna(row["threshold"]) else str(row["failed"])
+        assert line[header.index("failed") :].split()[0] == failed
+    rest = "\n".join(lines[len(measured) :])
+    assert all(name in rest and row["reason"] in rest for name, row in table[table["reason"].notna()].iterrows())
     assert (place / "tables" / "frames.csv").is_file()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--source", "none.mp4", "--output", "in.mp4"], "none.mp4"),
         (["--source", "in.mp4", "--output", "none.mp4"], "none.mp4"),
-        (["--source", "in.mp4", "--output", "in.mp4", "--domain", "cartoon"], "cartoon"),
+        (["--source", "in.mp4", "--output", "in.mp4", "--domain", "comic"], "comic"),
         (["--source", "in.mp4", "--output", "in.mp4", "--voice", ""], "--voice is empty"),
         (["--source", "in.mp4", "--output", "in.mp4", "--out", "in.mp4"], "--out in.mp4"),
     ],
 )
-def test_evaluate_refuses_bad_input_in_one_line(words, said, place, capsys):
+def test_evaluate_refuses_bad_input_in_one_line(words, message, place, capsys):
     before = set(place.iterdir())
     assert cli.main(["evaluate", *words]) == cli.BAD_INPUT
     (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
-    assert said in line
+    assert message in line
     assert set(place.iterdir()) == before

@@ -19,6 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lipsync_lab import renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import sha256
 from lipsync_lab.models import builtin, registry
@@ -221,12 +222,12 @@ def test_a_published_name_and_its_path_are_the_same(weights_folder, monkeypatch)
         assert "verified by their SHA-256" in weights.provenance
 
 
-@pytest.mark.parametrize(("digits", "said"), [(10, "first 10 digits"), (0, "no SHA-256 is published")])
-def test_provenance_says_how_much_was_verified(digits, said, weights_folder, monkeypatch):
+@pytest.mark.parametrize(("digits", "expected"), [(10, "first 10 digits"), (0, "no SHA-256 is published")])
+def test_provenance_says_how_much_was_verified(digits, expected, weights_folder, monkeypatch):
     content = bytes_of(network("lse").state_dict())
     publish(monkeypatch, "syncnet_v2", content, digits=digits)
     (weights_folder / "syncnet_v2.model").write_bytes(content)
-    assert said in load("syncnet_v2", "lse").provenance
+    assert expected in load("syncnet_v2", "lse").provenance
 
 
 def test_the_path_of_a_file_that_is_no_state_dict(weights_folder, monkeypatch):
@@ -347,16 +348,16 @@ def test_names_that_do_not_fit_are_counted_and_shown(tmp_path):
     assert f"1 of another shape ({bent} (77,)" in text
 
 
-@pytest.mark.parametrize("key", ["audio_offset", "mel_lead"])
+@pytest.mark.parametrize("key", ["audio_offset", *renamed.METADATA])
 def test_the_audio_offset_is_read_from_the_metadata_under_its_present_and_its_old_name(key, tmp_path):
     save_file(network("generator", 0.125).state_dict(), tmp_path / "own.safetensors", {"width": "0.125", key: "3"})
     assert load(tmp_path / "own.safetensors", "generator").audio_offset == 3
 
 
 def test_a_width_in_the_metadata_that_does_not_fit(tmp_path):
-    for width, said in (("0.5", "does not fit"), ("wide", "metadata"), ("-1", "metadata")):
+    for width, expected in (("0.5", "does not fit"), ("wide", "metadata"), ("-1", "metadata")):
         save_file(network().state_dict(), tmp_path / "mine.safetensors", {"width": width})
-        with pytest.raises(CheckpointError, match=said):
+        with pytest.raises(CheckpointError, match=expected):
             load(tmp_path / "mine.safetensors", "generator")
 
 
@@ -532,11 +533,11 @@ def test_fetch_without_a_server(weights_folder, monkeypatch):
     assert list(weights_folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("path", "short", "said"), [("/gone", 0, "404"), ("/w", 5, "Error")])
-def test_fetch_from_a_server_that_fails(path, short, said, weights_folder, monkeypatch):
+@pytest.mark.parametrize(("path", "short", "expected"), [("/gone", 0, "404"), ("/w", 5, "Error")])
+def test_fetch_from_a_server_that_fails(path, short, expected, weights_folder, monkeypatch):
     with serving({"/w": b"right" * 100}, short) as address:
         publish(monkeypatch, "wav2lip", b"right" * 100, address + path)
-        with pytest.raises(CheckpointError, match=said) as error:
+        with pytest.raises(CheckpointError, match=expected) as error:
             fetch("wav2lip", progress=False)
     assert address + path in message(error)
     assert list(weights_folder.iterdir()) == []

@@ -208,7 +208,7 @@ def test_a_full_disk_or_memory_ends_one_part_and_not_the_report(four, tmp_path, 
     # only such clips: the report exits with an error and leaves the pages as they are
     before = state(made.folder)
     monkeypatch.setattr(reporting, "find", list)
-    flags = ["--models", "untrained", "--detector", str(four / "boxes.json")]
+    flags = ["--generators", "untrained", "--detector", str(four / "boxes.json")]
     command = ["report", "--quiet", "--out", str(made.folder), *flags]
     assert cli.main([*command, "--clips", *map(str, clips[:2])]) == 1
     said = capsys.readouterr()

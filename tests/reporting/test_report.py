@@ -458,7 +458,9 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
         return reporting.Report(tmp_path, (reporting.Outcome("clip", "a", tmp_path, None, 0.0, False),))
 
     monkeypatch.setattr(reporting, "report", noted)
-    assert cli.main(["report", "--quiet", "--models", "identity", "untrained", "--clips", "a", "--voices", "b"]) == 0
+    assert (
+        cli.main(["report", "--quiet", "--generators", "identity", "untrained", "--clips", "a", "--voices", "b"]) == 0
+    )
     assert cli.main(["report", "--quiet", "--checkpoint_path", "identity", "--detector", "lbp", "--force"]) == 0
     assert [options["generators"] for _, _, options in given] == [["identity", "untrained"], ["identity"]]
     assert [clips for _, clips, _ in given] == [["a"], reporting.CLIPS]
@@ -466,7 +468,7 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
     assert [options["detector"] for _, _, options in given] == [None, "lbp"]
     assert [options["force"] for _, _, options in given] == [False, True]
     assert capsys.readouterr().out.split() == [str(tmp_path / "index.html")] * 2
-    assert cli.main(["report", "--models", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
+    assert cli.main(["report", "--generators", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
     assert "weights fetch wav2lip" in capsys.readouterr().err
 
 

@@ -216,10 +216,10 @@ def test_a_leaving_face_leaves_and_its_box_stays_in_the_frame():
 @pytest.mark.parametrize("kind", props.OCCLUDERS)
 def test_an_occluder_hides_the_mouth_while_it_says_so(kind):
     scene = Scene(seed=8, style="western", occluder=kind, size=(160, 160), life=0.0)
-    said = [row for _, row in frames(scene, lambda t: POSES["D"], 2.0)]
+    truth = [row for _, row in frames(scene, lambda t: POSES["D"], 2.0)]
     shut = list(frames(scene, silent, 2.0))
     open_ = list(frames(scene, lambda t: POSES["D"], 2.0))
-    assert {row.occluded for row in said} == {0, 1}
+    assert {row.occluded for row in truth} == {0, 1}
     shown = {0: [], 1: []}
     for (a, row), (b, _) in zip(shut, open_, strict=True):
         shown[row.occluded].append(np.count_nonzero(np.abs(a.astype(int) - b).max(2) > 12))

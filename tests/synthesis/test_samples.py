@@ -81,8 +81,8 @@ def test_manifest_truth_and_film_agree(name):
     )
     assert 3 <= sample.frames / sample.fps <= 6
     assert "espeak-ng" in info.tags["comment"]
-    assert ("never said" in info.tags["comment"]) == (sample.domain == "synthetic_photo")
-    assert ("never said" in sample.note) == (sample.domain == "synthetic_photo")
+    assert ("never speech" in info.tags["comment"]) == (sample.domain == "synthetic_photo")
+    assert ("never speech" in sample.note) == (sample.domain == "synthetic_photo")
 
 
 def test_they_are_few_and_small():
@@ -91,13 +91,13 @@ def test_they_are_few_and_small():
     assert sum(file.stat().st_size for file in samples.HOME.iterdir()) < 5e6
 
 
-@pytest.mark.parametrize(("drawn", "photograph"), PAIRS)
-def test_a_pair_says_the_same_at_the_same_time(drawn, photograph):
-    assert (samples.get(drawn).domain, samples.get(photograph).domain) == ("animation", "synthetic_photo")
-    one, other = ground_truth(drawn), ground_truth(photograph)
-    assert one.phoneme.tolist() == other.phoneme.tolist()
-    assert audio.load(samples.path(drawn)) == pytest.approx(audio.load(samples.path(photograph)), abs=0.02)
-    assert np.corrcoef(one.openness, other.openness)[0, 1] > 0.8
+@pytest.mark.parametrize(("animation", "portrait"), PAIRS)
+def test_a_pair_says_the_same_at_the_same_time(animation, portrait):
+    assert (samples.get(animation).domain, samples.get(portrait).domain) == ("animation", "synthetic_photo")
+    first, second = ground_truth(animation), ground_truth(portrait)
+    assert first.phoneme.tolist() == second.phoneme.tolist()
+    assert audio.load(samples.path(animation)) == pytest.approx(audio.load(samples.path(portrait)), abs=0.02)
+    assert np.corrcoef(first.openness, second.openness)[0, 1] > 0.8
 
 
 def test_every_style_is_there():
@@ -200,6 +200,6 @@ def test_takes_that_do_not_fit_are_not_joined(other, tmp_path):
 
 
 def test_a_line_has_its_pauses():
-    said = making.Line("Mama.", "m4", before=0.2, after=0.3).speech()
-    assert said.duration == pytest.approx(speak("Mama.", variant="m4").duration + 0.5, abs=1e-3)
-    assert said.phonemes == join(silence(0.2), speak("Mama.", variant="m4"), silence(0.3)).phonemes
+    speech = making.Line("Mama.", "m4", before=0.2, after=0.3).speech()
+    assert speech.duration == pytest.approx(speak("Mama.", variant="m4").duration + 0.5, abs=1e-3)
+    assert speech.phonemes == join(silence(0.2), speak("Mama.", variant="m4"), silence(0.3)).phonemes

@@ -34,9 +34,9 @@ class Draws(torch.nn.Module):
         out[:, :, 60:90, 30:66] = out[:, :, 50:51, 30:31]
         # the loudest moment of the two columns at which the middle of the frame is heard
         loud = (mel[:, 0, :, 3:5].amax(dim=(1, 2)) + 4) * 3.5
-        for one, height in zip(out, loud.tolist(), strict=True):
+        for face, height in zip(out, loud.tolist(), strict=True):
             if not self.shut and height > 3:
-                one[:, 74 - round(height / 2) : 74 + round(height / 2), 32:64] = 0.1
+                face[:, 74 - round(height / 2) : 74 + round(height / 2), 32:64] = 0.1
         return out
 
 

@@ -10,10 +10,12 @@ import pytest
 from scipy.io import wavfile
 from training_material import made_clip
 
+from lipsync_lab import renamed
 from lipsync_lab.errors import MediaError
 from lipsync_lab.training import (
     clips as layout,
 )
+from lipsync_lab.training import corpus, tasks
 
 
 def test_nobody_is_on_both_sides_of_a_split(clips):
@@ -74,7 +76,7 @@ def test_shards_of_earlier_versions_are_read(tmp_path: Path):
         columns = dict(archive)
     columns["who"] = columns.pop("speaker")
     del columns["domain"]
-    np.savez(tmp_path / "one" / "clips.npz", kind=["drawn", "photograph", "film"], **columns)
+    np.savez(tmp_path / "one" / "clips.npz", kind=list(renamed.DOMAINS), **columns)
     opened = layout.open_shards(tmp_path)
     assert [(clip.domain, clip.speaker) for clip in opened] == [(clip.domain, clip.speaker) for clip in clips]
 
@@ -88,3 +90,17 @@ def test_mel_windows_are_those_of_the_published_training():
         np.testing.assert_array_equal(clip.windows(index, offset), expected)
     early = made_clip(5, 12).windows([0], 1)[0]
     assert (early[:, :3] == -4).all()
+
+
+def test_layouts_are_packed_by_the_task(tmp_path: Path):
+    for name in [f"p{number}" for number in range(12)]:
+        folder = tmp_path / "crops" / name / "000"
+        folder.mkdir(parents=True)
+        for number in range(12):
+            cv2.imwrite(str(folder / f"{number}.jpg"), np.full((20, 20, 3), 10 * number, np.uint8))
+        wavfile.write(folder / "audio.wav", 16_000, np.zeros(16_000, np.int16))
+    tasks.preprocess([], tmp_path / "crops", data=tmp_path / "data")
+    sides = [{clip.speaker for clip in layout.open_shards(tmp_path / "data" / part)} for part in corpus.SPLITS]
+    assert sides[0] | sides[1] == {f"crops/p{number}" for number in range(12)}
+    assert sides[1] == {name for name in sides[0] | sides[1] if layout.held_out(name)}
+    assert sides[1]

@@ -22,7 +22,7 @@ def test_no_line_can_be_on_both_sides():
     assert not set(train) & set(held_out)
     assert not set(corpus.HELD_OUT_VARIANTS) & set(corpus._TRAIN_VARIANTS)
     assert set(corpus.HELD_OUT_VARIANTS) <= set(corpus.VARIANTS)
-    said = [
+    texts = [
         {
             corpus.sentence(np.random.default_rng(seed), language, side)
             for seed in range(150)
@@ -30,8 +30,8 @@ def test_no_line_can_be_on_both_sides():
         }
         for side in (False, True)
     ]
-    assert min(map(len, said)) > 290
-    assert not said[0] & said[1]
+    assert min(map(len, texts)) > 290
+    assert not texts[0] & texts[1]
     with pytest.raises(ParameterError, match="no split"):
         corpus.seeds("test", 0, 1)
     with pytest.raises(ParameterError, match="are not 0 to"):
@@ -41,24 +41,24 @@ def test_no_line_can_be_on_both_sides():
 def test_spoken_lines_keep_to_their_side():
     for part, allowed in (("train", corpus._TRAIN_VARIANTS), ("validation", corpus.HELD_OUT_VARIANTS)):
         for seed in corpus.seeds(part, 3, 3):
-            said = corpus.line(seed)
-            assert said.voice.partition("+")[2] in allowed
-            assert corpus.sentence_is_held_out(said.text) == (part == "validation")
+            speech = corpus.line(seed)
+            assert speech.voice.partition("+")[2] in allowed
+            assert corpus.sentence_is_held_out(speech.text) == (part == "validation")
             # it begins and ends with a silence, so that a network learns what a closed mouth sounds like
-            assert not said.wave[: corpus.SAMPLE_RATE // 10].any()
-            assert not said.wave[-corpus.SAMPLE_RATE // 10 :].any()
+            assert not speech.wave[: corpus.SAMPLE_RATE // 10].any()
+            assert not speech.wave[-corpus.SAMPLE_RATE // 10 :].any()
 
 
 def test_a_recording_becomes_speech_with_its_own_times(tmp_path: Path):
     wave = (np.sin(np.arange(32_000) / 9) * 9000).astype(np.int16)
     wavfile.write(tmp_path / "a.wav", 16_000, wave)
     (tmp_path / "a.align").write_text("0 12500 sil\n12500 25000 blue\n25000 27000 b\n27000 50000 sil\n")
-    said = corpus.aligned(tmp_path / "a.wav", tmp_path / "a.align")
-    assert said.text == "blue b"
-    assert said.phonemes[0].start == 0
-    assert said.phonemes[-1].end == pytest.approx(2.0)
-    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(said.phonemes))
-    sounds = [phoneme for phoneme in said.phonemes if phoneme.symbol]
+    speech = corpus.aligned(tmp_path / "a.wav", tmp_path / "a.align")
+    assert speech.text == "blue b"
+    assert speech.phonemes[0].start == 0
+    assert speech.phonemes[-1].end == pytest.approx(2.0)
+    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(speech.phonemes))
+    sounds = [phoneme for phoneme in speech.phonemes if phoneme.symbol]
     assert sounds[0].symbol == "b"
     assert (sounds[0].start, sounds[-1].end) == pytest.approx((0.5, 1.08))
     (tmp_path / "a.align").write_text("not an alignment\n")

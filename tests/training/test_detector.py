@@ -25,8 +25,8 @@ def test_offsets_are_turned_back_by_the_network_s_own_decoder():
     heads, first = [], 0
     for head in S3FD(0.05).eval()(torch.zeros(1, 3, 128, 160))[::2]:
         height, width = head.shape[2:]
-        some = offsets[first : first + height * width]
-        heads += [torch.zeros(1, 2, height, width), some.T.reshape(1, 4, height, width)]
+        part = offsets[first : first + height * width]
+        heads += [torch.zeros(1, 2, height, width), part.T.reshape(1, 4, height, width)]
         first += height * width
     assert first == len(prior)
     torch.testing.assert_close(decode(heads)[0, :, :4], faces, atol=2e-3, rtol=1e-4)
@@ -78,7 +78,7 @@ def test_matching_equals_matching_by_hand():
         overlaps = detector.overlap(torch.from_numpy(faces), prior)
         for row in range(4):
             # a face that lies within several anchors of one size overlaps them all alike: any of those will do
-            mine, wanted = (np.sort(overlaps[row][torch.tensor(some) == row]) for some in (owner.tolist(), by_hand))
+            mine, wanted = (np.sort(overlaps[row][torch.tensor(owners) == row]) for owners in (owner.tolist(), by_hand))
             assert len(mine) > 0
             np.testing.assert_allclose(mine, wanted, atol=1e-5)
         compensated += int((overlaps[owner[owner >= 0], (owner >= 0).nonzero()[:, 0]] <= 0.35).sum())

@@ -25,6 +25,6 @@ def test_artifacts_grow_and_stay_in_the_lower_half(clips):
         ]
         assert away[0].max() == 0
         assert all(a.mean() < b.mean() for a, b in pairwise(away)), artifact
-        assert all(one[:48].max() == 0 for one in away)
+        assert all(difference[:48].max() == 0 for difference in away)
     with pytest.raises(ParameterError, match="no artifact"):
         discriminator.degraded(face, "rust", 0.5, np.random.default_rng(0))

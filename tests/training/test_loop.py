@@ -98,7 +98,7 @@ def test_runs_of_earlier_versions_continue(clips, tmp_path: Path):
     for part in ("networks", "averages", "optimisers"):
         state[part] = {old.get(name, name): value for name, value in state[part].items()}
     recipe = state["recipe"]
-    recipe["mix"] = dict(zip(("drawn", "photograph", "film"), recipe["mix"].values(), strict=True))
+    recipe["mix"] = dict(zip(renamed.DOMAINS, recipe["mix"].values(), strict=True))
     recipe["quality"], recipe["lead"] = recipe.pop("adversarial"), recipe.pop("audio_offset")
     recipe["quality_width"] = recipe.pop("discriminator_width")
     recipe["schedule"]["readers"] = recipe["schedule"].pop("workers")

@@ -18,17 +18,17 @@ def test_rendered_shards_follow_from_their_number_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(render, "CLIPS", 1)
     monkeypatch.setattr(render, "FRAMES", 4)
     monkeypatch.setattr(render, "_LONGEST", 0.5)
-    one = render.render(tmp_path / "a", "faces", "train", 1, first=6)
+    same = render.render(tmp_path / "a", "faces", "train", 1, first=6)
     two = render.render(tmp_path / "b", "faces", "train", 1, first=6)
     other = render.render(tmp_path / "b", "faces", "validation", 1, first=6)
-    faces = [np.load(path / "faces.npy") for (path,) in (one, two, other)]
+    faces = [np.load(path / "faces.npy") for (path,) in (same, two, other)]
     assert faces[0].shape[1:] == (96, 96, 3)
     assert len(faces[0]) == 12
     np.testing.assert_array_equal(faces[0], faces[1])
     assert faces[0].shape != faces[2].shape or (faces[0] != faces[2]).any()
-    stamp = (one[0] / "faces.npy").stat().st_mtime_ns
+    stamp = (same[0] / "faces.npy").stat().st_mtime_ns
     render.render(tmp_path / "a", "faces", "train", 1, first=6)
-    assert (one[0] / "faces.npy").stat().st_mtime_ns == stamp
+    assert (same[0] / "faces.npy").stat().st_mtime_ns == stamp
     render.render(tmp_path / "a", "frames", "train", 1, first=2)
     pictures = detector.open_frames(tmp_path / "a")
     assert len(pictures) == 4
