@@ -98,10 +98,8 @@ def test_names_by_domain_and_place():
     assert sorted(names(bundled=True) + names(bundled=False)) == sorted(SAMPLES)
     assert {"popeye", "steamboat", "cherry_welcome", "output10"} <= set(names("animation", bundled=False))
     assert set(names("live_action", bundled=False)) == {
-        "grid_s2_pwij3p",
-        "grid_s2_swwp2s",
-        "grid_s3_sbia1a",
-        "obama_address",
+        *("grid_s2_pwij3p", "grid_s2_swwp2s", "grid_s3_sbia1a", "grid_lip_lbax4n", "grid_lip_lbbc2a"),
+        *("grid_lip_sbwe5n", "grid_unk_032621", "grid_unk_120232", "obama_address"),
     }
     assert all(get(name).has_sound for name in names("voice"))
     with pytest.raises(ParameterError, match="animation, live_action, synthetic_photo, voice"):
