@@ -1,12 +1,14 @@
-"""What the published S3FD did on ten real 2D clips: its boxes, recorded once, bundled without a picture.
+"""Detections on real clips, recorded once and bundled without a picture.
 
-The clips are those of the study that this project starts from; ``data/study/README.md`` says where the numbers are
-from. They let the misses of the real detector be seen with no weights and no network.
+The published S3FD's boxes on ten 2D clips of the study that this project starts from, and the candidates of five other
+detectors on these, on other animation and on filmed people. ``data/study/README.md`` says where the numbers come from.
+They show the misses of real detectors with no weights and no network.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,23 @@ HOME = bundled.folder("study")
 PATH = HOME / "s3fd_boxes.json"
 #: What `benchmarks/study_pixels.py` measured on the same frames, and what a person sees in those that were missed.
 PIXELS, SEEN = HOME / "pixels.csv", HOME / "seen.csv"
+#: Candidates of five detectors on these clips and others, a file each; made by `benchmarks/record_detections.py`.
+DETECTIONS = HOME / "detections"
+#: Faces marked by eye: `labels`.
+LABELS = HOME / "labels.csv"
+
+#: Columns of a box.
+BOX = ["x1", "y1", "x2", "y2"]
+#: Overlap (IoU) from which on a candidate counts as a face's.
+MATCH = 0.4
+#: Detectors that must agree on the face of a filmed frame.
+AGREEMENT = 3
+#: Every how many frames of the study ground truth is taken, of found and of missed ones alike.
+LABEL_STEP = 4
+#: Clips that an interval over clips takes.
+LEAST_CLIPS = 8
+#: Score thresholds of `detection_rates`.
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 #: Over all 21 clips of the study whose video survives: frames in which S3FD found a face, and frames in all.
 FOUND, FRAMES = 2240, 2841
@@ -99,6 +118,192 @@ def seen() -> pandas.DataFrame:
     return _table(SEEN).fillna({"what": ""})
 
 
+def detections(detector: str | None = None) -> pandas.DataFrame:
+    """The recorded candidates of five detectors, a row a candidate.
+
+    Parameters
+    ----------
+    detector : str, optional
+        One of `detectors`; None for all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``clip``, ``domain``, ``detector``, ``frame``, ``score``, and ``x1`` to ``y2``, the box in whole pixels of the
+        clip. A frame in which the detector proposed nothing has one row with NaN in place of score and box. At most
+        five candidates a frame, best first; of the longer clips every second or twenty-fifth frame.
+
+    Raises
+    ------
+    ParameterError
+        No such detector.
+    """
+    import pandas as pd
+
+    if detector is not None and detector not in detectors():
+        raise ParameterError(f"no detections of {detector!r} are bundled; there are {', '.join(detectors())}")
+    rows = []
+    for name in detectors() if detector is None else [detector]:
+        for clip, entry in _json(DETECTIONS / f"{name}.json")["clips"].items():
+            for number, candidates in enumerate(entry["candidates"]):
+                about = clip, entry["domain"], name, number * entry["step"]
+                rows += [(*about, *values) for values in candidates or [[np.nan] * 5]]
+    columns = ["clip", "domain", "detector", "frame", *BOX, "score"]
+    return pd.DataFrame(rows, columns=columns)[[*columns[:4], "score", *BOX]]
+
+
+def detectors() -> tuple[str, ...]:
+    """The detectors whose candidates are bundled, in the order of the alphabet."""
+    return tuple(sorted(path.stem for path in DETECTIONS.glob("*.json")))
+
+
+def labels(repeated: bool = False) -> pandas.DataFrame:
+    """Faces marked by eye, a row a face.
+
+    Parameters
+    ----------
+    repeated : bool
+        The second, independent marking of 40 of the frames in place of the first marking of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``clip``, ``frame``; ``face``: "target", which a detector should propose, "other", a further face that counts
+        neither as missed nor as a false positive, "none" for a frame without a face; ``x1`` to ``y2`` in pixels of the
+        clip, NaN where there is no face.
+    """
+    table = _table(LABELS)
+    return table[table["pass"] == 1 + repeated].drop(columns="pass").reset_index(drop=True)
+
+
+def faces() -> pandas.DataFrame:
+    """Ground truth for the recorded detections, a row a face.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``clip``, ``domain``, ``frame``, ``face`` and ``x1`` to ``y2`` as in `labels`, and ``source`` of the box:
+
+        - "s3fd" in every fourth frame of the study in which the published S3FD found the face;
+        - "label" for every fourth of those in which it missed it, for further faces, and for the other animation;
+        - "agreement" in filmed clips, which show one face in every frame: the median box of the detectors' best
+          candidates, those of `AGREEMENT` detectors at least overlapping it. Frames without such agreement are absent,
+          so that recall on filmed clips is relative to what the detectors find together.
+    """
+    import pandas as pd
+
+    found = frames().query("found")
+    found = found[found.groupby("clip").cumcount() % LABEL_STEP == 0].assign(face="target", source="s3fd")
+    marked = labels().assign(source="label")
+    recorded = detections()
+    domains = recorded.drop_duplicates("clip").set_index("clip")["domain"]
+    agreed = _agreed(recorded[recorded["domain"] == "live_action"])
+    table = pd.concat([found, marked, agreed], ignore_index=True)
+    table["domain"] = table["clip"].map(domains)
+    return table[["clip", "domain", "frame", "face", *BOX, "source"]].sort_values(["clip", "frame"], ignore_index=True)
+
+
+def detection_rates(
+    thresholds: Sequence[float] = THRESHOLDS, candidates: pandas.DataFrame | None = None
+) -> pandas.DataFrame:
+    """Recall and false positives of every recorded detector against the score threshold, a row a clip.
+
+    Parameters
+    ----------
+    thresholds : sequence of float
+        A candidate counts if its score is above.
+    candidates : DataFrame, optional
+        In place of `detections`, such as the choice of a combination of detectors.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``detector``, ``domain``, ``clip``, ``threshold``; ``frames``, the number of frames with ground truth that the
+        detector examined; ``recall``, the share of target faces that a candidate overlaps by `MATCH` (IoU);
+        ``false_positives``, the number of candidates a frame that overlap no face by that much. ``recall`` is NaN where
+        no frame has a target.
+    """
+    import pandas as pd
+
+    candidates, truth = detections() if candidates is None else candidates, faces()
+    rows = []
+    for (detector, domain, clip), proposed in candidates.groupby(["detector", "domain", "clip"], sort=True):
+        known = truth[(truth["clip"] == clip) & truth["frame"].isin(proposed["frame"])]
+        number = known["frame"].nunique()
+        if not number:
+            continue
+        proposed = proposed[proposed["frame"].isin(known["frame"])].dropna(subset="score").reset_index(drop=True)
+        pairs = proposed.reset_index(names="candidate").merge(
+            known.reset_index(names="face_number"), on="frame", suffixes=("", "_face")
+        )
+        pairs = pairs[_overlap(pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy()) >= MATCH]
+        targets = known.index[known["face"] == "target"]
+        best = pairs.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
+        wrong = proposed.loc[~proposed.index.isin(pairs["candidate"]), "score"]
+        for threshold in thresholds:
+            recall = float((best > threshold).mean())
+            rows.append((detector, domain, clip, threshold, number, recall, (wrong > threshold).sum() / number))
+    return pd.DataFrame(
+        rows, columns=["detector", "domain", "clip", "threshold", "frames", "recall", "false_positives"]
+    )
+
+
+def rates_by_domain(rates: pandas.DataFrame, level: float = 0.95) -> pandas.DataFrame:
+    """Means over clips of `detection_rates`, with intervals over clips.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        Of `detection_rates`.
+    level : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``detector``, ``domain``, ``threshold``, ``clips``, ``frames``, and for ``recall`` and ``false_positives`` the
+        mean over clips with Student's t interval over clips (``recall_low``, ``recall_high`` and so on), cut to the
+        possible values. The interval is NaN below `LEAST_CLIPS` clips, for which the clips' own values are to be shown,
+        and where all clips have the same value, which says nothing about other clips.
+    """
+    import pandas as pd
+    from scipy import stats
+
+    rows = []
+    for key, clips in rates.groupby(["detector", "domain", "threshold"], sort=True):
+        row = dict(zip(["detector", "domain", "threshold"], key, strict=True))
+        row |= {"clips": len(clips), "frames": int(clips["frames"].sum())}
+        for name, most in (("recall", 1.0), ("false_positives", np.inf)):
+            values = clips[name].dropna().to_numpy()
+            mean, spread = (values.mean(), stats.sem(values)) if len(values) > 1 else (values.sum(), 0.0)
+            low = high = np.nan
+            if len(values) >= LEAST_CLIPS and spread > 0:
+                low, high = np.clip(stats.t.interval(level, len(values) - 1, mean, spread), 0.0, most)
+            row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _agreed(candidates: pandas.DataFrame) -> pandas.DataFrame:
+    """The box of each frame that detectors agree on, from their best candidates."""
+    best = candidates.dropna(subset="score").drop_duplicates(["clip", "frame", "detector"])
+    keys = ["clip", "frame"]
+    for _ in range(2):  # the second median is not pulled by those that the first one excludes
+        median = best.groupby(keys)[BOX].transform("median")
+        best = best[_overlap(best[BOX].to_numpy(), median.to_numpy()) >= MATCH]
+    grouped = best.groupby(keys, as_index=False)
+    boxes = grouped[BOX].median()[grouped.size()["size"] >= AGREEMENT]
+    return boxes.assign(face="target", source="agreement")
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of rows of boxes, (N, 4) and (N, 4); 0 where a box is NaN."""
+    corner, end = np.maximum(first[:, :2], second[:, :2]), np.minimum(first[:, 2:], second[:, 2:])
+    inner = (end - corner).clip(0).prod(axis=1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
+    return np.nan_to_num(inner / (areas[0] + areas[1] - inner))
+
+
 def _table(path: Path) -> pandas.DataFrame:
     import pandas as pd
 
@@ -109,7 +314,11 @@ def _table(path: Path) -> pandas.DataFrame:
 
 
 def _read() -> dict[str, dict]:
+    return _json(PATH)
+
+
+def _json(path: Path) -> dict[str, dict]:
     try:
-        return json.loads(PATH.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MediaError(f"{PATH}: cannot be read ({error}); restore it from the repository") from None
+        raise MediaError(f"{path}: cannot be read ({error}); restore it from the repository") from None

@@ -1,15 +1,20 @@
-"""The study's recorded boxes: what is bundled is what was recorded."""
+"""The study's recorded detections: the bundled numbers are the recorded ones, and the rates follow from them."""
 
 from __future__ import annotations
 
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from lipsync_lab import samples
+from lipsync_lab import detection, samples
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import study
+from lipsync_lab.geometry import Box
+from lipsync_lab.media.clip import open_clip
+from lipsync_lab.models import registry
+from lipsync_lab.settings import Settings
 
 
 def test_the_bundled_numbers_are_the_recorded_ones(shared):
@@ -54,3 +59,151 @@ def test_a_damaged_file_says_so(tmp_path, monkeypatch):
     study.PATH.write_text("{", encoding="utf-8")
     with pytest.raises(MediaError, match="restore"):
         study.frames()
+
+
+# --- candidates of other detectors -----------------------------------------------------------------------------------
+
+
+DETECTORS = {"centerface", "s3fd-lab", "yunet"}
+
+
+def test_candidates_lie_in_their_clips_and_come_best_first():
+    table = study.detections()
+    assert set(study.detectors()) == set(table["detector"]) == DETECTORS
+    assert set(study.names()) < set(table["clip"])
+    for (_, clip), rows in table.groupby(["detector", "clip"]):
+        sample = samples.get(clip)
+        assert (rows["domain"] == sample.domain).all()
+        examined = np.unique(rows["frame"])
+        assert len(set(np.diff(examined))) == 1
+        assert sample.frames - (examined[1] - examined[0]) <= examined[-1] < sample.frames
+        known = rows.dropna(subset="score")
+        assert known["score"].between(0, 1).all()
+        assert known.groupby("frame")["score"].apply(lambda scores: scores.is_monotonic_decreasing).all()
+        assert known.groupby("frame").size().max() <= 5
+        assert (known["x2"] > known["x1"]).all()
+        assert (known["y2"] > known["y1"]).all()
+        assert ((known["x1"] + known["x2"]) / 2).between(0, sample.size[0]).all()
+        assert ((known["y1"] + known["y2"]) / 2).between(0, sample.size[1]).all()
+    assert table.equals(pd.concat([study.detections(name) for name in study.detectors()], ignore_index=True))
+    with pytest.raises(ParameterError, match="yunet"):
+        study.detections("nobody")
+
+
+def test_recorded_files_are_small_and_belong_to_the_weights_of_the_table():
+    assert sum(path.stat().st_size for path in study.DETECTIONS.iterdir()) < 3e6
+    for name in study.detectors():
+        content = json.loads((study.DETECTIONS / f"{name}.json").read_text(encoding="utf-8"))
+        assert content["schema"] == 1
+        assert content["detector"]["name"] == name
+        if name in registry.MODELS:
+            assert content["detector"]["sha256"] == registry.MODELS[name].sha256
+        for clip, entry in content["clips"].items():
+            assert entry["sha256"] == samples.get(clip).sha256
+
+
+def test_recorded_candidates_are_those_of_the_detector(shared, monkeypatch):
+    monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(shared / "models"))
+    frame = next(open_clip(shared / "footage" / samples.get("output3").file).read(88, 89))
+    for name in ("yunet", "centerface", "s3fd-lab"):
+        proposed = detection.at_detection_size(detection.load(name), frame[None], 88, Settings().detection_size)[0]
+        rows = study.detections(name).query("clip == 'output3' and frame == 88")
+        assert np.allclose(rows[study.BOX], [list(face.box) for face in proposed[:5]], atol=1.5)
+        assert np.allclose(rows["score"], [face.score for face in proposed[:5]], atol=0.01)
+
+
+def test_labels_are_in_missed_frames_and_repeatable():
+    labels, missed = study.labels(), study.frames().query("~found")
+    targets = labels[(labels["face"] == "target") & labels["clip"].isin(study.names())]
+    for clip, rows in missed.groupby("clip"):
+        assert targets.loc[targets["clip"] == clip, "frame"].tolist() == rows["frame"].tolist()[:: study.LABEL_STEP]
+    for row in labels[labels["face"] != "none"].itertuples():
+        width, height = samples.get(row.clip).size
+        assert 0 <= row.x1 < row.x2 <= width
+        assert 0 <= row.y1 < row.y2 <= height
+    again = study.labels(repeated=True).merge(labels[labels["face"] == "target"], on=["clip", "frame"])
+    assert len(again) == 40
+    pairs = [[Box(*row[[f"{side}_{half}" for side in study.BOX]]) for half in "xy"] for _, row in again.iterrows()]
+    median = np.median([first.iou(second) for first, second in pairs])
+    readme = (study.HOME / "README.md").read_text(encoding="utf-8")
+    assert f"median IoU {median:.2f}" in readme
+
+
+def a_table(rows, columns):
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
+    """Four frames: a hit, a hit with a false positive, another face that is no mistake, and no face at all."""
+    truth = a_table(
+        [
+            ("a", "animation", 0, "target", 0, 0, 10, 10, "s3fd"),
+            ("a", "animation", 1, "target", 0, 0, 10, 10, "s3fd"),
+            ("a", "animation", 2, "target", 0, 0, 10, 10, "s3fd"),
+            ("a", "animation", 2, "other", 50, 0, 60, 10, "label"),
+            ("a", "animation", 3, "none", *[np.nan] * 4, "label"),
+        ],
+        "clip domain frame face x1 y1 x2 y2 source",
+    )
+    proposed = a_table(
+        [
+            ("a", "animation", "d", 0, 0.9, 0, 0, 10, 9),
+            ("a", "animation", "d", 1, 0.8, 30, 0, 40, 10),
+            ("a", "animation", "d", 1, 0.4, 0, 0, 10, 10),
+            ("a", "animation", "d", 2, 0.7, 50, 0, 60, 10),
+            ("a", "animation", "d", 3, 0.2, 5, 5, 9, 9),
+            ("a", "animation", "d", 9, 0.9, 5, 5, 9, 9),  # without ground truth, so it does not count
+        ],
+        "clip domain detector frame score x1 y1 x2 y2",
+    )
+    monkeypatch.setattr(study, "faces", lambda: truth)
+    rates = study.detection_rates([0.1, 0.5, 0.85], proposed).set_index("threshold")
+    assert rates["frames"].tolist() == [4, 4, 4]
+    assert rates["recall"].tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert rates["false_positives"].tolist() == pytest.approx([2 / 4, 1 / 4, 0])
+
+
+def test_agreement_takes_three_detectors_and_ignores_a_fourth():
+    face, wall = (10, 10, 50, 50), (200, 10, 240, 50)
+    rows = [("a", 0, name, 0.9, *face) for name in "pqr"] + [("a", 0, "s", 0.9, *wall)]
+    rows += [("a", 1, name, 0.9, *face) for name in "pq"] + [("a", 1, name, 0.9, *wall) for name in "rs"]
+    rows += [("a", 2, "p", np.nan, *[np.nan] * 4)]
+    agreed = study._agreed(a_table(rows, "clip frame detector score x1 y1 x2 y2"))
+    assert agreed[["frame", *study.BOX]].to_numpy().tolist() == [[0, *face]]
+
+
+def test_overlap_is_that_of_boxes():
+    rng = np.random.default_rng(5)
+    corners = rng.uniform(0, 50, (2, 100, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 50, (2, 100, 2))], axis=2)
+    expected = [Box(*first).iou(Box(*second)) for first, second in zip(*boxes, strict=True)]
+    assert study._overlap(*boxes) == pytest.approx(expected)
+
+
+def test_intervals_over_clips_hold_their_level_and_need_eight_clips():
+    def rates(values):
+        rows = [("d", "animation", str(n), 0.5, 10, value, 0.0) for n, value in enumerate(values)]
+        return a_table(rows, "detector domain clip threshold frames recall false_positives")
+
+    row = study.rates_by_domain(rates([0.2] * 4 + [0.8] * 4)).iloc[0]
+    assert (row["clips"], row["frames"], row["recall"]) == (8, 80, pytest.approx(0.5))
+    # half-width: t(0.975, 7) = 2.3646 times the standard error 0.32071 / sqrt(8)
+    assert row["recall_high"] - row["recall"] == pytest.approx(2.3646 * 0.320713 / 8**0.5, abs=1e-3)
+    assert np.isnan(row["false_positives_low"])  # no clip differs
+    assert np.isnan(study.rates_by_domain(rates([0.2] * 3 + [0.8] * 4)).iloc[0]["recall_low"])
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(300):
+        row = study.rates_by_domain(rates(rng.beta(4, 2, 10))).iloc[0]
+        inside += row["recall_low"] <= 4 / 6 <= row["recall_high"]
+    assert 0.91 < inside / 300 < 0.985
+
+
+def test_recall_falls_and_false_positives_fall_with_the_threshold():
+    rates = study.detection_rates()
+    for _, clip in rates.groupby(["detector", "domain", "clip"]):
+        assert clip["recall"].is_monotonic_decreasing
+        assert clip["false_positives"].is_monotonic_decreasing
+    assert set(rates["domain"]) == {"animation", "live_action"}
+    clips = rates.drop_duplicates(["detector", "clip"]).groupby(["detector", "domain"]).size()
+    assert clips.min() >= study.LEAST_CLIPS

@@ -1,0 +1,117 @@
+"""Record what the detectors propose on real clips, as numbers: makes ``data/study/detections/<detector>.json``.
+
+    python benchmarks/record_detections.py                  # all detectors, all clips; goes on where it was stopped
+    python benchmarks/record_detections.py yunet            # one detector
+    python benchmarks/record_detections.py --cost           # only the CPU time a frame: data/study/detections/cost.csv
+
+The clips are the ten of the study, three other animations and the filmed talking heads among the samples; they are
+fetched from their public addresses or found where `samples` keeps them. Frames are shrunk to the pipeline's default
+detection size. Each clip's entry says which frames were examined (`step`), and lists at most five candidates a frame:
+x1, y1, x2, y2 in whole pixels of the clip, and the score. A clip whose entry was made by the same weights and settings
+is not examined again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from itertools import islice
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lipsync_lab import detection, files, samples
+from lipsync_lab.evaluation import study
+from lipsync_lab.media.clip import open_clip
+from lipsync_lab.settings import Settings
+
+SCHEMA, MOST = 1, 5
+DETECTORS = ("s3fd-lab", "yunet", "centerface", "lbp", "anime-lbp")
+#: Animation outside the study, which is examined at the frames that were labelled by eye: every 25th.
+OTHER_ANIMATION = ("cherry_welcome", "popeye", "steamboat")
+#: Frames that the CPU time is measured on, of one clip of 1920 x 1080 pixels.
+TIMED_CLIP, TIMED_FRAMES = "output3", 24
+
+
+def steps() -> dict[str, int]:
+    """The clips, and every how many frames each is examined: the long ones every second one."""
+    clips = dict.fromkeys(study.names(), 1) | dict.fromkeys(OTHER_ANIMATION, 25)
+    return clips | {name: 1 + (samples.get(name).frames > 400) for name in samples.names("live_action")}
+
+
+def record(name: str, detector: detection.Detector, step: int, size: int) -> dict:
+    """A clip's entry."""
+    sample = samples.get(name)
+    rows = [
+        [[*(round(value) for value in face.box), round(face.score, 3)] for face in row[:MOST]]
+        for row in candidates(name, detector, step, size)
+    ]
+    about = {"domain": sample.domain, "sha256": sample.sha256, "size": sample.size, "step": step}
+    return about | {"candidates": rows}
+
+
+def candidates(name: str, detector: detection.Detector, step: int, size: int):
+    frames = islice(open_clip(samples.path(name)).read(0, None), 0, None, step)
+    for number, frame in enumerate(frames):
+        yield detection.at_detection_size(detector, frame[None], number * step, size)[0]
+
+
+def as_text(content: dict) -> str:
+    """One clip a line."""
+    clips = ",\n".join(f"{json.dumps(name)}: {compact(entry)}" for name, entry in sorted(content["clips"].items()))
+    head = ",\n".join(f"{json.dumps(key)}: {compact(value)}" for key, value in content.items() if key != "clips")
+    return f'{{\n{head},\n"clips": {{\n{clips}\n}}\n}}\n'
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def cost(size: int) -> pd.DataFrame:
+    """CPU time a frame, the shrinking included, on one thread; the median over frames."""
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    frames = list(open_clip(samples.path(TIMED_CLIP)).read(0, TIMED_FRAMES))
+    rows = []
+    for name in DETECTORS:
+        detector, times = detection.load(name), []
+        for frame in frames:
+            begun = time.process_time()
+            detection.at_detection_size(detector, frame[None], 0, size)
+            times.append(1000 * (time.process_time() - begun))
+        rows.append((name, round(float(np.median(times[2:])), 1), TIMED_FRAMES - 2, TIMED_CLIP))
+    return pd.DataFrame(rows, columns=["detector", "ms", "frames", "clip"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("detectors", nargs="*", metavar="detector", help=", ".join(DETECTORS))
+    parser.add_argument("--cost", action="store_true", help="measure the CPU time a frame, and nothing else")
+    options = parser.parse_args()
+    size = Settings().detection_size
+    if options.cost:
+        table = cost(size)
+        table.to_csv(study.DETECTIONS / "cost.csv", index=False, lineterminator="\n")
+        print(table.to_string(index=False))
+        return
+    for name in options.detectors or DETECTORS:
+        detector, path = detection.load(name), study.DETECTIONS / f"{name}.json"
+        content = {"schema": SCHEMA, "detector": {"name": name, **detector.identity}, "detection_size": size}
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        same = all(before.get(key) == value for key, value in content.items())
+        content["clips"] = before["clips"] if same else {}
+        for clip, step in steps().items():
+            if content["clips"].get(clip, {}).get("step") != step:
+                begun = time.perf_counter()
+                content["clips"][clip] = record(clip, detector, step, size)
+                files.write_text(path, as_text(content))
+                print(f"{name} {clip} {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
