@@ -44,7 +44,7 @@ figures: .venv ## the figures of the README, rendered anew
 	$(BIN)/python benchmarks/render_figures.py
 
 notebooks: .venv ## execute the notebooks anew, and keep what a commit should hold
-	$(BIN)/python -c "from lipsync_lab import reporting; reporting.renew()"
+	$(BIN)/python -c "from lipsync_lab.reporting.notebooks import renew; renew()"
 
 lab: .venv ## the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks

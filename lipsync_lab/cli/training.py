@@ -112,7 +112,7 @@ def _draw_curves(run: Path, title: str) -> None:
 
         from lipsync_lab import figures
 
-        axes = figures.training(pd.read_csv(run / "log.csv"), title)
+        axes = figures.training_curves(pd.read_csv(run / "log.csv"), title)
         axes.figure.savefig(run / "curve.png")
         plt.close(axes.figure)
         print(run / "curve.png")

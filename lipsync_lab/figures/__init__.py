@@ -1,45 +1,74 @@
-"""Pictures of everything that is measured: ``(data, ax=None) -> Axes``, and nothing is shown or saved here.
+"""Figures of everything that is measured: ``(data, ax=None) -> Axes``; no function shows or saves a figure.
 
-Without `ax` a figure of a fitting shape is made, in the one style that all figures share (`lab.mplstyle`). The
-colours are Okabe and Ito's ("Color Universal Design", 2008), which people with any kind of colour blindness can tell
-apart; where a colour means something it means the same in every figure.
+Without `ax` a figure of a suitable shape is made, in the common style (`lab.mplstyle`). The colours are those of Okabe
+and Ito ("Color Universal Design", 2008), which are distinct with any kind of colour blindness; a colour with a meaning
+has the same meaning in every figure.
 """
 
-from lipsync_lab.figures.artifacts import differences, distributions, failing, fault_matrix, gallery, mended
-from lipsync_lab.figures.detection import causes, found_strips, miss_lengths, recall, searched
-from lipsync_lab.figures.run import candidates, contact_sheet, coverage, mel, steps, timeline, triptych, waveform
+from lipsync_lab.figures.artifacts import (
+    domain_differences,
+    failure_rates,
+    metric_distributions,
+    mitigation_effects,
+    response_matrix,
+    worst_frames,
+)
+from lipsync_lab.figures.detection import (
+    detection_timeline,
+    detector_comparison,
+    dropout_lengths,
+    missed_detection_causes,
+    recall_curves,
+)
+from lipsync_lab.figures.run import (
+    candidates,
+    contact_sheet,
+    coverage,
+    generation_steps,
+    mel_spectrogram,
+    score_timeline,
+    triptych,
+    waveform,
+)
 from lipsync_lab.figures.style import DOMAIN_COLOURS, PROVENANCE_COLOURS, STYLE
-from lipsync_lab.figures.sync import beside_nulls, cadence_strip, closures, mouth_durations, offset_curves, openness
-from lipsync_lab.figures.training import training
+from lipsync_lab.figures.sync import (
+    bilabial_closures,
+    cadence_timeline,
+    mouth_durations,
+    mouth_openness,
+    offset_curves,
+    scores_with_controls,
+)
+from lipsync_lab.figures.training import training_curves
 
 __all__ = [
     "DOMAIN_COLOURS",
     "PROVENANCE_COLOURS",
     "STYLE",
-    "beside_nulls",
-    "cadence_strip",
+    "bilabial_closures",
+    "cadence_timeline",
     "candidates",
-    "causes",
-    "closures",
     "contact_sheet",
     "coverage",
-    "differences",
-    "distributions",
-    "failing",
-    "fault_matrix",
-    "found_strips",
-    "gallery",
-    "mel",
-    "mended",
-    "miss_lengths",
+    "detection_timeline",
+    "detector_comparison",
+    "domain_differences",
+    "dropout_lengths",
+    "failure_rates",
+    "generation_steps",
+    "mel_spectrogram",
+    "metric_distributions",
+    "missed_detection_causes",
+    "mitigation_effects",
     "mouth_durations",
+    "mouth_openness",
     "offset_curves",
-    "openness",
-    "recall",
-    "searched",
-    "steps",
-    "timeline",
-    "training",
+    "recall_curves",
+    "response_matrix",
+    "score_timeline",
+    "scores_with_controls",
+    "training_curves",
     "triptych",
     "waveform",
+    "worst_frames",
 ]

@@ -1,4 +1,4 @@
-"""Pictures of one run: its voice, its frames, its boxes, what became of it."""
+"""Figures of one run: its voice, its frames, its boxes and their provenance."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.figures.style import (
     ACCENT,
     DARK_HALO,
-    DOMAIN_COLOURS,
     HALO,
     INK,
     PROVENANCE_COLOURS,
-    WORDS,
+    PROVENANCE_LABELS,
     axes_of,
+    colour_clip_names,
     counted,
     domain_label,
     legend_above,
@@ -68,7 +68,7 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
 
 
 @styled
-def mel(spectrogram: np.ndarray, first: int | None = None, ax: Axes | None = None) -> Axes:
+def mel_spectrogram(spectrogram: np.ndarray, first: int | None = None, ax: Axes | None = None) -> Axes:
     """A mel spectrogram in decibels (`librosa.display.specshow`), and the columns that one mouth is generated from.
 
     Parameters
@@ -119,16 +119,20 @@ def _span(ax: Axes, window: tuple[float, float], title: str) -> None:
 
 @styled
 def candidates(
-    image: np.ndarray, found: Sequence[Detection], threshold: float, crop: Box | None = None, ax: Axes | None = None
+    image: np.ndarray,
+    detections: Sequence[Detection],
+    threshold: float,
+    crop: Box | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """A frame with all that the detector proposes: accepted boxes solid, refused ones dashed.
+    """A frame with every candidate of the detector: accepted boxes solid, rejected ones dashed.
 
     Parameters
     ----------
     image : ndarray, uint8, (H, W, 3)
         RGB.
-    found : sequence of Detection
-        Each is drawn with its score.
+    detections : sequence of Detection
+        The candidates, each shown with its score.
     threshold : float
         Score that a candidate must exceed.
     crop : Box, optional
@@ -140,38 +144,38 @@ def candidates(
     ax.imshow(image, extent=(0, width, height, 0))
     handles = []
     if crop is not None:
-        # broad and below: the found box often shares three of its edges
+        # broad and below: the detected box often shares three of its edges
         line = ax.add_patch(rectangle(crop, edgecolor=_CROP, linewidth=7))
         line.set_path_effects([patheffects.withStroke(linewidth=8, foreground="black"), patheffects.Normal()])
         handles.append(Patch(fill=False, edgecolor=_CROP, linewidth=5, label="crop"))
-    for one in reversed(found):  # the best on top
-        accepted = one.score > threshold
+    for detection in reversed(detections):  # the best on top
+        box, accepted = detection.box, detection.score > threshold
         style = {"edgecolor": PROVENANCE_COLOURS["detected"] if accepted else "white"}
-        line = ax.add_patch(rectangle(one.box, linewidth=2, linestyle="-" if accepted else (0, (3, 2)), **style))
+        line = ax.add_patch(rectangle(box, linewidth=2, linestyle="-" if accepted else (0, (3, 2)), **style))
         line.set_path_effects([*DARK_HALO, patheffects.Normal()])
-        words = ax.text(one.box.x1, one.box.y1 - 0.01 * height, f"{one.score:.2f}", color=INK, va="bottom")
+        words = ax.text(box.x1, box.y1 - 0.01 * height, f"{detection.score:.2f}", color=INK, va="bottom")
         words.set_path_effects(HALO)
-    accepted = sum(one.score > threshold for one in found)
-    if accepted < len(found):
-        handles.insert(0, Patch(fill=False, edgecolor="#888888", linewidth=2, linestyle="--", label="refused"))
+    accepted = sum(detection.score > threshold for detection in detections)
+    if accepted < len(detections):
+        handles.insert(0, Patch(fill=False, edgecolor="#888888", linewidth=2, linestyle="--", label="rejected"))
     if accepted:
         green = PROVENANCE_COLOURS["detected"]
         handles.insert(0, Patch(fill=False, edgecolor=green, linewidth=3, label=f"score above {threshold:g}"))
     ax.set(xlim=(0, width), ylim=(height, 0), xlabel="x (pixels)", ylabel="y (pixels)")
-    ax.set_title(f"{counted(len(found), 'candidate')}, {accepted} accepted")
+    ax.set_title(f"{counted(len(detections), 'candidate')}, {accepted} accepted")
     if handles:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return ax
 
 
 @styled
-def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None) -> Axes:
-    """A whole clip: best score a frame against the threshold, cuts, and below, where each frame's box came from.
+def score_timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None) -> Axes:
+    """Best score of each frame against the threshold, with the cuts, and below it the provenance of each box.
 
     Parameters
     ----------
     ledger : DataFrame
-        Of `pipeline.Run.ledger`.
+        Of `runs.Run.ledger`.
     threshold : float
         Score that a candidate must exceed.
     ax : Axes, optional
@@ -184,10 +188,10 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
     middle = time + step / 2
     colour = PROVENANCE_COLOURS["detected"]
     ax.plot(middle, score, color="#BBBBBB", linewidth=1, zorder=1)
-    refused = ~accepted & ~np.isnan(score)
+    rejected = ~accepted & ~np.isnan(score)
     for these, label, style in (
         (accepted, "above the threshold", {"color": colour}),
-        (refused, "refused", {"facecolor": "white", "edgecolor": INK}),
+        (rejected, "rejected", {"facecolor": "white", "edgecolor": INK}),
     ):
         if these.any():
             ax.scatter(middle[these], score[these], s=26, label=label, zorder=2, **style)
@@ -195,7 +199,7 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
     provenance = ledger["provenance"].to_numpy()
     for kind in (kind for kind in PROVENANCES if kind in set(ledger["provenance"])):
         bars = [(time[start], (stop - start) * step) for start, stop in spans(provenance == kind)]
-        ax.broken_barh(bars, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=WORDS[kind], linewidth=0)
+        ax.broken_barh(bars, (-0.24, 0.16), color=PROVENANCE_COLOURS[kind], label=PROVENANCE_LABELS[kind], linewidth=0)
     cuts = time[np.flatnonzero(np.diff(ledger["shot"])) + 1]
     for number, cut in enumerate(cuts):
         ax.axvline(cut, color="#CC79A7", linestyle=":", linewidth=2, label=None if number else "cut")
@@ -206,7 +210,7 @@ def timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None = None)
 
 
 @styled
-def steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+def generation_steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
     """Pictures side by side at the same height, each under its name and size in pixels.
 
     Parameters
@@ -254,14 +258,14 @@ def triptych(
 def contact_sheet(
     images: Mapping[int, np.ndarray], ledger: pandas.DataFrame | None = None, columns: int = 6, ax: Axes | None = None
 ) -> Axes:
-    """Frames of a clip with their numbers, and, from the ledger, their boxes in the colour of where they come from.
+    """Frames of a clip with their numbers, and, from the ledger, their boxes in the colour of their provenance.
 
     Parameters
     ----------
     images : mapping of int to ndarray, uint8, (H, W, 3)
         RGB by number of the frame; all of one size.
     ledger : DataFrame, optional
-        Of `pipeline.Run.ledger`. A frame without a face gets a dark border.
+        Of `runs.Run.ledger`. A passthrough frame has a dark border.
     columns : int
         Frames a row.
     ax : Axes, optional
@@ -293,7 +297,7 @@ def contact_sheet(
     ax.axis("off")
     if kinds:
         handles = [
-            Patch(fill=False, edgecolor=PROVENANCE_COLOURS[kind], linewidth=3, label=WORDS[kind])
+            Patch(fill=False, edgecolor=PROVENANCE_COLOURS[kind], linewidth=3, label=PROVENANCE_LABELS[kind])
             for kind in PROVENANCES
             if kind in kinds
         ]
@@ -303,31 +307,30 @@ def contact_sheet(
 
 @styled
 def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
-    """What became of every clip's frames, as shares; each name with the clip's domain, in the domain's colour.
+    """Share of each clip's frames by the provenance of their box; each name has the colour of its domain.
 
     Parameters
     ----------
     table : DataFrame
-        With the columns clip, domain, frames, detected, gap_filled, passed_through.
+        With the columns clip, domain, frames, detected, filled, passthrough.
     ax : Axes, optional
     """
     ax = axes_of(ax, 0.17 + 0.055 * len(table))
-    kinds = {"detected": "detected", "gap_filled": "interpolated", "passed_through": "missing"}
+    kinds = {"detected": ("detected", "detected"), "filled": ("interpolated", "dropout, filled")}
+    kinds["passthrough"] = "missing", "passthrough"
     left = np.zeros(len(table))
-    for column, kind in kinds.items():
+    for column, (kind, name) in kinds.items():
         share = 100 * table[column].to_numpy(float) / table["frames"].to_numpy(float)
-        name = WORDS["missing"] if kind == "missing" else column.replace("_", " ")
-        name = name if share.any() else "_nothing of the kind"  # an underscore keeps it out of the legend
+        name = name if share.any() else "_none"  # an underscore keeps it out of the legend
         ax.barh(np.arange(len(table)), share, left=left, color=PROVENANCE_COLOURS[kind], label=name, height=0.7)
         left += share
     names = [
         f"{clip}\n{domain_label(domain)}" if domain else clip for clip, domain in table[["clip", "domain"]].to_numpy()
     ]
     ax.set_yticks(np.arange(len(table)), labels=names)
-    for label, domain in zip(ax.get_yticklabels(), table["domain"], strict=True):
-        label.set_color(DOMAIN_COLOURS.get(domain, INK))
+    colour_clip_names(ax, table["domain"])
     ax.invert_yaxis()
     ax.set(xlabel="share of the frames (%)", xlim=(0, 100))
-    ax.set_title("What became of each clip's frames", pad=30)
+    ax.set_title("Face boxes of each clip's frames", pad=30)
     legend_above(ax)
     return ax

@@ -1,8 +1,8 @@
-"""The one look of all figures: where it is kept, what colours mean, and what every figure is drawn with."""
+"""The common style of all figures: the style file, the meaning of colours, and helpers that every figure uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from lipsync_lab.geometry import PROVENANCES, Box
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 #: The style of every figure.
@@ -22,7 +23,7 @@ STYLE = Path(__file__).with_name("lab.mplstyle")
 
 #: The domains, in the same colours everywhere.
 DOMAIN_COLOURS = {"animation": "#D55E00", "live_action": "#0072B2", "synthetic_photo": "#CC79A7"}
-#: Where a frame's box comes from. Frames without one are the finding, so they are the darkest.
+#: The origin of a frame's box. Frames without a box matter most, so they are the darkest.
 PROVENANCE_COLOURS = {
     "detected": "#009E73",
     "recorded": "#56B4E9",
@@ -33,26 +34,26 @@ PROVENANCE_COLOURS = {
 }
 assert tuple(sorted(PROVENANCE_COLOURS)) == tuple(sorted(PROVENANCES))
 
-#: What a legend says of each: the track's word, and what happens to a frame of which it is true.
-WORDS = {kind: kind for kind in PROVENANCES} | {"missing": "missing: passed through"}
+#: Labels of the provenances in legends.
+PROVENANCE_LABELS = {kind: kind for kind in PROVENANCES} | {"missing": "missing: passthrough"}
 
 INK, ACCENT, GREY = "#222222", "#D55E00", "#777777"
-#: Keeps writing and lines readable on any picture.
+#: Keep text and lines readable on any picture.
 HALO = [patheffects.withStroke(linewidth=3, foreground="white")]
 DARK_HALO = [patheffects.withStroke(linewidth=3, foreground="black")]
 #: Widest figure, in inches.
 WIDTH = 9.0
 
 
-def styled(draw):
-    """Draw in the common style, whatever the caller's own is."""
+def styled(figure):
+    """Decorate a figure function to use the common style, whatever the caller's own style is."""
 
-    @wraps(draw)
+    @wraps(figure)
     def in_style(*args, **options):
         # loads the backend: leaving the style's context would undo what a notebook's backend sets when it is loaded
         plt.draw_if_interactive()
         with plt.style.context(STYLE):
-            return draw(*args, **options)
+            return figure(*args, **options)
 
     return in_style
 
@@ -72,6 +73,31 @@ def domain_label(domain: object) -> str:
     return str(domain).replace("_", " ") or "other"
 
 
+def in_order(domains: Iterable[object]) -> list[str]:
+    """The different domains, in the order in which every figure shows them."""
+    present = list(dict.fromkeys(map(str, domains)))
+    return sorted(present, key=[*DOMAIN_COLOURS, *present].index)
+
+
+def domain_handles(domains: Iterable[object], name: str = "{}", **style) -> list[Patch]:
+    """Legend entries of the domains, in the order of `in_order`."""
+    return [
+        Patch(color=domain_colour(domain), label=name.format(domain_label(domain)), **style)
+        for domain in in_order(domains)
+    ]
+
+
+def colour_clip_names(ax: Axes, domains: Iterable[object]) -> None:
+    """Give each label of the y axis the colour of its clip's domain."""
+    for label, domain in zip(ax.get_yticklabels(), domains, strict=True):
+        label.set_color(domain_colour(domain) if domain else INK)
+
+
+def beside(number: int, count: int, total: float) -> float:
+    """Distance from the middle of a row to the centre of one of `count` bars that share the height `total`."""
+    return total / max(1, count) * (number - (count - 1) / 2)
+
+
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
@@ -80,9 +106,16 @@ def rectangle(box: Box, **style) -> Rectangle:
     return Rectangle((box.x1, box.y1), box.width, box.height, fill=False, **style)
 
 
-def legend_above(ax: Axes) -> None:
-    """Above and not beside: time and shares have the whole width."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=4, columnspacing=1.4, handlelength=1.6)
+def legend_above(ax: Axes, handles: Sequence[Artist] | None = None, ncols: int = 4, right: bool = False) -> None:
+    """A legend above the axes and not beside them: time and shares get the whole width."""
+    given = {} if handles is None else {"handles": handles}
+    place = {"loc": f"lower {'right' if right else 'left'}", "bbox_to_anchor": (int(right), 1), "borderaxespad": 0.3}
+    ax.legend(**given, **place, ncols=ncols, columnspacing=1.4, handlelength=2 if handles else 1.6)
+
+
+def note(ax: Axes, text: str) -> None:
+    """A sentence in the middle of axes that have nothing to show."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=INK)
 
 
 def row_of_pictures(images: list[np.ndarray], titles: list[str], ax: Axes | None, **style) -> Axes:
@@ -100,11 +133,3 @@ def row_of_pictures(images: list[np.ndarray], titles: list[str], ax: Axes | None
     ax.set(xlim=(0, total), ylim=(0, 1), aspect="equal")
     ax.axis("off")
     return ax
-
-
-def domain_handles(domains: Iterable[object], name: str = "{}", **style) -> list[Patch]:
-    """What a legend says of the domains that are there, in the order in which they always stand."""
-    there = list(dict.fromkeys(map(str, domains)))
-    order = [domain for domain in DOMAIN_COLOURS if domain in there]
-    order += [domain for domain in there if domain not in order]
-    return [Patch(color=domain_colour(one), label=name.format(domain_label(one)), **style) for one in order]

@@ -148,3 +148,29 @@ def register(metric: Metric) -> Metric:
 def unregister(name: str) -> None:
     """Remove a metric that was given to `register`."""
     _registered[:] = [metric for metric in _registered if metric.name != name]
+
+
+#: Readable names of scores, of columns that are no metric, and of metrics that never fail, with their units.
+_LABELS = {
+    "syncnet_distance": "SyncNet distance (1 − cosine)",
+    "syncnet_distance_at_zero": "SyncNet distance at offset 0 (1 − cosine)",
+    "syncnet_confidence": "SyncNet confidence",
+    "av_offset": "AV offset (frames)",
+    "lse_d": "LSE-D",
+    "lse_c": "LSE-C",
+    "lse_av_offset": "AV offset of LSE-D (frames)",
+}
+
+
+def label(name: str) -> str:
+    """The readable name of a metric or score, with its unit, for figures and pages.
+
+    Examples
+    --------
+    >>> label("av_offset")
+    'AV offset (frames)'
+    """
+    for metric in metrics():
+        if metric.name == name:
+            return metric.failure or name.replace("_", " ")
+    return _LABELS.get(name, name.replace("_", " "))

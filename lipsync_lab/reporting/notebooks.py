@@ -1,4 +1,4 @@
-"""Notebooks: found, checked, executed by papermill, printed, and renewed for the repository."""
+"""Notebooks: list them, check their parameters, execute them with papermill, print them, renew them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.evaluation.findings import plain
-from lipsync_lab.reporting.media import lighter
-from lipsync_lab.reporting.outcome import Outcome, first_line, save
+from lipsync_lab.files import write_text
+from lipsync_lab.reporting.media import compressed
+from lipsync_lab.reporting.outcome import Outcome, first_line
 
 if TYPE_CHECKING:
     from lipsync_lab.progress import Progress
@@ -37,22 +38,27 @@ LARGE_OUTPUT = 20_000
 CHECKED = "nbval-check-output"
 
 
-def find(folder: str | Path = NOTEBOOKS) -> list[Path]:
+def find_notebooks(folder: str | Path = NOTEBOOKS) -> list[Path]:
     """The notebooks of a folder, in order.
 
     Raises
     ------
     ParameterError
-        There is none: a report or a test of nothing must not pass for a success.
+        There is none: a report or a test without any must not pass for a success.
     """
-    found = sorted(Path(folder).glob("*.ipynb"))
-    if not found:
-        raise ParameterError(f"{folder}: holds no notebook; name another folder, or bring back the repository's own")
-    return found
+    paths = sorted(Path(folder).glob("*.ipynb"))
+    if not paths:
+        raise ParameterError(f"{folder}: has no notebook; name another folder, or restore the repository's notebooks")
+    return paths
 
 
-def parameters_of(notebook: str | Path, given: Iterable[str] = ()) -> set[str]:
-    """Names of a notebook's parameters, after a look at whether those given are among them.
+def of_a_report() -> list[Path]:
+    """The notebooks that a report executes: those of the repository without `QUICKSTART`."""
+    return [path for path in find_notebooks() if path.stem != QUICKSTART]
+
+
+def notebook_parameters(notebook: str | Path, given: Iterable[str] = ()) -> set[str]:
+    """Names of a notebook's parameters; those given must be among them.
 
     papermill itself only logs a warning on a name that the notebook does not have.
 
@@ -71,9 +77,9 @@ def parameters_of(notebook: str | Path, given: Iterable[str] = ()) -> set[str]:
         known = set(inspect_notebook(_unbraced(path)))
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError) as error:
         raise ParameterError(f"{path}: not a notebook that can be run ({str(error).splitlines()[0]})") from error
-    if strangers := sorted(set(given) - known):
+    if unknown := sorted(set(given) - known):
         names = ", ".join(sorted(known)) or "none"
-        raise ParameterError(f"{path.name}: has no parameter {', '.join(strangers)}; its parameters: {names}")
+        raise ParameterError(f"{path.name}: has no parameter {', '.join(unknown)}; its parameters: {names}")
     return known
 
 
@@ -85,7 +91,7 @@ def execute(
     key: str | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Execute a notebook, and write it down as it came out, as a notebook and as HTML beside it.
+    """Execute a notebook, and write the result as a notebook, and as HTML beside it.
 
     The kernel is this interpreter's, in the notebook's own folder, whatever kernels are installed.
 
@@ -97,7 +103,7 @@ def execute(
     parameters : mapping
         Must exist in the notebook.
     key : str, optional
-        What the result depends on; a target that was made with the same key is used again.
+        Of everything that the result depends on; a target with the same key is used again.
     progress : callable, optional
         Called with the notebook's name, cells so far and cells in all.
 
@@ -110,7 +116,7 @@ def execute(
     from nbclient.exceptions import CellTimeoutError
     from papermill import PapermillExecutionError, execute_notebook
 
-    parameters_of(notebook, parameters)
+    notebook_parameters(notebook, parameters)
     notebook, target = Path(notebook).resolve(), Path(target).resolve()
     page = target.with_suffix(".html")
     if key and target.is_file() and page.is_file():
@@ -134,26 +140,26 @@ def execute(
     except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
         error = first_line(failure)
     result = nbformat.read(target, as_version=4)
-    # papermill notes where on this machine it read and wrote, which is no business of a report's reader
+    # papermill writes paths of this machine into the notebook
     result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
     error = _raised(result) or error or _unreached(result)
     if error:
         result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {plain(error)}.**"))
     if key and not error:
         result.metadata["lipsync_lab"] = {"key": key}
-    _lighten(result)
+    _compress_pictures(result)
     nbformat.write(result, target)
     to_html(target, page)
     return Outcome("notebook", target.stem, page, error, round(time.perf_counter() - start, 3), False)
 
 
-def _lighten(notebook) -> None:
-    """Have a page carry its pictures in half the bytes or less: it is loaded whole, and may be committed."""
+def _compress_pictures(notebook) -> None:
+    """Compress large pictures: browsers load the whole page, and it may be committed."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             png = output.get("data", {}).get("image/png", "")
             if len(png) > LARGE_OUTPUT:
-                kind, content = lighter(base64.b64decode(png))
+                kind, content = compressed(base64.b64decode(png))
                 del output.data["image/png"]
                 output.data[kind] = base64.b64encode(content).decode()
 
@@ -188,7 +194,7 @@ def _kernel_manager() -> type:
     from traitlets import default
 
     class ThisInterpreter(AsyncKernelManager):
-        """Starts kernels of the running Python: an installed `python3` kernel may well be another one's."""
+        """Starts kernels of the running Python: an installed `python3` kernel may belong to another one."""
 
         @default("kernel_spec_manager")
         def _no_installed_kernels(self):
@@ -204,9 +210,9 @@ def _kernel_manager() -> type:
                 **os.environ,
                 # the package that is running, installed or not
                 "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-                # figures have to land in the notebook, whatever the caller draws with
+                # figures go into the notebook, whatever backend the caller uses
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-                # a bar is of no use on paper, and its widget would want scripts from the network
+                # a printed bar is useless, and its widget loads scripts from the network
                 "TQDM_DISABLE": "1",
             }
             return super().start_kernel(env=environment, **options)
@@ -217,8 +223,8 @@ def _kernel_manager() -> type:
 def to_html(notebook: str | Path, page: str | Path) -> None:
     """Print an executed notebook as HTML in one file that needs no network.
 
-    Widgets are shown as the picture or text that they carry, formulas as they are written. HTML and Markdown may hold
-    text from files that others wrote: they are sanitized (`safe.clean`), and SVG, which may hold scripts, is left out.
+    Widgets are shown as the picture or text that they carry, formulas as their source. HTML and Markdown may contain
+    text from foreign files: they are sanitized (`safe.clean`), and SVG, which may contain scripts, is left out.
     """
     import jinja2
     import nbformat
@@ -234,20 +240,21 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
         embed_images=True,
         exclude_raw=True,
         config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
-        log=_quiet,  # it would complain that figures have no alternative text
+        log=_quiet,  # it warns that figures have no alternative text
     )
     path = Path(notebook)
     content = nbformat.read(path, as_version=4)
     content.metadata.pop("widgets", None)
     about = {"metadata": {"name": path.stem, "path": str(path.parent)}}
     text, _ = exporter.from_notebook_node(content, resources=about)
-    save(Path(page), text)
+    write_text(page, text)
 
 
 def renew(notebooks: Iterable[str | Path] | None = None) -> None:
     """Execute notebooks on their default parameters and write them back as they are committed.
 
-    Kept are execution counts, small outputs and those that nbval compares; large ones, which are figures, are not.
+    They keep execution counts, small outputs and those that nbval compares; large outputs, which are figures, are
+    removed.
 
     Raises
     ------
@@ -256,12 +263,12 @@ def renew(notebooks: Iterable[str | Path] | None = None) -> None:
     """
     import nbformat
 
-    for path in map(Path, notebooks or find()):
+    for path in map(Path, notebooks or find_notebooks()):
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / path.name
             outcome = execute(path, target, {})
             if outcome.error:
-                raise LipsyncError(f"{path}: {outcome.error}; mend the notebook, it was left as it was")
+                raise LipsyncError(f"{path}: {outcome.error}; correct the notebook, it was left unchanged")
             result = nbformat.read(target, as_version=4)
         for cell in result.cells:
             tags = cell.metadata.get("tags", [])

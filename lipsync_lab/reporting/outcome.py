@@ -1,4 +1,4 @@
-"""The outcome of each part of a report, and what it depends on."""
+"""The outcome of each part of a report, and the versions of the packages that it depends on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import lipsync_lab
-from lipsync_lab import files
 from lipsync_lab.errors import LipsyncError
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class Outcome:
     seconds : float
         What it took; near zero where it was `reused`.
     reused : bool
-        It was there already, made from the same inputs by the same code.
+        An earlier report made it from the same inputs by the same code.
     """
 
     kind: str
@@ -82,8 +81,3 @@ def failing_alone() -> Iterator[Failure]:
 def versions() -> dict[str, str]:
     names = {"lipsync_lab": lipsync_lab.__version__, "python": platform.python_version()}
     return names | {name: version(name) for name in _PACKAGES}
-
-
-def save(path: Path, text: str) -> None:
-    """A text file that is there wholly or not at all, the same on every system."""
-    files.write_text(path, text)

@@ -1,4 +1,4 @@
-"""One clip of a report: its run, its numbers, and which of its frames to show."""
+"""The clips of a report: their runs and evaluations, their numbers, and which of their frames to show."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from lipsync_lab.progress import Progress
 
 
-def examined(
+def evaluate_cases(
     pipeline: Pipeline, cases: Sequence[evaluation.cases.Case], folder: str | Path, progress: Progress | None = None
 ) -> list[evaluation.evaluated.Examined]:
-    """Every case dubbed into a folder of its name, or found again there (`runs.run_once`), and examined."""
+    """Dub every case into a folder of its name, unless the same run is there (`runs.run_once`), and evaluate it."""
     made = {
         case.name: runs.run_once(
             pipeline, file_of(case.clip), file_of(case.voice), Path(folder) / case.name, progress=progress
@@ -32,63 +32,70 @@ def examined(
     return evaluation.evaluated.examine(cases, made, progress)
 
 
-def headline(run: runs.Run) -> dict[str, Any]:
-    """What a run says of itself, for the table: what became of its frames."""
+def frame_summary(run: runs.Run) -> dict[str, Any]:
+    """Counts of a run's frames, for the table.
+
+    Returns
+    -------
+    dict
+        frames; detected, filled (interpolated or held box) and passthrough (no box) of them; mouths_generated;
+        seconds (text); frames_written.
+    """
     ledger, info = run.ledger(), run.info
     count = ledger["provenance"].value_counts()
     return {
         "frames": len(ledger),
         "detected": int(count.get("detected", 0) + count.get("recorded", 0) + count.get("manual", 0)),
-        "gap_filled": int(count.get("interpolated", 0) + count.get("held", 0)),
-        "passed_through": int(count.get("missing", 0)),
-        "mouths_drawn": int(ledger["mouth_generated"].sum()),
+        "filled": int(count.get("interpolated", 0) + count.get("held", 0)),
+        "passthrough": int(count.get("missing", 0)),
+        "mouths_generated": int(ledger["mouth_generated"].sum()),
         "seconds": f"{float(len(ledger) / Fraction(info['face']['fps'])):.2f}",
         "frames_written": info["frames_written"],
     }
 
 
-def judged(found: evaluation.Evaluation) -> dict[str, str | int]:
-    """What was found out about a run, for the table: the sync scores with their nulls, and the worst failures.
+def evaluation_summary(result: evaluation.Evaluation) -> dict[str, str | int]:
+    """Sync scores with their controls, and the worst failures, for the table.
 
     Scores have three digits after the point, and are empty where they are undefined.
     """
-    bad, failing = worst(found), found.failures
-    numbers = {
-        "syncnet_distance": found.score("syncnet_distance"),
-        "av_offset": found.score("av_offset"),
-        "syncnet_distance_shuffled_audio": found.score("syncnet_distance", "shuffled_audio"),
-        "syncnet_distance_silent_audio": found.score("syncnet_distance", "silent_audio"),
-        "syncnet_distance_untouched_source": found.score("syncnet_distance", "untouched_source"),
-        "lse_d": found.score("lse_d"),
-        "lse_c": found.score("lse_c"),
+    bad, failing = worst_failures(result), result.failures
+    scores = {
+        "syncnet_distance": result.score("syncnet_distance"),
+        "av_offset": result.score("av_offset"),
+        "syncnet_distance_shuffled_audio": result.score("syncnet_distance", "shuffled_audio"),
+        "syncnet_distance_silent_audio": result.score("syncnet_distance", "silent_audio"),
+        "syncnet_distance_untouched_source": result.score("syncnet_distance", "untouched_source"),
+        "lse_d": result.score("lse_d"),
+        "lse_c": result.score("lse_c"),
     }
     return {
-        **{name: "" if number != number else f"{number:.3f}" for name, number in numbers.items()},
+        **{name: "" if number != number else f"{number:.3f}" for name, number in scores.items()},
         "failures": len(failing),
-        "worst": "; ".join(bad["kind"]),
+        "worst_failures": "; ".join(bad["kind"]),
         "worst_frame": int(bad["worst"].iloc[0]) if len(bad) else "",
     }
 
 
-def worst(found: evaluation.Evaluation, most: int = 3) -> pandas.DataFrame:
-    """The worst stretch of each of the worst kinds of failure: rows of `metrics.failures.find`."""
-    return found.failures.drop_duplicates("kind").head(most)
+def worst_failures(result: evaluation.Evaluation, most: int = 3) -> pandas.DataFrame:
+    """The worst failure of each of the worst kinds: rows of `metrics.failures.find`."""
+    return result.failures.drop_duplicates("kind").head(most)
 
 
-def telling_frame(ledger: pandas.DataFrame) -> int:
-    """Number of the frame to show of a clip: amid those on which a mouth was drawn, else amid all."""
-    drawn = ledger["frame"][ledger["mouth_generated"]]
-    numbers = drawn if len(drawn) else ledger["frame"]
+def frame_to_show(ledger: pandas.DataFrame) -> int:
+    """Number of the frame to show of a clip: the middle one of those with a generated mouth, else of all."""
+    generated = ledger["frame"][ledger["mouth_generated"]]
+    numbers = generated if len(generated) else ledger["frame"]
     return int(numbers.iloc[len(numbers) // 2])
 
 
 def box_to_show(ledger: pandas.DataFrame, frame: int, image: np.ndarray) -> tuple[Box, str]:
-    """A frame's box and what it is; where no face was found, something to show the further steps on.
+    """A frame's box and what it is; on a passthrough frame, a box to show the further steps on.
 
     Returns
     -------
     Box
-        In whole pixels: the box drawn on; else the refused candidate; else the middle of the frame.
+        In whole pixels: the box of the generated mouth; else the rejected candidate; else the middle of the frame.
     str
         Which of the three.
     """
@@ -96,10 +103,10 @@ def box_to_show(ledger: pandas.DataFrame, frame: int, image: np.ndarray) -> tupl
     height, width = image.shape[:2]
     if row["provenance"] != "missing":
         return Box(*(float(row[side]) for side in ("x1", "y1", "x2", "y2"))), f"the {row['provenance']} face"
-    if row["best_score"] == row["best_score"]:  # not NaN: something was proposed, and refused
+    if row["best_score"] == row["best_score"]:  # not NaN: there is a candidate, and it was rejected
         best = Box(*(int(row[f"best_{side}"]) for side in ("x1", "y1", "x2", "y2"))).clipped(width, height)
         if best.width >= 1 and best.height >= 1:
-            return best, "a refused candidate, on which the run draws nothing"
+            return best, "a rejected candidate, on which the run generates nothing"
     side = max(1, min(height, width) // 2)
     x, y = (width - side) // 2, (height - side) // 2
-    return Box(x, y, x + side, y + side), "the middle of the frame, since no face was found and the run draws nothing"
+    return Box(x, y, x + side, y + side), "the middle of the frame, since no face was detected: a passthrough frame"

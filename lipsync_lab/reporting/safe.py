@@ -10,48 +10,11 @@ from bleach.css_sanitizer import CSSSanitizer
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
 
-_TAGS = frozenset(
-    (
-        *(
-            "a",
-            "b",
-            "blockquote",
-            "br",
-            "caption",
-            "code",
-            "col",
-            "colgroup",
-            "dd",
-            "del",
-            "details",
-            "div",
-            "dl",
-            "dt",
-        ),
-        *(
-            "em",
-            "figcaption",
-            "figure",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "hr",
-            "i",
-            "img",
-            "li",
-            "ol",
-            "p",
-            "pre",
-            "s",
-        ),
-        *("small", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
-        *("u", "ul", "video"),
-    )
-)
-_ATTRIBUTES = frozenset(("align", "alt", "class", "colspan", "height", "id", "rowspan", "style", "title", "width"))
+_TAGS = """
+    a b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i
+    img li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul video
+"""
+_ATTRIBUTES = {"align", "alt", "class", "colspan", "height", "id", "rowspan", "style", "title", "width"}
 _STYLE = re.compile(r"<style\b.*?</style\s*>", re.DOTALL | re.IGNORECASE)
 
 
@@ -75,7 +38,7 @@ def clean(html: str) -> str:
 @cache
 def _cleaner() -> bleach.Cleaner:
     return bleach.Cleaner(
-        tags=_TAGS,
+        tags=set(_TAGS.split()),
         attributes=_is_harmless,
         protocols={"http", "https", "mailto", "data"},
         css_sanitizer=CSSSanitizer(),
@@ -88,9 +51,8 @@ def _is_harmless(tag: str, name: str, value: str) -> bool:
     if (tag, name) == ("img", "src"):
         return not re.match(r"\s*data:(?!image/(png|jpeg|gif|webp);)", value, re.IGNORECASE)
     if tag == "video":
-        return name in ("controls", "width", "height") or (
-            name == "src" and value.strip().lower().startswith("data:video/mp4;base64,")
-        )
+        embedded = name == "src" and value.strip().lower().startswith("data:video/mp4;base64,")
+        return embedded or name in ("controls", "width", "height")
     return name in _ATTRIBUTES
 
 

@@ -18,8 +18,9 @@ import nbformat
 import pytest
 from clips import boxes
 
-from lipsync_lab import cli, reporting, runs, samples
+from lipsync_lab import cli, runs, samples
 from lipsync_lab.detection.detections import read_detections
+from lipsync_lab.reporting.notebooks import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Kept for inspection; reports/ is ignored by git.
@@ -55,7 +56,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     home = tmp_path / "home"
     home.mkdir()
     found = boxes(home / "found.json", [None if n in MISSED else FACE for n in range(frames)])
-    notebook = nbformat.read(reporting.NOTEBOOKS / "07_explorer.ipynb", as_version=4)
+    notebook = nbformat.read(NOTEBOOKS / "07_explorer.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source, changed = re.subn("detector = None", f"detector = {found.name!r}", cell.source)
     assert changed

@@ -1,4 +1,4 @@
-"""Figures of scores, of misses and of time, by what stands in them."""
+"""Figures of artifacts, missed detections, sync and cadence, by the artists in their axes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.metrics import failures
 
 NAN = float("nan")
-DRAWN, PHOTOGRAPHIC = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
+ANIMATION, LIVE_ACTION = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +104,9 @@ CURVES = pd.DataFrame(
 SCORES = pd.DataFrame(
     [
         ("toon", "animation", "opening", "dubbed", 0.5, ""),
-        ("toon", "animation", "opening", "silent_audio", NAN, "nothing is heard"),
+        ("toon", "animation", "opening", "silent_audio", NAN, "the audio is silent"),
         ("film", "live_action", "opening", "dubbed", 0.7, ""),
-        ("film", "live_action", "opening", "silent_audio", NAN, "nothing is heard"),
+        ("film", "live_action", "opening", "silent_audio", NAN, "the audio is silent"),
     ],
     columns=["clip", "domain", "score", "input", "value", "reason"],
 )
@@ -143,7 +143,7 @@ EXAMPLES = [
     example("toon", "animation", 8.0, (60, 40)),
 ]
 IMAGES = {"toon 3": np.zeros((40, 60, 3), np.uint8), "film 4": np.zeros((30, 60, 3), np.uint8)}
-PROPOSALS = {
+CANDIDATES = {
     "one": [[Detection(Box(6, 6, 24, 30), 0.9), Detection(Box(0, 0, 6, 6), 0.6), Detection(Box(1, 1, 9, 9), 0.1)], []],
     "two": [[Detection(Box(6, 6, 24, 30), 0.4), Detection(Box(0, 0, 6, 6), 0.3)], [Detection(Box(0, 0, 6, 6), 0.8)]],
 }
@@ -157,38 +157,38 @@ EFFECTS = pd.DataFrame(
     columns=["mend", "kind", "clip", "domain", "before", "after"],
 ).assign(bound=4.0)
 
-EVERY = {
-    "beside_nulls": lambda ax=None: figures.beside_nulls(SCORES, "opening", ax),
-    "cadence_strip": lambda ax=None: figures.cadence_strip(BEAT, "animation", ax),
-    "causes": lambda ax=None: figures.causes(CAUSES, ax),
-    "closures": lambda ax=None: figures.closures(SOUNDS, ax),
-    "differences": lambda ax=None: figures.differences(APART, ax),
-    "distributions": lambda ax=None: figures.distributions(TWO, ax=ax),
-    "failing": lambda ax=None: figures.failing(FAILING, ax),
-    "fault_matrix": lambda ax=None: figures.fault_matrix(MATRIX, ax),
-    "found_strips": lambda ax=None: figures.found_strips(TWO, ax),
-    "gallery": lambda ax=None: figures.gallery(EXAMPLES, ax=ax),
-    "mended": lambda ax=None: figures.mended(EFFECTS, ax),
-    "miss_lengths": lambda ax=None: figures.miss_lengths(RUNS, ax),
+FIGURES = {
+    "scores_with_controls": lambda ax=None: figures.scores_with_controls(SCORES, "opening", ax),
+    "cadence_timeline": lambda ax=None: figures.cadence_timeline(BEAT, "animation", ax),
+    "missed_detection_causes": lambda ax=None: figures.missed_detection_causes(CAUSES, ax),
+    "bilabial_closures": lambda ax=None: figures.bilabial_closures(SOUNDS, ax),
+    "domain_differences": lambda ax=None: figures.domain_differences(APART, ax),
+    "metric_distributions": lambda ax=None: figures.metric_distributions(TWO, ax=ax),
+    "failure_rates": lambda ax=None: figures.failure_rates(FAILING, ax),
+    "response_matrix": lambda ax=None: figures.response_matrix(MATRIX, ax),
+    "detection_timeline": lambda ax=None: figures.detection_timeline(TWO, ax),
+    "worst_frames": lambda ax=None: figures.worst_frames(EXAMPLES, ax=ax),
+    "mitigation_effects": lambda ax=None: figures.mitigation_effects(EFFECTS, ax),
+    "dropout_lengths": lambda ax=None: figures.dropout_lengths(RUNS, ax),
     "mouth_durations": lambda ax=None: figures.mouth_durations(MOUTHS, ax),
     "offset_curves": lambda ax=None: figures.offset_curves(CURVES, "correlation", ax),
-    "openness": lambda ax=None: figures.openness(OPEN, LEVEL, "animation", ax),
-    "recall": lambda ax=None: figures.recall(RECALL, 0.5, ax),
-    "searched": lambda ax=None: figures.searched(IMAGES, PROPOSALS, 0.5, ax),
+    "mouth_openness": lambda ax=None: figures.mouth_openness(OPEN, LEVEL, "animation", ax),
+    "recall_curves": lambda ax=None: figures.recall_curves(RECALL, 0.5, ax),
+    "detector_comparison": lambda ax=None: figures.detector_comparison(IMAGES, CANDIDATES, 0.5, ax),
 }
-NO_AXES = {"gallery", "searched"}
+NO_AXES = {"worst_frames", "detector_comparison"}
 
 
-def test_every_figure_is_among_those_that_are_checked():
+def test_this_file_checks_every_figure():
     # those of runs and of training are checked beside their modules
     elsewhere = {"lipsync_lab.figures.run", "lipsync_lab.figures.training"}
     public = {name: vars(figures)[name] for name in figures.__all__}
-    assert {name for name, it in public.items() if callable(it) and it.__module__ not in elsewhere} == {*EVERY}
+    assert {name for name, it in public.items() if callable(it) and it.__module__ not in elsewhere} == {*FIGURES}
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", FIGURES)
 def test_axes_in_axes_out(name):
-    draw, before = EVERY[name], dict(mpl.rcParams)
+    draw, before = FIGURES[name], dict(mpl.rcParams)
     own = draw()
     assert own.figure.get_size_inches()[0] == 9
     assert plt.get_fignums() == [own.figure.number]
@@ -207,8 +207,8 @@ def legend(ax) -> list[str]:
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_strips_say_where_and_how_much_was_missed():
-    ax = figures.found_strips(TWO)
+def test_the_detection_timeline_shows_where_and_how_much_was_missed():
+    ax = figures.detection_timeline(TWO)
     places = {
         (to_hex(bars.get_facecolor()[0]).upper(), round(path.get_extents().x0, 3)): round(path.get_extents().y0 + 0.36)
         for bars in ax.collections
@@ -220,51 +220,54 @@ def test_strips_say_where_and_how_much_was_missed():
         (dark, 0.2): 0,
         (dark, 0.4): 0,
     }
-    assert {place for place in places if place[0] == DRAWN} == {(DRAWN, 0.0), (DRAWN, 0.3)}  # nothing where no face is
+    assert {place for place in places if place[0] == ANIMATION} == {
+        (ANIMATION, 0.0),
+        (ANIMATION, 0.3),
+    }  # nothing where there is no face
     assert [words.get_text() for words in ax.texts] == ["60% missed", "0% missed"]
     assert {label.get_text(): label.get_color() for label in ax.get_yticklabels()} == {
-        "toon": DRAWN,
-        "film": PHOTOGRAPHIC,
+        "toon": ANIMATION,
+        "film": LIVE_ACTION,
     }
-    assert legend(ax) == ["missed detection", "found, animation", "found, live action"]
+    assert legend(ax) == ["missed detection", "detected, animation", "detected, live action"]
 
 
 def test_lengths_are_counted_in_bins_that_double():
-    ax = figures.miss_lengths(RUNS)
-    drawn, photographic = ([bar.get_height() for bar in bars] for bars in ax.containers)
-    assert drawn == [1, 1, 2, 0, 0, 0, 0, 1]
-    assert photographic == [1, 0, 0, 0, 0, 0, 0, 0]
-    assert "nothing was missed" in figures.miss_lengths(RUNS[:0]).texts[0].get_text()
+    ax = figures.dropout_lengths(RUNS)
+    animation, live_action = ([bar.get_height() for bar in bars] for bars in ax.containers)
+    assert animation == [1, 1, 2, 0, 0, 0, 0, 1]
+    assert live_action == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert "no missed detections" in figures.dropout_lengths(RUNS[:0]).texts[0].get_text()
 
 
 def test_recall_has_a_line_a_detector_and_domain():
-    ax = figures.recall(RECALL, threshold=0.5)
+    ax = figures.recall_curves(RECALL, threshold=0.5)
     lines = {(line.get_color(), line.get_linestyle()): line.get_ydata().tolist() for line in ax.lines[:-1]}
     assert lines == {
-        (DRAWN, "-"): [30, 30],
-        (DRAWN, "--"): [30, 30],
-        (PHOTOGRAPHIC, "-"): [90, 90],
-        (PHOTOGRAPHIC, "--"): [90, 90],
+        (ANIMATION, "-"): [30, 30],
+        (ANIMATION, "--"): [30, 30],
+        (LIVE_ACTION, "-"): [90, 90],
+        (LIVE_ACTION, "--"): [90, 90],
     }
     assert ax.lines[-1].get_xdata()[0] == 0.5
     assert legend(ax) == ["animation", "live action", "one", "two", "threshold of the runs: 0.5"]
 
 
-def test_causes_that_explain_nothing_are_left_out():
-    ax = figures.causes(CAUSES)
+def test_causes_of_no_missed_detection_are_left_out():
+    ax = figures.missed_detection_causes(CAUSES)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["profile", "unexplained"]
     assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[7, 0], [0, 2]]
-    assert figures.causes(CAUSES[:1]).get_yticklabels()[0].get_text() == "nothing was missed"
+    assert figures.missed_detection_causes(CAUSES[:1]).get_yticklabels()[0].get_text() == "no missed detections"
 
 
-def test_detectors_stand_below_each_other_with_what_they_propose():
-    ax = figures.searched(IMAGES, PROPOSALS, threshold=0.5)
+def test_each_detector_has_a_row_with_its_candidates():
+    ax = figures.detector_comparison(IMAGES, CANDIDATES, threshold=0.5)
     assert len(ax.images) == 4
     (a, b, *_), (c, d, *_) = (picture.get_extent() for picture in ax.images[:2])
     assert (a, b, d - c) == pytest.approx((0, 1, 1))
     green = figures.PROVENANCE_COLOURS["detected"]
     solid = [to_hex(patch.get_edgecolor()).upper() == green for patch in ax.patches]
-    # both accepted ones of the first, the best refused of the second and no other, the accepted of the third
+    # both accepted boxes of the first, only the best rejected one of the second, the accepted box of the third
     assert solid == [True, True, False, True]
     assert [patch.get_linestyle() == "-" for patch in ax.patches] == solid
     words = [text.get_text() for text in ax.texts]
@@ -276,57 +279,57 @@ def test_detectors_stand_below_each_other_with_what_they_propose():
     assert (best.x0, best.width, best.y0 - top) == pytest.approx((0.1, 0.3, 0.1))
 
 
-def test_the_gallery_has_three_pictures_an_example_and_the_measure_on_it():
-    ax = figures.gallery(EXAMPLES, amplify=4)
+def test_worst_frames_have_three_pictures_and_the_value_of_the_metric():
+    ax = figures.worst_frames(EXAMPLES, amplify=4)
     assert len(ax.images) == 9
     assert ax.images[2].get_array().max() == 40  # a difference of 10
     words = {text.get_text(): text.get_fontweight() for text in ax.texts}
-    assert words["12.3 (bound 4)"] == words["8.00 (bound 4)"] == "bold"
-    assert words["3.00 (bound 4)"] == "normal"  # no failure
+    assert words["12.3 (threshold 4)"] == words["8.00 (threshold 4)"] == "bold"
+    assert words["3.00 (threshold 4)"] == "normal"  # no failure
     assert {"toon, frame 7", "film, frame 7", "animation", "live action"} <= set(words)
     assert ax.get_title(loc="left") == "boundary artifact: source | output | difference × 4"
     at = {patch.get_x(): to_hex(patch.get_facecolor()).upper() for patch in ax.patches}
-    assert at == {0: DRAWN, 3.3: PHOTOGRAPHIC}  # in the order in which they always stand
+    assert at == {0: ANIMATION, 3.3: LIVE_ACTION}  # in the order of every figure
     # one of two rows is higher than wide, and is cut to a square
     assert {round(p.get_extent()[2] - p.get_extent()[3], 2) for p in ax.images} == {0.97}
-    assert "nothing was measured" in figures.gallery([]).texts[0].get_text()
+    assert "no frame has a value above zero" in figures.worst_frames([]).texts[0].get_text()
 
 
-def test_distributions_count_in_bounds():
-    ax = figures.distributions(TWO)
+def test_distributions_are_in_multiples_of_the_threshold():
+    ax = figures.metric_distributions(TWO)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["sharpness loss", "boundary artifact"]
     bars = {(round(bar.get_x(), 3), to_hex(bar.get_facecolor()).upper()) for bars in ax.containers for bar in bars}
-    assert bars == {(2.0, DRAWN), (0.0, PHOTOGRAPHIC), (0.5, DRAWN), (1.0, PHOTOGRAPHIC)}
+    assert bars == {(2.0, ANIMATION), (0.0, LIVE_ACTION), (0.5, ANIMATION), (1.0, LIVE_ACTION)}
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [1]
-    assert legend(ax) == ["animation", "live action", "bound"]
+    assert legend(ax) == ["animation", "live action", "threshold"]
 
 
-def test_the_matrix_frames_its_diagonal_and_says_every_number():
-    ax = figures.fault_matrix(MATRIX)
+def test_the_response_matrix_frames_its_diagonal_and_prints_every_number():
+    ax = figures.response_matrix(MATRIX)
     assert ax.images[0].get_array().tolist() == MATRIX.to_numpy().tolist()
     assert [words.get_text() for words in ax.texts] == ["1.00", "0.20", "0.10", "1.00"]
     assert [patch.get_xy() for patch in ax.patches] == [(-0.5, -0.5), (0.5, 0.5)]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["sharpness loss", "out of palette"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["sharpness loss", "out-of-palette colours"]
 
 
-def test_shares_that_nobody_can_tell_are_not_shown_as_zero():
-    ax = figures.failing(FAILING)
+def test_shares_that_were_not_measured_are_not_shown_as_zero():
+    ax = figures.failure_rates(FAILING)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["missed detection", "sharpness loss"]
     assert [words.get_text() for words in ax.texts] == ["50", "not measured", "0", "25"]
     assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[50, 0], [0, 25]]
-    assert [to_hex(bars[0].get_facecolor()).upper() for bars in ax.containers] == [DRAWN, PHOTOGRAPHIC]
+    assert [to_hex(bars[0].get_facecolor()).upper() for bars in ax.containers] == [ANIMATION, LIVE_ACTION]
 
 
-def test_differences_are_filled_only_where_the_interval_does_not_hold_zero():
-    ax = figures.differences(APART)
+def test_differences_are_filled_only_where_the_interval_excludes_zero():
+    ax = figures.domain_differences(APART)
     points = {
         (line.get_marker(), line.get_xdata()[0]): (line.get_color(), line.get_markerfacecolor())
         for line in ax.lines
         if line.get_marker() != "None"
     }
     assert points == {
-        ("o", 2.0): (DRAWN, DRAWN),  # 8 grey levels over a bound of 4
-        ("s", -0.5): (PHOTOGRAPHIC, "white"),
+        ("o", 2.0): (ANIMATION, ANIMATION),  # 8 grey levels over a threshold of 4
+        ("s", -0.5): (LIVE_ACTION, "white"),
         ("o", 0.0): (GREY, "white"),
     }
     intervals = [
@@ -344,27 +347,27 @@ def test_curves_are_the_mean_of_a_domains_clips():
     lines = {line.get_label(): line for line in ax.lines}
     assert lines["animation output"].get_ydata() == pytest.approx([0.4] * 3)
     assert lines["live action source"].get_ydata() == pytest.approx([0.8] * 3)
-    assert "drawn source" not in lines or not len(lines["drawn source"].get_ydata())
-    assert lines["animation output"].get_color() == DRAWN
+    assert "animation source" not in lines
+    assert lines["animation output"].get_color() == ANIMATION
     assert lines["live action output"].get_linewidth() > lines["live action source"].get_linewidth()
-    assert legend(ax) == ["animation", "live action", "output, own sound", "untouched source"]
+    assert legend(ax) == ["animation", "live action", "output", "untouched source"]
     assert "distance" in figures.offset_curves(CURVES.assign(distance=1.0), "distance").get_ylabel()
 
 
-def test_scores_stand_above_their_nulls_and_say_what_is_undefined():
-    ax = figures.beside_nulls(SCORES, "opening")
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["output, own sound", "output, silence"]
+def test_scores_have_a_row_per_control_and_undefined_ones_their_reason():
+    ax = figures.scores_with_controls(SCORES, "opening")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["output", "control: silent audio"]
     dots = {(line.get_color(), float(x)) for line in ax.lines for x in line.get_xdata()}
-    assert dots == {(DRAWN, 0.5), (PHOTOGRAPHIC, 0.7)}
-    assert [words.get_text() for words in ax.texts] == ["undefined: nothing is heard"]
-    nothing = figures.beside_nulls(SCORES[SCORES["input"] == "silent_audio"], "opening")
+    assert dots == {(ANIMATION, 0.5), (LIVE_ACTION, 0.7)}
+    assert [words.get_text() for words in ax.texts] == ["undefined: the audio is silent"]
+    nothing = figures.scores_with_controls(SCORES[SCORES["input"] == "silent_audio"], "opening")
     assert not len(nothing.get_xticks())
 
 
-def test_openness_is_drawn_over_the_loudness():
-    ax = figures.openness(OPEN, LEVEL, "animation")
+def test_mouth_openness_is_in_front_of_the_loudness():
+    ax = figures.mouth_openness(OPEN, LEVEL, "animation")
     source, output = ax.lines
-    assert output.get_color() == DRAWN
+    assert output.get_color() == ANIMATION
     assert source.get_color() == INK
     np.testing.assert_array_equal(output.get_ydata(), OPEN["opened"])
     loud = next(other for other in ax.figure.axes if other is not ax)
@@ -375,22 +378,22 @@ def test_openness_is_drawn_over_the_loudness():
 
 
 def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
-    ax = figures.closures(SOUNDS)
+    ax = figures.bilabial_closures(SOUNDS)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["film: output", "toon: source", "toon: output"]
     dots = [(line.get_markerfacecolor(), line.get_xdata().tolist()) for line in ax.lines if line.get_marker() == "o"]
-    assert dots[1:] == [("white", [0.0]), (DRAWN, [0.6, 0.1])]
-    assert {words.get_text() for words in ax.texts} == {"m", "b", "closed", "the mouth is not known there"}
+    assert dots[1:] == [("white", [0.0]), (ANIMATION, [0.6, 0.1])]
+    assert {words.get_text() for words in ax.texts} == {"m", "b", "closed", "mouth openness is undefined"}
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.3]
 
 
-def test_letters_at_one_place_are_written_once():
+def test_letters_that_overlap_are_one_label():
     near = pd.DataFrame({"symbol": list("mbmp"), "least": [0.10, 0.11, 0.12, 0.5]})
-    ax = figures.closures(near.assign(clip="toon", domain="animation", input="output", bound=0.3))
+    ax = figures.bilabial_closures(near.assign(clip="toon", domain="animation", input="output", bound=0.3))
     assert {words.get_text() for words in ax.texts} == {"mb ×3", "p", "closed"}
 
 
-def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
-    ax = figures.cadence_strip(BEAT, "animation")
+def test_the_cadence_timeline_counts_drawings_and_mouths_and_marks_changes_during_holds():
+    ax = figures.cadence_timeline(BEAT, "animation")
     spans = [
         (round(path.get_extents().x0, 2), round(path.get_extents().width, 2))
         for bars in ax.collections
@@ -398,14 +401,14 @@ def test_the_strip_counts_drawings_and_mouths_and_marks_the_extra_ones():
     ]
     assert spans == [(0, 0.2), (0.2, 0.2), (0.4, 0.2), (0, 0.1), (0.1, 0.1), (0.2, 0.2)]
     shades = [bars.get_alpha() for bars in ax.collections]
-    assert all(one != other for one, other in zip(shades[:2], shades[1:3], strict=True))
+    assert all(shade != later for shade, later in zip(shades[:2], shades[1:3], strict=True))
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([0.15])
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "3 drawings\nin the source",
         "3 mouths\nin the output",
     ]
-    assert "1 frame with another mouth" in ax.get_title(loc="left")
-    calm = figures.cadence_strip(BEAT.assign(mouth_change_during_hold=0.0), "animation")
+    assert "1 mouth change during a hold" in ax.get_title(loc="left")
+    calm = figures.cadence_timeline(BEAT.assign(mouth_change_during_hold=0.0), "animation")
     assert calm.get_title(loc="left") == ""
     assert not calm.lines
 
@@ -414,16 +417,16 @@ def test_durations_are_shares_with_the_shortest_mouth_marked():
     ax = figures.mouth_durations(MOUTHS)
     heights = [bar.get_height() for bar in ax.containers[0]]
     assert heights == [50, 25, *[0] * 7, 25]  # what is longer than the axis is in its last bar
-    assert same_color(ax.containers[0][0].get_facecolor(), DRAWN)
+    assert same_color(ax.containers[0][0].get_facecolor(), ANIMATION)
     assert [line.get_xdata()[0] for line in ax.lines] == [70]
-    assert "no mouth was seen" in figures.mouth_durations(MOUTHS[:0]).texts[0].get_text()
+    assert "no mouth is visible" in figures.mouth_durations(MOUTHS[:0]).texts[0].get_text()
 
 
-def test_mends_go_from_hollow_to_filled_in_bounds_of_failure():
-    ax = figures.mended(EFFECTS)
+def test_mitigations_go_from_hollow_to_filled_in_multiples_of_the_threshold():
+    ax = figures.mitigation_effects(EFFECTS)
     dots = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in ax.lines if line.get_marker() == "o"]
-    drawn, photographic = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
-    assert dots == [(2.0, "white"), (0.5, drawn), (0.5, "white"), (0.5, photographic)]
+    animation, live_action = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
+    assert dots == [(2.0, "white"), (0.5, animation), (0.5, "white"), (0.5, live_action)]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "boundary artifact\na soft edge"
-    ]  # nothing is known of gaps
+    ]  # no value for dropouts

@@ -1,4 +1,4 @@
-"""Figures, by what stands in them: nbval compares no pictures, so nothing else does."""
+"""Figures of a run, by the artists in their axes: nbval does not compare pictures."""
 
 from __future__ import annotations
 
@@ -53,28 +53,28 @@ LEDGER_OF_SIX = ledger(
 )
 
 #: One call of every figure, for what must hold of all of them.
-EVERY = {
+FIGURES = {
     "waveform": lambda ax=None: figures.waveform(np.zeros(16_000, np.float32), (0.2, 0.4), ax),
-    "mel": lambda ax=None: figures.mel(np.zeros((80, 40), np.float32), 5, ax),
+    "mel_spectrogram": lambda ax=None: figures.mel_spectrogram(np.zeros((80, 40), np.float32), 5, ax),
     "candidates": lambda ax=None: figures.candidates(image(), [Detection(Box(1, 1, 9, 9), 0.7)], 0.5, None, ax),
-    "timeline": lambda ax=None: figures.timeline(LEDGER_OF_SIX, 0.5, ax),
-    "steps": lambda ax=None: figures.steps({"crop": image(), "mouth": image()}, ax),
+    "score_timeline": lambda ax=None: figures.score_timeline(LEDGER_OF_SIX, 0.5, ax),
+    "generation_steps": lambda ax=None: figures.generation_steps({"crop": image(), "mouth": image()}, ax),
     "triptych": lambda ax=None: figures.triptych(image(), image(value=3), ax=ax),
     "contact_sheet": lambda ax=None: figures.contact_sheet({0: image(), 2: image()}, LEDGER_OF_SIX, ax=ax),
     "coverage": lambda ax=None: figures.coverage(TABLE, ax),
 }
 TABLE = pd.DataFrame(
     [("toon", "animation", 40, 10, 10, 20), ("film", "live_action", 10, 10, 0, 0)],
-    columns=["clip", "domain", "frames", "detected", "gap_filled", "passed_through"],
+    columns=["clip", "domain", "frames", "detected", "filled", "passthrough"],
 )
 
 
 def test_every_figure_of_a_run_is_among_those_that_are_checked():
     public = {name for name in figures.__all__ if getattr(vars(figures)[name], "__module__", "") == run.__name__}
-    assert public == set(EVERY)
+    assert public == set(FIGURES)
 
 
-@pytest.mark.parametrize("draw", EVERY.values(), ids=EVERY)
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
 def test_axes_in_axes_out(draw):
     before = dict(mpl.rcParams)
     own = draw()
@@ -90,11 +90,11 @@ def test_axes_in_axes_out(draw):
     right.figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", ["waveform", "mel", "candidates", "timeline", "coverage"])
+@pytest.mark.parametrize("name", ["waveform", "mel_spectrogram", "candidates", "score_timeline", "coverage"])
 def test_axes_say_their_units(name):
-    ax = EVERY[name]()
+    ax = FIGURES[name]()
     assert "(" in ax.get_xlabel()
-    assert "(" in ax.get_ylabel() or name in ("waveform", "timeline", "coverage")  # plain numbers, and names
+    assert "(" in ax.get_ylabel() or name in ("waveform", "score_timeline", "coverage")  # plain numbers, and names
 
 
 def test_figures_of_a_notebook_are_shown(tmp_path: Path):
@@ -115,8 +115,8 @@ def test_figures_of_a_notebook_are_shown(tmp_path: Path):
 def test_colours_are_fixed_and_apart():
     assert set(figures.DOMAIN_COLOURS) == set(samples.CLIP_DOMAINS)
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
-    every = [*figures.DOMAIN_COLOURS.values(), *figures.PROVENANCE_COLOURS.values()]
-    assert len(set(every)) == len(every)
+    colours = [*figures.DOMAIN_COLOURS.values(), *figures.PROVENANCE_COLOURS.values()]
+    assert len(set(colours)) == len(colours)
 
 
 def test_waveform_keeps_the_peaks_and_marks_the_window():
@@ -138,7 +138,7 @@ def test_waveform_keeps_the_peaks_and_marks_the_window():
 def test_mel_is_in_decibels_at_the_right_times_and_frequencies():
     spectrogram = np.full((80, 160), -4, np.float32)
     spectrogram[10, 100] = 4
-    ax = figures.mel(spectrogram, first=100)
+    ax = figures.mel_spectrogram(spectrogram, first=100)
     level, corners = ax.collections[0].get_array(), ax.collections[0].get_coordinates()
     assert level.min() == -100
     assert np.argwhere(level == 0).tolist() == [[10, 100]]
@@ -156,15 +156,19 @@ def test_mel_is_in_decibels_at_the_right_times_and_frequencies():
 
 def test_mel_of_a_tone_peaks_at_its_frequency():
     wave = 0.5 * np.sin(2 * np.pi * 2000 * np.arange(16_000) / 16_000).astype(np.float32)
-    mesh = figures.mel(audio.melspectrogram(wave)).collections[0]
+    mesh = figures.mel_spectrogram(audio.melspectrogram(wave)).collections[0]
     loudest = mesh.get_array()[:, 40].argmax()
     low, high = mesh.get_coordinates()[loudest : loudest + 2, 0, 1]
     assert low - 50 < 2000 < high + 50
 
 
-def test_candidates_are_all_there_refused_ones_dashed():
-    found = [Detection(Box(10, 5, 30, 25), 0.91), Detection(Box(40, 2, 50, 12), 0.5), Detection(Box(0, 0, 8, 8), 0.12)]
-    ax = figures.candidates(image(), found, threshold=0.5, crop=Box(9, 4, 31, 36))
+def test_candidates_are_all_there_rejected_ones_dashed():
+    detections = [
+        Detection(Box(10, 5, 30, 25), 0.91),
+        Detection(Box(40, 2, 50, 12), 0.5),
+        Detection(Box(0, 0, 8, 8), 0.12),
+    ]
+    ax = figures.candidates(image(), detections, threshold=0.5, crop=Box(9, 4, 31, 36))
     solid = {patch.get_bbox().bounds: patch.get_linestyle() in ("-", "solid") for patch in ax.patches}
     assert solid == {
         (10, 5, 20, 20): True,
@@ -175,7 +179,7 @@ def test_candidates_are_all_there_refused_ones_dashed():
     assert {words.get_text() for words in ax.texts} == {"0.91", "0.50", "0.12"}
     assert ax.images[0].get_extent() == [0, 60, 40, 0]  # pixel x covers x to x + 1, as boxes count
     assert ax.get_title(loc="left") == "3 candidates, 1 accepted"
-    assert legend(ax) == ["score above 0.5", "refused", "crop"]
+    assert legend(ax) == ["score above 0.5", "rejected", "crop"]
     crop, *boxes = (patch for patch in ax.patches)
     assert crop.get_bbox().bounds == (9, 4, 22, 32)  # below the others, and broader: neither hides the other
     assert all(crop.get_linewidth() > 2 * box.get_linewidth() for box in boxes)
@@ -188,30 +192,30 @@ def legend(ax) -> list[str]:
 def test_legends_name_what_is_in_the_picture_and_nothing_else():
     box = Box(10, 5, 30, 25)
     assert legend(figures.candidates(image(), [Detection(box, 0.9)], 0.5)) == ["score above 0.5"]
-    assert legend(figures.candidates(image(), [Detection(box, 0.3)], 0.5)) == ["refused"]
+    assert legend(figures.candidates(image(), [Detection(box, 0.3)], 0.5)) == ["rejected"]
     assert legend(figures.candidates(image(), [], 0.5)) == []
     calm, lost = ledger(["detected"] * 2, [0.9, 0.8]), ledger(["missing"] * 2, [0.2, NAN])
-    assert legend(figures.timeline(calm, 0.5)) == ["above the threshold", "threshold 0.5", "detected"]
-    assert legend(figures.timeline(lost, 0.5)) == ["refused", "threshold 0.5", "missing: passed through"]
-    assert legend(figures.contact_sheet({0: image()}, lost)) == ["missing: passed through"]
-    assert legend(figures.coverage(TABLE)) == ["detected", "gap filled", "missing: passed through"]
+    assert legend(figures.score_timeline(calm, 0.5)) == ["above the threshold", "threshold 0.5", "detected"]
+    assert legend(figures.score_timeline(lost, 0.5)) == ["rejected", "threshold 0.5", "missing: passthrough"]
+    assert legend(figures.contact_sheet({0: image()}, lost)) == ["missing: passthrough"]
+    assert legend(figures.coverage(TABLE)) == ["detected", "dropout, filled", "passthrough"]
     assert legend(figures.coverage(TABLE[1:].reset_index(drop=True))) == ["detected"]
 
 
 def test_the_timeline_has_the_whole_width():
-    ax = figures.timeline(LEDGER_OF_SIX, threshold=0.5)
+    ax = figures.score_timeline(LEDGER_OF_SIX, threshold=0.5)
     ax.figure.canvas.draw()
     assert ax.get_position().width > 0.85
 
 
-def test_a_frame_without_candidates_is_drawn_too():
+def test_a_frame_without_candidates_has_a_figure():
     ax = figures.candidates(image(), [], 0.5)
     assert not ax.patches
     assert ax.get_title(loc="left") == "0 candidates, 0 accepted"
 
 
 def test_timeline_shows_scores_threshold_cuts_and_provenance():
-    ax = figures.timeline(LEDGER_OF_SIX, threshold=0.5)
+    ax = figures.score_timeline(LEDGER_OF_SIX, threshold=0.5)
     strips = {
         to_hex(bars.get_facecolor()[0]).upper(): [(p.get_extents().x0, p.get_extents().width) for p in bars.get_paths()]
         for bars in ax.collections[2:]
@@ -222,9 +226,9 @@ def test_timeline_shows_scores_threshold_cuts_and_provenance():
         colours["held"]: [pytest.approx((0.3, 0.1))],
         colours["missing"]: [pytest.approx((0.2, 0.1)), pytest.approx((0.4, 0.2))],
     }
-    accepted, refused = (dots.get_offsets().tolist() for dots in ax.collections[:2])
+    accepted, rejected = (dots.get_offsets().tolist() for dots in ax.collections[:2])
     assert [y for _, y in accepted] == [0.9, 0.8, 0.6]
-    assert refused == [pytest.approx([0.25, 0.3])]
+    assert rejected == [pytest.approx([0.25, 0.3])]
     lines = [line.get_label() for line in ax.lines]
     assert "threshold 0.5" in lines
     cuts = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
@@ -232,12 +236,12 @@ def test_timeline_shows_scores_threshold_cuts_and_provenance():
 
 
 def test_timeline_of_one_frame():
-    ax = figures.timeline(ledger(["missing"], [NAN]), 0.5)
+    ax = figures.score_timeline(ledger(["missing"], [NAN]), 0.5)
     assert ax.get_xlim()[1] > 0
 
 
 def test_steps_stand_side_by_side_at_one_height():
-    ax = figures.steps({"crop": image(96, 96), "pasted": image(120, 60)})
+    ax = figures.generation_steps({"crop": image(96, 96), "pasted": image(120, 60)})
     (a, b, bottom, top), (c, d, *rest) = (picture.get_extent() for picture in ax.images)
     assert (bottom, top) == (0, 1) == tuple(rest)
     assert (b - a, d - c) == pytest.approx((1.0, 0.5))

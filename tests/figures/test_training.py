@@ -35,7 +35,7 @@ def lines(ax) -> dict[str, tuple[list, list]]:
 
 
 def test_losses_stand_at_the_left_and_shares_at_the_right():
-    ax = figures.training(log(), "expert")
+    ax = figures.training_curves(log(), "expert")
     right = next(other for other in ax.figure.axes if other is not ax)
     assert lines(ax) == {
         "mouth": ([20, 40, 60], [0.3, 0.2, 0.1]),
@@ -48,7 +48,7 @@ def test_losses_stand_at_the_left_and_shares_at_the_right():
 
 
 def test_a_held_out_number_has_the_colour_of_its_loss():
-    ax = figures.training(log())
+    ax = figures.training_curves(log())
     learnt, measured = ax.get_lines()
     assert learnt.get_color() == measured.get_color()
     assert measured.get_linestyle() == ":"
@@ -56,6 +56,6 @@ def test_a_held_out_number_has_the_colour_of_its_loss():
 
 def test_a_log_without_measurements_has_one_axis_and_draws_into_the_axes_given():
     _, (left, right) = plt.subplots(1, 2)
-    assert figures.training(log()[["step", "mouth"]], ax=right) is right
+    assert figures.training_curves(log()[["step", "mouth"]], ax=right) is right
     assert not left.has_data()
     assert len(right.figure.axes) == 2

@@ -24,7 +24,7 @@ from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.media import audio, video
 from lipsync_lab.progress import Log
-from lipsync_lab.reporting import parts, safe
+from lipsync_lab.reporting import build, parts, safe
 
 FRAMES = 12
 BOX = [30, 20, 90, 80]
@@ -84,14 +84,14 @@ def test_a_report_on_own_clips_with_a_table_finds_its_pairs_and_a_typo_leaves_it
     with (made.folder / "table.csv").open(newline="", encoding="utf-8") as lines:
         assert [row["domain"] for row in csv.DictReader(lines)] == ["animation", "live_action"] * 2
     again = clips_tables.read_table(made.folder / "clips.csv")
-    assert [(one.name, one.domain, one.pair, one.about) for one in again] == [
+    assert [(case.name, case.domain, case.pair, case.about) for case in again] == [
         ("toon_a", "animation", "greeting", {"shot_type": "close-up"}),
         ("film_a", "live_action", "greeting", {}),
         ("toon_b", "animation", "", {"shot_type": "wide"}),
         ("film_b", "live_action", "", {}),
     ]
     assert (made.folder / "clips.csv").read_text(encoding="utf-8").count("film_b.mp4") == 2  # own sound: an empty field
-    assert [Path(one.voice).name for one in again] == ["film_b.mp4", "film_a.mp4", "toon_b.mp4", "film_b.mp4"]
+    assert [Path(case.voice).name for case in again] == ["film_b.mp4", "film_a.mp4", "toon_b.mp4", "film_b.mp4"]
 
     before = state(made.folder)
     for wrong in (["--clips", "tpyo"], ["--clips", str(four / "toon_a.mp4"), "--voices", "no.wav"]):
@@ -126,11 +126,11 @@ def test_flags_say_the_domains_and_equal_voices_make_the_pairs(four, monkeypatch
 def test_animation_is_compared_with_live_action_where_there_is_any():
     assert evaluation.evaluated.counterpart(["animation", "synthetic_photo"]) == "synthetic_photo"
     assert evaluation.evaluated.counterpart(["synthetic_photo", "live_action", "animation"]) == "live_action"
-    some = [
+    clips = [
         evaluation.evaluated.Examined(clips_tables.Case(name, name, name, domain), None, None, "one sound")
         for name, domain in (("p", "synthetic_photo"), ("a", "animation"), ("f", "live_action"), ("x", ""))
     ]
-    assert list(evaluation.evaluated.pairs(some).values()) == [("a", "f")]
+    assert list(evaluation.evaluated.pairs(clips).values()) == [("a", "f")]
 
 
 def test_samples_in_a_table_have_the_domain_of_the_manifest(tmp_path):
@@ -184,19 +184,19 @@ def test_a_table_stands_alone_and_must_be_there(four, tmp_path):
 
 
 def test_a_full_disk_or_memory_ends_one_part_and_not_the_report(four, tmp_path, monkeypatch, capsys):
-    real = parts.illustrate
+    real = parts.render_pictures
 
-    def illustrate(one, folder):
-        if one.case.name == "toon_a":
+    def render(clip, folder):
+        if clip.case.name == "toon_a":
             raise OSError(errno.ENOSPC, "No space left on device")
-        if one.case.name == "film_a":
+        if clip.case.name == "film_a":
             raise MemoryError
-        real(one, folder)
+        real(clip, folder)
 
-    monkeypatch.setattr(parts, "illustrate", illustrate)
+    monkeypatch.setattr(parts, "render_pictures", render)
     clips = [four / f"{name}.mp4" for name in ("toon_a", "film_a", "toon_b")]
     made = make(tmp_path / "out", clips, four / "boxes.json")
-    assert [one.error for one in made.outcomes] == [
+    assert [outcome.error for outcome in made.outcomes] == [
         "OSError: [Errno 28] No space left on device",
         "MemoryError",
         None,
@@ -207,19 +207,19 @@ def test_a_full_disk_or_memory_ends_one_part_and_not_the_report(four, tmp_path, 
 
     # only such clips: the report exits with an error and leaves the pages as they are
     before = state(made.folder)
-    monkeypatch.setattr(reporting, "find", list)
+    monkeypatch.setattr(build, "of_a_report", list)
     flags = ["--generators", "untrained", "--detector", str(four / "boxes.json")]
     command = ["report", "--quiet", "--out", str(made.folder), *flags]
     assert cli.main([*command, "--clips", *map(str, clips[:2])]) == 1
-    said = capsys.readouterr()
-    assert "clip untrained/film_a failed: MemoryError" in said.err
-    assert "no page was written" in said.err
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert "clip untrained/film_a failed: MemoryError" in printed.err
+    assert "no page was written" in printed.err
+    assert printed.out == ""
     assert {path: text for path, text in state(made.folder).items() if path.parent == made.folder} == {
         path: text for path, text in before.items() if path.parent == made.folder
     }
 
-    monkeypatch.setattr(parts, "illustrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(parts, "render_pictures", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "out", clips, four / "boxes.json")
 
@@ -230,19 +230,20 @@ def test_stages_are_counted_in_advance_and_a_summary_follows(four, tmp_path):
     lines = io.StringIO()
     with Log(None, lines) as progress:
         make(tmp_path / "out", [four / "toon_a.mp4", broken], four / "boxes.json", progress=progress)
-    said = lines.getvalue().splitlines()
-    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in said[:2]] == [
+    log = lines.getvalue().splitlines()
+    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in log[:2]] == [
         "[1/2] untrained/toon_a",
         "[2/2] untrained/broken failed after",
     ]
-    assert said[2].startswith("1 of 2 done in ")
-    assert said[2].endswith(", 1 failed")
-    assert len(said) == 3
+    assert log[2].startswith("1 of 2 done in ")
+    assert log[2].endswith(", 1 failed")
+    assert len(log) == 3
 
 
 def test_the_number_of_stages_is_that_of_clips_and_executions():
     books = [
-        parts.Book(Path(name), {}, {kind}) for name, kind in (("01", "clip"), ("02", "clips"), ("07_explorer", "clip"))
+        parts.Notebook(Path(name), {}, {kind})
+        for name, kind in (("01", "clip"), ("02", "clips"), ("07_explorer", "clip"))
     ]
     assert parts.stage_count(4, books, pair=True) == 4 + 2 + 1 + 1
     assert parts.stage_count(4, books, pair=False) == 4 + 1 + 1 + 1
@@ -260,7 +261,7 @@ def test_a_notebook_and_a_list_of_findings_fail_alone(four, tmp_path, monkeypatc
     monkeypatch.setattr(parts, "execute", full)
     monkeypatch.setattr(parts.findings, "of_timing", full)
     made = make(tmp_path / "out", [four / "toon_a.mp4"], four / "boxes.json", notebooks=[book])
-    assert [(one.kind, one.error is None) for one in made.outcomes] == [
+    assert [(outcome.kind, outcome.error is None) for outcome in made.outcomes] == [
         ("clip", True),
         ("notebook", False),
         ("findings", False),
@@ -280,7 +281,7 @@ def test_a_report_that_was_moved_with_its_clips_is_used_again(four, tmp_path):
     assert first.ok
     (tmp_path / "here").rename(tmp_path / "there")
     moved = make(tmp_path / "there" / "out", [tmp_path / "there" / "toon_a.mp4"], four / "boxes.json")
-    assert [(one.error, one.reused) for one in moved.outcomes] == [(None, True)]
+    assert [(outcome.error, outcome.reused) for outcome in moved.outcomes] == [(None, True)]
     info = runs.Run(moved.outcomes[0].path).info
     assert info["face"]["file"] == str((tmp_path / "there" / "toon_a.mp4").resolve())
 
@@ -309,7 +310,7 @@ def test_a_sample_is_found_by_its_hash_and_another_clip_is_asked_for(four, tmp_p
     broken_link(run)
     assert runs.Run(run).info["face"]["file"] == str(file)
     again = make(tmp_path / "copy", ["tiny"], four / "boxes.json")
-    assert [(one.error, one.reused) for one in again.outcomes] == [(None, True)]
+    assert [(outcome.error, outcome.reused) for outcome in again.outcomes] == [(None, True)]
 
     monkeypatch.delitem(samples.SAMPLES, "tiny")
     [case] = clips_tables.read([file])
@@ -331,7 +332,7 @@ class Dangers(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.found: list[str] = []
+        self.risks: list[str] = []
         self.scripts = 0
         self.feed(text)
 
@@ -339,18 +340,18 @@ class Dangers(HTMLParser):
         self.scripts += tag == "script"
         for name, value in attributes:
             if name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
-                self.found.append(f"{tag} {name}={value}")
+                self.risks.append(f"{tag} {name}={value}")
 
 
 def dangers(folder: Path) -> list[str]:
     """Planted text that is HTML, or a link that runs something, in any page, Markdown file or notebook of a report."""
-    found = []
+    problems = []
     for path in folder.rglob("*"):
         if path.suffix == ".html":
             page = Dangers(path.read_text(encoding="utf-8"))
-            found += [f"{path.name}: {one}" for one in page.found]
+            problems += [f"{path.name}: {risk}" for risk in page.risks]
             if page.scripts != (path.name == "index.html"):
-                found.append(f"{path.name}: {page.scripts} scripts")
+                problems.append(f"{path.name}: {page.scripts} scripts")
         texts = [path.read_text(encoding="utf-8")] if path.suffix == ".md" else []
         if path.suffix == ".ipynb":
             for cell in nbformat.read(path, as_version=4).cells:
@@ -358,8 +359,8 @@ def dangers(folder: Path) -> list[str]:
                 for output in cell.get("outputs", []):
                     texts += [output.get("data", {}).get(kind, "") for kind in ("text/html", "text/markdown")]
         marks = ("<script>alert", "<img src=x", "[click](")
-        found += [f"{path.name}: {mark}" for text in texts for mark in marks if mark in text]
-    return found
+        problems += [f"{path.name}: {mark}" for text in texts for mark in marks if mark in text]
+    return problems
 
 
 def test_the_search_for_dangers_finds_what_is_planted(tmp_path):
@@ -414,12 +415,12 @@ def test_text_from_files_never_runs_in_a_page(hostile, tmp_path):
             "from lipsync_lab import evaluation, reporting\n"
             "pipeline = evaluation.evaluated.pipeline_of(generator, detector, settings)\n"
             "cases = evaluation.cases.read(clips, voices)\n"
-            "examined = reporting.examined(pipeline, cases, runs)\n"
+            "evaluated = reporting.evaluate_cases(pipeline, cases, runs)\n"
             "display(Markdown(reporting.banner(pipeline)))\n"
-            "display(evaluation.tables.overview(examined), evaluation.tables.provenance(examined))\n"
-            "display(evaluation.evaluated.frames(examined))\n"
-            "display(Markdown(evaluation.findings.of_mouths(examined)))\n"
-            "display(Markdown(evaluation.findings.of_timing(examined)))"
+            "display(evaluation.tables.overview(evaluated), evaluation.tables.provenance(evaluated))\n"
+            "display(evaluation.evaluated.frames(evaluated))\n"
+            "display(Markdown(evaluation.findings.of_mouths(evaluated)))\n"
+            "display(Markdown(evaluation.findings.of_timing(evaluated)))"
         ),
     ]
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), book)
@@ -468,7 +469,7 @@ def test_widgets_show_text_from_files_and_do_not_run_it(hostile, tmp_path):
     assert values
     for value in values:
         page = Dangers(value)
-        assert (page.found, page.scripts) == ([], 0), value
+        assert (page.risks, page.scripts) == ([], 0), value
 
 
 def test_clean_keeps_an_embedded_video_and_nothing_that_it_loads():
@@ -497,7 +498,7 @@ def test_clean_keeps_tables_and_figures():
         "<svg/onload=1>",
     ):
         page = Dangers(safe.clean(text))
-        assert (page.found, page.scripts) == ([], 0)
+        assert (page.risks, page.scripts) == ([], 0)
         assert "data:text" not in safe.clean(text)
 
 
@@ -506,6 +507,6 @@ def test_plain_text_is_shown_as_it_is():
 
     shown = markdown2html(plain(f"{EVIL} a*b* `c` | d\nnext"))
     page = Dangers(shown)
-    assert (page.found, page.scripts) == ([], 0)
+    assert (page.risks, page.scripts) == ([], 0)
     assert "<em>" not in shown
     assert "a*b* `c` | d next" in shown

@@ -16,12 +16,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lipsync_lab import reporting
 from lipsync_lab.models import registry
+from lipsync_lab.reporting import notebooks
 from lipsync_lab.reporting.notebooks import CHECKED, LARGE_OUTPUT
 
 #: Finding none raises, and so fails the whole file.
-NOTEBOOKS = reporting.find()
+NOTEBOOKS = notebooks.find_notebooks()
 
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
@@ -59,7 +59,7 @@ def faults(notebook) -> list[str]:
     ):
         problems.append("functions and classes belong in the package")
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
-        problems.append("not executed from top to bottom: run reporting.renew()")
+        problems.append("not executed from top to bottom: run make notebooks")
     outputs = [(cell, output) for cell in code for output in cell.outputs]
     if any(output.output_type == "error" for _, output in outputs):
         problems.append("holds an error")
@@ -69,7 +69,7 @@ def faults(notebook) -> list[str]:
         problems.append("nothing that nbval could compare")
     large = [cell for cell, output in outputs if len(str(output)) > 1.5 * LARGE_OUTPUT]
     if any(CHECKED not in cell.metadata.get("tags", []) for cell in large):
-        problems.append("a figure was not stripped: run reporting.renew()")
+        problems.append("a figure was not stripped: run make notebooks")
     if any(cell.cell_type == "markdown" and "](http" in cell.source and "![" in cell.source for cell in notebook.cells):
         problems.append("a picture from the network")
     return problems
@@ -89,14 +89,14 @@ def test_notebooks_are_in_order(path: Path):
 def test_papermill_sees_every_parameter(path: Path):
     cell = tagged(nbformat.read(path, as_version=4), "parameters")[0]
     names = {target.id for node in tree(cell).body for target in node.targets}
-    assert reporting.parameters_of(path) == names
+    assert notebooks.notebook_parameters(path) == names
     assert names
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_says_which_weights_generated_its_mouths(path: Path):
     cells = nbformat.read(path, as_version=4).cells
-    if path.stem == reporting.QUICKSTART:  # `dub` has no pipeline to name: the note has the card of the default
+    if path.stem == notebooks.QUICKSTART:  # `dub` has no pipeline to name: the note has the card of the default
         assert f"(../checkpoints/{registry.DEFAULTS['generator']}.md)" in cells[0].source
     else:
         assert any("reporting.banner(pipeline" in cell.source for cell in cells[:4])
@@ -110,7 +110,7 @@ def test_links_between_notebooks_and_files_lead_somewhere(path: Path):
 
 
 def test_the_quickstart_names_every_notebook():
-    [quickstart] = [path for path in NOTEBOOKS if path.stem == reporting.QUICKSTART]
+    [quickstart] = [path for path in NOTEBOOKS if path.stem == notebooks.QUICKSTART]
     text = "".join(cell.source for cell in nbformat.read(quickstart, as_version=4).cells)
     assert [path.name for path in NOTEBOOKS if path != quickstart and f"({path.name})" not in text] == []
 
@@ -154,7 +154,7 @@ def test_more_planted_faults():
     assert faults(notebook) == [
         "holds an error",
         "holds warnings or progress bars",
-        "a figure was not stripped: run reporting.renew()",
+        "a figure was not stripped: run make notebooks",
     ]
 
 

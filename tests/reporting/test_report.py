@@ -30,12 +30,14 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.reporting import media as pictures
-from lipsync_lab.reporting import parts
-from lipsync_lab.reporting.notebooks import _lighten
+from lipsync_lab.reporting import media, notebooks, parts
+from lipsync_lab.reporting.outcome import Outcome
+from lipsync_lab.reporting.page import TABLE
+from lipsync_lab.reporting.runs import evaluation_summary, worst_failures
+from lipsync_lab.reporting.text import evidence_note
 from lipsync_lab.settings import Settings
 
-WALKTHROUGH = reporting.NOTEBOOKS / "01_pipeline_walkthrough.ipynb"
+WALKTHROUGH = notebooks.NOTEBOOKS / "01_pipeline_walkthrough.ipynb"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 FRAMES = 10
 NAN = float("nan")
@@ -80,19 +82,19 @@ class Addresses(HTMLParser):
 
     def __init__(self, page: Path):
         super().__init__()
-        self.found: list[tuple[str, str]] = []
+        self.links: list[tuple[str, str]] = []
         self.scripts = 0
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         self.scripts += tag == "script"
-        self.found += [
+        self.links += [
             (tag, value) for name, value in attributes if name in ("src", "href", "poster", "data", "srcset")
         ]
 
 
 def test_every_part_is_there_and_only_the_broken_one_failed(printed):
-    names = {(one.kind, one.name): one.error for one in printed.outcomes}
+    names = {(outcome.kind, outcome.name): outcome.error for outcome in printed.outcomes}
     assert list(names) == [
         ("clip", "untrained/talks"),
         ("clip", "untrained/broken"),
@@ -101,7 +103,7 @@ def test_every_part_is_there_and_only_the_broken_one_failed(printed):
     assert names["clip", "untrained/talks"] is None
     assert names["notebook", "untrained/01_pipeline_walkthrough-talks"] is None
     assert "broken.mp4" in names["clip", "untrained/broken"]
-    assert [one.name for one in printed.failed] == ["untrained/broken"]
+    assert [outcome.name for outcome in printed.failed] == ["untrained/broken"]
     assert not printed.ok
 
 
@@ -111,16 +113,16 @@ def table_of(report: reporting.Report) -> list[dict[str, str]]:
 
 def test_the_table_counts_what_was_recorded(printed):
     row, gone = table_of(printed)
-    assert tuple(row) == reporting.TABLE
-    assert {name: row[name] for name in reporting.TABLE[:10]} == {
+    assert tuple(row) == TABLE
+    assert {name: row[name] for name in TABLE[:10]} == {
         "clip": "talks",
         "generator": "untrained",
         "domain": "",
         "frames": "10",
         "detected": "6",
-        "gap_filled": "0",
-        "passed_through": "4",
-        "mouths_drawn": "6",
+        "filled": "0",
+        "passthrough": "4",
+        "mouths_generated": "6",
         "seconds": "0.40",
         "frames_written": "10",
     }
@@ -132,11 +134,11 @@ def test_the_table_counts_what_was_recorded(printed):
 
 def test_the_table_names_the_worst_failures(printed):
     row = table_of(printed)[0]
-    found = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")
-    assert int(row["failures"]) == len(found) > 3
-    assert row["worst"].split("; ") == list(dict.fromkeys(found["kind"]))[:3]
-    assert int(row["worst_frame"]) == found["worst"][0]
-    assert "missed detection" in set(found["kind"])
+    failures = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")
+    assert int(row["failures"]) == len(failures) > 3
+    assert row["worst_failures"].split("; ") == list(dict.fromkeys(failures["kind"]))[:3]
+    assert int(row["worst_frame"]) == failures["worst"][0]
+    assert "missed detection" in set(failures["kind"])
 
 
 def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
@@ -155,7 +157,7 @@ def test_what_was_judged_stands_in_the_table():
     frames = pd.DataFrame(
         {"shot": 0, "sharpness_loss": [0.0, 0.9, 0.5, 0.0], "boundary_artifact": [0.0, 0.0, 0.0, 5.0]}
     )
-    row = reporting.judged(evaluated(frames, **numbers, **controls))
+    row = evaluation_summary(evaluated(frames, **numbers, **controls))
     assert row == {
         "syncnet_distance": "0.512",
         "av_offset": "-2.000",
@@ -165,11 +167,11 @@ def test_what_was_judged_stands_in_the_table():
         "lse_d": "",
         "lse_c": "",
         "failures": 2,
-        "worst": "sharpness loss; boundary artifact",
+        "worst_failures": "sharpness loss; boundary artifact",
         "worst_frame": 1,
     }
-    fine = reporting.judged(evaluated(frames * 0, **numbers))
-    assert (fine["failures"], fine["worst"], fine["worst_frame"]) == (0, "", "")
+    fine = evaluation_summary(evaluated(frames * 0, **numbers))
+    assert (fine["failures"], fine["worst_failures"], fine["worst_frame"]) == (0, "", "")
 
 
 def test_the_worst_are_of_different_kinds():
@@ -181,11 +183,11 @@ def test_the_worst_are_of_different_kinds():
             "temporal_flicker": [0, 0, 3.0, 0, 0],
         }
     )
-    found = evaluated(frames)
-    assert len(found.failures) == 4
-    assert list(reporting.worst(found)["kind"])[0] == "sharpness loss"
-    assert len(set(reporting.worst(found)["kind"])) == len(reporting.worst(found)) == 3
-    assert len(reporting.worst(found, most=1)) == 1
+    result = evaluated(frames)
+    assert len(result.failures) == 4
+    assert list(worst_failures(result)["kind"])[0] == "sharpness loss"
+    assert len(set(worst_failures(result)["kind"])) == len(worst_failures(result)) == 3
+    assert len(worst_failures(result, most=1)) == 1
 
 
 def test_the_page_shows_the_numbers_of_the_table(printed):
@@ -199,7 +201,7 @@ def test_the_page_shows_the_numbers_of_the_table(printed):
         for row in table.split("<tr>")[3:]
     ]
     row, gone = table_of(printed)
-    assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst"].replace("; ", " , ")]
+    assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst_failures"].replace("; ", " , ")]
     assert shown[1] == ["broken", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["seconds"]["untrained/talks"]["generate"] > 0
@@ -211,16 +213,16 @@ def test_the_page_shows_the_numbers_of_the_table(printed):
 def test_the_page_leads_to_files_that_are_there(printed):
     page = Addresses(printed.index)
     text = printed.index.read_text(encoding="utf-8")
-    local = [value for _, value in page.found if not value.startswith("#")]
+    local = [value for _, value in page.links if not value.startswith("#")]
     assert len(local) >= 15
     for value in local:
         assert (printed.folder / value).is_file(), value
-    for value in {value for _, value in page.found} - set(local):
+    for value in {value for _, value in page.links} - set(local):
         assert f'id="{value[1:]}"' in text, value
     assert (
         "video",
         "pictures/untrained/talks/after.mp4",
-    ) in page.found  # the run's own output is lossless
+    ) in page.links  # the run's own output is lossless
     assert text.count("<video") == 2
     assert 'id="untrained.talks"' in text
     assert 'data-fps="25.0" data-frames="10"' in text
@@ -232,14 +234,14 @@ def test_the_page_leads_to_files_that_are_there(printed):
 def test_pages_need_no_network(printed):
     for page in [printed.index, *printed.folder.glob("notebooks/*/*.html")]:
         addresses = Addresses(page)
-        assert not [pair for pair in addresses.found if re.match(r"(https?:)?//", pair[1])]
+        assert not [pair for pair in addresses.links if re.match(r"(https?:)?//", pair[1])]
         assert addresses.scripts == (page == printed.index)  # the players' own, inline
         assert not re.search(r"url\(\s*['\"]?https?:|@import", page.read_text(encoding="utf-8"))
 
 
 def test_the_notebook_shows_every_step_and_agrees_with_the_run(printed):
     path = next(printed.folder.glob("notebooks/*/*.html"))
-    pictures = [value for tag, value in Addresses(path).found if tag == "img"]
+    pictures = [value for tag, value in Addresses(path).links if tag == "img"]
     assert len(pictures) == 8
     assert {value.split(",")[0] for value in pictures} <= {"data:image/png;base64", "data:image/jpeg;base64"}
     page = " ".join(path.read_text(encoding="utf-8").split())
@@ -254,10 +256,10 @@ def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
     about = nbformat.read(next(printed.folder.glob("notebooks/*/*.ipynb")), as_version=4).metadata.papermill
     assert about.input_path == WALKTHROUGH.name
     assert about.output_path == "01_pipeline_walkthrough-talks.ipynb"
-    root = reporting.NOTEBOOKS.parent
-    assert evaluation.cases.portable(root / "data" / "samples", reporting.NOTEBOOKS) == "../data/samples"
-    assert evaluation.cases.portable(printed.folder, reporting.NOTEBOOKS) == str(printed.folder.resolve())
-    assert evaluation.cases.portable("untrained", reporting.NOTEBOOKS) == "untrained"
+    root = notebooks.NOTEBOOKS.parent
+    assert evaluation.cases.portable(root / "data" / "samples", notebooks.NOTEBOOKS) == "../data/samples"
+    assert evaluation.cases.portable(printed.folder, notebooks.NOTEBOOKS) == str(printed.folder.resolve())
+    assert evaluation.cases.portable("untrained", notebooks.NOTEBOOKS) == "untrained"
 
 
 def test_source_and_output_play_for_the_same_time(printed):
@@ -276,7 +278,7 @@ def test_the_manifest_names_inputs_models_and_versions(printed, material):
     assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
     assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").generator.sha256
     assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
-    assert set(manifest["judges"]) == {"sync_expert", "discriminator", "lse", "mouth_openness"}
+    assert set(manifest["metric_networks"]) == {"sync_expert", "discriminator", "lse", "mouth_openness"}
     assert manifest["detector"]["sha256"] == hashlib.sha256((material / "boxes.json").read_bytes()).hexdigest()
     assert {"torch", "papermill", "lipsync_lab", "python"} <= set(manifest["versions"])
 
@@ -289,13 +291,13 @@ def test_a_second_report_says_the_same_and_does_nothing_twice(printed, material,
     table = (printed.folder / "table.csv").read_bytes()
     made_before = pictures_of(printed.folder)
     again = make(printed.folder, material)
-    assert [one.reused for one in again.outcomes] == [True, False, True]
-    assert [one.error for one in again.outcomes] == [one.error for one in printed.outcomes]
+    assert [outcome.reused for outcome in again.outcomes] == [True, False, True]
+    assert [outcome.error for outcome in again.outcomes] == [outcome.error for outcome in printed.outcomes]
     assert pictures_of(printed.folder) == made_before
     assert (printed.folder / "table.csv").read_bytes() == table
 
     elsewhere = make(tmp_path, material, notebooks=[])
-    assert [one.reused for one in elsewhere.outcomes] == [False, False]
+    assert [outcome.reused for outcome in elsewhere.outcomes] == [False, False]
     assert (tmp_path / "table.csv").read_bytes() == table
     ledgers = [folder / "runs" / "untrained" / "talks" / "ledger.csv" for folder in (printed.folder, tmp_path)]
     assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
@@ -304,14 +306,14 @@ def test_a_second_report_says_the_same_and_does_nothing_twice(printed, material,
 def test_another_setting_another_run(material, tmp_path):
     first = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"])
     other = make(tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"))
-    assert [one.reused for one in first.outcomes + other.outcomes] == [False, False]
+    assert [outcome.reused for outcome in first.outcomes + other.outcomes] == [False, False]
     forced = make(
         tmp_path, material, notebooks=[], clips=[material / "talks.mp4"], settings=Settings(dropouts="hold"), force=True
     )
     assert not forced.outcomes[0].reused
     row = next(csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()))
-    assert (row["gap_filled"], row["passed_through"]) == ("2", "2")
-    assert ("video", "runs/untrained/talks/output.mp4") in Addresses(forced.index).found
+    assert (row["filled"], row["passthrough"]) == ("2", "2")
+    assert ("video", "runs/untrained/talks/output.mp4") in Addresses(forced.index).links
 
 
 def test_a_clip_without_sound_wants_a_voice(material, tmp_path):
@@ -319,15 +321,15 @@ def test_a_clip_without_sound_wants_a_voice(material, tmp_path):
     assert "has no sound" in make(tmp_path, material, clips=clips, voices=None, notebooks=[]).outcomes[0].error
     spoken = make(tmp_path, material, clips=clips, notebooks=[])
     assert spoken.ok
-    assert "to the voice voice" in spoken.index.read_text(encoding="utf-8")
+    assert "dubbed with the voice voice" in spoken.index.read_text(encoding="utf-8")
 
 
 def test_progress_tells_clip_and_stage(material, tmp_path):
-    seen = []
-    make(tmp_path, material, notebooks=[], progress=lambda *step: seen.append(step))
-    assert ("untrained/talks: detect", FRAMES, FRAMES) in seen
-    assert ("untrained/talks: generate", FRAMES, FRAMES) in seen
-    assert seen[-1] == ("untrained/talks: examine", 1, 1)
+    steps = []
+    make(tmp_path, material, notebooks=[], progress=lambda *step: steps.append(step))
+    assert ("untrained/talks: detect", FRAMES, FRAMES) in steps
+    assert ("untrained/talks: generate", FRAMES, FRAMES) in steps
+    assert steps[-1] == ("untrained/talks: examine", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +338,7 @@ def test_progress_tells_clip_and_stage(material, tmp_path):
         ({"clips": []}, "no clips"),
         ({"voices": ["a.wav", "b.wav", "c.wav"]}, "3 voices for 2 clips"),
         ({"notebooks": ["nowhere.ipynb"]}, "no such notebook"),
-        ({"notebooks": {WALKTHROUGH: {"clip": "x", "colour": 1}}}, "no parameter colour; its parameters: clip"),
+        ({"notebooks": {WALKTHROUGH: {"clip": "x", "size": 1}}}, "no parameter size; its parameters: clip"),
         ({"generators": ["nobody"]}, "nobody is neither a file nor"),
         ({"generators": ["identity", "identity"]}, "two generators of the name identity"),
         ({"generators": []}, "no generators"),
@@ -362,7 +364,7 @@ def test_every_generator_dubs_every_clip(material, tmp_path):
     assert [(row["clip"], row["generator"]) for row in rows] == [("talks", "identity"), ("talks", "untrained")]
     assert int(rows[0]["failures"]) < int(rows[1]["failures"])  # the one gives the face back, the other draws noise
     text = made.index.read_text(encoding="utf-8")
-    assert "hands its input back" in text
+    assert "returns its input" in text
     assert "random weights" in text
     assert 'id="identity.talks"' in text
 
@@ -402,22 +404,22 @@ def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
     assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["animation", "synthetic_photo"] * 2
 
 
-def examined(name: str, domain: str, sound: str) -> evaluation.evaluated.Examined:
+def dubbed(name: str, domain: str, sound: str) -> evaluation.evaluated.Examined:
     return evaluation.evaluated.Examined(evaluation.cases.Case(name, name, name, domain), None, None, sound)
 
 
 def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
     clips = [
-        examined("a", "animation", "1"),
-        examined("b", "animation", "2"),
-        examined("c", "synthetic_photo", "2"),
-        examined("d", "synthetic_photo", "1"),
+        dubbed("a", "animation", "1"),
+        dubbed("b", "animation", "2"),
+        dubbed("c", "synthetic_photo", "2"),
+        dubbed("d", "synthetic_photo", "1"),
     ]
-    names = [one.case.name for one in parts.walked(clips, "01_pipeline_walkthrough")]
+    names = [clip.case.name for clip in parts.clips_to_show(clips, "01_pipeline_walkthrough")]
     assert names == ["a", "d"]
-    assert [one.case.name for one in parts.walked(clips, "07_explorer")] == ["a"]
-    assert [one.case.name for one in parts.walked(clips[:2], "01_pipeline_walkthrough")] == ["a"]
-    assert parts.walked([], "07_explorer") == []
+    assert [clip.case.name for clip in parts.clips_to_show(clips, "07_explorer")] == ["a"]
+    assert [clip.case.name for clip in parts.clips_to_show(clips[:2], "01_pipeline_walkthrough")] == ["a"]
+    assert parts.clips_to_show([], "07_explorer") == []
 
 
 def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
@@ -430,13 +432,13 @@ def test_a_strip_is_source_output_and_difference():
     before = np.full((90, 120, 3), 100, np.uint8)
     after = before.copy()
     after[20:60, 20:60] = 110
-    whole = pictures.strip(shot(before, after, False), 0)
+    whole = media.comparison(shot(before, after, False), 0)
     third = (whole.shape[1] - 8) // 3
     assert whole.shape[0] == 200
     assert third == round(200 * 120 / 90)
     middle = whole[90, [third // 3, third + 4 + third // 3, 2 * (third + 4) + third // 3], 0].tolist()
-    assert middle == [100, 110, pictures.AMPLIFY * 10]
-    near = pictures.strip(shot(before, after, True), 0)
+    assert middle == [100, 110, media.AMPLIFY * 10]
+    near = media.comparison(shot(before, after, True), 0)
     assert near.shape[1] == 3 * 200 + 8  # a square box, grown by the same on every side
     assert (near[:, -200:, 0] > 20).mean() == pytest.approx((40 / 52) ** 2, abs=0.03)
 
@@ -446,7 +448,7 @@ def test_names_in_a_report_are_apart_and_fit_for_addresses(material, tmp_path):
     clip = tmp_path / "a b" / "Ä?&.mp4"
     clip.write_bytes((material / "talks.mp4").read_bytes())
     made = make(tmp_path / "out", material, clips=[material / "talks.mp4", clip], notebooks=[])
-    assert [one.name for one in made.outcomes] == ["untrained/talks", "untrained/clip"]
+    assert [outcome.name for outcome in made.outcomes] == ["untrained/talks", "untrained/clip"]
     assert made.ok
 
 
@@ -455,7 +457,7 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
 
     def noted(out, clips, **options):
         given.append((out, clips, options))
-        return reporting.Report(tmp_path, (reporting.Outcome("clip", "a", tmp_path, None, 0.0, False),))
+        return reporting.Report(tmp_path, (Outcome("clip", "a", tmp_path, None, 0.0, False),))
 
     monkeypatch.setattr(reporting, "report", noted)
     assert (
@@ -482,7 +484,7 @@ def notebook(path: Path, *cells: str, kernel: dict | None = KERNEL, parameters: 
 
 def outputs(path: Path) -> str:
     cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
-    return "".join(one.get("text", "") for cell in cells if cell.cell_type == "code" for one in cell.outputs)
+    return "".join(output.get("text", "") for cell in cells if cell.cell_type == "code" for output in cell.outputs)
 
 
 def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
@@ -495,37 +497,37 @@ def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
     }
     first = "number = 1\nclips = []"
     paths = [notebook(tmp_path / f"{name}.ipynb", *cells, parameters=first) for name, cells in books.items()]
-    notebooks = {path: {"number": 2} for path in paths}
-    made = make(tmp_path / "out", material, notebooks=notebooks, clips=[material / "talks.mp4"])
-    errors = {one.name.split("/")[1]: one.error for one in made.outcomes if one.kind == "notebook"}
+    given = {path: {"number": 2} for path in paths}
+    made = make(tmp_path / "out", material, notebooks=given, clips=[material / "talks.mp4"])
+    errors = {part.name.split("/")[1]: part.error for part in made.outcomes if part.kind == "notebook"}
     assert errors["1_raises"] == "cell [3] ZeroDivisionError: division by zero"
     assert errors["2_leaves"].startswith("cell [3] SystemExit")
     assert errors["3_interrupted"].startswith("cell [3] KeyboardInterrupt")
     assert "died" in errors["4_dies"]
     assert errors["5_fine"] is None
     assert not made.ok
-    for one in made.outcomes[1:]:
-        page = one.path.read_text(encoding="utf-8")
-        assert one.path.is_file()
-        assert one.path.with_suffix(".ipynb").is_file()
-        assert "never" not in outputs(one.path)
-        assert bool(one.error) == ("This notebook was not finished" in page)
+    for outcome in made.outcomes[1:]:
+        page = outcome.path.read_text(encoding="utf-8")
+        assert outcome.path.is_file()
+        assert outcome.path.with_suffix(".ipynb").is_file()
+        assert "never" not in outputs(outcome.path)
+        assert bool(outcome.error) == ("This notebook was not finished" in page)
     assert "before" in outputs(made.outcomes[1].path)
     assert "ZeroDivisionError" in made.outcomes[1].path.read_text(encoding="utf-8")
     assert "2 ['talks.mp4']" in outputs(made.outcomes[5].path)
 
     again = make(tmp_path / "out", material, notebooks={paths[0]: {"number": 2}, paths[4]: {"number": 2}})
-    assert [one.reused for one in again.outcomes[2:]] == [False, True]  # a failure is never taken for done
+    assert [outcome.reused for outcome in again.outcomes[2:]] == [False, True]  # a failure is never taken for done
 
 
 def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
     page, short = (printed.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
-    [one] = evaluation.evaluated.examine(
+    [clip] = evaluation.evaluated.examine(
         evaluation.cases.read(["talks"]), {"talks": runs.Run(printed.folder / "runs" / "untrained" / "talks")}
     )
-    said = findings.of_timing([one])
-    assert said
-    assert said in short
+    text = findings.of_timing([clip])
+    assert text
+    assert text in short
     assert "<h3>Sync and cadence</h3>" in page  # not a link: the notebook was not executed
     assert "no face was found in <strong>4 of 10</strong> frames" in page
 
@@ -536,7 +538,10 @@ def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
     assert len(addresses) >= 7
     assert all((printed.folder / address).is_file() for address in addresses)
     row, gone = table_of(printed)
-    assert f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst'].replace('; ', ', ')} |" in short.splitlines()
+    assert (
+        f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst_failures'].replace('; ', ', ')} |"
+        in short.splitlines()
+    )
     assert f"| broken |  | {findings.plain(gone['error'])} |" in short.splitlines()
     assert "random weights" in short
     assert "1 of 3 parts of this report failed" in short
@@ -553,15 +558,15 @@ def test_the_kernel_is_this_python_in_the_notebooks_own_folder(tmp_path, monkeyp
         tmp_path / "where {it} is" / "book.ipynb",
         "import os, sys, lipsync_lab\nprint(sys.executable, os.getcwd(), lipsync_lab.__file__, sep='\\n')",
         "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
-        "from tqdm.auto import tqdm\nfrom lipsync_lab import reporting\n"
-        "with reporting.bars() as progress:\n    progress('stage', 1, 2)",
+        "from tqdm.auto import tqdm\nfrom lipsync_lab import progress\n"
+        "with progress.make() as shown:\n    shown('stage', 1, 2)",
     )
-    outcome = reporting.execute(book, tmp_path / "out.ipynb", {})
+    outcome = notebooks.execute(book, tmp_path / "out.ipynb", {})
     assert outcome.error is None
     python, folder, package = outputs(outcome.path).splitlines()
     assert (python, Path(folder)) == (sys.executable, book.parent)
     assert Path(package) == Path(reporting.__file__).parents[1] / "__init__.py"
-    assert [tag for tag, _ in Addresses(outcome.path).found] == ["img"]
+    assert [tag for tag, _ in Addresses(outcome.path).links] == ["img"]
 
 
 @pytest.mark.parametrize(
@@ -575,16 +580,16 @@ def test_files_that_are_no_notebooks(text, message, tmp_path):
     path = tmp_path / "book.ipynb"
     path.write_text(text)
     if message == "kernel":
-        assert reporting.parameters_of(path) == set()
+        assert notebooks.notebook_parameters(path) == set()
         message = "no parameter number; its parameters: none"
     with pytest.raises(ParameterError, match=message):
-        reporting.parameters_of(path, ["number"])
+        notebooks.notebook_parameters(path, ["number"])
 
 
 def test_no_notebooks_is_an_error(tmp_path):
-    with pytest.raises(ParameterError, match="holds no notebook"):
-        reporting.find(tmp_path)
-    assert WALKTHROUGH in reporting.find()
+    with pytest.raises(ParameterError, match="has no notebook"):
+        notebooks.find_notebooks(tmp_path)
+    assert WALKTHROUGH in notebooks.find_notebooks()
 
 
 def test_widgets_and_scripts_do_not_get_onto_paper(tmp_path):
@@ -597,10 +602,10 @@ def test_widgets_and_scripts_do_not_get_onto_paper(tmp_path):
     cell.outputs = [new_output("display_data", bundle)]
     metadata = {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2}}}
     nbformat.write(new_notebook(cells=[cell, new_markdown_cell("$x$")], metadata=metadata), tmp_path / "book.ipynb")
-    reporting.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    notebooks.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
     assert "the widget as text" in (tmp_path / "book.html").read_text(encoding="utf-8")
     page = Addresses(tmp_path / "book.html")
-    assert (page.scripts, page.found) == (0, [])
+    assert (page.scripts, page.links) == (0, [])
 
 
 def test_pages_of_notebooks_are_light(tmp_path):
@@ -614,8 +619,8 @@ def test_pages_of_notebooks_are_light(tmp_path):
         data = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
         cell.outputs.append(new_output("display_data", {"image/png": data, "text/plain": "a figure"}))
     book = new_notebook(cells=[cell])
-    _lighten(book)
-    assert [[kind for kind in one.data if "image" in kind] for one in cell.outputs] == [
+    notebooks._compress_pictures(book)
+    assert [[kind for kind in output.data if "image" in kind] for output in cell.outputs] == [
         ["image/jpeg"],
         ["image/png"],
         ["image/png"],
@@ -625,9 +630,9 @@ def test_pages_of_notebooks_are_light(tmp_path):
     )
     assert np.abs(again.astype(int) - photograph).mean() < 5
     nbformat.write(book, tmp_path / "book.ipynb")
-    reporting.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    notebooks.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
     text = (tmp_path / "book.html").read_text(encoding="utf-8")
-    pictures = [value for tag, value in Addresses(tmp_path / "book.html").found if tag == "img"]
+    pictures = [value for tag, value in Addresses(tmp_path / "book.html").links if tag == "img"]
     assert [value[5:15] for value in pictures] == ["image/jpeg", "image/png;", "image/png;"]
     assert len(text) - sum(map(len, pictures)) < 20_000
 
@@ -636,7 +641,7 @@ def test_what_was_forced_is_used_again(tmp_path, material):
     book = notebook(tmp_path / "book.ipynb", "print(number)")
     options = {"clips": [material / "talks.mp4"], "generators": ["identity"], "notebooks": [book]}
     made = [make(tmp_path / "out", material, **options, force=force) for force in (True, False)]
-    assert [[one.reused for one in each.outcomes] for each in made] == [[False, False], [True, True]]
+    assert [[outcome.reused for outcome in each.outcomes] for each in made] == [[False, False], [True, True]]
 
 
 def test_renewed_notebooks_keep_what_tests_compare(tmp_path):
@@ -646,7 +651,7 @@ def test_renewed_notebooks_keep_what_tests_compare(tmp_path):
     content = nbformat.read(book, as_version=4)
     content.cells[2].metadata = {"tags": ["nbval-check-output"], "collapsed": True}
     nbformat.write(content, book)
-    reporting.renew([book])
+    notebooks.renew([book])
     kept = nbformat.read(book, as_version=4)
     assert [len(cell.outputs) for cell in kept.cells] == [0, 0, 1, 1]
     assert [cell.execution_count for cell in kept.cells] == [1, 2, 3, 4]
@@ -654,14 +659,14 @@ def test_renewed_notebooks_keep_what_tests_compare(tmp_path):
     assert [dict(cell.metadata) for cell in kept.cells][1:3] == [{}, {"tags": ["nbval-check-output"]}]
     assert kept.metadata == {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     once = book.read_bytes()
-    reporting.renew([book])
+    notebooks.renew([book])
     assert book.read_bytes() == once
 
     content.cells[1].source = "1 / 0"
     nbformat.write(content, book)
     broken = book.read_bytes()
     with pytest.raises(LipsyncError, match="ZeroDivisionError"):
-        reporting.renew([book])
+        notebooks.renew([book])
     assert book.read_bytes() == broken
 
 
@@ -670,8 +675,8 @@ def ledger(**columns) -> pd.DataFrame:
 
 
 def test_the_frame_to_show_has_a_mouth_where_there_is_one():
-    assert reporting.telling_frame(ledger(mouth_generated=[False, True, False, True, True])) == 3
-    assert reporting.telling_frame(ledger(mouth_generated=[False] * 5)) == 2
+    assert reporting.frame_to_show(ledger(mouth_generated=[False, True, False, True, True])) == 3
+    assert reporting.frame_to_show(ledger(mouth_generated=[False] * 5)) == 2
 
 
 def test_the_box_to_show_says_what_it_is():
@@ -689,7 +694,7 @@ def test_the_box_to_show_says_what_it_is():
     assert [tuple(box) for box, _ in shown] == [(1, 2, 11, 22), (0, 2, 20, 30), (20, 10, 40, 30), (20, 10, 40, 30)]
     assert [words.split(",")[0] for _, words in shown] == [
         "the held face",
-        "a refused candidate",
+        "a rejected candidate",
         "the middle of the frame",
         "the middle of the frame",
     ]
@@ -699,21 +704,21 @@ def test_the_box_to_show_says_what_it_is():
 def test_the_banner_says_what_each_kind_of_weights_can_prove(material):
     generators = [model.name for model in registry.MODELS.values() if model.kind == "generator"] + ["mine.pth"]
     detectors = [("s3fd", "s3fd"), ("mine.pth", "s3fd"), ("lbpcascade", "lbp"), ("recorded",) * 2, ("fixed",) * 2]
-    said = {}
+    notes = {}
     for generator, (name, kind) in product(generators, detectors):
         detector = SimpleNamespace(name=name, identity={"detector": kind})
         pipeline = SimpleNamespace(generator=SimpleNamespace(name=generator), detector=detector)
-        said[generator, name] = reporting.proves(pipeline)
+        notes[generator, name] = evidence_note(pipeline)
     only = "only the published weights can show"
-    assert {generator for (generator, _), words in said.items() if only not in words} == {
+    assert {generator for (generator, _), words in notes.items() if only not in words} == {
         *(model.name for model in registry.MODELS.values() if model.kind == "generator" and model.url),
         "mine.pth",
     }
-    assert "the published weights:" in said["wav2lip_gan", "s3fd"]
-    assert "random weights" in said["untrained", "s3fd"]
-    assert "hands its input back" in said["identity", "fixed"]
-    assert {name for (_, name), words in said.items() if "is the published S3FD" in words} == {"s3fd"}
-    assert {name for (_, name), words in said.items() if "not the published S3FD" in words} == {"mine.pth"}
+    assert "the published weights:" in notes["wav2lip_gan", "s3fd"]
+    assert "random weights" in notes["untrained", "s3fd"]
+    assert "returns its input" in notes["identity", "fixed"]
+    assert {name for (_, name), words in notes.items() if "is the published S3FD" in words} == {"s3fd"}
+    assert {name for (_, name), words in notes.items() if "not the published S3FD" in words} == {"mine.pth"}
 
     text = reporting.banner(Pipeline("identity", material / "boxes.json"))
     assert "identity" in text.splitlines()[0]

@@ -1,0 +1,183 @@
+"""Build a report: check every input, dub and evaluate the clips, execute the notebooks, write the pages."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation.cases import Case, file_of, read
+from lipsync_lab.evaluation.evaluated import pairs
+from lipsync_lab.progress import Reporter
+from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
+from lipsync_lab.reporting.outcome import Outcome
+from lipsync_lab.reporting.page import write
+from lipsync_lab.reporting.parts import GeneratorPart, Notebook, has_pair, stage_count
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.progress import Progress
+
+#: The clips of a report for which no others are named: two matched pairs, and four clips on which methods fail.
+CLIPS = (
+    *("animation_hello", "astronaut_hello", "animation_baker", "astronaut_baker"),
+    *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `report`.
+
+    Attributes
+    ----------
+    folder : Path
+    outcomes : tuple of Outcome
+        Of every clip, every notebook and every list of findings.
+    """
+
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.html"
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.outcomes if outcome.error)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether pages were written: they are if at least one clip succeeded."""
+        return any(outcome.kind == "clip" and not outcome.error for outcome in self.outcomes)
+
+
+def report(
+    out: str | Path,
+    clips: str | Path | Sequence[str | Path] = CLIPS,
+    *,
+    voices: Sequence[str | Path] | None = None,
+    domains: Sequence[str] | None = None,
+    generators: Sequence[str | Path | None] = (None,),
+    detector: str | Path | None = None,
+    settings: Settings | None = None,
+    notebooks: Iterable[str | Path] | Mapping[str | Path, Mapping[str, Any]] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Dub and evaluate clips, execute notebooks on them, and write pages about all of it.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the report. What an earlier report left there is used again where its inputs, its settings and the
+        code are still the same.
+    clips : path, or sequence of str or path
+        Names of samples, or files; or a clips table (`evaluation.cases.read_table`), which also has voices, domains and
+        pairs.
+    voices : sequence of str or path, optional
+        Names of samples, or any files with sound: one per clip, or one for all. None for each clip's own sound.
+    domains : sequence of str, optional
+        One of `samples.CLIP_DOMAINS` per clip, empty for one that is unknown. None for those of the samples.
+    generators : sequence of str or path
+        Every one dubs every clip; None stands for the default of `pipeline.Pipeline`.
+    detector, settings
+        As for `pipeline.Pipeline`.
+    notebooks : iterable of path, or mapping of path to parameters, optional
+        None for `notebooks.of_a_report`. Each is executed once per generator. A notebook with a parameter `clip` is
+        executed for either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where
+        there is no pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`,
+        `voice`, `run_folder`, `clips`, `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets
+        those that it has. Parameters of the mapping are added, and must exist.
+    force : bool
+        Do everything again.
+    progress : callable, optional
+        See `progress.Progress`; the stages are the clips and the notebooks of every generator. A `progress.Reporter`
+        also gets their number.
+
+    Returns
+    -------
+    Report
+        A clip, a notebook or a list of findings that fails, for whatever reason, is kept with that reason, and the rest
+        goes on. Without a single clip that succeeded no page is written, and the pages of an earlier report stay.
+
+    Raises
+    ------
+    LipsyncError
+        Before anything is written: no clips, a clip or a voice that is not there, voices that do not match the clips,
+        a clips table that is not valid, an unknown parameter, weights that are not there, a folder that cannot be
+        written.
+    """
+    cases = read(clips, voices or (), domains or ())
+    _check_inputs(cases)
+    if not isinstance(notebooks, Mapping):
+        notebooks = {path: {} for path in (of_a_report() if notebooks is None else notebooks)}
+    books = [Notebook(Path(path), given, notebook_parameters(path, given)) for path, given in notebooks.items()]
+    pipelines = _pipelines(generators, detector, settings or Settings())
+    out = Path(out).resolve()
+    try:
+        (out / "notebooks").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
+
+    results, outcomes, findings = [], [], []
+    planned = stage_count(len(cases), books, has_pair(cases))
+    counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
+    counter.total_stages = planned * len(pipelines)
+    for model, pipeline in pipelines.items():
+        part = GeneratorPart(out, model, pipeline, books, force, progress)
+        of_model = [part.dub(case) for case in cases]
+        results += of_model
+        good = [result.evaluated for result in of_model if result.evaluated]
+        # clips that failed may leave no matched pair, or nothing to show in a notebook
+        left = stage_count(len(good), books, bool(pairs(good))) - len(good)
+        counter.total_stages += left + len(cases) - planned
+        executed = part.execute(good)
+        lists, failed = part.findings(good, executed)
+        findings += lists
+        outcomes += executed + failed
+    outcomes = [result.outcome for result in results] + outcomes
+    if any(result.evaluated for result in results):
+        write(out, pipelines, results, outcomes, findings)
+    return Report(out, tuple(outcomes))
+
+
+def _check_inputs(cases: Sequence[Case]) -> None:
+    """Refuse before anything is written: a report of names that are mistyped must not replace a good one."""
+    problems: list[str] = []
+    for name in dict.fromkeys(name for case in cases for name in (case.clip, case.voice)):
+        try:
+            file_of(name)
+        except MediaError as error:
+            problems.append(str(error))
+    if problems:
+        raise MediaError("; ".join(problems))
+
+
+def _pipelines(
+    generators: Sequence[str | Path | None], detector: str | Path | None, settings: Settings
+) -> dict[str, Pipeline]:
+    """Pipelines by the name that their generator has in the report."""
+    from lipsync_lab.pipeline import Pipeline
+
+    out: dict[str, Pipeline] = {}
+    for generator in generators:
+        pipeline = Pipeline(generator, detector, settings)
+        # fit for addresses and file names on any system
+        model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.generator.name).strip("._") or "generator"
+        if model in out:
+            raise ParameterError(f"{generator}: two generators of the name {model}; name each once, or rename a file")
+        out[model] = pipeline
+    if not out:
+        raise ParameterError("no generators to report on; name models or files")
+    return out
