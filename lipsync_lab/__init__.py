@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lipsync_lab.detection import load as load_detector
     from lipsync_lab.detection.detect import detect
-    from lipsync_lab.evaluation import evaluate
+    from lipsync_lab.evaluation.evaluate import evaluate
     from lipsync_lab.generation import load as load_generator
     from lipsync_lab.geometry import Box, FaceTrack
     from lipsync_lab.pipeline import Pipeline, dub
@@ -49,7 +49,7 @@ _PLACES = {
     "Settings": ("settings", "Settings"),
     "detect": ("detection.detect", "detect"),
     "dub": ("pipeline", "dub"),
-    "evaluate": ("evaluation", "evaluate"),
+    "evaluate": ("evaluation.evaluate", "evaluate"),
     "load_detector": ("detection", "load"),
     "load_generator": ("generation", "load"),
 }

@@ -76,7 +76,7 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from lipsync_lab import evaluation
+    from lipsync_lab.evaluation.evaluate import evaluate as evaluate_videos
 
     source, output = _clip(options.source, "--source"), _clip(options.output, "--output")
     voice = None if options.voice is None else _clip(options.voice, "--voice")
@@ -84,7 +84,7 @@ def evaluate(options: argparse.Namespace) -> int:
         if options.out and Path(read).resolve() == Path(options.out).resolve():
             raise ParameterError(f"--out {options.out}: is an input; name a folder for the tables")
     with progress.make(quiet=options.quiet) as shown:
-        done = evaluation.evaluate(
+        done = evaluate_videos(
             source,
             output,
             voice=voice,

@@ -12,7 +12,7 @@ import numpy as np
 from lipsync_lab.detection import Detection, tracking
 from lipsync_lab.evaluation import study
 from lipsync_lab.evaluation.bootstrap import interval
-from lipsync_lab.evaluation.evaluated import Examined
+from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.evaluation.examples import examples, near
 from lipsync_lab.geometry import Box
 from lipsync_lab.metrics import failures
@@ -29,7 +29,7 @@ GAPS = (3, 6, 12, 25, 50, 100)
 
 
 @dataclass(frozen=True)
-class Mend:
+class Mitigation:
     """A mitigation: settings that differ from the published ones.
 
     Attributes
@@ -47,7 +47,7 @@ class Mend:
 
 
 #: The baseline: settings of the published script, except that a frame without a face does not end the run.
-PUBLISHED = Mend(
+PUBLISHED = Mitigation(
     "as published",
     {
         "smoothing": "reference",
@@ -59,15 +59,17 @@ PUBLISHED = Mend(
     (),
 )
 #: Each changes one of them.
-MENDS = (
-    Mend("gaps filled", {"dropouts": "interpolate"}, ("not_generated",)),
-    Mend("boxes averaged within the shot", {"smoothing": "centered"}, ("box_jitter_on_holds", "crop_truncation")),
-    Mend("a soft edge", {"feather": 0.1}, ("boundary_artifact", "colour_shift")),
-    Mend("sound one frame earlier", {"audio_offset": 1}, ("syncnet_distance_per_frame",)),
-    Mend("mouths with the drawings", {"mouth_cadence": "holds"}, ("mouth_change_during_hold", "temporal_flicker")),
+MITIGATIONS = (
+    Mitigation("gaps filled", {"dropouts": "interpolate"}, ("not_generated",)),
+    Mitigation("boxes averaged within the shot", {"smoothing": "centered"}, ("box_jitter_on_holds", "crop_truncation")),
+    Mitigation("a soft edge", {"feather": 0.1}, ("boundary_artifact", "colour_shift")),
+    Mitigation("sound one frame earlier", {"audio_offset": 1}, ("syncnet_distance_per_frame",)),
+    Mitigation(
+        "mouths with the drawings", {"mouth_cadence": "holds"}, ("mouth_change_during_hold", "temporal_flicker")
+    ),
 )
 #: All of them at once: the preset "animation", with the audio offset that the generator was trained with.
-TOGETHER = Mend(
+TOGETHER = Mitigation(
     "all of it",
     {**PRESETS["animation"], "audio_offset": 1},
     (
@@ -91,13 +93,13 @@ def pipelines(
     With a folder `cache` in common, they detect faces once.
     """
     return {
-        one.name: Pipeline(
+        mitigation.name: Pipeline(
             generator,
             detector,
-            Settings.of({**(settings or {}), **PUBLISHED.changes, **one.changes}),
+            Settings.of({**(settings or {}), **PUBLISHED.changes, **mitigation.changes}),
             cache=cache,
         )
-        for one in (PUBLISHED, *MENDS, TOGETHER)
+        for mitigation in (PUBLISHED, *MITIGATIONS, TOGETHER)
     }
 
 
@@ -106,49 +108,52 @@ def changes() -> pandas.DataFrame:
     import pandas as pd
 
     rows = [
-        {"change": mend.name, "setting": name, "published": PUBLISHED.changes[name], "here": value}
-        for mend in (*MENDS, TOGETHER)
-        for name, value in mend.changes.items()
+        {"change": mitigation.name, "setting": name, "published": PUBLISHED.changes[name], "here": value}
+        for mitigation in (*MITIGATIONS, TOGETHER)
+        for name, value in mitigation.changes.items()
     ]
     return pd.DataFrame(rows).set_index("change")
 
 
-def effects(examined: Mapping[str, Sequence[Examined]]) -> pandas.DataFrame:
+def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
     """The effect of each mitigation on the metrics that it is meant to lower, clip by clip.
 
     Parameters
     ----------
-    examined : mapping of str to sequence of Examined
+    results : mapping of str to sequence of EvaluatedCase
         The same clips by the name of the mitigation, "as published" among them.
 
     Returns
     -------
     DataFrame
-        mend, kind (of failure), measure, bound (`metrics.failures.Kind`), clip, domain, before, after (means over the
-        frames in
-        which both are known), difference, low, high (interval of 95 % of the difference, from a bootstrap that draws
-        seconds of the clip), seconds (that it rests on). NaN where nothing is known.
+        mitigation, kind (of failure), measure, bound (`metrics.failures.Kind`), clip, domain, before, after (means over
+        the frames in which both are known), difference, low, high (interval of 95 % of the difference, from a bootstrap
+        that draws seconds of the clip), seconds (that it rests on). NaN where nothing is known.
     """
     import pandas as pd
 
     kinds = {kind.measure: (kind.name, kind.bound) for kind in failures.KINDS} | {"not_generated": (NOT_DRAWN, 0.5)}
     rows = []
-    for mend in (*MENDS, TOGETHER):
-        for measure in mend.measures:
-            for before, after in zip(examined[PUBLISHED.name], examined[mend.name], strict=True):
-                columns = {"before": before.found.frames, "after": after.found.frames}
+    for mitigation in (*MITIGATIONS, TOGETHER):
+        for measure in mitigation.measures:
+            for before, after in zip(results[PUBLISHED.name], results[mitigation.name], strict=True):
+                columns = {"before": before.evaluation.frames, "after": after.evaluation.frames}
                 both = pd.DataFrame({name: table[measure] for name, table in columns.items()})
-                second = np.floor(before.found.frames["time"] + 1e-6)
+                second = np.floor(before.evaluation.frames["time"] + 1e-6)
                 means = both.dropna().groupby(second).mean()
                 was, now, _, low, high = interval(means["before"].to_numpy(), means["after"].to_numpy(), True)
                 what = dict(zip(("kind", "bound"), kinds[measure], strict=True))
                 who = {"clip": before.case.name, "domain": before.case.domain}
                 numbers = {"before": was, "after": now, "difference": now - was, "low": -high, "high": -low}
-                rows.append({"mend": mend.name, "measure": measure} | what | who | numbers | {"seconds": len(means)})
+                rows.append(
+                    {"mitigation": mitigation.name, "measure": measure} | what | who | numbers | {"seconds": len(means)}
+                )
     return pd.DataFrame(rows)
 
 
-def shown(examined: Mapping[str, Sequence[Examined]], mend: str, kind: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def shown(
+    results: Mapping[str, Sequence[EvaluatedCase]], mitigation: str, kind: str
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """The frame of each clip in which a kind of failure is worst as published, without and with a mitigation.
 
     Returns
@@ -157,10 +162,10 @@ def shown(examined: Mapping[str, Sequence[Examined]], mend: str, kind: str) -> l
         uint8 RGB, cut to where something was drawn.
     """
     out = []
-    for before, after in zip(examined[PUBLISHED.name], examined[mend], strict=True):
-        for one in examples([before], kind):
-            mended = near(after, one.frame, near_what=before)[1]
-            out.append((f"{one.clip} {one.frame}", one.output, mended))
+    for before, after in zip(results[PUBLISHED.name], results[mitigation], strict=True):
+        for example in examples([before], kind):
+            mitigated = near(after, example.frame, near_what=before)[1]
+            out.append((f"{example.clip} {example.frame}", example.output, mitigated))
     return out
 
 
@@ -188,7 +193,7 @@ def filled() -> pandas.DataFrame:
                     known, faces, shots, size, dropouts=policy, max_dropout=longest, smoothing="none"
                 )
                 left += int((track.provenance == "missing").sum())
-            missed = sum(int((~frames["found"]).sum()) for frames, _ in clips)
+            missed = sum(int((~frames["detected"]).sum()) for frames, _ in clips)
             table[policy].append(missed - left)
         table["of"].append(missed)
     return pd.DataFrame(table, index=pd.Index(GAPS, name="longest gap"))

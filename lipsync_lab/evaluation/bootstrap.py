@@ -35,8 +35,8 @@ def failing(table: pandas.DataFrame) -> pandas.DataFrame:
 
     rows = []
     for kind in failures.KINDS:
-        for domain, some in table.groupby("domain", sort=False):
-            known = some[kind.measure].dropna() if kind.measure in some else []
+        for domain, frames in table.groupby("domain", sort=False):
+            known = frames[kind.measure].dropna() if kind.measure in frames else []
             count = int((known > kind.bound).sum()) if len(known) else 0
             share = count / len(known) if len(known) else np.nan
             rows.append((kind.name, kind.part, domain, len(known), count, share))
@@ -112,9 +112,9 @@ def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
     out = known.groupby("kind", sort=False)[["measure", "bound", "animation", "other", "difference"]].first()
     out = out.rename(columns={"other": next(iter(apart["counterpart"]), "other")})
     for by in dict.fromkeys(apart["by"]):
-        some = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
+        shown = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
         text = pd.Series(
-            [f"{low:.3f} to {high:.3f}" for low, high in some[["low", "high"]].to_numpy()], some.index, str
+            [f"{low:.3f} to {high:.3f}" for low, high in shown[["low", "high"]].to_numpy()], shown.index, str
         )
         out[f"interval by {by}"] = text.reindex(out.index).fillna("")
     return out
@@ -149,7 +149,7 @@ def interval(
     if min(len(first), len(second)) < 2:
         return *means, difference, np.nan, np.nan
     data = (first - second,) if paired else (first, second)
-    found = bootstrap(
+    limits = bootstrap(
         data,
         np.mean if paired else _difference_of_means,
         vectorized=True,
@@ -158,7 +158,7 @@ def interval(
         method="percentile",
         random_state=np.random.default_rng(seed),
     ).confidence_interval
-    return *means, difference, float(found.low), float(found.high)
+    return *means, difference, float(limits.low), float(limits.high)
 
 
 def _difference_of_means(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -74,18 +74,18 @@ def _canonical(content: Any) -> bytes:
     return json.dumps(content, sort_keys=True, default=str).encode()
 
 
-def texts(found: Evaluation) -> dict[str, str]:
+def texts(evaluation: Evaluation) -> dict[str, str]:
     """The tables as files hold them, by file name; failures and metrics are those of the numbers as written."""
 
     def text(content, index: bool = False) -> str:
         return content.to_csv(index=index, lineterminator="\n", float_format="%.6g")
 
     tables = {
-        "frames.csv": text(found.frames, True),
-        "scores.csv": text(found.scores),
-        "curves.csv": text(found.curves),
+        "frames.csv": text(evaluation.frames, True),
+        "scores.csv": text(evaluation.scores),
+        "curves.csv": text(evaluation.curves),
     }
-    written = parsed(tables, found.about, found.domain)
+    written = parsed(tables, evaluation.about, evaluation.domain)
     return tables | {"failures.csv": text(written.failures), "metrics.csv": text(written.metrics)}
 
 
@@ -100,7 +100,7 @@ def parsed(tables: Mapping[str, str], about: dict[str, Any], domain: str | None)
     return Evaluation(frames, scores, pd.read_csv(io.StringIO(tables["curves.csv"])), about, domain)
 
 
-def write(folder: Path, tables: Mapping[str, str], found: Evaluation, own_key: str) -> None:
+def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_key: str) -> None:
     """Write the tables, and ``about.json`` last, so that an interrupted evaluation is a miss."""
     (folder / "about.json").unlink(missing_ok=True)
     for name, text in tables.items():
@@ -108,8 +108,8 @@ def write(folder: Path, tables: Mapping[str, str], found: Evaluation, own_key: s
     about = {
         "schema": SCHEMA,
         "key": own_key,
-        "domain": found.domain,
-        "judges": found.about,
+        "domain": evaluation.domain,
+        "judges": evaluation.about,
         "tables": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
     about["sha256"] = _sha256(_canonical(about))

@@ -49,7 +49,7 @@ class _Material:
     exact: bool
 
 
-def truth_of(face: str | Path) -> pandas.DataFrame | None:
+def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
     """The ground truth beside a synthetic clip, ``<clip>.truth.csv``; None where there is none."""
     import pandas as pd
 
@@ -78,7 +78,8 @@ def evaluate(
     Parameters
     ----------
     source : str, path or runs.Run
-        The untouched video: a path, or the name of a sample. With a run, see `evaluate_run`.
+        The untouched video: a path, or the name of a sample. A run has its own output,
+        voice and detections; its tables are written into its folder, under `FOLDER`, unless `out` names another.
     output : str or path
         The dubbed video: as many frames as the source, to within one, and its size, where odd sides may have been
         rounded up. Every frame with a face is taken to have a generated mouth.
@@ -144,31 +145,10 @@ def evaluate(
         clip = open_clip(source)
         ledger, candidates = _detected(clip, detections, device or best_device(), progress)
         known_sound = sound if sound != output or video.probe(output).has_sound else None
-        truth = truth_of(source)
+        truth = ground_truth_of(source)
         return _Material(clip, output, known_sound, ledger, candidates, truth, Settings().threshold, True)
 
     return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
-
-
-def evaluate_run(run: runs.Run, **options: Any) -> Evaluation:
-    """Measure a run, or read what was measured before.
-
-    Parameters
-    ----------
-    run : runs.Run
-        The clip that it was made from must still be where it was. The tables are written into the run's folder, under
-        `FOLDER`, unless `out` names another.
-    **options
-        domain, sync_expert, discriminator, lse, mouth_openness, device, out, force and progress of `evaluate`.
-
-    Raises
-    ------
-    MediaError
-        The source clip is gone, or is another one now.
-    CheckpointError
-        A network of no known name, or a file that is not the right one.
-    """
-    return evaluate(run, **options)
 
 
 def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluation:
@@ -186,7 +166,7 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
         settings, ledger = Settings.read(info["settings"]), run.ledger()
         usual = Settings()
         as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
-        clip, truth = open_clip(face, settings), truth_of(face) if as_is else None
+        clip, truth = open_clip(face, settings), ground_truth_of(face) if as_is else None
         candidates = read_detections(run.detections).candidates
         return _Material(clip, run.output, run.output, ledger, candidates, truth, settings.threshold, False)
 
@@ -198,16 +178,16 @@ def _cached(material, inputs, domain, names, device, folder: Path | None, force,
     about = identified(names)
     own_key = cache.key(inputs | {"networks": about, "domain": domain})
     if folder is not None and not force:
-        found = cache.read(folder, own_key)
-        if found is not None:
-            return found
+        cached = cache.read(folder, own_key)
+        if cached is not None:
+            return cached
     networks, about = loaded(names, about, device or best_device())
-    found = _measured(material(), domain, networks, about, progress)
+    evaluation = _measured(material(), domain, networks, about, progress)
     # the caller gets what is read again later, to the last digit
-    tables = cache.texts(found)
+    tables = cache.texts(evaluation)
     if folder is not None:
-        cache.write(folder, tables, found, own_key)
-    return cache.parsed(tables, found.about, found.domain)
+        cache.write(folder, tables, evaluation, own_key)
+    return cache.parsed(tables, evaluation.about, evaluation.domain)
 
 
 def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
@@ -273,10 +253,10 @@ def _check_comparable(source: Path, output: Path) -> None:
         _check_lengths(source, *(sum(1 for _ in video.frames(source)), output), sum(1 for _ in video.frames(output)))
 
 
-def _check_lengths(source: str | Path, frames: int, output: str | Path, others: int) -> None:
-    if abs(frames - others) > 1:
+def _check_lengths(source: str | Path, frames: int, output: str | Path, length: int) -> None:
+    if abs(frames - length) > 1:
         raise ParameterError(
-            f"{source} has {frames} frames and {output} {others}: an output of another length cannot be compared"
+            f"{source} has {frames} frames and {output} {length}: an output of another length cannot be compared"
         )
 
 

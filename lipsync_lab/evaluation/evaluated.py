@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import evaluation, runs
+from lipsync_lab import runs
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation.cases import Case
+from lipsync_lab.evaluation.evaluate import evaluate
+from lipsync_lab.evaluation.networks import DISCRIMINATOR, SYNC_EXPERT
+from lipsync_lab.evaluation.result import Evaluation
 from lipsync_lab.media import audio, video
 from lipsync_lab.media import clip as source
 from lipsync_lab.models import registry
@@ -28,21 +31,21 @@ COUNTERPARTS = ("live_action", "synthetic_photo")
 
 
 @dataclass(frozen=True)
-class Examined:
+class EvaluatedCase:
     """A case, its run, and what was found out about it.
 
     Attributes
     ----------
     case : Case
     run : runs.Run
-    found : evaluation.Evaluation
+    evaluation : Evaluation
     sound : str
         SHA-256 of the voice as the networks hear it: the same sentence from two files is the same.
     """
 
     case: Case
     run: runs.Run
-    found: evaluation.Evaluation
+    evaluation: Evaluation
     sound: str
 
     @property
@@ -66,7 +69,9 @@ def pipeline_of(
     return Pipeline(generator, detector, Settings.of(settings or {}))
 
 
-def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None) -> list[Examined]:
+def evaluate_cases(
+    cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None
+) -> list[EvaluatedCase]:
     """Examine the runs of some cases, or read what was found when they were examined before.
 
     Parameters
@@ -82,25 +87,25 @@ def examine(cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progr
     ParameterError
         A case has no run.
     MediaError
-        The clip or the voice of a run is not there; and see `evaluation.evaluate`.
+        The clip or the voice of a run is not there; and see `evaluate`.
     """
     if absent := [case.name for case in cases if case.name not in made]:
         raise ParameterError(f"no run of {', '.join(absent)}; dub the clip first (`reporting.dubbed`)")
     # a judge that is not among the models that come along is told as absent, not raised
     known = {
         kind: name if name in registry.MODELS else None
-        for kind, name in {"sync_expert": evaluation.SYNC_EXPERT, "discriminator": evaluation.DISCRIMINATOR}.items()
+        for kind, name in {"sync_expert": SYNC_EXPERT, "discriminator": DISCRIMINATOR}.items()
     }
     out = []
     for number, case in enumerate(cases):
         if progress:
-            progress("examine", number, len(cases))
+            progress("evaluate", number, len(cases))
         run = made[case.name]
         _check_inputs(case, run)
-        found = evaluation.evaluate(run, **known, domain=case.domain or None)
-        out.append(Examined(case, run, found, sound_of(run.info["speech"]["file"])))
+        evaluation = evaluate(run, **known, domain=case.domain or None)
+        out.append(EvaluatedCase(case, run, evaluation, sound_of(run.info["speech"]["file"])))
     if progress:
-        progress("examine", len(cases), len(cases))
+        progress("evaluate", len(cases), len(cases))
     return out
 
 
@@ -125,35 +130,38 @@ def counterpart(domains: Iterable[str]) -> str:
     return next((domain for domain in COUNTERPARTS if domain in there), COUNTERPARTS[-1])
 
 
-def pairs(examined: Sequence[Examined]) -> dict[str, tuple[str, str]]:
+def pairs(results: Sequence[EvaluatedCase]) -> dict[str, tuple[str, str]]:
     """Matched pairs: names of a clip of animation and of one of its `counterpart`, by the pair's name.
 
     Two clips are a pair if a clips table says so (`Case.pair`); clips without an entry there are paired, in their
     order, with those that are dubbed with the same sound. No clip is in two pairs.
     """
-    sides = ("animation", counterpart(one.case.domain for one in examined))
+    sides = ("animation", counterpart(result.case.domain for result in results))
     out = {}
-    for key in dict.fromkeys(_pair_key(one) for one in examined):
-        members = [[one.case for one in examined if (_pair_key(one), one.case.domain) == (key, side)] for side in sides]
+    for key in dict.fromkeys(_pair_key(result) for result in results):
+        members = [
+            [result.case for result in results if (_pair_key(result), result.case.domain) == (key, side)]
+            for side in sides
+        ]
         for first, second in zip(*members, strict=False):
             out[first.pair or f"{first.name} | {second.name}"] = first.name, second.name
     return out
 
 
-def _pair_key(one: Examined) -> tuple[str, str]:
-    return ("pair", one.case.pair) if one.case.pair else ("sound", one.sound)
+def _pair_key(result: EvaluatedCase) -> tuple[str, str]:
+    return ("pair", result.case.pair) if result.case.pair else ("sound", result.sound)
 
 
-def frames(examined: Sequence[Examined]) -> pandas.DataFrame:
-    """Every frame of every clip: ``clip``, ``domain``, ``pair`` (empty without one), then `Evaluation.frames`."""
+def frames(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
+    """Every frame of every clip: ``clip``, ``domain``, ``pair`` (empty without result), then `Evaluation.frames`."""
     import pandas as pd
 
-    paired = {clip: name for name, clips in pairs(examined).items() for clip in clips}
+    paired = {clip: name for name, clips in pairs(results).items() for clip in clips}
     tables = []
-    for one in examined:
-        name = one.case.name
-        about = {"clip": name, "domain": one.case.domain, "pair": paired.get(name, "")}
-        tables.append(pd.concat([one.found.frames.reset_index().assign(**about)], ignore_index=True))
+    for result in results:
+        name = result.case.name
+        about = {"clip": name, "domain": result.case.domain, "pair": paired.get(name, "")}
+        tables.append(pd.concat([result.evaluation.frames.reset_index().assign(**about)], ignore_index=True))
     table = pd.concat(tables, ignore_index=True)
     first = ["clip", "domain", "pair", "frame"]
     return table[[*first, *(name for name in table if name not in first)]]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import detection, evaluation
+from lipsync_lab import detection
 from lipsync_lab.detection.detections import read_detections
-from lipsync_lab.evaluation.evaluated import Examined, frames
+from lipsync_lab.evaluation.evaluate import ground_truth_of
+from lipsync_lab.evaluation.evaluated import EvaluatedCase, frames
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
 from lipsync_lab.metrics import detection as detecting
@@ -42,72 +43,74 @@ class Example:
 
 
 #: Candidates by detector, clip and number of the frame.
-Looked = Mapping[str, Mapping[str, Mapping[int, Sequence["Detection"]]]]
+Candidates = Mapping[str, Mapping[str, Mapping[int, Sequence["Detection"]]]]
 
 
-def look(
-    examined: Sequence[Examined],
+def detect_frames(
+    results: Sequence[EvaluatedCase],
     detectors: Sequence[str | Path | None],
-    every: int = 1,
+    frame_step: int = 1,
     also: pandas.DataFrame | None = None,
-) -> Looked:
+) -> Candidates:
     """All candidates of several detectors on the same frames of the runs, by detector, clip and frame.
 
     Parameters
     ----------
-    examined : sequence of Examined
+    results : sequence of EvaluatedCase
     detectors : sequence of str, path or None
         See `detection.load`; a detector that is named twice is applied once. The candidates of the runs' own detector
         are read from their records.
-    every : int
+    frame_step : int
         Apply the detectors to every n-th frame.
     also : DataFrame, optional
         Further frames: columns ``clip`` and ``frame``.
     """
     device = best_device()
     loaded = [detection.load(detector, device=device) for detector in detectors]
-    finders = {finder.name: finder for finder in loaded}
-    wanted = {one.case.name: set(range(0, len(one.found.frames), every)) for one in examined}
+    by_name = {detector.name: detector for detector in loaded}
+    wanted = {result.case.name: set(range(0, len(result.evaluation.frames), frame_step)) for result in results}
     for clip, frame in [] if also is None else also[["clip", "frame"]].itertuples(index=False):
         wanted[clip].add(int(frame))
     return {
-        name: {one.case.name: _candidates(one, finder, sorted(wanted[one.case.name])) for one in examined}
-        for name, finder in finders.items()
+        name: {result.case.name: _candidates(result, detector, sorted(wanted[result.case.name])) for result in results}
+        for name, detector in by_name.items()
     }
 
 
-def _candidates(one: Examined, finder: detection.Detector, numbers: Sequence[int]) -> dict[int, list[Detection]]:
-    record = read_detections(one.run.detections)
-    if record.detector == {"name": finder.name, **finder.identity}:
+def _candidates(
+    result: EvaluatedCase, detector: detection.Detector, numbers: Sequence[int]
+) -> dict[int, list[Detection]]:
+    record = read_detections(result.run.detections)
+    if record.detector == {"name": detector.name, **detector.identity}:
         return {number: record.candidates[number] for number in numbers}
-    settings, out = Settings.read(one.run.info["settings"]), {}
-    clip, wanted = source.open_clip(one.face, settings), set(numbers)
+    settings, out = Settings.read(result.run.info["settings"]), {}
+    clip, wanted = source.open_clip(result.face, settings), set(numbers)
     for number, image in enumerate(clip.read(0, max(numbers, default=-1) + 1)):
         if number in wanted:
-            [out[number]] = detection.at_detection_size(finder, image[None], number, settings.detection_size)
+            [out[number]] = detection.at_detection_size(detector, image[None], number, settings.detection_size)
     return out
 
 
-def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
+def recall(results: Sequence[EvaluatedCase], candidates: Candidates) -> pandas.DataFrame:
     """`metrics.detection.recall` of each domain: detector, domain, threshold, recall, frames, false_positives (a
     frame).
 
     Parameters
     ----------
-    examined : sequence of Examined
-    looked : mapping
-        Of `look`.
+    results : sequence of EvaluatedCase
+    candidates : mapping
+        Of `detect_frames`.
     """
     import pandas as pd
 
     tables = []
-    for one in examined:
-        truth = evaluation.truth_of(one.face)
-        by_detector = {detector: by_clip[one.case.name] for detector, by_clip in looked.items()}
+    for result in results:
+        truth = ground_truth_of(result.face)
+        by_detector = {detector: by_clip[result.case.name] for detector, by_clip in candidates.items()}
         if truth is not None:
             truth = truth.iloc[list(next(iter(by_detector.values())))]
-        found = {detector: list(by_frame.values()) for detector, by_frame in by_detector.items()}
-        tables.append(detecting.recall(found, truth).assign(domain=one.case.domain))
+        by_frame_lists = {detector: list(by_frame.values()) for detector, by_frame in by_detector.items()}
+        tables.append(detecting.recall(by_frame_lists, truth).assign(domain=result.case.domain))
     table = pd.concat(tables, ignore_index=True)
     # clips count by their frames
     table["recall"] *= table["frames"]
@@ -117,27 +120,30 @@ def recall(examined: Sequence[Examined], looked: Looked) -> pandas.DataFrame:
     return out.assign(recall=out["recall"] / out["frames"], false_positives=out["false_positives"] / out["frames"])
 
 
-def missed_by(examined: Sequence[Examined], looked: Looked, threshold: float) -> dict[str, pandas.DataFrame]:
-    """`frames` for each detector of `look`, restricted to the frames it was applied to, with its misses and causes.
+def missed_by(
+    results: Sequence[EvaluatedCase], candidates: Candidates, threshold: float
+) -> dict[str, pandas.DataFrame]:
+    """`frames` for each detector of `detect_frames`, restricted to the frames it was applied to, with its misses and
+    causes.
 
     Parameters
     ----------
-    examined : sequence of Examined
-    looked : mapping
-        Of `look`.
+    results : sequence of EvaluatedCase
+    candidates : mapping
+        Of `detect_frames`.
     threshold : float
         Score that a candidate must exceed.
     """
     import pandas as pd
 
     out = {}
-    for detector, by_clip in looked.items():
+    for detector, by_clip in candidates.items():
         tables = []
-        for one in examined:
-            numbers, truth = list(by_clip[one.case.name]), evaluation.truth_of(one.face)
-            own = frames([one])
+        for result in results:
+            numbers, truth = list(by_clip[result.case.name]), ground_truth_of(result.face)
+            own = frames([result])
             own = own[own["frame"].isin(numbers)]
-            lists = list(by_clip[one.case.name].values())
+            lists = list(by_clip[result.case.name].values())
             truth = truth if truth is None else truth.iloc[numbers]
             tables.append(detecting.missed_by(own, lists, truth, threshold))
         out[detector] = pd.concat(tables, ignore_index=True)
@@ -156,12 +162,12 @@ def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
     return _spread(faces.sort_values(["missed_detection", "sure"], ascending=[False, True], kind="stable"), most)
 
 
-def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Example]:
+def examples(results: Sequence[EvaluatedCase], kind: str, most: int = 1) -> list[Example]:
     """The worst frames of each domain for a kind of failure, the worst first.
 
     Parameters
     ----------
-    examined : sequence of Examined
+    results : sequence of EvaluatedCase
     kind : str
         A name of `metrics.failures.KINDS`.
     most : int
@@ -172,14 +178,14 @@ def examples(examined: Sequence[Examined], kind: str, most: int = 1) -> list[Exa
     ParameterError
         There is no such kind.
     """
-    one = failures.kind(kind)
-    table = frames(examined)
-    if one.measure not in table:
+    kind = failures.kind(kind)
+    table = frames(results)
+    if kind.measure not in table:
         return []
-    by_name = {each.case.name: each for each in examined}
-    worst = table[table[one.measure] > 0].sort_values(one.measure, ascending=False, kind="stable")
+    by_name = {each.case.name: each for each in results}
+    worst = table[table[kind.measure] > 0].sort_values(kind.measure, ascending=False, kind="stable")
     return [
-        Example(row.clip, row.domain, row.frame, one, getattr(row, one.measure), *near(by_name[row.clip], row.frame))
+        Example(row.clip, row.domain, row.frame, kind, getattr(row, kind.measure), *near(by_name[row.clip], row.frame))
         for row in _spread(worst, most).itertuples()
     ]
 
@@ -194,10 +200,10 @@ def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:
     return table.loc[[row.Index for row in chosen]]
 
 
-def near(one: Examined, frame: int, near_what: Examined | None = None) -> tuple[np.ndarray, np.ndarray]:
+def near(result: EvaluatedCase, frame: int, near_what: EvaluatedCase | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Source and output around the generated mouth of this run, or of another run of the clip; the whole frame where no
     mouth was generated."""
-    before, after = one.pictures(frame)
-    box = regions.inside(regions.boxes((near_what or one).run.ledger())[frame], before.shape, 0.15, 0.15)
+    before, after = result.pictures(frame)
+    box = regions.inside(regions.boxes((near_what or result).run.ledger())[frame], before.shape, 0.15, 0.15)
     box = box or Box(0, 0, before.shape[1], before.shape[0])
     return before[box.slices], after[box.slices]

@@ -7,8 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lipsync_lab.evaluation.bootstrap import UNITS, failing
-from lipsync_lab.evaluation.evaluated import COUNTERPARTS, Examined, counterpart, frames, pairs
-from lipsync_lab.evaluation.tables import by_eye, causes, closures, miss_runs, missed, rhythm, scores
+from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
+from lipsync_lab.evaluation.tables import by_eye, cadence_summary, causes, closures, miss_runs, missed, scores
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def label(domain: str) -> str:
 
 
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
-    """How much is missed, why, and what was recorded: of `examined.frames` and of `tables.recorded`."""
+    """How much is missed, why, and what was recorded: of `results.frames` and of `tables.recorded`."""
     why = causes(table)
     lines = [*_missed_shares(table), *_false_shares(table)]
     if count := int(why["misses"].sum()):
@@ -61,29 +61,29 @@ def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     ]
 
 
-def of_mouths(examined: Sequence[Examined], leads: pandas.Series | None = None) -> str:
+def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = None) -> str:
     """What is wrong most often in either domain, what is worst in each clip, and whether the measures measure.
 
     Parameters
     ----------
-    examined : sequence of Examined
+    results : sequence of EvaluatedCase
     leads : Series of bool, optional
         For each injected artifact, whether it moves the metric named for it more than any other.
     """
-    known = failing(frames(examined)).query("part == 'picture'").dropna(subset="share")
+    known = failing(frames(results)).query("part == 'picture'").dropna(subset="share")
     lines = []
-    for domain, some in known.groupby("domain", sort=False):
-        worst = some.loc[some["share"].idxmax()]
+    for domain, shares in known.groupby("domain", sort=False):
+        worst = shares.loc[shares["share"].idxmax()]
         lines.append(
             f"- {label(domain)}: most common is **{worst['kind']}**, in {worst['frames']} of the "
             f"{worst['covered']} frames in which it can be told."
             if worst["frames"]
             else f"- {label(domain)}: no metric of the picture passes its threshold."
         )
-    for one in examined:
-        for row in one.found.failures.query("measure != 'missed_detection'").head(1).itertuples():
+    for result in results:
+        for row in result.evaluation.failures.query("measure != 'missed_detection'").head(1).itertuples():
             lines.append(
-                f"- {one.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
+                f"- {result.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
                 f"{plain(row.evidence)}."
             )
     if leads is not None:
@@ -94,13 +94,13 @@ def of_mouths(examined: Sequence[Examined], leads: pandas.Series | None = None) 
     return "\n".join(lines)
 
 
-def of_timing(examined: Sequence[Examined]) -> str:
+def of_timing(results: Sequence[EvaluatedCase]) -> str:
     """Whether mouths follow the voice, close where they must, and keep the rhythm of the drawings."""
-    opening = scores(examined).query("score == 'opening_correlation'")
+    opening = scores(results).query("score == 'opening_correlation'")
     opening = opening.pivot(index="clip", columns="input", values="value")
-    beat, sounds, lines = rhythm(examined), closures(examined), []
-    for one in examined:
-        name = one.case.name
+    beat, sounds, lines = cadence_summary(results), closures(results), []
+    for result in results:
+        name = result.case.name
         own, shuffled, source = (opening.loc[name, given] for given in ("dubbed", "shuffled_audio", "untouched_source"))
         lines.append(
             f"- {name}: opening and loudness correlate by **{own:.2f}**; with shuffled sound by {shuffled:.2f}, in the "
@@ -125,41 +125,41 @@ def of_timing(examined: Sequence[Examined]) -> str:
     return "\n".join(lines)
 
 
-def of_domains(examined: Sequence[Examined], apart: pandas.DataFrame) -> str:
+def of_domains(results: Sequence[EvaluatedCase], apart: pandas.DataFrame) -> str:
     """What differs between animation and its counterpart, and what cannot be compared.
 
     Parameters
     ----------
-    examined : sequence of Examined
+    results : sequence of EvaluatedCase
     apart : DataFrame
         Of `evaluation.bootstrap.differences`, of several units one below the other.
     """
-    count, against = len(pairs(examined)), label(counterpart(one.case.domain for one in examined))
+    count, against = len(pairs(results)), label(counterpart(result.case.domain for result in results))
     about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
-    lines = [about, *_missed_shares(frames(examined))]
+    lines = [about, *_missed_shares(frames(results))]
     for by in UNITS:
         rows = apart[apart["by"] == by]
-        told = rows[rows["low"].notna()]
-        if not len(told):
+        certain = rows[rows["low"].notna()]
+        if not len(certain):
             reasons = rows["reason"][rows["reason"] != ""]
             lines.append(
                 f"- By {by} nothing can be compared: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
             )
             continue
-        worse = [", ".join(told["kind"][rows]) or "none" for rows in (told["low"] > 0, told["high"] < 0)]
+        worse = [", ".join(certain["kind"][rows]) or "none" for rows in (certain["low"] > 0, certain["high"] < 0)]
         lines.append(
-            f"- By {by}, of {len(told)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
+            f"- By {by}, of {len(certain)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
             f"**{worse[1]}**; the intervals of the others contain 0."
         )
     return "\n".join(lines)
 
 
-def of_mends(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
-    """Of `mends.effects` and `mends.filled`: what each change did to what it is meant for."""
+def of_mitigations(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
+    """Of `ablation.effects` and `ablation.filled`: what each change did to what it is meant for."""
     lines = []
-    for (mend, kind), rows in effects.groupby(["mend", "kind"], sort=False):
-        told = [_effect(row) for row in rows.itertuples()]
-        lines.append(f"- **{mend}**, against {kind}: {'; '.join(told)}.")
+    for (mitigation, kind), rows in effects.groupby(["mitigation", "kind"], sort=False):
+        effects_by_clip = [_effect(row) for row in rows.itertuples()]
+        lines.append(f"- **{mitigation}**, against {kind}: {'; '.join(effects_by_clip)}.")
     usual = Settings().max_dropout
     lines.append(
         f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, boxes between those on both "
@@ -171,11 +171,11 @@ def of_mends(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
 
 
 def _effect(row) -> str:
-    """What a mend did to one clip, in words."""
+    """The effect of a mitigation on to one clip, in words."""
     if row.before != row.before:
         return f"{row.clip} cannot be told"
     if row.before == row.after == 0:
-        return f"{row.clip} has none to mend"
+        return f"{row.clip} has none to mitigate"
     sure = "" if row.low > 0 or row.high < 0 else " (not sure: the interval holds 0)"
     return f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**{sure}"
 

@@ -88,12 +88,12 @@ def sound_metrics(
             lips["sync_expert"] = sync.watch(sync.EXPERT, networks["sync_expert"], faces, fps, shots)
         if "lse" in networks:
             lips["lse"] = lse[place]
-        for kind, seen in lips.items():
-            measures.append(_sync_scores(seen, networks[kind]))
+        for kind, embedded in lips.items():
+            measures.append(_sync_scores(embedded, networks[kind]))
             if wave is None:
                 continue
-            verdict = sync.judge_sync(seen, networks[kind], wave)
-            curves[side].append(verdict.curve.assign(judge=seen.judge.name, input=side))
+            verdict = sync.judge_sync(embedded, networks[kind], wave)
+            curves[side].append(verdict.curve.assign(judge=embedded.judge.name, input=side))
             if side == "output" and kind == "sync_expert":
                 columns["syncnet_distance_per_frame"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
         for names, measure in measures:

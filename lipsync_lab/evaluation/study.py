@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HOME = bundled.folder("study")
 PATH = HOME / "s3fd_boxes.json"
 #: What `benchmarks/study_pixels.py` measured on the same frames, and what a person sees in those that were missed.
-PIXELS, SEEN = HOME / "pixels.csv", HOME / "seen.csv"
+PIXELS, VIEWS = HOME / "pixels.csv", HOME / "seen.csv"
 #: Candidates of five detectors on these clips and others, a file each; made by `benchmarks/record_detections.py`.
 DETECTIONS = HOME / "detections"
 #: Faces marked by eye: `labels`.
@@ -62,7 +62,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``clip``; ``frame``, from 0; ``time`` in seconds; ``found``, bool; ``x1`` to ``y2``, the box in pixels of the
+        ``clip``; ``frame``, from 0; ``time`` in seconds; ``detected``, bool; ``x1`` to ``y2``, the box in pixels of the
         clip, NaN where nothing was found. A face is in every frame: what was not found was missed.
 
     Raises
@@ -83,7 +83,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
             "clip": name,
             "frame": number,
             "time": np.round(number / float(samples.get(name).fps), 6),
-            "found": ~np.isnan(boxes[:, 0]),
+            "detected": ~np.isnan(boxes[:, 0]),
         }
         tables.append(pd.DataFrame(columns | dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True))))
     return pd.concat(tables, ignore_index=True)
@@ -106,7 +106,7 @@ def pixels(clip: str) -> pandas.DataFrame:
     return table[table["clip"] == clip].drop(columns="clip").set_index("frame")
 
 
-def seen() -> pandas.DataFrame:
+def views() -> pandas.DataFrame:
     """What a person sees in the frames that were missed, a row a stretch: the middle frame of each was looked at.
 
     Returns
@@ -115,7 +115,7 @@ def seen() -> pandas.DataFrame:
         ``clip``; ``first`` and ``last`` frame; ``view`` (front, three-quarter, profile, from behind); ``what`` is
         unusual about the face, in words, empty where nothing is.
     """
-    return _table(SEEN).fillna({"what": ""})
+    return _table(VIEWS).fillna({"what": ""})
 
 
 def detections(detector: str | None = None) -> pandas.DataFrame:
@@ -192,13 +192,13 @@ def faces() -> pandas.DataFrame:
     """
     import pandas as pd
 
-    found = frames().query("found")
-    found = found[found.groupby("clip").cumcount() % LABEL_STEP == 0].assign(face="target", source="s3fd")
+    detected = frames().query("detected")
+    detected = detected[detected.groupby("clip").cumcount() % LABEL_STEP == 0].assign(face="target", source="s3fd")
     marked = labels().assign(source="label")
     recorded = detections()
     domains = recorded.drop_duplicates("clip").set_index("clip")["domain"]
     agreed = _agreed(recorded[recorded["domain"] == "live_action"])
-    table = pd.concat([found, marked, agreed], ignore_index=True)
+    table = pd.concat([detected, marked, agreed], ignore_index=True)
     table["domain"] = table["clip"].map(domains)
     return table[["clip", "domain", "frame", "face", *BOX, "source"]].sort_values(["clip", "frame"], ignore_index=True)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import evaluation
 from lipsync_lab.evaluation import study
-from lipsync_lab.evaluation.evaluated import Examined
+from lipsync_lab.evaluation.evaluate import ground_truth_of
+from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.media import audio
 from lipsync_lab.metrics import cadence, controls, failures, misses, openness
 from lipsync_lab.metrics import detection as detecting
@@ -31,13 +31,13 @@ def recorded() -> pandas.DataFrame:
 
     tables = []
     for clip in study.names():
-        found, measured = study.frames(clip), study.pixels(clip)
-        ledger = found.assign(
+        boxes, measured = study.frames(clip), study.pixels(clip)
+        ledger = boxes.assign(
             shot=measured["shot"].to_numpy(),
             best_score=np.nan,
-            provenance=np.where(found["found"], "recorded", "missing"),
-            mouth_generated=found["found"],
-            **{f"best_{side}": found[side] for side in ("x1", "y1", "x2", "y2")},
+            provenance=np.where(boxes["detected"], "recorded", "missing"),
+            mouth_generated=boxes["detected"],
+            **{f"best_{side}": boxes[side] for side in ("x1", "y1", "x2", "y2")},
         )
         # a stretch of misses goes on over a cut: nobody filled any of it
         rows = detecting.detection_metrics(ledger, pixels=measured).reset_index().assign(shot=0)
@@ -46,15 +46,15 @@ def recorded() -> pandas.DataFrame:
 
 
 def by_eye() -> pandas.DataFrame:
-    """What a person sees in the frames that the published S3FD missed (`evaluation.study.seen`), a row a clip.
+    """What a person sees in the frames that the published S3FD missed (`evaluation.study.views`), a row a clip.
 
     Returns
     -------
     DataFrame, index ``clip``
         view, what, stretches, frames (missed).
     """
-    seen = study.seen().assign(frames=lambda rows: rows["last"] - rows["first"] + 1)
-    sights = seen.groupby(["clip", "view", "what"], sort=False)["frames"].agg(["size", "sum"]).reset_index()
+    views = study.views().assign(frames=lambda rows: rows["last"] - rows["first"] + 1)
+    sights = views.groupby(["clip", "view", "what"], sort=False)["frames"].agg(["size", "sum"]).reset_index()
     return sights.set_index("clip").rename(columns={"size": "stretches", "sum": "frames"})
 
 
@@ -62,12 +62,12 @@ def miss_runs(table: pandas.DataFrame) -> pandas.DataFrame:
     """`metrics.misses.miss_runs` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
     import pandas as pd
 
-    found = [
+    tables = [
         misses.miss_runs(rows.set_index("frame")).assign(clip=clip, domain=domain)
         for (clip, domain), rows in table.groupby(["clip", "domain"], sort=False)
     ]
     # a table of no row has columns of no kind, which would make those of the others uncertain
-    return pd.concat([one for one in found if len(one)] or found[:1], ignore_index=True)
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def missed(table: pandas.DataFrame) -> pandas.DataFrame:
@@ -95,11 +95,11 @@ def causes(table: pandas.DataFrame) -> pandas.DataFrame:
     """`metrics.detection.causes` of either domain of `frames`: columns domain, cause, misses, share, ..."""
     import pandas as pd
 
-    found = [misses.causes(rows).assign(domain=domain) for domain, rows in table.groupby("domain", sort=False)]
-    return pd.concat(found).reset_index()
+    tables = [misses.causes(rows).assign(domain=domain) for domain, rows in table.groupby("domain", sort=False)]
+    return pd.concat(tables).reset_index()
 
 
-def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
+def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """The numbers of every clip, a row each: counts of frames, means of measures, and sync beside its null.
 
     Returns
@@ -113,39 +113,45 @@ def overview(examined: Sequence[Examined]) -> pandas.DataFrame:
     import pandas as pd
 
     rows = []
-    for one in examined:
-        found = one.found
-        pictured = {kind.measure for kind in failures.KINDS if kind.part == "picture" and kind.measure in found.frames}
+    for result in results:
+        evaluation = result.evaluation
+        pictured = {
+            kind.measure for kind in failures.KINDS if kind.part == "picture" and kind.measure in evaluation.frames
+        }
         rows.append(
             {
-                "clip": one.case.name,
-                "domain": one.case.domain,
-                "frames": len(found.frames),
-                "missed_detection": int((found.frames["missed_detection"] == 1).sum()),
-                "drawn": int(one.run.ledger()["mouth_generated"].sum()),
-                "failures": len(found.failures),
-                **{k.measure: float(found.frames[k.measure].mean()) for k in failures.KINDS if k.measure in pictured},
-                "mouth_change_during_hold": found.metric("mouth_change_during_hold"),
-                "mouth_ms": cadence.summary(found.frames)["mouth_ms"],
-                "opening": found.score("opening_correlation"),
-                "opening_shuffled": found.score("opening_correlation", "shuffled_audio"),
-                "expert": found.score("syncnet_distance_at_zero"),
+                "clip": result.case.name,
+                "domain": result.case.domain,
+                "frames": len(evaluation.frames),
+                "missed_detection": int((evaluation.frames["missed_detection"] == 1).sum()),
+                "drawn": int(result.run.ledger()["mouth_generated"].sum()),
+                "failures": len(evaluation.failures),
+                **{
+                    k.measure: float(evaluation.frames[k.measure].mean())
+                    for k in failures.KINDS
+                    if k.measure in pictured
+                },
+                "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),
+                "mouth_ms": cadence.summary(evaluation.frames)["mouth_ms"],
+                "opening": evaluation.score("opening_correlation"),
+                "opening_shuffled": evaluation.score("opening_correlation", "shuffled_audio"),
+                "expert": evaluation.score("syncnet_distance_at_zero"),
             }
         )
     return pd.DataFrame(rows).set_index("clip").dropna(axis="columns", how="all")
 
 
-def scores(examined: Sequence[Examined]) -> pandas.DataFrame:
+def scores(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """`Evaluation.scores` of every clip, with ``clip`` and ``domain``."""
-    return _below(examined, lambda one: one.found.scores)
+    return _below(results, lambda result: result.evaluation.scores)
 
 
-def sync_curves(examined: Sequence[Examined]) -> pandas.DataFrame:
+def sync_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """`Evaluation.curves` of every clip, with ``clip`` and ``domain``; empty where no network judged."""
-    return _below(examined, lambda one: one.found.curves)
+    return _below(results, lambda result: result.evaluation.curves)
 
 
-def opening_curves(examined: Sequence[Examined]) -> pandas.DataFrame:
+def opening_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """Correlation of opening and loudness over offsets, of output, untouched source, and with sounds not their own.
 
     Returns
@@ -156,30 +162,30 @@ def opening_curves(examined: Sequence[Examined]) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    def curves(one: Examined) -> pandas.DataFrame:
-        wave, fps = _heard(one)
+    def curves(result: EvaluatedCase) -> pandas.DataFrame:
+        wave, fps = _voice_of(result)
         nulls = controls.null_inputs(wave)
         given = {
             "output": ("opened", wave),
             "source": ("opened_source", wave),
             **{name: ("opened", nulls[name]) for name in ("shifted_audio", "shuffled_audio")},
         }
-        found = {
-            name: openness.follows_sound(one.found.frames[column].to_numpy(), sound, fps)[0]
+        by_input = {
+            name: openness.follows_sound(result.evaluation.frames[column].to_numpy(), sound, fps)[0]
             for name, (column, sound) in given.items()
         }
-        return pd.concat(found, names=["input"]).reset_index("input")
+        return pd.concat(by_input, names=["input"]).reset_index("input")
 
-    return _below(examined, curves)
+    return _below(results, curves)
 
 
-def loudness(one: Examined) -> np.ndarray:
+def loudness(result: EvaluatedCase) -> np.ndarray:
     """Loudness of each frame's piece of the voice, decibels against full scale, float64 (frames,)."""
-    wave, fps = _heard(one)
-    return controls.level(wave, fps, len(one.found.frames))
+    wave, fps = _voice_of(result)
+    return controls.level(wave, fps, len(result.evaluation.frames))
 
 
-def closures(examined: Sequence[Examined]) -> pandas.DataFrame:
+def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """Every M, B and P of the clips whose truth knows the sounds, and how far the mouth is open at its most closed.
 
     A clip that is dubbed with another voice than its own is left out: its truth does not know that voice.
@@ -193,78 +199,88 @@ def closures(examined: Sequence[Examined]) -> pandas.DataFrame:
     import pandas as pd
 
     tables = []
-    for one in examined:
-        truth, info = evaluation.truth_of(one.face), one.run.info
+    for result in results:
+        truth, info = ground_truth_of(result.face), result.run.info
         if truth is None or info["speech"]["sha256"] != info["face"]["sha256"]:
             continue
-        fps = _heard(one)[1]
+        fps = _voice_of(result)[1]
         spoken = list(_phonemes(truth, fps))
         for given, column in {"output": "opened", "source": "opened_source"}.items():
-            sounds, _ = openness.closures(one.found.frames[column].to_numpy(), fps, spoken, one.found.closed)
-            told = {"clip": one.case.name, "domain": one.case.domain, "input": given, "bound": one.found.closed}
-            tables.append(sounds.assign(**told))
+            sounds, _ = openness.closures(
+                result.evaluation.frames[column].to_numpy(), fps, spoken, result.evaluation.closed
+            )
+            about = {
+                "clip": result.case.name,
+                "domain": result.case.domain,
+                "input": given,
+                "bound": result.evaluation.closed,
+            }
+            tables.append(sounds.assign(**about))
     columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed", "bound"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def _phonemes(truth: pandas.DataFrame, fps: float) -> Iterator[tuple[str, float, float]]:
     """Symbol, start and end (seconds) of what is said; silence is nobody's."""
-    said = truth["phoneme"].fillna("").tolist()
-    edges = [0, *(i for i in range(1, len(said)) if said[i] != said[i - 1]), len(said)]
+    phonemes = truth["phoneme"].fillna("").tolist()
+    edges = [0, *(i for i in range(1, len(phonemes)) if phonemes[i] != phonemes[i - 1]), len(phonemes)]
     for first, stop in zip(edges[:-1], edges[1:], strict=True):
-        if said[first]:
-            yield said[first], first / fps, stop / fps
+        if phonemes[first]:
+            yield phonemes[first], first / fps, stop / fps
 
 
-def mouths(examined: Sequence[Examined]) -> pandas.DataFrame:
+def mouths(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """`metrics.cadence.mouths` of every clip, with ``clip`` and ``domain``; those seen from beginning to end."""
-    table = _below(examined, lambda one: cadence.mouths(one.found.frames))
+    table = _below(results, lambda result: cadence.mouths(result.evaluation.frames))
     return table[table["whole"].astype(bool)].reset_index(drop=True)
 
 
-def rhythm(examined: Sequence[Examined]) -> pandas.DataFrame:
+def cadence_summary(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """`metrics.cadence.summary` of every clip, a row each, with its ``domain``."""
     import pandas as pd
 
-    rows = {one.case.name: {"domain": one.case.domain} | cadence.summary(one.found.frames) for one in examined}
+    rows = {
+        result.case.name: {"domain": result.case.domain} | cadence.summary(result.evaluation.frames)
+        for result in results
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
 
 
-def provenance(examined: Sequence[Examined]) -> pandas.DataFrame:
+def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """Everything that the numbers depend on: a row a fact, index ``fact``, column ``value`` (text)."""
     import pandas as pd
 
     facts: dict[str, list[str]] = {}
-    for one in examined:
-        info = one.run.info
-        judges = {kind: about.get("sha256") or about.get("absent") for kind, about in one.found.about.items()}
-        told = {
+    for result in results:
+        info = result.run.info
+        judges = {kind: about.get("sha256") or about.get("absent") for kind, about in result.evaluation.about.items()}
+        facts_of_run = {
             "generator": f"{info['generator']['provenance']}; SHA-256 {info['generator']['sha256'] or 'none'}",
             "detector": ", ".join(f"{name} {value}" for name, value in info["detector"].items()),
-            **{f"judge: {kind}": f"{one.found.about[kind]['name']}: {judges[kind]}" for kind in judges},
+            **{f"judge: {kind}": f"{result.evaluation.about[kind]['name']}: {judges[kind]}" for kind in judges},
             "settings": json.dumps(info["settings"]),
             "device": info["device"],
             "versions": ", ".join(f"{name} {number}" for name, number in info["versions"].items()),
-            f"{one.case.name}: clip": f"SHA-256 {info['face']['sha256']}",
-            f"{one.case.name}: voice": f"SHA-256 {info['speech']['sha256']}",
+            f"{result.case.name}: clip": f"SHA-256 {info['face']['sha256']}",
+            f"{result.case.name}: voice": f"SHA-256 {info['speech']['sha256']}",
         }
-        for fact, value in told.items():
+        for fact, value in facts_of_run.items():
             facts.setdefault(fact, []).append(value)
     # runs of several models may stand side by side
-    told = {fact: "; ".join(dict.fromkeys(values)) for fact, values in facts.items()}
-    return pd.DataFrame({"value": pd.Series(told)}).rename_axis("fact")
+    facts_of_run = {fact: "; ".join(dict.fromkeys(values)) for fact, values in facts.items()}
+    return pd.DataFrame({"value": pd.Series(facts_of_run)}).rename_axis("fact")
 
 
-def _heard(one: Examined) -> tuple[np.ndarray, float]:
+def _voice_of(result: EvaluatedCase) -> tuple[np.ndarray, float]:
     """The voice of a run, as long as its frames, and frames a second."""
-    fps = float(Fraction(one.run.info["face"]["fps"]))
-    return audio.load(one.run.output)[: round(len(one.found.frames) / fps * audio.SAMPLE_RATE)], fps
+    fps = float(Fraction(result.run.info["face"]["fps"]))
+    return audio.load(result.run.output)[: round(len(result.evaluation.frames) / fps * audio.SAMPLE_RATE)], fps
 
 
-def _below(examined: Sequence[Examined], table: Callable[[Examined], pandas.DataFrame]) -> pandas.DataFrame:
+def _below(results: Sequence[EvaluatedCase], table: Callable[[EvaluatedCase], pandas.DataFrame]) -> pandas.DataFrame:
     import pandas as pd
 
-    tables = [table(one).assign(clip=one.case.name, domain=one.case.domain) for one in examined]
+    tables = [table(result).assign(clip=result.case.name, domain=result.case.domain) for result in results]
     # a table of no row has columns of no kind, which would make those of the others uncertain
-    some = [one for one in tables if len(one)] or tables[:1]
-    return pd.concat(some, ignore_index=True)
+    rows = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(rows, ignore_index=True)

@@ -15,6 +15,7 @@ from lipsync_lab import detection, evaluation, files, generation, runs, samples
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.explorer.edits import Edits
 from lipsync_lab.explorer.failures import check, missed_detections
 from lipsync_lab.explorer.frames import AMPLIFY, Frames, FrameView, side_by_side
@@ -304,7 +305,7 @@ class Session:
             raise ParameterError(f"{self.path.name}: has no sound; give a voice, without one there is no output")
         state = self._state()
         run = runs.Run(self._run) if self._run and state == self._opened else self._dubbed(progress)
-        self.evaluation = evaluation.evaluate_run(run, device=self.device, progress=progress)
+        self.evaluation = evaluate(run, device=self.device, progress=progress)
         self._failures, self._evaluated = self.evaluation.failures, state
         return self.evaluation
 

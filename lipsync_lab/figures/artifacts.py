@@ -254,7 +254,7 @@ def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axe
     ax : Axes, optional
     """
     known = effects[effects["before"].notna()]
-    rows = known.groupby(["mend", "kind"], sort=False)
+    rows = known.groupby(["mitigation", "kind"], sort=False)
     ax = axes_of(ax, 0.16 + 0.07 * max(2, len(rows)))
     for row, (_, clips) in enumerate(rows):
         for number, clip in enumerate(clips.itertuples()):

@@ -24,7 +24,7 @@ from lipsync_lab.settings import Settings
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lipsync_lab.evaluation.evaluated import Examined
+    from lipsync_lab.evaluation.evaluated import EvaluatedCase
 
 #: How many times as strong a difference is shown.
 AMPLIFY = 4
@@ -37,7 +37,7 @@ _COLOURS, _LOSS = 256, 8
 _NOTE, _LAYOUT = "made.json", 2
 
 
-def render_pictures(clip: Examined, folder: Path) -> None:
+def render_pictures(clip: EvaluatedCase, folder: Path) -> None:
     """Render the pictures of a run, unless those that are there belong to this very evaluation.
 
     ``before.mp4`` and, where browsers do not play the output, ``after.mp4``; of both a ``.jpg``; ``worst-1.jpg`` and so
@@ -61,7 +61,7 @@ def render_pictures(clip: Examined, folder: Path) -> None:
     number = frame_to_show(ledger)
     for name, image in zip(("before", "after"), clip.pictures(number), strict=True):
         _jpeg(folder / f"{name}.jpg", _scaled(image, _POSTER / max(image.shape[:2])))
-    worst = worst_failures(clip.found)["worst"]
+    worst = worst_failures(clip.evaluation)["worst"]
     for place, frame in enumerate(worst, start=1):
         _jpeg(folder / f"worst-{place}.jpg", comparison(clip, int(frame)))
     if not len(worst):
@@ -75,7 +75,7 @@ def is_playable(run: runs.Run) -> bool:
     return run.output.suffix == ".mp4"
 
 
-def comparison(clip: Examined, frame: int) -> np.ndarray:
+def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
     """Source, output and their difference, side by side; cut to the surroundings of the mouth, if one was generated.
 
     Returns
@@ -130,7 +130,7 @@ def _paletted(image: Image.Image) -> tuple[Image.Image, bytes]:
     return few.convert("RGB"), png.getvalue()
 
 
-def _own_sound(clip: Examined) -> audio.Sound | None:
+def _own_sound(clip: EvaluatedCase) -> audio.Sound | None:
     """The clip's own sound where the output has another one."""
     info = clip.run.info
     other = info["speech"]["sha256"] != info["face"]["sha256"]

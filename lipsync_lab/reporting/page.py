@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
     from lipsync_lab.evaluation.cases import Case
-    from lipsync_lab.evaluation.evaluated import Examined
+    from lipsync_lab.evaluation.evaluated import EvaluatedCase
     from lipsync_lab.pipeline import Pipeline
 
 #: Columns of ``table.csv``, one row a clip and generator: `runs.frame_summary`, `runs.evaluation_summary`, the error.
@@ -47,7 +47,7 @@ class ClipResult:
     case: Case
     model: str
     outcome: Outcome
-    evaluated: Examined | None
+    evaluated: EvaluatedCase | None
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _row(result: ClipResult) -> dict[str, Any]:
     names = {"clip": case.name, "generator": result.model, "domain": case.domain, "error": error}
     row = dict.fromkeys(TABLE, "") | names
     if result.evaluated:
-        row |= frame_summary(result.evaluated.run) | evaluation_summary(result.evaluated.found)
+        row |= frame_summary(result.evaluated.run) | evaluation_summary(result.evaluated.evaluation)
     return row
 
 
@@ -163,7 +163,7 @@ def _shown(result: ClipResult, row: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not evaluated:
         return shown
-    worst = worst_failures(evaluated.found).reset_index(drop=True)
+    worst = worst_failures(evaluated.evaluation).reset_index(drop=True)
     return shown | {
         "run": run,
         "pictures": pictures,
@@ -172,7 +172,7 @@ def _shown(result: ClipResult, row: Mapping[str, Any]) -> dict[str, Any]:
         "detected": f"{row['detected'] / row['frames']:.0%}",
         "thumbnail": f"{pictures}/{'worst-1' if len(worst) else 'frame'}.jpg",
         "failures": worst.assign(picture=[f"{pictures}/worst-{n}.jpg" for n in worst.index + 1]).to_dict("records"),
-        "undefined": "; ".join(_undefined(evaluated.found.scores)),
+        "undefined": "; ".join(_undefined(evaluated.evaluation.scores)),
     }
 
 
@@ -189,7 +189,7 @@ def _manifest(
     first = next(iter(pipelines.values()))
     good = {result.outcome.name: result for result in results if result.evaluated}
     info = {name: result.evaluated.run.info for name, result in good.items()}
-    networks = next((result.evaluated.found.about for result in good.values()), {})
+    networks = next((result.evaluated.evaluation.about for result in good.values()), {})
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "generators": {

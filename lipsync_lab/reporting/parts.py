@@ -16,7 +16,7 @@ from lipsync_lab import detection, evaluation, generation, runs
 from lipsync_lab.errors import LipsyncError
 from lipsync_lab.evaluation import ablation, findings
 from lipsync_lab.evaluation.cases import Case, file_of, is_plain, portable, table
-from lipsync_lab.evaluation.evaluated import Examined, sound_of
+from lipsync_lab.evaluation.evaluated import EvaluatedCase, sound_of
 from lipsync_lab.files import write_text
 from lipsync_lab.progress import Reporter
 from lipsync_lab.reporting.media import render_pictures
@@ -63,7 +63,7 @@ def stage_count(clips: int, notebooks: Sequence[Notebook], pair: bool) -> int:
 def has_pair(cases: Sequence[Case]) -> bool:
     """Whether two of the cases are a matched pair, as far as can be known before they are dubbed."""
     with suppress(LipsyncError):
-        planned = [Examined(case, None, None, sound_of(file_of(case.voice))) for case in cases]
+        planned = [EvaluatedCase(case, None, None, sound_of(file_of(case.voice))) for case in cases]
         return bool(evaluation.evaluated.pairs(planned))
     return False
 
@@ -94,7 +94,7 @@ class GeneratorPart:
             face, speech = file_of(case.clip), file_of(case.voice)
             reused = not self.force and runs.is_current(self.pipeline, face, speech, folder)
             run = runs.run_once(self.pipeline, face, speech, folder, self.force, steps)
-            [result] = evaluation.evaluated.examine([case], {case.name: run}, steps)
+            [result] = evaluation.evaluated.evaluate_cases([case], {case.name: run}, steps)
             render_pictures(result, self.out / "pictures" / name)
         if failure.reason:
             result, reused = None, False
@@ -102,11 +102,11 @@ class GeneratorPart:
         self._finish(outcome)
         return ClipResult(case, self.model, outcome, result)
 
-    def execute(self, good: Sequence[Examined]) -> list[Outcome]:
+    def execute(self, good: Sequence[EvaluatedCase]) -> list[Outcome]:
         """Execute every notebook on the clips that succeeded; none where there are none."""
         return [self._execute(book, clips) for book in self.notebooks for clips in _groups(book, good)]
 
-    def _execute(self, book: Notebook, clips: Sequence[Examined]) -> Outcome:
+    def _execute(self, book: Notebook, clips: Sequence[EvaluatedCase]) -> Outcome:
         title = f"{book.name}-{clips[0].case.name}" if book.is_of_one_clip else book.name
         name = f"{self.model}/{title}"
         target = self.out / "notebooks" / self.model / f"{title}.ipynb"
@@ -126,7 +126,7 @@ class GeneratorPart:
         self._finish(outcome)
         return outcome
 
-    def _offered(self, book: Notebook, clips: Sequence[Examined], target: Path) -> dict[str, Any]:
+    def _offered(self, book: Notebook, clips: Sequence[EvaluatedCase], target: Path) -> dict[str, Any]:
         """Parameters that a notebook may have; paths are relative to its folder where `runs.portable` allows it."""
         home, pipeline = book.path.resolve().parent, self.pipeline
         names, voices = ([portable(getattr(clip.case, side), home) for clip in clips] for side in ("clip", "voice"))
@@ -147,7 +147,9 @@ class GeneratorPart:
             offered |= {"clips": runs.portable(path, home), "voices": []}
         return offered
 
-    def findings(self, good: Sequence[Examined], executed: Sequence[Outcome]) -> tuple[list[Findings], list[Outcome]]:
+    def findings(
+        self, good: Sequence[EvaluatedCase], executed: Sequence[Outcome]
+    ) -> tuple[list[Findings], list[Outcome]]:
         """The findings of the clips, a list per notebook of the laboratory, and the outcomes that failed.
 
         They are computed by the functions that the notebooks call. Those of the ablation need its runs, and are there
@@ -172,7 +174,7 @@ class GeneratorPart:
                 failed.append(Outcome("findings", name, self.out, failure.reason, failure.seconds, False))
         return computed, failed
 
-    def _of_ablation(self, good: Sequence[Examined]) -> str:
+    def _of_ablation(self, good: Sequence[EvaluatedCase]) -> str:
         """The findings of the ablation's runs, which its notebook left in its folder."""
         folder, given = self.out / "runs" / self.model / "ablation", self.pipeline
         changed = ablation.pipelines(
@@ -180,20 +182,20 @@ class GeneratorPart:
         )
         cases = [clip.case for clip in clips_to_show(good, _ABLATION)]
         runs_of = {name: evaluate_cases(each, cases, folder / name.replace(" ", "_")) for name, each in changed.items()}
-        return findings.of_mends(ablation.effects(runs_of), ablation.filled())
+        return findings.of_mitigations(ablation.effects(runs_of), ablation.filled())
 
 
-def _of_detection(good: Sequence[Examined]) -> str:
+def _of_detection(good: Sequence[EvaluatedCase]) -> str:
     return findings.of_misses(evaluation.evaluated.frames(good), evaluation.tables.recorded())
 
 
-def _of_domains(good: Sequence[Examined]) -> str:
+def _of_domains(good: Sequence[EvaluatedCase]) -> str:
     frames, units = evaluation.evaluated.frames(good), evaluation.bootstrap.UNITS
     apart = pd.concat([evaluation.bootstrap.differences(frames, by) for by in units], ignore_index=True)
     return findings.of_domains(good, apart)
 
 
-def _groups(book: Notebook, good: Sequence[Examined]) -> list[list[Examined]]:
+def _groups(book: Notebook, good: Sequence[EvaluatedCase]) -> list[list[EvaluatedCase]]:
     """The clips of every execution of a notebook."""
     if book.is_of_one_clip:
         return [[clip] for clip in clips_to_show(good, book.name)]
@@ -201,14 +203,14 @@ def _groups(book: Notebook, good: Sequence[Examined]) -> list[list[Examined]]:
     return [clips] if clips else []
 
 
-def clips_to_show(good: Sequence[Examined], notebook: str) -> list[Examined]:
+def clips_to_show(good: Sequence[EvaluatedCase], notebook: str) -> list[EvaluatedCase]:
     """The clips that a notebook of one clip, or the ablation, is executed for: the first matched pair, or one clip."""
     names = next(iter(evaluation.evaluated.pairs(good).values()), ())
     pair = [clip for clip in good if clip.case.name in names]
     return (pair or list(good))[: 2 if pair and notebook != _EXPLORER else 1]
 
 
-def _key(notebook: Path, parameters: Mapping[str, Any], clips: Sequence[Examined]) -> str:
+def _key(notebook: Path, parameters: Mapping[str, Any], clips: Sequence[EvaluatedCase]) -> str:
     """SHA-256 of all that an executed notebook depends on."""
     notes = ("request.json", f"{evaluation.FOLDER}/about.json")
     inputs = [(clip.run.folder / note).read_text(encoding="utf-8") for clip in clips for note in notes]

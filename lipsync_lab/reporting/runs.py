@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def evaluate_cases(
     pipeline: Pipeline, cases: Sequence[evaluation.cases.Case], folder: str | Path, progress: Progress | None = None
-) -> list[evaluation.evaluated.Examined]:
+) -> list[evaluation.evaluated.EvaluatedCase]:
     """Dub every case into a folder of its name, unless the same run is there (`runs.run_once`), and evaluate it."""
     made = {
         case.name: runs.run_once(
@@ -29,7 +29,7 @@ def evaluate_cases(
         )
         for case in cases
     }
-    return evaluation.evaluated.examine(cases, made, progress)
+    return evaluation.evaluated.evaluate_cases(cases, made, progress)
 
 
 def frame_summary(run: runs.Run) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What mends it: one habit at a time, counted on the same frames, and gaps counted by another hand."""
+"""Ablation: effects on the same frames, and filled dropouts against an independent count."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from lipsync_lab.metrics import failures
 from lipsync_lab.settings import Settings
 
 NAN = float("nan")
-NAMES = ["as published", *(mend.name for mend in ablation.MENDS), "all of it"]
+NAMES = ["as published", *(mitigation.name for mitigation in ablation.MITIGATIONS), "all of it"]
 
 
-def examined(frames: pd.DataFrame, name: str = "toon") -> evaluation.evaluated.Examined:
+def examined(frames: pd.DataFrame, name: str = "toon") -> evaluation.evaluated.EvaluatedCase:
     case = evaluation.cases.Case(name, name, name, "animation")
     table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**frames)
-    return evaluation.evaluated.Examined(case, None, evaluation.Evaluation(table, None, None, {}), "")
+    return evaluation.evaluated.EvaluatedCase(case, None, evaluation.Evaluation(table, None, None, {}), "")
 
 
 def measured(**values) -> dict:
-    names = {measure for mend in ablation.MENDS for measure in mend.measures}
+    names = {measure for mitigation in ablation.MITIGATIONS for measure in mitigation.measures}
     return dict.fromkeys(names, NAN) | values
 
 
 def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
     usual = asdict(Settings.of(ablation.PUBLISHED.changes))
     known = {kind.measure for kind in failures.KINDS} | {"not_generated"}
-    for mend in ablation.MENDS:
-        changed = asdict(Settings.of({**ablation.PUBLISHED.changes, **mend.changes}))
-        assert {name for name in usual if usual[name] != changed[name]} == set(mend.changes)
-        assert len(mend.changes) == 1
-        assert mend.measures
-        assert set(mend.measures) <= known
-    assert ablation.TOGETHER.changes == {name: value for mend in ablation.MENDS for name, value in mend.changes.items()}
+    for mitigation in ablation.MITIGATIONS:
+        changed = asdict(Settings.of({**ablation.PUBLISHED.changes, **mitigation.changes}))
+        assert {name for name in usual if usual[name] != changed[name]} == set(mitigation.changes)
+        assert len(mitigation.changes) == 1
+        assert mitigation.measures
+        assert set(mitigation.measures) <= known
+    assert ablation.TOGETHER.changes == {
+        name: value for mitigation in ablation.MITIGATIONS for name, value in mitigation.changes.items()
+    }
     upstream = Settings.of({}, preset="reference")
     assert all(
         getattr(upstream, name) == value for name, value in ablation.PUBLISHED.changes.items() if name != "dropouts"
@@ -46,7 +48,7 @@ def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
 
 def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
     made = ablation.pipelines("identity", "lbp", {"crf": 30, "feather": 0.2})
-    assert list(made) == ["as published", *(mend.name for mend in ablation.MENDS), "all of it"]
+    assert list(made) == ["as published", *(mitigation.name for mitigation in ablation.MITIGATIONS), "all of it"]
     assert {one.settings.crf for one in made.values()} == {30}
     assert made["as published"].settings.feather == 0
     assert made["a soft edge"].settings.feather == 0.1
@@ -61,8 +63,8 @@ def test_effects_are_counted_on_frames_that_both_know():
             boundary_artifact=np.where(number < 50, 2.0, NAN), temporal_flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25
         )
     )
-    found = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
-    rows = found[found["mend"] != "all of it"].set_index("measure")
+    effects = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
+    rows = effects[effects["mitigation"] != "all of it"].set_index("measure")
     seam = rows.loc["boundary_artifact"]
     assert (seam["kind"], seam["bound"], seam["seconds"]) == ("boundary artifact", 4.0, 2)
     assert (seam["before"], seam["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
@@ -70,13 +72,13 @@ def test_effects_are_counted_on_frames_that_both_know():
     flicker = rows.loc["temporal_flicker"]
     assert flicker["low"] < 0 < flicker["high"]
     assert rows.loc["syncnet_distance_per_frame", ["before", "after", "low"]].isna().all()
-    said = findings.of_mends(found, ablation.filled())
+    said = findings.of_mitigations(effects, ablation.filled())
     assert "- **a soft edge**, against boundary artifact: toon from 8.5 to **2**." in said
     assert "toon from 1 to **1** (not sure: the interval holds 0)" in said
     assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in said
     none = examined(measured(not_generated=0.0))
-    found = ablation.effects(dict.fromkeys(NAMES, [none]))
-    assert "face without a mouth: toon has none to mend" in findings.of_mends(found, ablation.filled())
+    effects = ablation.effects(dict.fromkeys(NAMES, [none]))
+    assert "face without a mouth: toon has none to mitigate" in findings.of_mitigations(effects, ablation.filled())
 
 
 def test_filled_gaps_are_those_with_a_neighbour_in_the_shot():
@@ -86,7 +88,7 @@ def test_filled_gaps_are_those_with_a_neighbour_in_the_shot():
         hold = between = 0
         for clip in study.names():
             for _, rows in study.frames(clip).groupby(study.pixels(clip)["shot"].to_numpy()):
-                strip = "".join("." if found else "x" for found in rows["found"])
+                strip = "".join("." if detected else "x" for detected in rows["detected"])
                 at = 0
                 while (at := strip.find("x", at)) >= 0:
                     stop = len(strip) if "." not in strip[at:] else strip.index(".", at)

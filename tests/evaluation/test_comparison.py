@@ -13,7 +13,8 @@ from lipsync_lab import evaluation, runs, samples
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import findings, study
+from lipsync_lab.evaluation import findings, networks, study
+from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio
 from lipsync_lab.metrics import failures
@@ -28,7 +29,7 @@ NULLS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio", "untouched
 def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluation:
     """A mouth a frame, save where it was missed; open as the truth says; every second frame holds its drawing."""
     number = np.arange(FRAMES)
-    truth = evaluation.truth_of(samples.path(name))
+    truth = ground_truth_of(samples.path(name))
     gone = np.isin(number, missed)
     frames = pd.DataFrame(
         {
@@ -90,17 +91,19 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory) -> list[evaluation.evaluated.Examined]:
+def results(tmp_path_factory) -> list[evaluation.evaluated.EvaluatedCase]:
     home, out = tmp_path_factory.mktemp("runs"), []
     for case, missed, blur in zip(evaluation.cases.read(HELLO), (list(range(10, 40)), []), (0.5, 0.2), strict=True):
         run = a_run(home / case.name, case.name, missed)
-        out.append(evaluation.evaluated.Examined(case, run, examination(case.name, missed, blur), "the same sound"))
+        out.append(
+            evaluation.evaluated.EvaluatedCase(case, run, examination(case.name, missed, blur), "the same sound")
+        )
     return out
 
 
 @pytest.fixture(scope="module")
-def table(examined) -> pd.DataFrame:
-    return evaluation.evaluated.frames(examined)
+def table(results) -> pd.DataFrame:
+    return evaluation.evaluated.frames(results)
 
 
 def test_cases_have_names_of_their_own_and_their_samples_domains():
@@ -137,29 +140,29 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
         asked.append(judges)
         return examination(run.folder.name, [], 0.1)
 
-    monkeypatch.setattr(evaluation, "evaluate", evaluate)
-    monkeypatch.setitem(registry.MODELS, evaluation.SYNC_EXPERT, None)
-    monkeypatch.delitem(registry.MODELS, evaluation.DISCRIMINATOR, raising=False)
+    monkeypatch.setattr(evaluation.evaluated, "evaluate", evaluate)
+    monkeypatch.setitem(registry.MODELS, networks.SYNC_EXPERT, None)
+    monkeypatch.delitem(registry.MODELS, networks.DISCRIMINATOR, raising=False)
     cases = evaluation.cases.read([*HELLO, "animation_baker"])
     made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
     with pytest.raises(ParameterError, match="no run of animation_baker"):
-        evaluation.evaluated.examine(cases, made)
-    first, second = evaluation.evaluated.examine(cases[:2], made)
+        evaluation.evaluated.evaluate_cases(cases, made)
+    first, second = evaluation.evaluated.evaluate_cases(cases[:2], made)
     assert first.sound == second.sound
     # a network that is not bundled is not asked for
     domains = ("animation", "synthetic_photo")
     assert asked == [
-        {"sync_expert": evaluation.SYNC_EXPERT, "discriminator": None, "domain": domain} for domain in domains
+        {"sync_expert": networks.SYNC_EXPERT, "discriminator": None, "domain": domain} for domain in domains
     ]
     other = audio.load(samples.path("animation_baker"))
     assert other.tobytes() != audio.load(samples.path("animation_hello")).tobytes()
 
 
-def test_pairs_are_one_drawn_one_photographic_and_one_sound(examined):
-    drawn, photographic = examined
-    assert evaluation.evaluated.pairs(examined) == {"animation_hello | astronaut_hello": HELLO}
+def test_pairs_are_one_drawn_one_photographic_and_one_sound(results):
+    drawn, photographic = results
+    assert evaluation.evaluated.pairs(results) == {"animation_hello | astronaut_hello": HELLO}
     assert evaluation.evaluated.pairs([drawn, drawn]) == {}
-    other = evaluation.evaluated.Examined(photographic.case, photographic.run, photographic.found, "another")
+    other = evaluation.evaluated.EvaluatedCase(photographic.case, photographic.run, photographic.evaluation, "another")
     assert evaluation.evaluated.pairs([drawn, other]) == {}
     assert set(evaluation.evaluated.frames([drawn, other])["pair"]) == {""}
 
@@ -195,10 +198,12 @@ def test_a_clip_without_a_face_misses_none(table):
 def test_the_recorded_detector_is_counted_as_the_study_counts_it():
     numbers = evaluation.tables.missed(evaluation.tables.recorded())
     boxes = json.loads(study.PATH.read_text(encoding="utf-8"))
-    assert numbers["missed_detection"].to_dict() == {clip: one["boxes"].count(None) for clip, one in boxes.items()}
+    assert numbers["missed_detection"].to_dict() == {
+        clip: result["boxes"].count(None) for clip, result in boxes.items()
+    }
     assert (numbers["missed_detection"].sum(), numbers["frames"].sum()) == (284, 1563)
     # by text: a letter a frame
-    strips = {clip: "".join("x" if box is None else " " for box in one["boxes"]) for clip, one in boxes.items()}
+    strips = {clip: "".join("x" if box is None else " " for box in result["boxes"]) for clip, result in boxes.items()}
     assert numbers["longest"].to_dict() == {
         clip: max(map(len, strip.split())) if "x" in strip else 0 for clip, strip in strips.items()
     }
@@ -212,7 +217,7 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
     assert why["misses"].sum() == 284
     # counted here from the bundled numbers themselves
     pixels = pd.read_csv(study.PIXELS)
-    gone = pixels[~study.frames()["found"].to_numpy()]
+    gone = pixels[~study.frames()["detected"].to_numpy()]
     assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
     assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
     seen = evaluation.tables.by_eye()
@@ -223,10 +228,10 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
     )
     assert set(seen["view"]) <= {"front", "three-quarter", "profile", "from behind"}
     # each stretch that was looked at is one of the record's
-    for row in study.seen().itertuples():
-        found = study.frames(row.clip)["found"].tolist()
-        assert not any(found[row.first : row.last + 1])
-        assert [found[at] for at in (row.first - 1, row.last + 1) if 0 <= at < len(found)].count(False) == 0
+    for row in study.views().itertuples():
+        detected = study.frames(row.clip)["detected"].tolist()
+        assert not any(detected[row.first : row.last + 1])
+        assert [detected[at] for at in (row.first - 1, row.last + 1) if 0 <= at < len(detected)].count(False) == 0
 
 
 def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float, float] = (2, 3)) -> pd.DataFrame:
@@ -241,9 +246,9 @@ def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float,
 
 
 def seam(table: pd.DataFrame, by: str) -> pd.Series:
-    found = evaluation.bootstrap.differences(table, by)
-    assert found["measure"].tolist() == ["boundary_artifact"]
-    return found.iloc[0]
+    differences = evaluation.bootstrap.differences(table, by)
+    assert differences["measure"].tolist() == ["boundary_artifact"]
+    return differences.iloc[0]
 
 
 def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
@@ -258,8 +263,8 @@ def test_by_second_pairs_stay_together():
     # differences 3, 5, 6, 8: of 256 resamples 1 is all 3, and 4 are three 3 and a 5, so that 2.5 % lies beyond these
     row = seam(two_pairs(), "second")
     assert row["animation_units"] == 4
-    every = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
-    assert (row["low"], row["high"]) == tuple(np.quantile(every, (0.025, 0.975), method="inverted_cdf"))
+    frame_step = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
+    assert (row["low"], row["high"]) == tuple(np.quantile(frame_step, (0.025, 0.975), method="inverted_cdf"))
 
 
 def test_by_shot_either_side_is_drawn_by_itself():
@@ -317,38 +322,40 @@ def test_an_unknown_unit_is_refused():
 
 
 def test_failing_counts_only_where_it_can_be_told(table):
-    found = evaluation.bootstrap.failing(table).set_index(["kind", "domain"])
-    assert found.loc[("missed detection", "animation"), ["covered", "frames"]].tolist() == [88, 30]
-    assert found.loc[("sharpness loss", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
+    shares = evaluation.bootstrap.failing(table).set_index(["kind", "domain"])
+    assert shares.loc[("missed detection", "animation"), ["covered", "frames"]].tolist() == [88, 30]
+    assert shares.loc[("sharpness loss", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
     # 0.2 and a thousandth a frame: nowhere above 0.35
-    assert found.loc[("sharpness loss", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
-    assert found.loc[("boundary artifact", "animation"), "covered"] == 0
-    assert np.isnan(found.loc[("boundary artifact", "animation"), "share"])
-    assert len(found) == 2 * len(failures.KINDS)
+    assert shares.loc[("sharpness loss", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
+    assert shares.loc[("boundary artifact", "animation"), "covered"] == 0
+    assert np.isnan(shares.loc[("boundary artifact", "animation"), "share"])
+    assert len(shares) == 2 * len(failures.KINDS)
 
 
-def test_examples_are_the_worst_frames_apart_from_each_other(examined):
-    found = evaluation.examples.examples(examined, "sharpness loss", most=2)
-    assert [(one.clip, one.frame) for one in found] == [
+def test_examples_are_the_worst_frames_apart_from_each_other(results):
+    shown = evaluation.examples.examples(results, "sharpness loss", most=2)
+    assert [(result.clip, result.frame) for result in shown] == [
         *(("animation_hello", frame) for frame in (87, 75)),
         *(("astronaut_hello", frame) for frame in (87, 75)),
     ]
-    assert found[0].value == pytest.approx(0.587)
-    assert found[0].source.shape == found[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
-    assert np.array_equal(found[0].source, found[0].output)
-    whole = evaluation.examples.examples(examined[:1], "background change")[0]
+    assert shown[0].value == pytest.approx(0.587)
+    assert shown[0].source.shape == shown[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
+    assert np.array_equal(shown[0].source, shown[0].output)
+    whole = evaluation.examples.examples(results[:1], "background change")[0]
     assert whole.kind == failures.kind("background change")
-    assert evaluation.examples.examples(examined, "boundary artifact") == []
+    assert evaluation.examples.examples(results, "boundary artifact") == []
     with pytest.raises(ParameterError, match="unknown kind"):
-        evaluation.examples.examples(examined, "ugliness")
+        evaluation.examples.examples(results, "ugliness")
 
 
-def test_where_nothing_was_drawn_the_whole_frame_is_shown(examined):
-    one = examined[0]
-    frames = one.found.frames.assign(background_change=np.where(one.found.frames.index == 20, 1.0, 0.0))
-    found = evaluation.Evaluation(frames, *(getattr(one.found, name) for name in ("scores", "curves", "about")))
+def test_where_nothing_was_drawn_the_whole_frame_is_shown(results):
+    result = results[0]
+    frames = result.evaluation.frames.assign(background_change=np.where(result.evaluation.frames.index == 20, 1.0, 0.0))
+    changed = evaluation.Evaluation(
+        frames, *(getattr(result.evaluation, name) for name in ("scores", "curves", "about"))
+    )
     shown = evaluation.examples.examples(
-        [evaluation.evaluated.Examined(one.case, one.run, found, "")], "background change"
+        [evaluation.evaluated.EvaluatedCase(result.case, result.run, changed, "")], "background change"
     )
     assert [(some.frame, some.source.shape) for some in shown] == [(20, (384, 384, 3))]
 
@@ -371,22 +378,22 @@ class Seer:
         return [[Detection(Box(127, 131, 283, 275), sure)] for _ in frames]
 
 
-def test_several_detectors_look_at_the_same_frames(examined, monkeypatch):
+def test_several_detectors_look_at_the_same_frames(results, monkeypatch):
     from lipsync_lab import detection
 
     monkeypatch.setattr(detection, "load", lambda name, device: Seer())
-    looked = evaluation.examples.look(examined, ["seer", None])
-    assert list(looked) == ["seer"]  # named twice, it looks once
-    assert {clip: list(rows) for clip, rows in looked["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
-    found = evaluation.examples.recall(examined[:1], looked)
-    score = looked["seer"]["animation_hello"][0][0].score
-    share = found.set_index("threshold")["recall"]
+    candidates = evaluation.examples.detect_frames(results, ["seer", None])
+    assert list(candidates) == ["seer"]  # named twice, it looks once
+    assert {clip: list(rows) for clip, rows in candidates["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
+    recall = evaluation.examples.recall(results[:1], candidates)
+    score = candidates["seer"]["animation_hello"][0][0].score
+    share = recall.set_index("threshold")["recall"]
     assert share[0.0] > 0.9  # the head hardly moves
     assert share[share.index >= score].eq(0).all()
-    assert found["frames"].eq(FRAMES).all()
+    assert recall["frames"].eq(FRAMES).all()
 
 
-def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_again(examined, monkeypatch):
+def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_again(results, monkeypatch):
     from lipsync_lab import detection
 
     class Own(Seer):
@@ -397,50 +404,50 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
 
     monkeypatch.setattr(detection, "load", lambda name, device: {"own": Own(), "seer": Seer()}[name])
     also = pd.DataFrame({"clip": ["animation_hello"], "frame": [7]})
-    looked = evaluation.examples.look(examined[:1], ["own", "seer"], every=10, also=also)
+    candidates = evaluation.examples.detect_frames(results[:1], ["own", "seer"], frame_step=10, also=also)
     numbers = sorted({*range(0, FRAMES, 10), 7})
-    for by_clip in looked.values():
+    for by_clip in candidates.values():
         assert list(by_clip["animation_hello"]) == numbers
-    [seventh] = looked["by hand"]["animation_hello"][7]
+    [seventh] = candidates["by hand"]["animation_hello"][7]
     assert seventh.box.y2 == pytest.approx(275.07)
     # each frame is compared with its own row of the truth
-    truth = evaluation.truth_of(examined[0].face)
+    truth = ground_truth_of(results[0].face)
     exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
-    found = evaluation.examples.recall(examined[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
-    assert found.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [1, len(numbers), 0]
+    recall = evaluation.examples.recall(results[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
+    assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [1, len(numbers), 0]
 
 
-def test_another_detectors_misses_are_its_own_and_have_causes(examined):
-    truth = evaluation.truth_of(examined[0].face)
+def test_another_detectors_misses_are_its_own_and_have_causes(results):
+    truth = ground_truth_of(results[0].face)
     numbers = [0, 20, 40, 60]
     box = Box(*truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
     right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
     lists = [[right], [unsure], [], [beside]]
-    looked = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
-    found = evaluation.examples.missed_by(examined[:1], looked, 0.5)["other"]
-    assert found["frame"].tolist() == numbers
-    assert found["missed_detection"].tolist() == [0, 1, 1, 1]
+    candidates = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
+    missed = evaluation.examples.missed_by(results[:1], candidates, 0.5)["other"]
+    assert missed["frame"].tolist() == numbers
+    assert missed["missed_detection"].tolist() == [0, 1, 1, 1]
     # the frames 10 to 39 are turned away, as this clip's table has it
-    assert found["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
-    assert evaluation.examples.missed_by(examined[:1], looked, 0.2)["other"]["missed_detection"].tolist() == [
+    assert missed["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
+    assert evaluation.examples.missed_by(results[:1], candidates, 0.2)["other"]["missed_detection"].tolist() == [
         0,
         0,
         1,
         1,
     ]
-    why = evaluation.tables.causes(found).set_index("cause")["misses"]
+    why = evaluation.tables.causes(missed).set_index("cause")["misses"]
     assert (why["profile"], why["unexplained"]) == (1, 2)
 
 
-def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
-    drawn, photographic = examined
-    as_drawn = evaluation.evaluated.Examined(
+def test_recall_of_a_domain_counts_clips_by_their_frames(results):
+    drawn, photographic = results
+    as_drawn = evaluation.evaluated.EvaluatedCase(
         evaluation.cases.Case("astronaut_hello", "astronaut_hello", "", "animation"),
         photographic.run,
-        photographic.found,
+        photographic.evaluation,
         "",
     )
-    truths = {one.case.name: evaluation.truth_of(one.face) for one in examined}
+    truths = {result.case.name: ground_truth_of(result.face) for result in results}
     boxes = {
         name: [
             [Detection(Box(*row), 0.8)]
@@ -450,25 +457,27 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(examined):
     }
     boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
     by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
-    found = evaluation.examples.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
-    assert found.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
+    recall = evaluation.examples.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
+    assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 
-def test_opening_curves_hold_the_source_and_nulls_beside_the_output(examined):
-    curves = evaluation.tables.opening_curves(examined)
+def test_opening_curves_hold_the_source_and_nulls_beside_the_output(results):
+    curves = evaluation.tables.opening_curves(results)
     at_zero = curves[curves["offset"] == 0].set_index(["clip", "input"])["correlation"]
     for clip in HELLO:
         assert at_zero[clip, "source"] > 0.5
         assert at_zero[clip, "output"] < 0  # made up as the source's opposite
         assert abs(at_zero[clip, "shuffled_audio"]) < 0.4
-    assert evaluation.tables.sync_curves(examined).empty
+    assert evaluation.tables.sync_curves(results).empty
 
 
-def test_closures_are_those_of_the_truth(examined):
-    sounds = evaluation.tables.closures(examined)
-    truth = evaluation.truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
+def test_closures_are_those_of_the_truth(results):
+    sounds = evaluation.tables.closures(results)
+    truth = ground_truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
     spoken = [
-        one for number, one in enumerate(truth) if one[:1] in {*"mbp"} and (not number or truth[number - 1] != one)
+        result
+        for number, result in enumerate(truth)
+        if result[:1] in {*"mbp"} and (not number or truth[number - 1] != result)
     ]
     of_source = sounds.query("clip == 'animation_hello' and input == 'source'")
     assert of_source["symbol"].tolist() == spoken
@@ -479,33 +488,35 @@ def test_closures_are_those_of_the_truth(examined):
         assert set(truth[row.first : row.last + 1]) == {row.symbol}
 
 
-def test_another_voice_has_no_closures_in_this_truth(examined, tmp_path):
-    one = examined[0]
+def test_another_voice_has_no_closures_in_this_truth(results, tmp_path):
+    result = results[0]
     run = a_run(tmp_path / "other", "animation_hello", [])
     info = run.info | {"speech": {"file": "x", "sha256": "another"}}
     (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    assert evaluation.tables.closures([evaluation.evaluated.Examined(one.case, run, one.found, "")]).empty
+    assert evaluation.tables.closures(
+        [evaluation.evaluated.EvaluatedCase(result.case, run, result.evaluation, "")]
+    ).empty
 
 
-def test_mouths_that_were_seen_from_beginning_to_end(examined):
-    table = evaluation.tables.mouths(examined)
+def test_mouths_that_were_seen_from_beginning_to_end(results):
+    table = evaluation.tables.mouths(results)
     assert table["ms"].to_numpy() == pytest.approx(40)
     # the first and last of the clip, and those beside the miss, may have stood longer
     assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "animation_hello": 54}
-    beat = evaluation.tables.rhythm(examined)
+    beat = evaluation.tables.cadence_summary(results)
     assert beat.loc["astronaut_hello", ["drawings_per_second", "mouths_per_second"]].tolist() == pytest.approx(
         [12.5, 25]
     )
 
 
-def test_overview_and_provenance_say_everything_once(examined):
-    table = evaluation.tables.overview(examined)
+def test_overview_and_provenance_say_everything_once(results):
+    table = evaluation.tables.overview(results)
     assert table.loc[
         "animation_hello", ["frames", "missed_detection", "drawn", "mouth_change_during_hold"]
     ].tolist() == [88, 30, 58, 1]
     assert table.loc["animation_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
-    facts = evaluation.tables.provenance(examined)["value"]
+    facts = evaluation.tables.provenance(results)["value"]
     assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
     assert facts["judge: sync_expert"] == "syncnet-lab: not here"
     assert facts["judge: lse"] == "own: 77"
@@ -513,14 +524,14 @@ def test_overview_and_provenance_say_everything_once(examined):
         assert facts[f"{clip}: voice"] == f"SHA-256 {samples.get(clip).sha256}"
 
 
-def test_loudness_is_a_number_a_frame(examined):
-    level = evaluation.tables.loudness(examined[0])
+def test_loudness_is_a_number_a_frame(results):
+    level = evaluation.tables.loudness(results[0])
     assert level.shape == (FRAMES,)
     assert level.max() < 0
     assert level.min() < -40
 
 
-def test_findings_are_the_numbers(examined, table):
+def test_findings_are_the_numbers(results, table):
     said = findings.of_misses(table, evaluation.tables.recorded())
     assert "animation: no face was found in **30 of 88** frames" in said
     assert "synthetic photo: no face was found in **0 of 88** frames" in said
@@ -530,20 +541,20 @@ def test_findings_are_the_numbers(examined, table):
     assert "- animation: something that is no face was taken for one in 5 of 80 frames." in counted
     assert "For 30 of 30 missed frames truth or pixels name a cause" in said
     assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in said
-    said = findings.of_mouths(examined, pd.Series([True, False]))
+    said = findings.of_mouths(results, pd.Series([True, False]))
     assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in said
     assert "synthetic photo: no metric of the picture passes its threshold" in said
     assert "1 of 2 injected artifacts" in said
-    said = findings.of_timing(examined)
+    said = findings.of_timing(results)
     assert "animation_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
     assert "mouth of the output closes 0 of" in said
     assert "- astronaut_hello: mouth changes during holds are measured in animation only." in said
     assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in said
 
 
-def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(examined, table):
+def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(results, table):
     apart = pd.concat([evaluation.bootstrap.differences(table, by) for by in evaluation.bootstrap.UNITS])
-    said = findings.of_domains(examined, apart).splitlines()
+    said = findings.of_domains(results, apart).splitlines()
     assert said[0] == "- 1 matched pair; animation is compared with synthetic photo."
     reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
     assert said[3] == f"- By pair nothing can be compared: {reason}."

@@ -17,6 +17,7 @@ from lipsync_lab import evaluation, files, runs, samples
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import cache, networks
+from lipsync_lab.evaluation.evaluate import evaluate, ground_truth_of
 from lipsync_lab.media import video
 from lipsync_lab.metrics import failures, registry
 from lipsync_lab.metrics.pairs import FramePair
@@ -33,7 +34,7 @@ def run(tmp_path_factory) -> runs.Run:
     home = tmp_path_factory.mktemp("evaluation")
     clip = home / "clip.mp4"
     shutil.copy(samples.path("animation_hello"), clip)
-    truth = evaluation.truth_of(samples.path("animation_hello"))
+    truth = ground_truth_of(samples.path("animation_hello"))
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
     boxes[10] = None
     (home / "boxes.json").write_text(json.dumps({"frames": len(boxes), "boxes": boxes}), encoding="utf-8")
@@ -45,18 +46,18 @@ def times(run: runs.Run) -> dict[str, int]:
 
 
 def test_the_second_time_it_is_read_to_the_last_digit(run):
-    first = evaluation.evaluate(run, **JUDGES)
+    first = evaluate(run, **JUDGES)
     written = times(run)
-    second = evaluation.evaluate_run(run, **JUDGES)
+    second = evaluate(run, **JUDGES)
     assert times(run) == written
     for name in ("frames", "scores", "curves", "failures", "metrics"):
         assert_frame_equal(getattr(first, name), getattr(second, name))
-    evaluation.evaluate(run, **JUDGES, force=True)
+    evaluate(run, **JUDGES, force=True)
     assert times(run) != written
 
 
 def test_the_file_of_failures_is_the_table_that_pages_read(run):
-    found = evaluation.evaluate(run, **JUDGES)
+    found = evaluate(run, **JUDGES)
     for name in ("failures", "metrics"):
         text = getattr(found, name).to_csv(index=False, lineterminator="\n", float_format="%.6g")
         assert (run.folder / evaluation.FOLDER / f"{name}.csv").read_text(encoding="utf-8") == text
@@ -65,17 +66,17 @@ def test_the_file_of_failures_is_the_table_that_pages_read(run):
 
 def test_the_ground_truth_is_in_the_key(run):
     truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
-    without = evaluation.evaluate(run, **JUDGES)
+    without = evaluate(run, **JUDGES)
     try:
         shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), truth)
-        with_it = evaluation.evaluate(run, **JUDGES)
+        with_it = evaluate(run, **JUDGES)
         pd.read_csv(truth).assign(mouth_x1=0.0).to_csv(truth, index=False)
-        edited = evaluation.evaluate(run, **JUDGES)
+        edited = evaluate(run, **JUDGES)
     finally:
         truth.unlink()
     assert without.frames["crop_truncation"].isna().all()
     assert with_it.metric("crop_truncation") < 0.05 < edited.metric("crop_truncation")
-    assert_frame_equal(evaluation.evaluate(run, **JUDGES).frames, without.frames)
+    assert_frame_equal(evaluate(run, **JUDGES).frames, without.frames)
 
 
 def test_thresholds_messages_and_the_cut_detector_are_in_the_key(monkeypatch):
@@ -131,7 +132,7 @@ def deep_json(path: Path) -> None:
     ],
 )
 def test_a_spoilt_file_of_the_cache_is_a_miss(run, tmp_path, file, spoil):
-    evaluation.evaluate(run, **JUDGES)
+    evaluate(run, **JUDGES)
     folder = Path(shutil.copytree(run.folder / evaluation.FOLDER, tmp_path / "copy"))
     key = json.loads((folder / "about.json").read_text(encoding="utf-8"))["key"]
     assert cache.read(folder, key) is not None
@@ -141,11 +142,11 @@ def test_a_spoilt_file_of_the_cache_is_a_miss(run, tmp_path, file, spoil):
 
 
 def test_what_was_spoilt_is_made_again(run):
-    wanted = evaluation.evaluate(run, **JUDGES)
+    wanted = evaluate(run, **JUDGES)
     path = run.folder / evaluation.FOLDER / "frames.csv"
     content = path.read_bytes()
     drop_column(path)
-    assert_frame_equal(evaluation.evaluate(run, **JUDGES).frames, wanted.frames)
+    assert_frame_equal(evaluate(run, **JUDGES).frames, wanted.frames)
     assert path.read_bytes() == content
 
 
@@ -163,23 +164,23 @@ def decoded(monkeypatch) -> list[str]:
 
 
 def test_one_pass_over_either_video(run, decoded):
-    evaluation.evaluate(run, lse=None, force=True, device="cpu")
+    evaluate(run, lse=None, force=True, device="cpu")
     assert sorted(decoded) == ["clip.mp4", "output.mp4"]
 
 
 def test_a_hit_decodes_nothing_and_loads_no_network(run, decoded, monkeypatch):
-    evaluation.evaluate(run, lse=None, device="cpu")
+    evaluate(run, lse=None, device="cpu")
     decoded.clear()
     monkeypatch.setattr(checkpoints, "load", None)
-    found = evaluation.evaluate(run, lse=None)
+    found = evaluate(run, lse=None)
     assert decoded == []
-    assert found.about["sync_expert"]["sha256"] == files.sha256(checkpoints.MODELS[evaluation.SYNC_EXPERT].path)
+    assert found.about["sync_expert"]["sha256"] == files.sha256(checkpoints.MODELS[networks.SYNC_EXPERT].path)
     assert found.about["sync_expert"]["width"] > 0
 
 
 def test_other_weights_are_another_evaluation(run, tmp_path):
     own = tmp_path / "own.safetensors"
-    shutil.copy(checkpoints.MODELS[evaluation.SYNC_EXPERT].path, own)
+    shutil.copy(checkpoints.MODELS[networks.SYNC_EXPERT].path, own)
     first = networks.identified({"sync_expert": own})["sync_expert"]
     own.write_bytes(own.read_bytes() + b" ")
     second = networks.identified({"sync_expert": own})["sync_expert"]
@@ -201,12 +202,12 @@ def test_networks_run_on_cuda_where_there_is_one(run, monkeypatch, there, wanted
     monkeypatch.setattr(checkpoints, "load", load)
     for device in (None, "cpu"):
         with pytest.raises(MediaError, match="far enough"):
-            evaluation.evaluate(run, force=True, device=device)
+            evaluate(run, force=True, device=device)
     assert asked == [wanted, "cpu"]
 
 
 def test_one_row_a_frame_and_the_miss_is_in_it(run):
-    found = evaluation.evaluate(run, **JUDGES)
+    found = evaluate(run, **JUDGES)
     assert found.frames.index.tolist() == list(range(len(run.ledger())))
     assert found.frames.index[found.frames["missed_detection"] == 1].tolist() == [10]
     assert "missed detection" in set(found.failures["kind"])
@@ -216,7 +217,7 @@ def test_one_row_a_frame_and_the_miss_is_in_it(run):
 
 
 def test_the_summary_has_one_row_a_metric(run):
-    found = evaluation.evaluate(run, **JUDGES)
+    found = evaluate(run, **JUDGES)
     table = found.metrics.set_index("metric")
     assert table.index.is_unique
     assert [*table.columns] == ["value", "unit", "n_frames", "coverage", "threshold", "failed", "reason"]
@@ -237,7 +238,7 @@ def test_the_summary_has_one_row_a_metric(run):
 
 
 def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(run):
-    scores = evaluation.evaluate(run, **JUDGES).scores
+    scores = evaluate(run, **JUDGES).scores
     of_expert = scores[scores["score"].str.startswith(("syncnet_", "av_"))]
     assert len(of_expert) == 4
     assert of_expert["value"].isna().all()
@@ -245,9 +246,9 @@ def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(ru
 
 
 def test_metrics_of_holds_are_for_animation_alone(run):
-    drawn = evaluation.evaluate(run, **JUDGES)
+    drawn = evaluate(run, **JUDGES)
     assert drawn.domain == "animation"  # by the content: the clip is a copy of a sample
-    filmed = evaluation.evaluate(run, **JUDGES, domain="live_action")
+    filmed = evaluate(run, **JUDGES, domain="live_action")
     for name in ("mouth_change_during_hold", "box_jitter_on_holds"):
         assert drawn.frames[name].notna().any()
         assert filmed.frames[name].isna().all()
@@ -256,7 +257,7 @@ def test_metrics_of_holds_are_for_animation_alone(run):
         assert row["n_frames"] == 0
     assert filmed.frames["sharpness_loss"].equals(drawn.frames["sharpness_loss"])
     with pytest.raises(ParameterError, match="synthetic_photo"):
-        evaluation.evaluate(run, **JUDGES, domain="cartoon")
+        evaluate(run, **JUDGES, domain="cartoon")
 
 
 def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
@@ -270,7 +271,7 @@ def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
         info["face"]["sha256"] = "0" * 64  # a sample would be found by its hash
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
         with pytest.raises(MediaError, match=said):
-            evaluation.evaluate(runs.Run(Path(copy)), **JUDGES)
+            evaluate(runs.Run(Path(copy)), **JUDGES)
 
 
 def test_a_bundled_clip_and_its_output(run):
@@ -286,15 +287,15 @@ def boxes(run) -> Path:
 
 
 def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, decoded):
-    of_run = evaluation.evaluate(run, **JUDGES, force=True)
+    of_run = evaluate(run, **JUDGES, force=True)
     decoded.clear()
     pair = (run.info["face"]["file"], run.output)
-    found = evaluation.evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    found = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
     assert sorted(decoded) == ["clip.mp4", "clip.mp4", "output.mp4"]  # detection reads the source as well
     assert_frame_equal(found.frames, of_run.frames)
     assert_frame_equal(found.scores, of_run.scores)
     decoded.clear()
-    again = evaluation.evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    again = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
     assert decoded == []
     assert_frame_equal(found.metrics, again.metrics)
 
@@ -313,15 +314,15 @@ def test_videos_of_other_sizes_and_lengths_are_refused_with_both_numbers(tmp_pat
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
     larger, longer = written(tmp_path / "larger.mkv", 12, (66, 48)), written(tmp_path / "longer.mkv", 15)
     with pytest.raises(ParameterError, match="64 x 48.*66 x 48"):
-        evaluation.evaluate(source, larger, detections=boxes, **JUDGES)
+        evaluate(source, larger, detections=boxes, **JUDGES)
     with pytest.raises(ParameterError, match="12 frames.*15"):
-        evaluation.evaluate(source, longer, detections=boxes, **JUDGES)
+        evaluate(source, longer, detections=boxes, **JUDGES)
     with pytest.raises(ParameterError, match="no output"):
-        evaluation.evaluate(source)
+        evaluate(source)
     # one frame more or less, and sides that were rounded up, are what encoders do
     odd = written(tmp_path / "odd.mkv", 12, (63, 47))
     near = written(tmp_path / "near.mkv", 13)
-    found = evaluation.evaluate(odd, near, detections=boxes, **JUDGES)
+    found = evaluate(odd, near, detections=boxes, **JUDGES)
     assert len(found.frames) == 12
     assert found.domain is None
 
@@ -330,13 +331,13 @@ def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
     source = written(tmp_path / "source.mkv", 12)
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
-    options = JUDGES | {"sync_expert": evaluation.SYNC_EXPERT}
-    found = evaluation.evaluate(source, source, detections=boxes, device="cpu", **options)
+    options = JUDGES | {"sync_expert": networks.SYNC_EXPERT}
+    found = evaluate(source, source, detections=boxes, device="cpu", **options)
     assert found.scores["value"].isna().all()
     reasons = found.scores.set_index("score")["reason"]
     assert "no sound" in reasons["syncnet_distance"].iloc[0]
     assert found.metric("background_change") == 0
-    voiced = evaluation.evaluate(source, source, voice="voice_umbrella", detections=boxes, device="cpu", **options)
+    voiced = evaluate(source, source, voice="voice_umbrella", detections=boxes, device="cpu", **options)
     assert "no sound" not in "".join(voiced.scores["reason"])
 
 
@@ -363,7 +364,7 @@ def toy():
 
 
 def test_a_metric_is_added_by_its_declaration_alone(run, toy):
-    found = evaluation.evaluate(run, **JUDGES)
+    found = evaluate(run, **JUDGES)
     assert found.metrics.set_index("metric").loc["brightness", ["unit", "threshold", "failed"]].tolist() == [
         *("grey levels", -5.0, 0),
     ]
@@ -379,5 +380,5 @@ def test_a_metric_is_added_by_its_declaration_alone(run, toy):
 
 
 def test_a_removed_metric_is_gone(run):
-    assert "brightness" not in evaluation.evaluate(run, **JUDGES).frames
+    assert "brightness" not in evaluate(run, **JUDGES).frames
     assert "darkened frame" not in [kind.name for kind in failures.KINDS]

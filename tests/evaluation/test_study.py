@@ -24,14 +24,14 @@ def test_the_bundled_numbers_are_the_recorded_ones(shared):
         table = study.frames(name)
         assert len(table) == given["frames"] == samples.get(name).frames
         for box, row in zip(given["boxes"], table.itertuples(), strict=True):
-            assert row.found == (box is not None)
+            assert row.detected == (box is not None)
             assert np.array_equal([row.x1, row.y1, row.x2, row.y2], box or [np.nan] * 4, equal_nan=True)
 
 
 def test_the_readme_says_what_the_table_holds():
     table = study.frames()
     readme = (study.PATH.parent / "README.md").read_text(encoding="utf-8")
-    assert f"{(~table.found).sum()} of {len(table):,} frames" in readme
+    assert f"{(~table.detected).sum()} of {len(table):,} frames" in readme
     assert f"{study.FOUND:,} of {study.FRAMES:,} frames ({study.FOUND / study.FRAMES:.1%}".replace("%", " %") in readme
 
 
@@ -40,7 +40,7 @@ def test_boxes_lie_in_their_clips_and_times_follow_the_frame_rate():
     for name, rows in table.groupby("clip"):
         sample = samples.get(name)
         width, height = sample.size
-        seen = rows[rows.found]
+        seen = rows[rows.detected]
         assert (seen.x2 > seen.x1).all()
         assert (seen.y2 > seen.y1).all()
         # S3FD's boxes may reach over the edge; their middle does not
@@ -113,7 +113,7 @@ def test_recorded_candidates_are_those_of_the_detector(shared, monkeypatch):
 
 
 def test_labels_are_in_missed_frames_and_repeatable():
-    labels, missed = study.labels(), study.frames().query("~found")
+    labels, missed = study.labels(), study.frames().query("~detected")
     targets = labels[(labels["face"] == "target") & labels["clip"].isin(study.names())]
     for clip, rows in missed.groupby("clip"):
         assert targets.loc[targets["clip"] == clip, "frame"].tolist() == rows["frame"].tolist()[:: study.LABEL_STEP]

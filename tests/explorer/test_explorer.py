@@ -12,9 +12,10 @@ import pytest
 from clips import HEIGHT, WIDTH, boxes, clip, read
 from PIL import ImageColor
 
-from lipsync_lab import detection, evaluation, figures
+from lipsync_lab import detection, figures
 from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import DetectionError, LipsyncError, MediaError, ParameterError
+from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas
 from lipsync_lab.explorer import session as session_module
 from lipsync_lab.explorer.frames import Frames
@@ -309,7 +310,7 @@ def test_failures_are_the_evaluations_computed_once(home):
     assert session.needs_evaluation
     assert evaluated(session) > {"generate"}
     pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")
-    expected = evaluation.evaluate(pipeline.run(home / "in.mp4", home / "in.mp4", home / "beside")).failures
+    expected = evaluate(pipeline.run(home / "in.mp4", home / "in.mp4", home / "beside")).failures
     pd.testing.assert_frame_equal(session.failures(), expected)
     assert len(set(expected["kind"])) > 2
     assert session.worst_failure() == expected["worst"].iloc[0]
@@ -338,7 +339,7 @@ def test_failures_are_the_evaluations_computed_once(home):
 def test_a_run_is_evaluated_itself_until_it_is_changed(home, tmp_path):
     pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")
     run = pipeline.run(home / "in.mp4", home / "in.mp4", tmp_path / "run")
-    expected = evaluation.evaluate(run).failures
+    expected = evaluate(run).failures
     session = Session(run.folder, device="cpu", cache=tmp_path / "cache")
     session.evaluate()
     pd.testing.assert_frame_equal(session.failures(), expected)

@@ -154,7 +154,7 @@ EFFECTS = pd.DataFrame(
         ("a soft edge", "boundary artifact", "film", "live_action", 2.0, 2.0),
         ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
     ],
-    columns=["mend", "kind", "clip", "domain", "before", "after"],
+    columns=["mitigation", "kind", "clip", "domain", "before", "after"],
 ).assign(bound=4.0)
 
 FIGURES = {

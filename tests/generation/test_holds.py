@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsync_lab import evaluation, samples
+from lipsync_lab import samples
+from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.generation import holds
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
@@ -66,7 +67,7 @@ def test_boxes_that_stand_still_during_a_hold_give_the_same_holds():
 
 def test_holds_are_those_of_the_ground_truth():
     path = samples.path("animation_baker")
-    truth = evaluation.truth_of(path)
+    truth = ground_truth_of(path)
     boxes = [Box(*np.rint(row).tolist()) for row in truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()]
     first = holds.first_frames((frame.image for frame in video.frames(path)), boxes)
     number = truth["drawing"].to_numpy()

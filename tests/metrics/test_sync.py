@@ -13,8 +13,9 @@ import torch
 from golden_weights import fill
 from scipy.signal import medfilt
 
-from lipsync_lab import evaluation, samples
+from lipsync_lab import samples
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.generation import crop
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
@@ -492,7 +493,7 @@ def test_readings_are_shares_of_the_range_that_they_are_asked_for():
 
 @pytest.mark.parametrize("name", ["animation_hello", "astronaut_hello"])
 def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
-    truth = evaluation.truth_of(samples.path(name))
+    truth = ground_truth_of(samples.path(name))
     boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
     frames = video.frames(samples.path(name))
     faces = np.stack([crop(f.image, Box(*np.rint(box).tolist())) for f, box in zip(frames, boxes, strict=True)])

@@ -115,7 +115,8 @@ def test_flags_say_the_domains_and_equal_voices_make_the_pairs(four, monkeypatch
     cases = evaluation.cases.read(given["clips"], (), given["domains"])
     assert [case.domain for case in cases] == ["animation", "animation", "animation", "live_action"]
     planned = [
-        evaluation.evaluated.Examined(case, None, None, evaluation.evaluated.sound_of(case.voice)) for case in cases[1:]
+        evaluation.evaluated.EvaluatedCase(case, None, None, evaluation.evaluated.sound_of(case.voice))
+        for case in cases[1:]
     ]
     assert list(evaluation.evaluated.pairs(planned).values()) == [("toon_a", "film_a")]
     assert cli.main(["report", "--quiet"]) == 0
@@ -127,7 +128,7 @@ def test_animation_is_compared_with_live_action_where_there_is_any():
     assert evaluation.evaluated.counterpart(["animation", "synthetic_photo"]) == "synthetic_photo"
     assert evaluation.evaluated.counterpart(["synthetic_photo", "live_action", "animation"]) == "live_action"
     clips = [
-        evaluation.evaluated.Examined(clips_tables.Case(name, name, name, domain), None, None, "one sound")
+        evaluation.evaluated.EvaluatedCase(clips_tables.Case(name, name, name, domain), None, None, "one sound")
         for name, domain in (("p", "synthetic_photo"), ("a", "animation"), ("f", "live_action"), ("x", ""))
     ]
     assert list(evaluation.evaluated.pairs(clips).values()) == [("a", "f")]
@@ -316,7 +317,7 @@ def test_a_sample_is_found_by_its_hash_and_another_clip_is_asked_for(four, tmp_p
     [case] = clips_tables.read([file])
     broken_link(run)
     with pytest.raises(MediaError, match="tiny: the clip of its run is not at .*; give its present place with --clips"):
-        evaluation.evaluated.examine([case], {"tiny": runs.Run(run)})
+        evaluation.evaluated.evaluate_cases([case], {"tiny": runs.Run(run)})
 
 
 # --- hostile text ----------------------------------------------------------------------------------------------------

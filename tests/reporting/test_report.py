@@ -404,8 +404,8 @@ def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
     assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["animation", "synthetic_photo"] * 2
 
 
-def dubbed(name: str, domain: str, sound: str) -> evaluation.evaluated.Examined:
-    return evaluation.evaluated.Examined(evaluation.cases.Case(name, name, name, domain), None, None, sound)
+def dubbed(name: str, domain: str, sound: str) -> evaluation.evaluated.EvaluatedCase:
+    return evaluation.evaluated.EvaluatedCase(evaluation.cases.Case(name, name, name, domain), None, None, sound)
 
 
 def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
@@ -522,7 +522,7 @@ def test_failed_notebooks_are_kept_and_the_others_go_on(material, tmp_path):
 
 def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
     page, short = (printed.folder.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "README.md"))
-    [clip] = evaluation.evaluated.examine(
+    [clip] = evaluation.evaluated.evaluate_cases(
         evaluation.cases.read(["talks"]), {"talks": runs.Run(printed.folder / "runs" / "untrained" / "talks")}
     )
     text = findings.of_timing([clip])
