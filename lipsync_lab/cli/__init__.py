@@ -15,8 +15,6 @@ import lipsync_lab
 from lipsync_lab.cli import data, flags, renamed, training, use
 from lipsync_lab.cli.use import FAILED
 from lipsync_lab.errors import LipsyncError
-from lipsync_lab.renamed import MODELS
-from lipsync_lab.training.tasks import TRAINED
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "main"]
 
@@ -29,9 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     An error is one line on stderr, with exit code 2; with ``--debug`` it is raised.
     """
-    words, notes = renamed.translate(
-        sys.argv[1:] if arguments is None else arguments, training.COMMANDS, (*TRAINED, *MODELS)
-    )
+    words, notes = renamed.translate(sys.argv[1:] if arguments is None else arguments)
     for note in notes:
         print(f"lipsync_lab: DeprecationWarning: {note}; the next release drops the old spelling", file=sys.stderr)
     options = _parser().parse_args(words)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from lipsync_lab import renamed
+from lipsync_lab.cli import training
 from lipsync_lab.renamed import COMMANDS, MODELS
 from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
+from lipsync_lab.training.tasks import TRAINED
 
 
 def _flag(name: str) -> str:
@@ -22,31 +24,12 @@ FLAGS = renamed.FLAGS | {command: _SETTINGS | renamed.FLAGS[command] for command
 VALUES = {_flag(name): values for name, values in RENAMED_VALUES.items()} | {"--preset": RENAMED_PRESETS}
 
 
-def translate(
-    words: Sequence[str], training: Collection[str], networks: Collection[str]
-) -> tuple[list[str], list[str]]:
-    """Replace old spellings in a command line.
-
-    Parameters
-    ----------
-    words : sequence of str
-        The command line without the program's name.
-    training : collection of str
-        Commands of ``train``.
-    networks : collection of str
-        Networks that can be trained, by their names on the command line.
-
-    Returns
-    -------
-    words : list of str
-        The command line in the present spelling.
-    notes : list of str
-        One sentence for every old spelling.
-    """
+def translate(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a command line in the present spelling, and a sentence for every old spelling in it."""
     words, notes = list(words), []
-    if words[:1] == ["train"] and len(words) > 1 and words[1] not in (*training, "-h", "--help"):
+    if words[:1] == ["train"] and len(words) > 1 and words[1] not in (*training.COMMANDS, "-h", "--help"):
         _replace(words, 1, ("train", "fit"), notes)
-    elif words[:1] == ["evaluate"] and "--source" not in words and set(words) & set(networks):
+    elif words[:1] == ["evaluate"] and "--source" not in words and set(words) & {*TRAINED, *MODELS}:
         _replace(words, 1, ("train", "benchmark"), notes)
     elif words and words[0] in COMMANDS:
         _replace(words, 1, COMMANDS[words[0]], notes)

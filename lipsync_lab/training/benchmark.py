@@ -23,6 +23,7 @@ from lipsync_lab.media import video
 from lipsync_lab.media.audio import MAX_ABS, MEL_WINDOW, N_MELS
 from lipsync_lab.metrics import openness
 from lipsync_lab.progress import Progress
+from lipsync_lab.settings import Settings
 from lipsync_lab.training import discriminator, expert, mouth_openness
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.generator import generate, reconstruction
@@ -95,6 +96,8 @@ MEANINGS = {
     },
 }
 _BATCH = 16
+#: Settings of a run, of which detectors get the threshold and the size.
+_USUAL = Settings()
 
 
 def missed_targets(kind: str, numbers: Mapping[str, float]) -> list[str]:
@@ -119,8 +122,6 @@ def recorded_recall(
     clips: Iterable[str | Path],
     boxes: Mapping[str, Any],
     *,
-    threshold: float = 0.5,
-    detection_size: int | None = 640,
     step: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, float]:
@@ -133,8 +134,6 @@ def recorded_recall(
         Their names without the ending are keys of `boxes`.
     boxes : mapping
         Clip -> ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``, as `detection.detections` writes it.
-    threshold, detection_size
-        As in a run.
     step : int
         Every `step`-th frame is measured.
     progress : callable, optional
@@ -157,7 +156,7 @@ def recorded_recall(
             raise MediaError(f"{path}: no boxes are recorded for it; record some, or leave it out")
         known = [number for number, box in enumerate(rows["boxes"]) if box]
         if known:
-            for number, detections in _detections(detector, path, threshold, detection_size, step):
+            for number, detections in _detections(detector, path, step):
                 if number < len(rows["boxes"]):
                     near = min(known, key=lambda other: abs(other - number))
                     target = Box(*rows["boxes"][near])
@@ -178,8 +177,6 @@ def detection_counts(
     detector: Detector,
     clips: Iterable[str | Path],
     *,
-    threshold: float = 0.5,
-    detection_size: int | None = 640,
     step: int = 1,
 ) -> dict[str, float]:
     """Count detections in clips of one speaker without recorded boxes.
@@ -189,7 +186,7 @@ def detection_counts(
     dict
         ``single_detection_share``, ``no_detection_share`` and ``frames``; see `MEANINGS`.
     """
-    counts = [len(row) for path in clips for _, row in _detections(detector, path, threshold, detection_size, step)]
+    counts = [len(row) for path in clips for _, row in _detections(detector, path, step)]
     return {
         "single_detection_share": _share([count == 1 for count in counts]),
         "no_detection_share": _share([count == 0 for count in counts]),
@@ -198,7 +195,7 @@ def detection_counts(
 
 
 def tile_scores(
-    detector: Detector, image: np.ndarray, tile: int, boxes: Sequence[tuple[int, int, Box]], threshold: float = 0.5
+    detector: Detector, image: np.ndarray, tile: int, boxes: Sequence[tuple[int, int, Box]]
 ) -> dict[str, float]:
     """Measure a detector on a picture of square tiles, tile by tile.
 
@@ -211,7 +208,6 @@ def tile_scores(
         Side of a tile in pixels.
     boxes : sequence of (row, column, Box)
         Faces and their tiles; boxes in pixels of the whole picture.
-    threshold : float
 
     Returns
     -------
@@ -222,7 +218,7 @@ def tile_scores(
     for row, column in sorted({(row, column) for row, column, _ in boxes}):
         x, y = column * tile, row * tile
         piece = np.ascontiguousarray(image[y : y + tile, x : x + tile])
-        detections = [d.box.padded(-y, y, -x, x) for d in detector.detect(piece[None])[0] if d.score > threshold]
+        detections = [d.box.padded(-y, y, -x, x) for d in detector.detect(piece[None])[0] if d.score > _USUAL.threshold]
         faces = [box for r, c, box in boxes if (r, c) == (row, column)]
         best += [max((face.iou(box) for box in detections), default=0) for face in faces]
         correct += sum(max((box.iou(face) for face in faces), default=0) >= 0.5 for box in detections)
@@ -235,13 +231,13 @@ def tile_scores(
     }
 
 
-def _detections(detector, path, threshold, detection_size, step) -> Iterator[tuple[int, list[Box]]]:
-    """Yield frame number and boxes above the threshold of every `step`-th frame."""
+def _detections(detector, path, step) -> Iterator[tuple[int, list[Box]]]:
+    """Yield frame number and boxes above the threshold of every `step`-th frame, with the settings of a run."""
     frames = (frame for frame in video.frames(path) if frame.index % step == 0)
     while batch := list(islice(frames, _BATCH)):
-        rows = at_detection_size(detector, np.stack([f.image for f in batch]), batch[0].index, detection_size)
+        rows = at_detection_size(detector, np.stack([f.image for f in batch]), batch[0].index, _USUAL.detection_size)
         for frame, row in zip(batch, rows, strict=True):
-            yield frame.index, [detection.box for detection in row if detection.score > threshold]
+            yield frame.index, [detection.box for detection in row if detection.score > _USUAL.threshold]
 
 
 def read_boxes(path: str | Path) -> dict[str, Any]:

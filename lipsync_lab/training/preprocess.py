@@ -14,11 +14,12 @@ from lipsync_lab.errors import MediaError
 from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio, video
 from lipsync_lab.progress import Progress
+from lipsync_lab.settings import Settings
 from lipsync_lab.training.clips import FPS
 
 #: A shot with fewer faces is left out, since the generator needs five frames and a reference outside of them.
 SHORTEST = 15
-_BATCH = 16
+_BATCH, _SIZE = 16, Settings().detection_size
 
 
 def preprocess(
@@ -29,8 +30,6 @@ def preprocess(
     step: int = 1,
     threshold: float = 0.5,
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
-    detection_size: int | None = 640,
-    quality: int = 95,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Crop the largest face from the frames of clips.
@@ -48,10 +47,6 @@ def preprocess(
         Minimum score of a face.
     pads : (top, bottom, left, right)
         Pixels added to the box; ten below the chin, as published.
-    detection_size : int or None
-        Longest side of the pictures that the detector is given.
-    quality : int
-        Of the JPEG files.
     progress : callable, optional
         Called as ``progress(stage, done, total)``, once a clip.
 
@@ -72,16 +67,16 @@ def preprocess(
     for done, path in enumerate(paths, start=1):
         folder = Path(out) / path.stem
         if not folder.is_dir():
-            boxes, shots = _boxes(path, detector, step, threshold, pads, detection_size)
+            boxes, shots = _boxes(path, detector, step, threshold, pads)
             with files.atomic_folder(folder, lambda _: False) as part:
-                _write(path, part, boxes, shots, quality)
+                _write(path, part, boxes, shots)
         folders += sorted(path for path in folder.iterdir() if path.is_dir())
         if progress:
             progress("preprocess", done, len(paths))
     return folders
 
 
-def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.ndarray, np.ndarray]:
+def _boxes(path, detector, step, threshold, pads) -> tuple[np.ndarray, np.ndarray]:
     """Return the boxes of all frames at the clip's own rate, NaN without a face, and the shots of the frames."""
     info = video.probe(path)
     cuts, candidates, batch = Shots(info.fps), [], []
@@ -89,7 +84,7 @@ def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.nd
     def detect() -> None:
         for number, row in zip(
             [number for number, _ in batch],
-            at_detection_size(detector, np.stack([image for _, image in batch]), batch[0][0], detection_size),
+            at_detection_size(detector, np.stack([image for _, image in batch]), batch[0][0], _SIZE),
             strict=True,
         ):
             candidates[number] = row
@@ -113,7 +108,7 @@ def _boxes(path, detector, step, threshold, pads, detection_size) -> tuple[np.nd
     return track.boxes, shots
 
 
-def _write(path, folder, boxes, shots, quality) -> None:
+def _write(path, folder, boxes, shots) -> None:
     import cv2
     from scipy.io import wavfile
 
@@ -135,7 +130,7 @@ def _write(path, folder, boxes, shots, quality) -> None:
                 continue
             x1, y1, x2, y2 = boxes[frame.index].astype(int)
             for new in wanted.get(frame.index, ()):
-                target, options = here / f"{new - start}.jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]
+                target, options = here / f"{new - start}.jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]
                 if not cv2.imwrite(str(target), np.ascontiguousarray(frame.image[y1:y2, x1:x2, ::-1]), options):
                     raise MediaError(f"{target}: cannot be written; check that the disk has room")
         first, stop = (round(new / FPS * audio.SAMPLE_RATE) for new in (start, int(news[-1]) + 1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -212,20 +213,15 @@ def render(
     paths = [Path(folder) / part / f"{what}-{number:05d}" for number in range(first, first + shards)]
     work = [(path, part, number) for number, path in enumerate(paths, start=first) if not path.is_dir()]
     make = partial(_MAKERS[what], recordings=recordings)
-    done = len(paths) - len(work)
-    if workers > 1 and len(work) > 1:
-        # spawn, since a fork loses the threads that torch and OpenCV may have started
-        with multiprocessing.get_context("spawn").Pool(min(workers, len(work)), _single_thread) as pool:
-            for _ in pool.imap_unordered(make, work):
-                done += 1
-                if progress:
-                    progress(f"render {what} for {part}", done, len(paths))
-        return paths
-    for shard in work:
-        make(shard)
-        done += 1
-        if progress:
-            progress(f"render {what} for {part}", done, len(paths))
+    with ExitStack() as stack:
+        run = map
+        if workers > 1 and len(work) > 1:
+            # spawn, since a fork loses the threads that torch and OpenCV may have started
+            pool = multiprocessing.get_context("spawn").Pool(min(workers, len(work)), _single_thread)
+            run = stack.enter_context(pool).imap_unordered
+        for done, _ in enumerate(run(make, work), start=len(paths) - len(work) + 1):
+            if progress:
+                progress(f"render {what} for {part}", done, len(paths))
     return paths
 
 

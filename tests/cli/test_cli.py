@@ -17,7 +17,6 @@ from lipsync_lab.cli import renamed, training
 from lipsync_lab.media import video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.training.tasks import TRAINED
 
 
 @pytest.fixture
@@ -494,7 +493,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
     ],
 )
 def test_old_spellings_are_translated_and_noted(old, new):
-    words, notes = renamed.translate(old.split(), training.COMMANDS, TRAINED)
+    words, notes = renamed.translate(old.split())
     assert words == new.split()
     assert notes
     assert all(" is now " in note for note in notes)
@@ -514,7 +513,7 @@ def test_old_spellings_are_translated_and_noted(old, new):
     ],
 )
 def test_present_spellings_stay_as_they_are(line):
-    assert renamed.translate(line.split(), training.COMMANDS, TRAINED) == (line.split(), [])
+    assert renamed.translate(line.split()) == (line.split(), [])
 
 
 def test_old_flags_still_work_and_warn_on_one_line_each(place, capsys):

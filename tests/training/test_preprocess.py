@@ -78,7 +78,7 @@ def test_frames_between_two_looks_get_boxes_between():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.video, "probe", lambda path: Film)
         patch.setattr(module.video, "frames", frames)
-        boxes, shots = module._boxes(Path("live_action"), Walks(), 5, 0.5, (0, 0, 0, 0), None)
+        boxes, shots = module._boxes(Path("live_action"), Walks(), 5, 0.5, (0, 0, 0, 0))
     assert Walks.asked == 5
     assert not shots.any()
     # smoothed over five frames, which changes nothing on a straight way but at its ends
