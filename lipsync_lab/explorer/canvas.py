@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from lipsync_lab.explorer.frames import AMPLIFY, FrameView
 from lipsync_lab.explorer.session import Session
-from lipsync_lab.figures import PROVENANCE_COLOURS
+from lipsync_lab.figures.style import PROVENANCE_COLOURS, PROVENANCE_LABELS
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.geometry import PROVENANCES, Box, FaceTrack
 
@@ -28,7 +28,7 @@ TILE = 192
 STRIP = (1120, 44)
 
 CROP_COLOUR, FAILURE_COLOUR, CURSOR_COLOUR = "#F0E442", "#CC79A7", "#D55E00"
-_INK, _PAPER, _EMPTY, _REFUSED = "#222222", "#FFFFFF", "#E6E6E6", "#FFFFFF"
+_INK, _PAPER, _EMPTY, _REJECTED = "#222222", "#FFFFFF", "#E6E6E6", "#FFFFFF"
 
 
 def stage_scale(size: tuple[int, int]) -> float:
@@ -55,27 +55,22 @@ def stage(view: FrameView, threshold: float) -> np.ndarray:
     shown = _resized(view.source, (round(width * scale), round(height * scale)))
     picture = Image.fromarray(shown)
     draw = ImageDraw.Draw(picture)
-    others = [one for one in view.candidates if view.face is None or one.box != view.face.box]
-    for one in reversed(others):  # the best on top
-        accepted = one.score > threshold
-        colour = PROVENANCE_COLOURS["detected"] if accepted else _REFUSED
-        _outline(draw, one.box, scale, colour, 2 if accepted else 1)
-        _label(draw, one.box, scale, f"{one.score:.2f}", colour)
+    for candidate in reversed(view.candidates):  # the best on top
+        if view.face is None or candidate.box != view.face.box:
+            accepted = candidate.score > threshold
+            colour = PROVENANCE_COLOURS["detected"] if accepted else _REJECTED
+            _outline(draw, candidate.box, scale, colour, 2 if accepted else 1)
+            _label(draw, candidate.box, scale, f"{candidate.score:.2f}", colour)
     if view.box is not None:
         _outline(draw, view.box, scale, CROP_COLOUR, 2)
         _label(draw, view.box, scale, f"crop ({view.provenance})", CROP_COLOUR, below=True)
     if view.face is not None:
         colour = PROVENANCE_COLOURS[view.provenance if view.provenance != "missing" else "detected"]
         _outline(draw, view.face.box, scale, colour, 3)
-        _label(
-            draw,
-            view.face.box,
-            scale,
-            view.provenance if view.edited else f"{view.face.score:.2f} {view.provenance}",
-            colour,
-        )
+        words = view.provenance if view.edited else f"{view.face.score:.2f} {view.provenance}"
+        _label(draw, view.face.box, scale, words, colour)
     if view.box is None:
-        _boxed(draw, (6, shown.shape[0] - 28), "no face: passthrough frame", PROVENANCE_COLOURS["missing"])
+        _boxed(draw, (6, shown.shape[0] - 28), "passthrough frame: no box", PROVENANCE_COLOURS["missing"])
     return np.array(picture)
 
 
@@ -124,9 +119,9 @@ def strip(track: FaceTrack, failures: pandas.DataFrame, frame: int | None = None
     palette = np.array([ImageColor.getrgb(PROVENANCE_COLOURS[kind]) for kind in PROVENANCES], np.uint8)
     kinds = np.array([PROVENANCES.index(kind) for kind in track.provenance.tolist()])
     severity = np.zeros(len(track))
-    for one in failures.itertuples():
-        span = slice(int(one.first), int(one.last) + 1)
-        severity[span] = np.maximum(severity[span], 0.35 + 0.65 * float(one.severity))
+    for failure in failures.itertuples():
+        span = slice(int(failure.first), int(failure.last) + 1)
+        severity[span] = np.maximum(severity[span], 0.35 + 0.65 * float(failure.severity))
     ink, paper = (np.array(ImageColor.getrgb(colour), float) for colour in (FAILURE_COLOUR, _EMPTY))
     out = np.empty((height, width, 3), np.uint8)
     split = height * 5 // 8
@@ -192,7 +187,7 @@ def caption(session: Session, view: FrameView) -> str:
 def legend(track: FaceTrack, failures: pandas.DataFrame) -> list[tuple[str, str]]:
     """Names and colours of what the timeline shows."""
     present = set(track.provenance.tolist())
-    kinds = [(kind, PROVENANCE_COLOURS[kind]) for kind in PROVENANCES if kind in present]
+    kinds = [(PROVENANCE_LABELS[kind], PROVENANCE_COLOURS[kind]) for kind in PROVENANCES if kind in present]
     failed = [("failure (lower row)", FAILURE_COLOUR)] if len(failures) else []
     return [*kinds, *failed, ("current frame", CURSOR_COLOUR)]
 

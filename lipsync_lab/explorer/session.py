@@ -38,15 +38,8 @@ if TYPE_CHECKING:
 
 #: Settings that can change while a clip is open; the others decide what the frames are, or how files are written.
 TUNABLE = (
-    "threshold",
-    "face_selection",
-    "dropouts",
-    "max_dropout",
-    "smoothing",
-    "pads",
-    "audio_offset",
-    "feather",
-    "mouth_cadence",
+    *("threshold", "face_selection", "dropouts", "max_dropout", "smoothing"),
+    *("pads", "audio_offset", "feather", "mouth_cadence"),
 )
 #: Shortest side, in pixels, of a box drawn by hand; a smaller one is taken for a slip of the mouse.
 LEAST_SIDE = 8
@@ -118,14 +111,14 @@ class Session:
     ):
         self.path = samples.resolve_path(clip)
         self.edits, self._undone = Edits(), []
-        self._run, self._found = None, {}
+        self._run, self._detected = None, {}
         if self.path.is_dir():
             run, own = run_content(self.path), not (settings or voice or generator or detector)
             self._run = self.path if own else None
             settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator()
             if detector is None:
                 detector, self.edits = self.path / "detections.json", Edits(run.edits)
-                self._found[str(detector)] = run.record
+                self._detected[str(detector)] = run.record
             self.path = run.clip
         self.settings = settings or Settings()
         self.clip = open_clip(self.path, self.settings)
@@ -160,8 +153,8 @@ class Session:
     @property
     def models(self) -> str:
         """Names the generator and the detector, to be shown beside every picture."""
-        found = self.record.detector or {}
-        return f"generator {self.generator.provenance}; detector {found.get('name') or Path(self.detector).name}"
+        detector = (self.record.detector or {}).get("name") or Path(self.detector).name
+        return f"generator {self.generator.provenance}; detector {detector}"
 
     def change(self, *, detector: str | Path | None = None, progress: Progress | None = None, **values: Any) -> None:
         """Change settings or the detector; after an error nothing is changed.
@@ -201,12 +194,12 @@ class Session:
         self.settings, self.detector, self.edits, self.record, self.chosen = settings, detector, edits, record, chosen
 
     def _detections(self, detector: str | Path, settings: Settings, progress: Progress | None) -> Detections:
-        if str(detector) not in self._found:
+        if str(detector) not in self._detected:
             loaded = detection.load(detector, device=self.device)
-            self._found[str(detector)] = detect(
+            self._detected[str(detector)] = detect(
                 self.clip, loaded, self._cache / "detections", settings=settings, progress=progress
             )
-        return self._found[str(detector)]
+        return self._detected[str(detector)]
 
     def draw_box(self, frame: int, box: Box) -> Box | None:
         """Give a frame's box by hand. It is used exactly: neither padded nor smoothed.
@@ -353,7 +346,7 @@ class Session:
     def next_failure(self, frame: int, back: bool = False) -> int | None:
         """Worst frame of the next (or previous) failure in time, around the clip's ends; None without failures."""
         worst = sorted(set(self.failures()["worst"].astype(int)), reverse=back)
-        beyond = [one for one in worst if (one < frame if back else one > frame)]
+        beyond = [number for number in worst if (number < frame if back else number > frame)]
         return (beyond or worst or [None])[0]
 
     def worst_failure(self) -> int | None:

@@ -58,8 +58,8 @@ class SettingsPanel(widgets.VBox):
         ]
         for control in (self.detector, *self.controls.values(), *self.pads):
             control.observe(self._on_change, "value")
-        every = [self.detector, *self.controls.values()]
-        columns = [widgets.VBox(every[:5]), widgets.VBox(every[5:])]
+        controls = [self.detector, *self.controls.values()]
+        columns = [widgets.VBox(controls[:5]), widgets.VBox(controls[5:])]
         super().__init__([widgets.HBox(columns), widgets.HBox(self.pads)])
 
     def show(self, settings: Settings, detector: str | Path) -> None:

@@ -1,8 +1,8 @@
 """Figures of everything that is measured: ``(data, ax=None) -> Axes``; no function shows or saves a figure.
 
-Without `ax` a figure of a suitable shape is made, in the common style (`lab.mplstyle`). The colours are those of Okabe
-and Ito ("Color Universal Design", 2008), which are distinct with any kind of colour blindness; a colour with a meaning
-has the same meaning in every figure.
+Every function draws into the parameter `ax`, or, without it, into a new figure of a suitable shape, in the common style
+(`lab.mplstyle`), and returns the axes. The colours are those of Okabe and Ito ("Color Universal Design", 2008), which
+are distinct with any kind of colour blindness; a colour with a meaning has the same meaning in every figure.
 """
 
 from lipsync_lab.figures.artifacts import (

@@ -48,7 +48,6 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
         Of `evaluation.examples.examples`. Above each is the value of the metric, in bold where the frame fails.
     amplify : float
         Factor of the absolute difference.
-    ax : Axes, optional
     """
     domains = in_order(example.domain for example in examples)
     columns = [[example for example in examples if example.domain == domain] for domain in domains]
@@ -95,7 +94,6 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
     part : {"detection", "picture", "time"}
         See `metrics.failures.Kind`. A box contains the middle half of the frames, its whiskers 90 %, its line is the
         median.
-    ax : Axes, optional
     """
     kinds = [
         kind
@@ -150,7 +148,6 @@ def response_matrix(responses: pandas.DataFrame, ax: Axes | None = None) -> Axes
     ----------
     responses : DataFrame
         Of `metrics.validation.response.responses`: rows are artifacts, columns metrics, the diagonal is 1.
-    ax : Axes, optional
     """
     values = responses.to_numpy(float)
     ax = axes_of(ax, 0.12 + 0.062 * len(values))
@@ -159,7 +156,7 @@ def response_matrix(responses: pandas.DataFrame, ax: Axes | None = None) -> Axes
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
     for number in range(min(values.shape)):
         ax.add_patch(Rectangle((number - 0.5, number - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=3))
-    ax.set_yticks(range(len(values)), labels=list(responses.index))
+    ax.set_yticks(range(len(values)), labels=[label(str(name)) for name in responses.index])
     names = [label(str(name)) for name in responses.columns]
     ax.set_xticks(range(len(names)), labels=names, rotation=35, ha="right", rotation_mode="anchor")
     ax.set(xlabel="metric", ylabel="injected artifact, at full strength")
@@ -178,7 +175,6 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     table : DataFrame
         Of `evaluation.bootstrap.failing`; kinds that were measured nowhere are left out, and a domain in which a kind
         was not measured is marked.
-    ax : Axes, optional
     """
     known = table[table["share"].notna()]
     kinds = [kind.name for kind in failures.KINDS if kind.name in set(known["kind"])]
@@ -208,7 +204,6 @@ def domain_differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     table : DataFrame
         Of `evaluation.bootstrap.differences`, of one or several units; rows without a difference are left out. A point
         has the colour of the domain that is worse, and is hollow where the interval contains 0 or there is none.
-    ax : Axes, optional
     """
     counterpart = next(iter(table["counterpart"]), "live_action")
     table = table[table["difference"].notna()]
@@ -251,7 +246,6 @@ def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axe
     ----------
     effects : DataFrame
         Of `evaluation.ablation.effects`; rows without a value are left out.
-    ax : Axes, optional
     """
     known = effects[effects["before"].notna()]
     rows = known.groupby(["mitigation", "kind"], sort=False)
@@ -266,7 +260,7 @@ def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axe
             ax.plot(after, place, "o", color=colour, markersize=8)
     ax.set_yticks(range(len(rows)), labels=[f"{kind}\n{mitigation}" for mitigation, kind in rows.groups])
     ax.axvline(1, color=INK, linestyle="--", linewidth=1.2)
-    _in_multiples(ax, "value of the metric (1 = its threshold): hollow in the baseline, filled with the mitigation")
+    _in_multiples(ax, "value of the metric (1 = threshold); hollow: baseline, filled: mitigation")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     legend_above(ax, domain_handles(known["domain"]))
     return ax

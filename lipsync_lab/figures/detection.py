@@ -50,7 +50,6 @@ def detection_timeline(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     table : DataFrame
         Columns clip, domain, time (s), missed_detection (1, 0, or NaN where the ground truth has no face), such as
         `evaluation.evaluated.frames` and `evaluation.tables.recorded` have; clips in the order of their rows.
-    ax : Axes, optional
     """
     clips = list(dict.fromkeys(table["clip"]))
     ax = axes_of(ax, 0.14 + 0.05 * len(clips))
@@ -85,7 +84,6 @@ def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     dropouts : DataFrame
         Of `evaluation.tables.miss_runs`.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.3)
     last = [stop - 1 for stop in _LENGTHS[1:]]
@@ -120,7 +118,6 @@ def recall_curves(table: pandas.DataFrame, threshold: float | None = None, ax: A
         Of `evaluation.examples.recall`.
     threshold : float, optional
         Score threshold of the runs.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.42)
     detectors = list(dict.fromkeys(table["detector"]))
@@ -146,7 +143,6 @@ def missed_detection_causes(table: pandas.DataFrame, ax: Axes | None = None) -> 
     ----------
     table : DataFrame
         Of `evaluation.tables.causes`.
-    ax : Axes, optional
     """
     known = set(table["cause"][table["misses"] > 0])
     names = [name for name in dict.fromkeys(table["cause"]) if name in known] or ["no missed detections"]
@@ -184,7 +180,6 @@ def detector_comparison(
         By detector: the candidates of each of these frames, best first.
     threshold : float
         Score that a candidate must exceed.
-    ax : Axes, optional
     """
     # the widest picture decides: all of one width, so that columns stay columns
     tallest = max(image.shape[0] / image.shape[1] for image in images.values())

@@ -53,7 +53,6 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
         each column of pixels, above and below zero.
     window : (start, stop), optional
         Seconds.
-    ax : Axes, optional
     """
     import librosa.display
 
@@ -77,7 +76,6 @@ def mel_spectrogram(spectrogram: np.ndarray, first: int | None = None, ax: Axes 
         Of `media.audio.melspectrogram`, in [-4, 4].
     first : int, optional
         First column of the window of sixteen.
-    ax : Axes, optional
     """
     import librosa.display
 
@@ -137,7 +135,6 @@ def candidates(
         Score that a candidate must exceed.
     crop : Box, optional
         The padded and smoothed box that is cut out.
-    ax : Axes, optional
     """
     height, width = image.shape[:2]
     ax = axes_of(ax, min(0.62 * height / width + 0.1, 0.9))
@@ -178,7 +175,6 @@ def score_timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None =
         Of `runs.Run.ledger`.
     threshold : float
         Score that a candidate must exceed.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.4)
     time = ledger["time"].to_numpy()
@@ -217,7 +213,6 @@ def generation_steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -
     ----------
     images : mapping of str to ndarray, uint8, (H, W, 3)
         RGB; shown pixel by pixel, since what matters here is what the network has to work with.
-    ax : Axes, optional
     """
     titles = [f"{name}\n{image.shape[1]} × {image.shape[0]}" for name, image in images.items()]
     return row_of_pictures(list(images.values()), titles, ax, interpolation="nearest")
@@ -241,7 +236,6 @@ def triptych(
         The absolute difference is shown this many times as strong.
     titles : (str, str)
         Of the two pictures.
-    ax : Axes, optional
 
     Raises
     ------
@@ -268,7 +262,6 @@ def contact_sheet(
         Of `runs.Run.ledger`. A passthrough frame has a dark border.
     columns : int
         Frames a row.
-    ax : Axes, optional
     """
     height, width = next(iter(images.values())).shape[:2]
     columns = min(columns, len(images))
@@ -313,7 +306,6 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     table : DataFrame
         With the columns clip, domain, frames, detected, filled, passthrough.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.17 + 0.055 * len(table))
     kinds = {"detected": ("detected", "detected"), "filled": ("interpolated", "dropout, filled")}

@@ -61,7 +61,6 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
         `evaluation.tables.opening_curves` and `evaluation.tables.sync_curves` have.
     column : {"correlation", "distance"}
         Of the score. Curves of a domain's clips are averaged.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.42)
     known = curves[curves[column].notna()]
@@ -90,7 +89,6 @@ def scores_with_controls(scores: pandas.DataFrame, score: str, ax: Axes | None =
         Of `evaluation.tables.scores`.
     score : str
         Name of the score.
-    ax : Axes, optional
     """
     table = scores[scores["score"] == score]
     inputs = [name for name in _INPUT_LABELS if name in set(table["input"])]
@@ -129,7 +127,6 @@ def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = ""
         Of `evaluation.tables.loudness`, in decibels.
     domain : str
         Of the clip.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.3)
     time = frames["time"].to_numpy(float)
@@ -158,7 +155,6 @@ def bilabial_closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     sounds : DataFrame
         Of `evaluation.tables.closures`; the line is at its ``bound``, the highest where clips have several.
-    ax : Axes, optional
     """
     rows = sounds[["clip", "domain", "input"]].drop_duplicates().sort_values(["clip", "input"], ascending=[True, False])
     ax = axes_of(ax, 0.16 + 0.045 * max(2, len(rows)))
@@ -205,7 +201,6 @@ def cadence_timeline(frames: pandas.DataFrame, domain: str = "", ax: Axes | None
         Of `Evaluation.frames`: columns time (s), drawing, mouth, mouth_change_during_hold.
     domain : str
         Of the clip.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.2)
     time = frames["time"].to_numpy(float)
@@ -234,7 +229,6 @@ def mouth_durations(mouths: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     mouths : DataFrame
         Of `evaluation.tables.mouths`: columns domain, ms.
-    ax : Axes, optional
     """
     ax = axes_of(ax, 0.34)
     domains = in_order(mouths["domain"])

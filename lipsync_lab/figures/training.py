@@ -29,7 +29,6 @@ def training_curves(log: pandas.DataFrame, title: str = "", ax: Axes | None = No
         A run's ``log.csv``: ``step``, ``seconds``, ``lr``, losses, and ``held_out_...`` where it was measured.
     title : str
         Of the model.
-    ax : Axes, optional
 
     Returns
     -------

@@ -40,13 +40,13 @@ KERNEL_IS_READY = """() => {
 
 def chromium() -> str:
     """Path of the system's browser; Playwright's own is never downloaded."""
-    found = os.environ.get("LIPSYNC_LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
+    path = os.environ.get("LIPSYNC_LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
         missing = "no chromium on the path (Debian: apt-get install chromium; or set LIPSYNC_LAB_CHROMIUM)"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    return found
+    return path
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     frames = samples.get(CLIP).frames
     home = tmp_path / "home"
     home.mkdir()
-    found = boxes(home / "found.json", [None if n in MISSED else FACE for n in range(frames)])
+    boxes_file = boxes(home / "found.json", [None if n in MISSED else FACE for n in range(frames)])
     notebook = nbformat.read(NOTEBOOKS / "07_explorer.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    cell.source, changed = re.subn("detector = None", f"detector = {found.name!r}", cell.source)
+    cell.source, changed = re.subn("detector = None", f"detector = {boxes_file.name!r}", cell.source)
     assert changed
     nbformat.write(notebook, home / "07_explorer.ipynb")
 

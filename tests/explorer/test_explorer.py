@@ -19,6 +19,7 @@ from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas
 from lipsync_lab.explorer import session as session_module
 from lipsync_lab.explorer.frames import Frames
+from lipsync_lab.figures import style
 from lipsync_lab.geometry import PROVENANCES, Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.media import clip as source
@@ -126,7 +127,7 @@ def test_the_next_second_plays(home, tmp_path):
     for place in (0, 2, 5):
         view = session.view(3 + place)
         for half, expected in ((played[place][:, :WIDTH], view.source), (played[place][:, WIDTH:], view.output)):
-            blurred = (cv2.GaussianBlur(one, (9, 9), 3).astype(int) for one in (half, expected))
+            blurred = (cv2.GaussianBlur(image, (9, 9), 3).astype(int) for image in (half, expected))
             assert np.abs(np.subtract(*blurred)).mean() < 6  # H.264 on a mouth of noise
     assert len(audio.load(tmp_path / "second.mp4")) == pytest.approx((FRAMES - 3) / 25 * 16_000, abs=50)
 
@@ -428,12 +429,12 @@ def test_frames_in_any_order_within_the_bound(home):
         asked.append(start)
         return stream.read(start, stop)
 
-    one = WIDTH * HEIGHT * 3
-    frames = Frames(spied, (WIDTH, HEIGHT), most_bytes=6 * one)
+    frame_bytes = WIDTH * HEIGHT * 3
+    frames = Frames(spied, (WIDTH, HEIGHT), most_bytes=6 * frame_bytes)
     assert frames.block == 3
     for number in np.random.default_rng(0).permutation(FRAMES):
         np.testing.assert_array_equal(frames[int(number)], expected[number])
-        assert frames.bytes <= 6 * one
+        assert frames.bytes <= 6 * frame_bytes
     asked.clear()
     for number in range(11, 5, -1):  # backwards over two blocks
         frames[number]
@@ -482,7 +483,8 @@ def test_the_timeline_is_the_track(home):
     marked = canvas.strip(session.track, session.failures(), 3)
     assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(canvas.CURSOR_COLOUR)
     words = {kind for kind, _ in canvas.legend(session.track, session.failures())}
-    assert words == {*session.track.provenance, "failure (lower row)", "current frame"}
+    labels = {style.PROVENANCE_LABELS[kind] for kind in session.track.provenance}
+    assert words == {*labels, "failure (lower row)", "current frame"}
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
 
 
