@@ -6,6 +6,8 @@ the face; the hair above is bounded by an ellipse a little larger than the skull
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from lipsync_lab.synthesis.animation.cel import Cel, bow, curve, oval
@@ -256,7 +258,7 @@ def behind(cel: Cel, character: Character, look: Look) -> None:
     x = -0.26 * turn
     w = c.width + 0.06 + 0.6 * c.volume
     far = 0.25 * turn + 0.45 * (look.view == "profile")  # less shows on the side looked to
-    ink = mix(skin.ink, skin.hair_shade, 0.35) if c.line else None
+    inked = partial(cel.shape, ink=mix(skin.ink, skin.hair_shade, 0.35), width=c.line)
     dark = skin.hair_shade
     if back == "short":
         nape = curve(
@@ -270,17 +272,12 @@ def behind(cel: Cel, character: Character, look: Look) -> None:
                 (x + w * 0.92 - 0.4 * turn, -0.3),
             ]
         )
-        cel.shape(nape, dark, ink, c.line)
+        inked(nape, dark)
     elif back == "afro":
         knots = np.linspace(0, 2 * np.pi, 19)
         radius = 1.18 + 1.2 * c.volume
         ring = np.column_stack([x * 0.6 + radius * (w + 0.06) * np.cos(knots), -0.28 - radius * 0.98 * np.sin(knots)])
-        cel.shape(
-            np.concatenate([bow(a, b, -0.36, steps=6) for a, b in zip(ring[:-1], ring[1:], strict=True)]),
-            skin.hair,
-            ink,
-            c.line,
-        )
+        inked(np.concatenate([bow(a, b, -0.36, steps=6) for a, b in zip(ring[:-1], ring[1:], strict=True)]), skin.hair)
     elif back in ("bob", "long", "wavy"):
         length = {"bob": 0.72 + 0.28 * abs(r[14]), "long": 1.9 + 0.8 * abs(r[14]), "wavy": 1.4 + 0.6 * abs(r[14])}[back]
         flare = {"bob": 0.12, "long": 0.10, "wavy": 0.34}[back]
@@ -296,7 +293,7 @@ def behind(cel: Cel, character: Character, look: Look) -> None:
             [tips[1:-1], length + np.array([0.12, -0.06, 0.1, -0.08, 0.13, -0.05]) * (1 if c.style != "flat" else 0.2)]
         )
         shape = np.concatenate([curve(sides[0]), hem, curve(sides[1])[::-1]])
-        cel.shape(shape, dark if c.shade or c.style == "anime" else skin.hair, ink, c.line)
+        inked(shape, dark if c.shade or c.style == "anime" else skin.hair)
         with cel.inside(shape):
             for k in range(4):
                 sx = x + (-0.75 + 0.5 * k + 0.1 * r[k]) * w
@@ -311,16 +308,16 @@ def behind(cel: Cel, character: Character, look: Look) -> None:
                     bow(tip, root + (-side * 0.02, 0.18), -0.06 * side, 0.55),
                 ]
             )
-            cel.shape(tail, skin.hair, ink, c.line)
+            inked(tail, skin.hair)
             with cel.inside(tail):
                 cel.stroke(bow(root + (side * 0.1, 0.2), tip, 0.16 * side), dark, 0.10, (0.5, 0.0))
-            cel.shape(oval(*(root + (side * 0.02, -0.01)), 0.11, 0.14), skin.accent, ink, c.line)
+            inked(oval(*(root + (side * 0.02, -0.01)), 0.11, 0.14), skin.accent)
     elif back == "ponytail":
         root, tip = np.array([x - 0.15, -0.86]), np.array([x - w - 0.35, 0.9 + 0.4 * r[15]])
         tail = np.concatenate([bow(root + (0.1, -0.2), tip, -0.75, 0.3), bow(tip, root + (-0.1, 0.16), 0.38, 0.6)])
-        cel.shape(tail, skin.hair, ink, c.line)
+        inked(tail, skin.hair)
     elif back == "bun":
-        cel.shape(oval(x * 1.2, -1.12 - c.volume, 0.34, 0.30), skin.hair, ink, c.line)
+        inked(oval(x * 1.2, -1.12 - c.volume, 0.34, 0.30), skin.hair)
         cel.stroke(bow((x - 0.2, -1.1 - c.volume), (x + 0.14, -1.28 - c.volume), 0.3), dark, 0.04)
 
 
@@ -330,13 +327,14 @@ def hat(cel: Cel, character: Character, look: Look) -> None:
     if c.hat == "none":
         return
     turn = np.sin(np.radians(abs(look.yaw)))
-    w, x, ink, line = c.width + 0.08 + 0.4 * c.volume, -0.12 * turn, skin.ink if c.line else None, c.line
+    w, x = c.width + 0.08 + 0.4 * c.volume, -0.12 * turn
+    inked = partial(cel.shape, ink=skin.ink, width=c.line)
     top = -1.08 - 0.5 * c.volume
     if c.hat == "beanie":
         dome = curve([(x - w, -0.42), (x - w * 0.9, -0.95), (x, top - 0.16), (x + w * 0.9, -0.95), (x + w, -0.42)])
-        cel.shape(dome, skin.accent, ink, line)
-        cel.shape(oval(x, top - 0.24, 0.16, 0.16), lighter(skin.trim, 0.25), ink, line)
-        cel.shape(
+        inked(dome, skin.accent)
+        inked(oval(x, top - 0.24, 0.16, 0.16), lighter(skin.trim, 0.25))
+        inked(
             curve(
                 [
                     (x - w * 1.03, -0.62),
@@ -349,17 +347,15 @@ def hat(cel: Cel, character: Character, look: Look) -> None:
                 closed=True,
             ),
             shaded(skin.accent, 0.15),
-            ink,
-            line,
         )
     elif c.hat == "cap":
         dome = curve(
             [(x - w, -0.45), (x - w * 0.92, -0.92), (x, top - 0.04), (x + w * 0.92, -0.92), (x + w, -0.45), (x, -0.58)],
             closed=True,
         )
-        cel.shape(dome, skin.accent, ink, line)
+        inked(dome, skin.accent)
         bill = x + 0.75 * turn
-        cel.shape(
+        inked(
             curve(
                 [
                     (bill - 0.55, -0.56),
@@ -372,8 +368,6 @@ def hat(cel: Cel, character: Character, look: Look) -> None:
                 closed=True,
             ),
             shaded(skin.accent, 0.2),
-            ink,
-            line,
         )
     else:
         tall = 0.5 if c.hat == "bowler" else 0.42
@@ -387,8 +381,8 @@ def hat(cel: Cel, character: Character, look: Look) -> None:
                 (x + w * 0.72, -0.70),
             ]
         )
-        cel.shape(crown, skin.accent, ink, line)
-        cel.shape(
+        inked(crown, skin.accent)
+        inked(
             np.concatenate(
                 [
                     bow((x - w * 0.72, -0.72), (x + w * 0.72, -0.72), -0.06),
@@ -396,8 +390,6 @@ def hat(cel: Cel, character: Character, look: Look) -> None:
                 ]
             ),
             shaded(skin.accent, 0.45),
-            ink,
-            line,
         )
         brim = oval(x, -0.70, w * (1.08 if c.hat == "bowler" else 1.45), 0.13)
-        cel.shape(brim, skin.accent, ink, line)
+        inked(brim, skin.accent)

@@ -8,6 +8,7 @@ brow, cheek and jaw are visible on the far side of a turned head only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -294,50 +295,43 @@ def clothes(cel: Cel, character: Character, look: Look) -> None:
 
 def _legs(cel: Cel, character: Character, s: float, shift: float) -> None:
     """Draw hands and legs, which are visible in far shots."""
-    skin, line, ink = character.palette, character.line, character.palette.ink if character.line else None
+    skin = character.palette
+    inked = partial(cel.shape, ink=skin.ink, width=character.line)
     cloth = shaded(mix(skin.trim, (40, 44, 70), 0.6), 0.2)
     for side in (-1, 1):
         x = shift + side * s * 0.34
         bare = character.sex == "woman"
         leg = [(x - 0.3, 4.6), (x + 0.3, 4.6), (x + 0.26, 9.6), (x - 0.26, 9.6)]
-        cel.shape(leg, skin.skin if bare else cloth, ink, line)
-        cel.shape(oval(x + 0.14, 9.65, 0.5, 0.24), skin.cloth_shade, ink, line)
+        inked(leg, skin.skin if bare else cloth)
+        inked(oval(x + 0.14, 9.65, 0.5, 0.24), skin.cloth_shade)
         glove = skin.white if character.style == "rubberhose" else skin.skin
-        cel.shape(oval(shift + side * s * 0.94, 4.98, 0.22, 0.3), glove, ink, line)
+        inked(oval(shift + side * s * 0.94, 4.98, 0.22, 0.3), glove)
     if character.sex == "woman":
         hem = s * 0.95
-        cel.shape(
-            [(shift - s * 0.7, 4.5), (shift + s * 0.7, 4.5), (shift + hem, 7.0), (shift - hem, 7.0)], cloth, ink, line
-        )
+        inked([(shift - s * 0.7, 4.5), (shift + s * 0.7, 4.5), (shift + hem, 7.0), (shift - hem, 7.0)], cloth)
     else:
         cel.shape(oval(shift, 4.75, s * 0.72, 0.5), cloth, None, 0)
 
 
 def _collar(cel: Cel, character: Character, base: float, depth: float, ink) -> None:
     skin, kind, line = character.palette, character.cloth, character.line
+    inked = partial(cel.shape, ink=ink, width=line)
     v = 1.24 + depth
     if kind == "suit":
-        cel.shape(
+        inked(
             [(-base, 1.24), (0, v), (base, 1.24), (base * 0.9, 1.5), (0.24, 2.6), (-0.24, 2.6), (-base * 0.9, 1.5)],
             (244, 244, 240),
-            ink,
-            line,
         )
-        cel.shape(
-            [(-0.08, v), (0.08, v), (0.06, v + 0.12), (0.15, 2.5), (-0.15, 2.5), (-0.06, v + 0.12)],
-            skin.accent,
-            ink,
-            line,
-        )
+        inked([(-0.08, v), (0.08, v), (0.06, v + 0.12), (0.15, 2.5), (-0.15, 2.5), (-0.06, v + 0.12)], skin.accent)
     if kind in ("suit", "shirt"):
         for side in (-1, 1):
             flap = [(side * base, 1.20), (0, v), (side * 0.22, v + 0.16), (side * (base + 0.16), 1.42)]
-            cel.shape(flap, skin.trim if kind == "shirt" else mix(skin.cloth, (255, 255, 255), 0.12), ink, line)
+            inked(flap, skin.trim if kind == "shirt" else mix(skin.cloth, (255, 255, 255), 0.12))
         if kind == "shirt" and ink:
             cel.stroke([(0, v), (0, 4.9)], ink, line, (0.6, 0.8))
     elif kind == "sailor":
         for side in (-1, 1):
-            cel.shape(
+            inked(
                 [
                     (side * base, 1.20),
                     (0, v),
@@ -346,18 +340,11 @@ def _collar(cel: Cel, character: Character, base: float, depth: float, ink) -> N
                     (side * (base + 0.3), 1.32),
                 ],
                 skin.trim,
-                ink,
-                line,
             )
-            cel.shape(
-                curve([(0, v + 0.1), (side * 0.34, v - 0.04), (side * 0.36, v + 0.26)], closed=True),
-                skin.accent,
-                ink,
-                line,
-            )
-        cel.shape(oval(0, v + 0.1, 0.08, 0.09), skin.accent, ink, line)
+            inked(curve([(0, v + 0.1), (side * 0.34, v - 0.04), (side * 0.36, v + 0.26)], closed=True), skin.accent)
+        inked(oval(0, v + 0.1, 0.08, 0.09), skin.accent)
     elif kind == "turtleneck":
-        cel.shape(
+        inked(
             curve(
                 [
                     (-base * 0.92, 1.02),
@@ -370,8 +357,6 @@ def _collar(cel: Cel, character: Character, base: float, depth: float, ink) -> N
                 closed=True,
             ),
             skin.cloth,
-            ink,
-            line,
         )
         if ink:
             for x in (-0.6, -0.2, 0.25, 0.62):
@@ -388,15 +373,15 @@ def _collar(cel: Cel, character: Character, base: float, depth: float, ink) -> N
                 ],
                 closed=True,
             )
-            cel.shape(hood, shaded(skin.cloth, 0.12), ink, line)
+            inked(hood, shaded(skin.cloth, 0.12))
             cel.stroke(bow((side * 0.14, v + 0.1), (side * 0.18, v + 0.62), 0.06 * side), skin.trim, 0.04, (0.9, 0.9))
     elif kind == "scarf":
         wrap = curve(
             [(-base * 1.15, 1.04), (0, 1.20), (base * 1.15, 1.04), (base * 1.3, 1.36), (0, 1.56), (-base * 1.3, 1.36)],
             closed=True,
         )
-        cel.shape([(0.1, 1.4), (0.42, 1.4), (0.52, 2.4), (0.18, 2.45)], skin.trim, ink, line)
-        cel.shape(wrap, skin.trim, ink, line)
+        inked([(0.1, 1.4), (0.42, 1.4), (0.52, 2.4), (0.18, 2.45)], skin.trim)
+        inked(wrap, skin.trim)
         cel.stroke(bow((-base, 1.2), (base * 0.7, 1.32), -0.16), shaded(skin.trim, 0.3), 0.04)
     elif kind == "ruffle":
         x = np.linspace(-1, 1, 8)
@@ -414,7 +399,7 @@ def _collar(cel: Cel, character: Character, base: float, depth: float, ink) -> N
                 ],
                 closed=True,
             )
-            cel.shape(puff, (250, 246, 230) if character.style != "rubberhose" else skin.trim, ink, line)
+            inked(puff, (250, 246, 230) if character.style != "rubberhose" else skin.trim)
     elif ink:
         rim = curve(
             [

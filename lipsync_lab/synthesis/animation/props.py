@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -21,6 +23,7 @@ def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scal
     ink = skin.ink if character.line else None
     line = max(character.line, 0.0)
     skin_tone = skin.white if character.style == "rubberhose" else skin.skin  # gloves, in 1930
+    inked = partial(cel.shape, ink=ink, width=line)
     matrix = place(x, y, scale)
     with cel.plane(matrix):
         if kind == "hand":
@@ -29,20 +32,20 @@ def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scal
             shape = np.array([(-0.36, -0.34), (0.36, -0.34), (0.31, 0.42), (-0.31, 0.42)])
             cel.outline(oval(0.42, 0.0, 0.17, 0.2), ink or shaded(skin.accent, 0.3), 0.09)
             cel.outline(oval(0.42, 0.0, 0.17, 0.2), skin.accent, 0.05)
-            cel.shape(shape, skin.accent, ink, line)
+            inked(shape, skin.accent)
             cel.fill([(-0.35, -0.2), (0.35, -0.2), (0.34, -0.08), (-0.34, -0.08)], lighter(skin.accent, 0.5))
             _grip(cel, skin_tone, ink, line, -0.30, 0.25)
         elif kind == "microphone":
-            cel.shape([(-0.10, 0.1), (0.10, 0.1), (0.07, 1.5), (-0.07, 1.5)], (52, 52, 60), ink, line)
+            inked([(-0.10, 0.1), (0.10, 0.1), (0.07, 1.5), (-0.07, 1.5)], (52, 52, 60))
             shape = oval(0, -0.05, 0.30, 0.32)
-            cel.shape(shape, (120, 122, 130), ink, line)
+            inked(shape, (120, 122, 130))
             with cel.inside(shape):
                 for k in np.linspace(-0.3, 0.3, 6):
                     cel.stroke([(-0.4, k - 0.15), (0.4, k + 0.15)], (80, 82, 90), 0.02, (1, 1))
             _grip(cel, skin_tone, ink, line, 0.0, 0.62)
         elif kind == "book":
             shape = np.array([(-0.78, -0.38), (0.0, -0.30), (0.78, -0.38), (0.78, 0.66), (0.0, 0.74), (-0.78, 0.66)])
-            cel.shape(shape, skin.accent, ink, line)
+            inked(shape, skin.accent)
             cel.stroke([(0, -0.3), (0, 0.74)], shaded(skin.accent, 0.35), 0.05, (1, 1))
             cel.fill([(0.2, -0.1), (0.6, -0.14), (0.6, 0.1), (0.2, 0.14)], lighter(skin.accent, 0.55))
             _grip(cel, skin_tone, ink, line, -0.76, 0.35)
@@ -52,7 +55,7 @@ def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scal
             shape = np.concatenate(
                 [[(0.0, 0.62)], np.column_stack([0.85 * np.cos(angle), 0.55 + 0.95 * np.sin(angle)])]
             )
-            cel.shape(shape, skin.accent, ink, line)
+            inked(shape, skin.accent)
             for a in angle[1:-1:2]:
                 cel.stroke(
                     [(0, 0.62), (0.82 * np.cos(a), 0.55 + 0.92 * np.sin(a))], shaded(skin.accent, 0.25), 0.02, (1, 1)
@@ -63,8 +66,9 @@ def occluder(cel: Cel, character: Character, kind: str, x: float, y: float, scal
 
 def _palm(cel: Cel, skin, cloth, ink, line: float) -> np.ndarray:
     """Draw a hand before the mouth, with its back to the viewer; return its outline."""
-    cel.shape([(0.02, 0.3), (0.5, 0.18), (0.95, 1.6), (0.30, 1.75)], skin, ink, line)
-    cel.shape([(0.12, 0.85), (0.74, 0.70), (1.05, 2.2), (0.3, 2.3)], cloth, ink, line)
+    inked = partial(cel.shape, ink=ink, width=line)
+    inked([(0.02, 0.3), (0.5, 0.18), (0.95, 1.6), (0.30, 1.75)], skin)
+    inked([(0.12, 0.85), (0.74, 0.70), (1.05, 2.2), (0.3, 2.3)], cloth)
     palm = curve(
         [(-0.34, -0.16), (0.0, -0.26), (0.36, -0.12), (0.46, 0.2), (0.24, 0.46), (-0.12, 0.42), (-0.38, 0.18)],
         closed=True,
@@ -75,8 +79,8 @@ def _palm(cel: Cel, skin, cloth, ink, line: float) -> np.ndarray:
         fingers.append(_finger(root, tip, 0.085))
     thumb = _finger((0.18, -0.12), (-0.02, -0.48), 0.09)
     for shape in (*fingers, thumb):
-        cel.shape(shape, skin, ink, line)
-    cel.shape(palm, skin, ink, line)
+        inked(shape, skin)
+    inked(palm, skin)
     cel.fill(oval(-0.18, 0.08, 0.22, 0.24), skin)  # fingers run into the palm
     if ink:
         for k in range(3):
