@@ -30,10 +30,10 @@ class Evaluation:
         open (`metrics.openness`: as a share of the source's range where a network reads it, of its own elsewhere), and
         ``opened_source``.
     scores : DataFrame
-        One row a score and input, as `metrics.controls.beside_nulls`; the input "untouched_source" is the untouched
+        One row a score and input, as `metrics.controls.with_controls`; the input "untouched_source" is the untouched
         clip under the new voice.
     curves : DataFrame
-        ``judge``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
+        ``network``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
     about : dict
         By kind of network: its name, SHA-256 and width, or the reason why it is absent; for the mouth-openness
         regressor also ``closed``, the openness below which a mouth counts as closed.

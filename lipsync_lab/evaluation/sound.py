@@ -9,8 +9,8 @@ import numpy as np
 
 from lipsync_lab.metrics import controls, openness, regions, sync
 from lipsync_lab.metrics.collect import ClipData
-from lipsync_lab.metrics.crops import crop_at, crop_places
 from lipsync_lab.metrics.pairs import FramePair
+from lipsync_lab.metrics.syncnet_inputs import crop_at, crop_places
 
 if TYPE_CHECKING:
     import pandas
@@ -80,38 +80,38 @@ def sound_metrics(
         faces = data.faces[place]
         opened, usual = _openness(faces, networks.get("mouth_openness"), usual)
         columns["opened" if side == "output" else "opened_source"] = opened
-        measures: list[tuple[tuple[str, ...], Callable]] = [
+        metrics: list[tuple[tuple[str, ...], Callable]] = [
             _mouth_scores(opened, fps, about["mouth_openness"]["closed"])
         ]
         lips = {}
         if "sync_expert" in networks:
-            lips["sync_expert"] = sync.watch(sync.EXPERT, networks["sync_expert"], faces, fps, shots)
+            lips["sync_expert"] = sync.embed_frames(sync.SYNC_EXPERT, networks["sync_expert"], faces, fps, shots)
         if "lse" in networks:
             lips["lse"] = lse[place]
         for kind, embedded in lips.items():
-            measures.append(_sync_scores(embedded, networks[kind]))
+            metrics.append(_sync_scores(embedded, networks[kind]))
             if wave is None:
                 continue
-            verdict = sync.judge_sync(embedded, networks[kind], wave)
-            curves[side].append(verdict.curve.assign(judge=embedded.judge.name, input=side))
+            measured = sync.measure_sync(embedded, networks[kind], wave)
+            curves[side].append(measured.curve.assign(network=embedded.protocol.name, input=side))
             if side == "output" and kind == "sync_expert":
-                columns["syncnet_distance_per_frame"] = verdict.frames["distance"].reindex(range(count)).to_numpy()
-        for names, measure in measures:
+                columns["syncnet_distance_per_frame"] = measured.frames["distance"].reindex(range(count)).to_numpy()
+        for names, metric in metrics:
             if wave is None:
                 given = "dubbed" if side == "output" else "untouched_source"
                 tables[side].append(_undefined(names, given, "the output has no sound, and no voice was given"))
             elif side == "output":
-                tables[side].append(controls.beside_nulls(measure, wave))
+                tables[side].append(controls.with_controls(metric, wave))
             else:
                 tables[side].append(
-                    pd.DataFrame([score._asdict() for score in measure(wave)]).assign(input="untouched_source")
+                    pd.DataFrame([score._asdict() for score in metric(wave)]).assign(input="untouched_source")
                 )
-    for kind, judge in {"sync_expert": sync.EXPERT, "lse": sync.LSE}.items():
+    for kind, protocol in {"sync_expert": sync.SYNC_EXPERT, "lse": sync.LSE}.items():
         if kind not in networks:
-            tables["source"].append(_undefined(sync.score_names(judge.name), "dubbed", about[kind]["absent"]))
+            tables["source"].append(_undefined(sync.score_names(protocol.name), "dubbed", about[kind]["absent"]))
     scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[list(_SCORES)]
     shown = [*curves["output"], *curves["source"]]
-    empty = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
+    empty = pd.DataFrame(columns=["offset", "distance", "windows", "network", "input"])
     return scores, pd.concat(shown, ignore_index=True) if shown else empty, columns
 
 
@@ -129,7 +129,7 @@ def _openness(faces: Sequence[np.ndarray | None], reader: Any, usual: np.ndarray
 
 
 def _sync_scores(lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
-    return sync.score_names(lips.judge.name), lambda wave: sync.judge_sync(lips, network, wave).scores
+    return sync.score_names(lips.protocol.name), lambda wave: sync.measure_sync(lips, network, wave).scores
 
 
 def _mouth_scores(opened: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:

@@ -164,11 +164,11 @@ def opening_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
 
     def curves(result: EvaluatedCase) -> pandas.DataFrame:
         wave, fps = _voice_of(result)
-        nulls = controls.null_inputs(wave)
+        unrelated = controls.control_inputs(wave)
         given = {
             "output": ("opened", wave),
             "source": ("opened_source", wave),
-            **{name: ("opened", nulls[name]) for name in ("shifted_audio", "shuffled_audio")},
+            **{name: ("opened", unrelated[name]) for name in ("shifted_audio", "shuffled_audio")},
         }
         by_input = {
             name: openness.follows_sound(result.evaluation.frames[column].to_numpy(), sound, fps)[0]

@@ -164,8 +164,8 @@ def boundary_step(pair: FramePair) -> float:
 
 def colour_shift(pair: FramePair) -> float:
     """Mean CIEDE2000 (Sharma et al. 2005) of the flat places of the skin round the lips."""
-    found = _skin_colours(pair)
-    return np.nan if found is None else found[0]
+    skin = _skin_colours(pair)
+    return np.nan if skin is None else skin[0]
 
 
 def lip_colours(pair: FramePair) -> LipColours | None:
@@ -274,11 +274,11 @@ def on_holds(clip: ClipData) -> np.ndarray:
 
 def _steps(picture: np.ndarray, first: int, stop: int, start: int, end: int) -> np.ndarray:
     """Steps across the two borders that lie along rows: the largest channel's, grey levels."""
-    found = [np.empty(0)]
+    steps = [np.empty(0)]
     for inner, outer in ((first, first - 1), (stop - 1, stop)):
         if 0 <= outer < len(picture):
-            found.append(cv2.absdiff(picture[inner, start:end], picture[outer, start:end]).max(axis=-1).astype(float))
-    return np.concatenate(found)
+            steps.append(cv2.absdiff(picture[inner, start:end], picture[outer, start:end]).max(axis=-1).astype(float))
+    return np.concatenate(steps)
 
 
 def _skin_colours(pair: FramePair) -> tuple[float, np.ndarray] | None:

@@ -154,8 +154,8 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     out["drawing"] = np.cumsum(~same) - 1
     out["mouth_change"], out["mouth_noise"] = mouth_change, mouth_noise
     out["mouth"] = np.where(pasted, mouth, np.nan)
-    judged = same & ~scheduled(first) & ~np.isnan(mouth_change)
-    out["mouth_change_during_hold"] = np.where(judged, (~kept).astype(float), np.nan)
+    compared = same & ~scheduled(first) & ~np.isnan(mouth_change)
+    out["mouth_change_during_hold"] = np.where(compared, (~kept).astype(float), np.nan)
     return out
 
 

@@ -139,11 +139,11 @@ def collect(
     count = len(changes)
     ledger, truth = ledger.iloc[:count], None if truth is None else truth.iloc[:count]
     beat = cadence.cadence_table(changes, holds.first, ledger)
-    seen = detection.pixel_table(pixels, ledger)
-    found = detection.detection_metrics(
-        *(ledger, truth, seen, beat["held"].to_numpy()),
+    face_table = detection.pixel_table(pixels, ledger)
+    detected = detection.detection_metrics(
+        *(ledger, truth, face_table, beat["held"].to_numpy()),
         candidates=None if candidates is None else candidates[:count],
         threshold=threshold,
     )
-    frames = pd.concat([found, beat.drop(columns=["time", "shot"])], axis=1)
-    return ClipData(ledger, truth, collected, palette or counted.palette(), frames, seen, faces)
+    frames = pd.concat([detected, beat.drop(columns=["time", "shot"])], axis=1)
+    return ClipData(ledger, truth, collected, palette or counted.palette(), frames, face_table, faces)

@@ -90,7 +90,7 @@ def shuffled(wave: np.ndarray, seed: int = 0, seconds: float = 0.2) -> np.ndarra
     return np.concatenate([wave[: count * size].reshape(count, size)[order].ravel(), wave[count * size :]])
 
 
-def null_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+def control_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
     """A sound, and three of its length that are unrelated to the lips.
 
     Returns
@@ -103,13 +103,13 @@ def null_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
     return dict(zip(INPUTS, (wave, shifted(wave, half), shuffled(wave, seed), np.zeros_like(wave)), strict=True))
 
 
-def beside_nulls(measure: Callable[[np.ndarray], Iterable[Score]], wave: np.ndarray, seed: int = 0) -> pandas.DataFrame:
+def with_controls(metric: Callable[[np.ndarray], Iterable[Score]], wave: np.ndarray, seed: int = 0) -> pandas.DataFrame:
     """Compute scores with the clip's own sound and with the null baselines.
 
     Parameters
     ----------
-    measure : callable
-        A waveform to `Score`s, such as ``lambda wave: judge_sync(lips, network, wave).scores``.
+    metric : callable
+        A waveform to `Score`s, such as ``lambda wave: measure_sync(lips, network, wave).scores``.
     wave : ndarray, float32, (n,)
         Mono at 16 kHz, in [-1, 1].
     seed : int
@@ -122,6 +122,6 @@ def beside_nulls(measure: Callable[[np.ndarray], Iterable[Score]], wave: np.ndar
     """
     import pandas
 
-    inputs = null_inputs(wave, seed).items()
-    rows = [score._asdict() | {"input": name} for name, sound in inputs for score in measure(sound)]
+    inputs = control_inputs(wave, seed).items()
+    rows = [score._asdict() | {"input": name} for name, sound in inputs for score in metric(sound)]
     return pandas.DataFrame(rows, columns=["score", "input", "value", "covered", "reason"])

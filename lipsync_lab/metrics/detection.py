@@ -95,12 +95,12 @@ def detection_metrics(
     frames = len(ledger)
     out = ledger[["frame", "time", "shot", "best_score"]].set_index("frame")
     drawn, best = regions.boxes(ledger), regions.boxes(ledger, "best_")
-    found = ledger["provenance"].isin(_FOUND).to_numpy()
+    detected = ledger["provenance"].isin(_FOUND).to_numpy()
     if truth is not None:
         truth = regions.check_truth(truth, frames)
     true = np.full((frames, 4), np.nan) if truth is None else regions.boxes(truth, "face_")
     there = np.ones(frames, bool) if truth is None else ~np.isnan(true).any(axis=1)
-    out["missed_detection"] = np.where(there, (~found).astype(float), np.nan)
+    out["missed_detection"] = np.where(there, (~detected).astype(float), np.nan)
     out["not_generated"] = np.where(there, 1.0 - ledger["mouth_generated"].to_numpy(bool), np.nan)
     out["iou"] = iou(best, true)
     shots = ledger["shot"].to_numpy()
@@ -108,7 +108,7 @@ def detection_metrics(
         drawings = truth["drawing"].to_numpy()
         held = np.r_[np.nan, drawings[1:] == drawings[:-1]] if frames else []
     still = np.zeros(frames, bool) if held is None else np.asarray(held, float)[:frames] == 1
-    own = np.where(found[:, None], best, np.nan)
+    own = np.where(detected[:, None], best, np.nan)
     for names, moved in ((_JITTER[:2], own), (_JITTER[2:], drawn)):
         for name, values in zip(names, jitter(moved, None if truth is None else true), strict=True):
             out[name] = np.where(still, values, np.nan)
@@ -365,7 +365,10 @@ def _false(candidates, threshold: float, faces, frames: int) -> np.ndarray:
         return np.full(frames, np.nan)
     return np.array(
         [
-            sum(found.score > threshold and all(found.box.iou(face) < STRANGE for face in there) for found in row)
+            sum(
+                candidate.score > threshold and all(candidate.box.iou(face) < STRANGE for face in there)
+                for candidate in row
+            )
             for row, there in zip(candidates[:frames], faces[:frames], strict=True)
         ],
         float,
@@ -378,8 +381,8 @@ def _best_match(row: Sequence[Detection], true: np.ndarray | None) -> float:
         if np.isnan(true).any():
             return -np.inf
         face = Box(*true.tolist())
-        row = [found for found in row if found.box.iou(face) >= MATCH]
-    return max((found.score for found in row), default=-np.inf)
+        row = [candidate for candidate in row if candidate.box.iou(face) >= MATCH]
+    return max((candidate.score for candidate in row), default=-np.inf)
 
 
 def _nearest(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:

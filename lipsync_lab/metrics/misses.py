@@ -55,13 +55,13 @@ def causes(table: pd.DataFrame) -> pd.DataFrame:
         among_missed, among_found (share of missed and of found frames of which it holds, first or not). A cause is
         worth its name where the last is much the lower; NaN where nobody could tell.
     """
-    missed, found = table[table["missed_detection"] == 1], table[table["missed_detection"] == 0]
+    missed, detected = table[table["missed_detection"] == 1], table[table["missed_detection"] == 0]
     out = []
     for cause in (*CAUSES, "unexplained"):
         here = missed["cause"] == cause
         among = [np.nan, np.nan]
         if cause != "unexplained":
-            holds = [_reasons(part)[cause] for part in (missed, found)]
+            holds = [_reasons(part)[cause] for part in (missed, detected)]
             among = [float(part[0][part[1]].mean()) if part[1].any() else np.nan for part in holds]
         share = float(here.mean()) if len(missed) else np.nan
         out.append((cause, int(here.sum()), share, float(missed["cause_value"][here].median()), *among))

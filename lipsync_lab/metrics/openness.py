@@ -66,12 +66,12 @@ def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
     from lipsync_lab.models.mouth_openness import UNIT
 
     faces = _checked(faces)
-    device, found = next(network.parameters()).device, []
+    device, gaps = next(network.parameters()).device, []
     with torch.inference_mode():
         for first in range(0, len(faces), _AT_ONCE):
             bgr = torch.from_numpy(np.ascontiguousarray(faces[first : first + _AT_ONCE, ..., ::-1])).to(device)
-            found.append(network(bgr.permute(0, 3, 1, 2).float() / 255).double().cpu().numpy() * UNIT)
-    return np.concatenate(found) if found else np.empty(0)
+            gaps.append(network(bgr.permute(0, 3, 1, 2).float() / 255).double().cpu().numpy() * UNIT)
+    return np.concatenate(gaps) if gaps else np.empty(0)
 
 
 def in_range(read: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -136,12 +136,12 @@ def openness(faces: np.ndarray) -> np.ndarray:
     if not weight.any():
         return np.full(len(faces), np.nan)
     weight /= weight.sum()
-    seen = np.empty(len(lower))
+    contrasts = np.empty(len(lower))
     for number, face in enumerate(lower):
         skin = np.median(face.reshape(-1, 3), axis=0)
         contrast = np.linalg.norm(face - skin, axis=2).clip(max=_CONTRAST)
-        seen[number] = (contrast * weight).sum()
-    return in_range(seen, seen)
+        contrasts[number] = (contrast * weight).sum()
+    return in_range(contrasts, contrasts)
 
 
 def follows_sound(
@@ -246,8 +246,8 @@ def closures(
         used[first:stop] |= known
         rows.append((symbol, start, end, first, stop - 1, least, least < bound))
     sounds = pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])
-    judged = sounds[sounds["least"].notna()]
-    share = judged["closed"].mean() if len(judged) else np.nan
+    measured = sounds[sounds["least"].notna()]
+    share = measured["closed"].mean() if len(measured) else np.nan
     reason = "nothing is said that lips must close for" if not rows else "the mouth is known in no M, B or P"
     return sounds, scored("closure", share, used.mean() if len(used) else 0.0, reason)
 

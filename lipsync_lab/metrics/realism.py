@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 32
 
 
-def judge(network: nn.Module, faces: np.ndarray) -> np.ndarray:
+def discriminator_scores(network: nn.Module, faces: np.ndarray) -> np.ndarray:
     """The discriminator's score of faces (Prajwal et al. 2020, arXiv 2008.10010, section 3.3).
 
     Parameters
@@ -42,7 +42,7 @@ def judge(network: nn.Module, faces: np.ndarray) -> np.ndarray:
 
     if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
         raise ParameterError(f"the discriminator takes faces of (N, 96, 96, 3), not {faces.shape}; crop them first")
-    device, found = next(network.parameters()).device, [np.empty(0, np.float32)]
+    device, scores = next(network.parameters()).device, [np.empty(0, np.float32)]
     training = network.training
     network.eval()
     with torch.inference_mode():
@@ -50,9 +50,9 @@ def judge(network: nn.Module, faces: np.ndarray) -> np.ndarray:
             # the network takes BGR; each face is a clip of one frame
             bgr = np.ascontiguousarray(faces[first : first + _AT_ONCE, ..., ::-1])
             pixels = torch.from_numpy(bgr).to(device).permute(0, 3, 1, 2).unsqueeze(2).float() / 255
-            found.append(network(pixels)[:, 0].float().cpu().numpy())
+            scores.append(network(pixels)[:, 0].float().cpu().numpy())
     network.train(training)
-    return np.concatenate(found)
+    return np.concatenate(scores)
 
 
 def realism_metrics(
@@ -84,7 +84,7 @@ def realism_metrics(
     for first in range(0, len(known), _AT_ONCE // 2):
         numbers = known[first : first + _AT_ONCE // 2]
         crops = np.stack([side[number] for side in faces for number in numbers])
-        out[numbers] = judge(network, crops).reshape(2, -1).T
+        out[numbers] = discriminator_scores(network, crops).reshape(2, -1).T
     table = pd.DataFrame(out, columns=["real_source", "real_output"])
     table.index = pd.Index(ledger["frame"].iloc[: len(out)], name="frame")
     table["realism_loss"] = table["real_source"] - table["real_output"]

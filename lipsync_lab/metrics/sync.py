@@ -1,8 +1,9 @@
 """Sync: whether lips and sound belong together, and how far they are apart in time.
 
-Two networks judge it in the same way: `LSE`, which the published scores LSE-D and LSE-C are made with, and `EXPERT`,
-which taught Wav2Lip. Both look at 0.2 s of lips and of sound, 25 times a second. The distance between lips and sound is
-averaged over the clip for every offset between them; the offset with the least distance is the AV offset.
+Two networks measure it in the same way: `LSE`, which the published scores LSE-D and LSE-C are made with, and
+`SYNC_EXPERT`, against which Wav2Lip was trained. Both take 0.2 s of lips and of sound, 25 times a second. The distance
+between lips and sound is averaged over the clip for every offset between them; the offset with the least distance is
+the AV offset.
 
 **The sign** is that of syncnet_python: at a *positive* offset the sound comes too early, and has to be delayed by that
 many frames of 40 ms to fit; at a negative one it comes too late. A sound that is delayed by k frames takes k from the
@@ -23,9 +24,8 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import FACE_SIZE
 from lipsync_lab.media.audio import MEL_WINDOW, MELS_PER_SECOND, SAMPLE_RATE, mel_windows, melspectrogram
 from lipsync_lab.metrics.controls import SILENT_DB, Score, level, scored
-from lipsync_lab.metrics.crops import SIDE
-from lipsync_lab.metrics.mfcc import RATE, mfcc
 from lipsync_lab.metrics.registry import Metric
+from lipsync_lab.metrics.syncnet_inputs import RATE, SIDE, mfcc
 
 if TYPE_CHECKING:
     import pandas
@@ -42,7 +42,7 @@ _MFCC_WINDOW = RATE * WINDOW // FPS
 _AT_ONCE = 20
 #: Names of the scores of either network; each is an attribute of `Sync`.
 _SCORE_NAMES = {
-    "expert": {
+    "sync_expert": {
         "syncnet_distance": "distance",
         "syncnet_confidence": "confidence",
         "av_offset": "offset",
@@ -53,8 +53,8 @@ _SCORE_NAMES = {
 
 
 @dataclass(frozen=True)
-class Judge:
-    """How a network is shown lips and sound, and what it calls near.
+class SyncProtocol:
+    """The inputs of a network, and the distance between its embeddings.
 
     Attributes
     ----------
@@ -113,24 +113,24 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 #: `models.syncnet.SyncNetV2`: crops of `crops.crops`, and scores as syncnet_python's (Chung & Zisserman 2016, "Out of
 #: time"; Prajwal et al. 2020, arXiv 2008.10010, section 4.2). LSE-D is its distance, LSE-C its confidence.
-LSE = Judge("lse", SIDE, _whole_faces, _mfcc_windows, _euclidean, published=True)
+LSE = SyncProtocol("lse", SIDE, _whole_faces, _mfcc_windows, _euclidean, published=True)
 #: `models.syncnet.SyncNetColor`: crops as the generator sees them (`generation.crop`), the distance is one less the
 #: cosine of Prajwal et al. 2020, section 3.1, and only lips and sounds that are both there are compared.
-EXPERT = Judge("expert", FACE_SIZE, _lower_halves, _mel_windows, _cosine, published=False)
+SYNC_EXPERT = SyncProtocol("sync_expert", FACE_SIZE, _lower_halves, _mel_windows, _cosine, published=False)
 
 
-def score_names(judge: str) -> tuple[str, ...]:
-    """Names of the scores that a network (``expert`` or ``lse``) gives, in the order distance, confidence, ..."""
-    return tuple(_SCORE_NAMES[judge])
+def score_names(protocol: str) -> tuple[str, ...]:
+    """Names of the scores of a network (``sync_expert`` or ``lse``), in the order distance, confidence, ..."""
+    return tuple(_SCORE_NAMES[protocol])
 
 
 @dataclass(frozen=True)
 class Lips:
-    """What a judge saw of a clip, to be compared with one sound or with several.
+    """Embeddings of the faces of a clip, to be compared with one sound or with several.
 
     Attributes
     ----------
-    judge : Judge
+    protocol : SyncProtocol
     embeddings : ndarray, float32, (windows, D)
         One row a window of five frames at 25 a second; NaN where one of them has no face, or a cut lies between them.
     sources : ndarray, int64, (ticks,)
@@ -141,33 +141,33 @@ class Lips:
         Its frames a second.
     """
 
-    judge: Judge
+    protocol: SyncProtocol
     embeddings: np.ndarray = field(repr=False)
     sources: np.ndarray = field(repr=False)
     frames: int
     fps: float
 
 
-def watch(
-    judge: Judge,
+def embed_frames(
+    protocol: SyncProtocol,
     network: nn.Module,
     faces: Iterable[np.ndarray | None],
     fps: float = FPS,
     shots: Sequence[int] | None = None,
 ) -> Lips:
-    """Show a judge the faces of a clip; five of them are in memory at a time, and a batch of windows.
+    """Embed the faces of a clip; five of them are in memory at a time, and a batch of windows.
 
     A clip that does not run at 25 frames a second is brought to it: every 25th of a second shows the frame that stands
     in its middle, so that frames are repeated or left out, as FFmpeg's `-r 25` does it in the published pipeline.
 
     Parameters
     ----------
-    judge : Judge
-        `LSE` or `EXPERT`.
+    protocol : SyncProtocol
+        `LSE` or `SYNC_EXPERT`.
     network : nn.Module
         `SyncNetV2` or `SyncNetColor` in evaluation mode, of any width.
     faces : iterable of ndarray, uint8, (side, side, 3), or None
-        RGB, of the judge's size; None where there is no face.
+        RGB, of the size that the protocol names; None where there is no face.
     fps : float
         Frames a second.
     shots : sequence of int, optional
@@ -178,19 +178,19 @@ def watch(
     ParameterError
         A face of another size, or a frame rate that is not positive.
     """
-    embedder = LipEmbedder(judge, network, fps)
+    embedder = LipEmbedder(protocol, network, fps)
     for number, face in enumerate(faces):
         embedder.add(face, 0 if shots is None else shots[number])
     return embedder.finish()
 
 
 class LipEmbedder:
-    """Embeds the lips of a clip whose faces arrive one by one; see `watch`, which has the parameters."""
+    """Embeds the lips of a clip whose faces arrive one by one; see `embed_frames`, which has the parameters."""
 
-    def __init__(self, judge: Judge, network: nn.Module, fps: float = FPS):
+    def __init__(self, protocol: SyncProtocol, network: nn.Module, fps: float = FPS):
         if not fps > 0:
             raise ParameterError(f"lips need a positive frame rate, not {fps}")
-        self._judge, self._network, self._fps = judge, network, fps
+        self._judge, self._network, self._fps = protocol, network, fps
         self._window: deque = deque(maxlen=WINDOW)
         self._frames, self._sources, self._complete = 0, [], []
         self._batch, self._embedded = [], []
@@ -231,13 +231,13 @@ class LipEmbedder:
         return Lips(self._judge, embeddings, np.array(self._sources, int), self._frames, self._fps)
 
 
-def hear(judge: Judge, network: nn.Module, wave: np.ndarray) -> np.ndarray:
-    """Let a judge hear a sound.
+def embed_audio(protocol: SyncProtocol, network: nn.Module, wave: np.ndarray) -> np.ndarray:
+    """Embed a sound.
 
     Parameters
     ----------
     judge, network
-        As in `watch`.
+        As in `embed_frames`.
     wave : ndarray, float32, (n,)
         Mono at 16 kHz, in [-1, 1]; it begins with the first frame.
 
@@ -248,20 +248,20 @@ def hear(judge: Judge, network: nn.Module, wave: np.ndarray) -> np.ndarray:
     """
     import torch
 
-    windows = judge.sounds(np.asarray(wave, np.float32)) if len(wave) else np.zeros((0, 1, 1, 1), np.float32)
-    face = judge.lips(torch.zeros((1, WINDOW, judge.side, judge.side, 3), dtype=torch.uint8))
-    found = [np.zeros((0, 1), np.float32)]
+    windows = protocol.sounds(np.asarray(wave, np.float32)) if len(wave) else np.zeros((0, 1, 1, 1), np.float32)
+    face = protocol.lips(torch.zeros((1, WINDOW, protocol.side, protocol.side, 3), dtype=torch.uint8))
+    embeddings = [np.zeros((0, 1), np.float32)]
     for first in range(0, len(windows), _AT_ONCE):
         sound = torch.from_numpy(np.ascontiguousarray(windows[first : first + _AT_ONCE]))
-        found.append(_call(network, sound, face)[0])
-    return np.concatenate(found[1:] or found)
+        embeddings.append(_call(network, sound, face)[0])
+    return np.concatenate(embeddings[1:] or embeddings)
 
 
-def _lips_of(judge: Judge, network: nn.Module, windows: np.ndarray) -> np.ndarray:
+def _lips_of(protocol: SyncProtocol, network: nn.Module, windows: np.ndarray) -> np.ndarray:
     import torch
 
-    sound = torch.from_numpy(judge.sounds(np.zeros(SAMPLE_RATE // 2, np.float32))[:1])
-    return _call(network, sound, judge.lips(torch.from_numpy(windows)))[1]
+    sound = torch.from_numpy(protocol.sounds(np.zeros(SAMPLE_RATE // 2, np.float32))[:1])
+    return _call(network, sound, protocol.lips(torch.from_numpy(windows)))[1]
 
 
 def _call(network: nn.Module, sound: Tensor, lips: Tensor) -> list[np.ndarray]:
@@ -273,12 +273,12 @@ def _call(network: nn.Module, sound: Tensor, lips: Tensor) -> list[np.ndarray]:
         return [x.float().cpu().numpy() for x in network(sound.to(device), lips.to(device))]
 
 
-def offset_distances(judge: Judge, lips: np.ndarray, sounds: np.ndarray, shift: int = SHIFT) -> np.ndarray:
+def offset_distances(protocol: SyncProtocol, lips: np.ndarray, sounds: np.ndarray, shift: int = SHIFT) -> np.ndarray:
     """Distance of every window of lips to the sounds around it.
 
     Parameters
     ----------
-    judge : Judge
+    protocol : SyncProtocol
     lips, sounds : ndarray, float32, (windows, D)
         Embeddings; what one has more than the other is left out.
     shift : int
@@ -287,8 +287,8 @@ def offset_distances(judge: Judge, lips: np.ndarray, sounds: np.ndarray, shift: 
     Returns
     -------
     ndarray, float32, (windows, 2 * shift + 1)
-        Columns by offset, from -shift to shift. NaN where there are no lips and, unless the judge is `published`, where
-        there is no sound.
+        Columns by offset, from -shift to shift. NaN where there are no lips and, unless the protocol is `published`,
+        where there is no sound.
     """
     count = min(len(lips), len(sounds))
     table = np.full((count, 2 * shift + 1), np.nan, np.float32)
@@ -297,19 +297,19 @@ def offset_distances(judge: Judge, lips: np.ndarray, sounds: np.ndarray, shift: 
         first, stop = max(0, offset), min(count, count + offset)
         other = np.zeros_like(sounds, shape=(count, sounds.shape[1]))
         other[first:stop] = sounds[first - offset : stop - offset]
-        rows = slice(None) if judge.published else slice(first, max(first, stop))
-        table[rows, column] = judge.distance(lips[:count][rows], other[rows])
+        rows = slice(None) if protocol.published else slice(first, max(first, stop))
+        table[rows, column] = protocol.distance(lips[:count][rows], other[rows])
     return table
 
 
 @dataclass(frozen=True)
 class Sync:
-    """A judge's verdict.
+    """Sync of a clip and a sound, by one network.
 
     Attributes
     ----------
-    judge : str
-        Its name.
+    network : str
+        Name of the protocol.
     curve : DataFrame
         One row an offset: ``offset`` in frames of 40 ms (positive: the sound comes too early), mean ``distance``,
         ``windows`` that it is the mean of.
@@ -325,12 +325,12 @@ class Sync:
     at_zero : float
         Distance at offset 0: without the credit for an offset that the published scores give.
     covered : float
-        Share of the clip's frames that lie in a window that was judged.
+        Share of the clip's frames that lie in a window that was compared.
     reason : str
         Why everything is undefined, or, where there is nothing to hear, the offset and the confidence.
     """
 
-    judge: str
+    network: str
     curve: pandas.DataFrame = field(repr=False)
     windows: pandas.DataFrame = field(repr=False)
     frames: pandas.DataFrame = field(repr=False)
@@ -344,26 +344,26 @@ class Sync:
     @property
     def scores(self) -> tuple[Score, ...]:
         """Distance (LSE-D), confidence (LSE-C), AV offset and distance at offset 0; see `score_names`."""
-        names = _SCORE_NAMES[self.judge]
+        names = _SCORE_NAMES[self.network]
         return tuple(
             scored(name, getattr(self, attribute), self.covered, self.reason) for name, attribute in names.items()
         )
 
 
-def judge_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SHIFT) -> Sync:
+def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SHIFT) -> Sync:
     """Compare lips with a sound.
 
     It is undefined, and says why, unless one window of lips at least has sound at every offset: 2 * shift + 1 windows
-    of either, which for `LSE` is 36 frames (1.44 s) and for `EXPERT` 35. The published evaluation leaves out, without a
-    word, every face that is not tracked for more than 100 frames (4 s).
+    of either, which for `LSE` is 36 frames (1.44 s) and for `SYNC_EXPERT` 35. The published evaluation leaves out,
+    without a word, every face that is not tracked for more than 100 frames (4 s).
 
     At the ends of a clip `LSE` compares lips with embeddings of zeros, as published, which is felt in short clips;
-    `EXPERT` averages over what is there.
+    `SYNC_EXPERT` averages over what is there.
 
     Parameters
     ----------
     lips : Lips
-        From `watch`.
+        From `embed_frames`.
     network : nn.Module
         The same.
     wave : ndarray, float32, (n,)
@@ -375,39 +375,39 @@ def judge_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SH
     -------
     Sync
     """
-    judge, sounds = lips.judge, hear(lips.judge, network, wave)
+    protocol, sounds = lips.protocol, embed_audio(lips.protocol, network, wave)
     count = min(len(lips.embeddings), len(sounds))
     offsets, nan = np.arange(-shift, shift + 1), float("nan")
-    seen = ~np.isnan(lips.embeddings[:count, 0]) if count else np.zeros(0, bool)
-    if not seen[shift : count - shift].any() or count <= 2 * shift:
+    has_face = ~np.isnan(lips.embeddings[:count, 0]) if count else np.zeros(0, bool)
+    if not has_face[shift : count - shift].any() or count <= 2 * shift:
         reason = (
             f"too short: {count} windows of lips and sound, and offsets up to {shift} frames need {2 * shift + 1}"
             if count <= 2 * shift
             else f"no {WINDOW} frames in a row have a face"
-            if not seen.any()
+            if not has_face.any()
             else f"no window with a face has sound for {shift} frames before and after it"
         )
         nothing = np.full((0, len(offsets)), np.nan, np.float32)
-        tables = _tables(lips, seen & False, nothing, np.full(len(offsets), np.nan), 0)
-        return Sync(judge.name, *tables, nan, nan, nan, nan, 0.0, reason)
-    table = offset_distances(judge, lips.embeddings, sounds, shift)
+        tables = _tables(lips, has_face & False, nothing, np.full(len(offsets), np.nan), 0)
+        return Sync(protocol.name, *tables, nan, nan, nan, nan, 0.0, reason)
+    table = offset_distances(protocol, lips.embeddings, sounds, shift)
     curve = np.nanmean(table, axis=0)
     best = int(curve.argmin())
-    *tables, frames = _tables(lips, seen, table[seen], curve, best)
+    *tables, frames = _tables(lips, has_face, table[has_face], curve, best)
     offset, confidence, reason = float(offsets[best]), float(np.median(curve) - curve[best]), ""
     if level(wave, FPS, max(1, len(wave) * FPS // SAMPLE_RATE)).max() < SILENT_DB:
         offset, confidence, reason = nan, nan, "the sound is silent throughout"
     covered = float(frames["distance"].notna().mean())
     return Sync(
-        judge.name, *tables, frames, offset, confidence, float(curve[best]), float(curve[shift]), covered, reason
+        protocol.name, *tables, frames, offset, confidence, float(curve[best]), float(curve[shift]), covered, reason
     )
 
 
-def _tables(lips: Lips, seen: np.ndarray, table: np.ndarray, curve: np.ndarray, best: int):
-    """Curve, windows and frames, of the windows `seen` and their rows of distances."""
+def _tables(lips: Lips, has_face: np.ndarray, table: np.ndarray, curve: np.ndarray, best: int):
+    """Curve, windows and frames, of the windows `has_face` and their rows of distances."""
     import pandas
 
-    shift, starts = len(curve) // 2, np.flatnonzero(seen)
+    shift, starts = len(curve) // 2, np.flatnonzero(has_face)
     pairs = (~np.isnan(table)).sum(axis=0)
     of_curve = pandas.DataFrame({"offset": np.arange(-shift, shift + 1), "distance": curve, "windows": pairs})
     first, last = lips.sources[starts], lips.sources[starts + WINDOW - 1]

@@ -56,7 +56,7 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
     values = {"dubbed": 0.4, "shuffled_audio": 0.1, "shifted_audio": -0.1, "silent_audio": NAN, "untouched_source": 0.9}
     scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
     scores.columns = ["score", "input", "value", "covered", "reason"]
-    curves = pd.DataFrame(columns=["offset", "distance", "windows", "judge", "input"])
+    curves = pd.DataFrame(columns=["offset", "distance", "windows", "network", "input"])
     about = {"sync_expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
     about["mouth_openness"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
     return evaluation.Evaluation(frames, scores, curves, about)

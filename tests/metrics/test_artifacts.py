@@ -47,25 +47,29 @@ def metrics_of(*args, **options) -> pd.DataFrame:
 def compared(source, output, palette=None, box=FACE) -> dict:
     """Every metric of one frame pair."""
     pair = FramePair(0, source, output, np.array(box, float), np.array(MOUTH, float))
-    found = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
-    return found | {"out_of_palette": artifacts.out_of_palette(found["out_of_palette"], palette)}
+    metrics_table = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
+    return metrics_table | {"out_of_palette": artifacts.out_of_palette(metrics_table["out_of_palette"], palette)}
 
 
 def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
     frames = [face(), face(), face((52, 70, 76, 86))]
     palette = artifacts.palette(frames, perfect_ledger(known(3), (SIZE, SIZE)))
-    found = measured(frames, frames, palette=palette)
-    assert found.mean().tolist() == [0] * len(artifacts.METRICS)
-    assert found[["sharpness_loss", "colour_shift"]].notna().all(axis=None)
-    assert found["temporal_flicker"].isna().tolist() == [True, False, True]  # only the second frame holds a drawing
+    metrics_table = measured(frames, frames, palette=palette)
+    assert metrics_table.mean().tolist() == [0] * len(artifacts.METRICS)
+    assert metrics_table[["sharpness_loss", "colour_shift"]].notna().all(axis=None)
+    assert metrics_table["temporal_flicker"].isna().tolist() == [
+        True,
+        False,
+        True,
+    ]  # only the second frame holds a drawing
 
 
 def test_nothing_drawn_is_undefined_and_not_zero():
     frames, truth = [face()] * 4, known(4, missing=(1, 2))
     other = [frame + np.uint8(2) for frame in frames]
-    found = measured(frames, other, truth)
+    metrics_table = measured(frames, other, truth)
     assert (
-        found.loc[
+        metrics_table.loc[
             [1, 2],
             [
                 "sharpness_loss",
@@ -80,8 +84,8 @@ def test_nothing_drawn_is_undefined_and_not_zero():
         .isna()
         .all(axis=None)
     )
-    assert found.loc[[1, 2], "background_change"].tolist() == [2, 2]
-    assert found["line_art_loss"].notna().tolist() == [True, False, False, True]
+    assert metrics_table.loc[[1, 2], "background_change"].tolist() == [2, 2]
+    assert metrics_table["line_art_loss"].notna().tolist() == [True, False, False, True]
     without = perfect_ledger(known(2, missing=(0, 1)), (SIZE, SIZE))
     assert metrics_of([(face(), face())] * 2, without)["out_of_palette"].isna().all()  # no box, so no palette
 
@@ -132,8 +136,8 @@ def test_new_colours_are_the_share_of_the_lips_that_the_film_has_not():
     assert compared(source, output, palette)["out_of_palette"] == 0
     # a shift of everything alike is a matter of `colour`
     shifted = np.clip(source.astype(int) + (10, -10, 0), 0, 255).astype(np.uint8)
-    found = compared(source, shifted, palette)
-    assert found["out_of_palette"] < 0.05 < 3 < found["colour_shift"]
+    metrics_table = compared(source, shifted, palette)
+    assert metrics_table["out_of_palette"] < 0.05 < 3 < metrics_table["colour_shift"]
 
 
 def test_the_palettes_distance_is_the_smallest_of_all():
@@ -141,9 +145,9 @@ def test_the_palettes_distance_is_the_smallest_of_all():
     palette = artifacts.Palette(rgb2lab(rng.random((60, 3))))
     asked = rgb2lab(rng.random((200, 3)))
     brute = deltaE_ciede2000(asked[:, None], palette.colours[None]).min(axis=1)
-    found = palette.distance(asked)
-    assert ((found > artifacts.NEW) == (brute > artifacts.NEW)).mean() > 0.95
-    assert np.corrcoef(found, brute)[0, 1] > 0.95
+    metrics_table = palette.distance(asked)
+    assert ((metrics_table > artifacts.NEW) == (brute > artifacts.NEW)).mean() > 0.95
+    assert np.corrcoef(metrics_table, brute)[0, 1] > 0.95
     assert artifacts.palette([], perfect_ledger(known(0), (SIZE, SIZE))) is None
 
 
@@ -173,9 +177,9 @@ def test_blur_of_the_mouth_is_a_fault_and_of_the_whole_frame_an_encode():
 def test_a_ghost_is_two_mouths_and_not_another_mouth():
     source, other = face(), face((48, 62, 80, 92))
     double = cv2.addWeighted(source, 0.5, other, 0.5, 0)
-    found = [compared(source, frame)["ghosting"] for frame in (source, other, double)]
-    assert found[0] == 0
-    assert found[2] > 0.2 > 2 * found[1]
+    metrics_table = [compared(source, frame)["ghosting"] for frame in (source, other, double)]
+    assert metrics_table[0] == 0
+    assert metrics_table[2] > 0.2 > 2 * metrics_table[1]
 
 
 def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
@@ -185,8 +189,8 @@ def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
     output[1][skin] += np.uint8(5)
     output[2][MOUTH[1] : MOUTH[3], MOUTH[0] : MOUTH[2]] = 0
     output[2][skin] += np.uint8(5)
-    found = measured(frames, output)["temporal_flicker"]
-    assert found.tolist()[1:] == [pytest.approx(5, rel=0.2), 0]  # the box of the ledger is a little higher
+    metrics_table = measured(frames, output)["temporal_flicker"]
+    assert metrics_table.tolist()[1:] == [pytest.approx(5, rel=0.2), 0]  # the box of the ledger is a little higher
     moving = [np.roll(frame, 3 * i, axis=1) for i, frame in enumerate(frames)]
     assert measured(moving, output)["temporal_flicker"].isna().all()
 
@@ -194,8 +198,8 @@ def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
 def test_a_mouth_outside_the_box_is_cropped():
     truth = known(1)
     truth[["mouth_x1", "mouth_x2"]] = (90.0, 102.0)  # the box ends at 96
-    found = measured([face()], [face()], truth)
-    assert found["crop_truncation"].tolist() == [0.5]
+    metrics_table = measured([face()], [face()], truth)
+    assert metrics_table["crop_truncation"].tolist() == [0.5]
     ledger = perfect_ledger(known(1), (SIZE, SIZE))
     assert metrics_of([(face(), face())], ledger)["crop_truncation"].isna().all()
 
@@ -203,11 +207,11 @@ def test_a_mouth_outside_the_box_is_cropped():
 def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():
     ledger = perfect_ledger(known(2), (SIZE, SIZE))
     truth = known(2, missing=(1,))
-    found = regions.mouths(ledger, truth)
-    assert found[0].tolist() == list(MOUTH)
+    metrics_table = regions.mouths(ledger, truth)
+    assert metrics_table[0].tolist() == list(MOUTH)
     box = ledger.loc[1, ["x1", "y1", "x2", "y2"]].to_numpy(float)
-    assert found[1, 0] == pytest.approx(box[0] + regions.LIPS[0] * (box[2] - box[0]))
-    assert (box[1] + box[3]) / 2 < found[1, 1] < found[1, 3] < box[3]
+    assert metrics_table[1, 0] == pytest.approx(box[0] + regions.LIPS[0] * (box[2] - box[0]))
+    assert (box[1] + box[3]) / 2 < metrics_table[1, 1] < metrics_table[1, 3] < box[3]
 
 
 def test_frames_of_another_run_are_refused():

@@ -74,23 +74,23 @@ def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
 
 def test_an_untouched_clip_has_no_extra_mouth():
     pairs, ledger, truth = sequence("AABBCC", "aabbcc")
-    found = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, truth)
-    assert found["mouth_change_during_hold"].dropna().tolist() == [0, 0, 0]
-    assert found["drawing"].tolist() == found["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
+    cadence_table = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, truth)
+    assert cadence_table["mouth_change_during_hold"].dropna().tolist() == [0, 0, 0]
+    assert cadence_table["drawing"].tolist() == cadence_table["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("grain", [0, 6])
 def test_mouths_are_counted_over_held_drawings(grain):
-    found = measured("AABBBCCDD", "abcdeeeff", grain=grain)
-    assert found["held"].tolist()[1:] == [1, 0, 1, 1, 0, 1, 0, 1]
-    assert found["mouth"].tolist() == [0, 1, 2, 3, 4, 4, 4, 5, 5]
-    assert found["mouth_change_during_hold"].tolist() == [
+    cadence_table = measured("AABBBCCDD", "abcdeeeff", grain=grain)
+    assert cadence_table["held"].tolist()[1:] == [1, 0, 1, 1, 0, 1, 0, 1]
+    assert cadence_table["mouth"].tolist() == [0, 1, 2, 3, 4, 4, 4, 5, 5]
+    assert cadence_table["mouth_change_during_hold"].tolist() == [
         pytest.approx(v, nan_ok=True) for v in (np.nan, 1, np.nan, 1, 1, np.nan, 0, np.nan, 0)
     ]
-    drawings = cadence.drawings(found)
+    drawings = cadence.drawings(cadence_table)
     assert drawings["mouths"].tolist() == [2, 3, 1, 1]
     assert drawings["ms"].tolist() == pytest.approx([80, 120, 80, 80])
-    numbers = cadence.summary(found)
+    numbers = cadence.summary(cadence_table)
     assert numbers["mouth_change_during_hold"] == pytest.approx(3 / 5)
     assert numbers["mouth_change_during_hold_covered"] == pytest.approx(5 / 9)
     assert numbers["mouths_per_drawing"] == pytest.approx(7 / 4)
@@ -99,14 +99,14 @@ def test_mouths_are_counted_over_held_drawings(grain):
 
 
 def test_a_mouth_that_is_cut_short_may_have_stood_longer():
-    found = measured("AAAABBBBBB", "aabbbcc.dd", shots="0000000000")
-    stands = cadence.mouths(found)
+    cadence_table = measured("AAAABBBBBB", "aabbbcc.dd", shots="0000000000")
+    stands = cadence.mouths(cadence_table)
     assert stands["frames"].tolist() == [2, 3, 2, 2]
     assert stands["whole"].tolist() == [False, True, False, False]
-    numbers = cadence.summary(found)
+    numbers = cadence.summary(cadence_table)
     assert numbers["mouth_ms"] == numbers["mouth_ms_shortest"] == pytest.approx(120)
     assert numbers["mouths_too_short"] == 0
-    assert cadence.drawings(found)["frames"].tolist() == [4, 3, 2]  # a frame without a face ends a hold
+    assert cadence.drawings(cadence_table)["frames"].tolist() == [4, 3, 2]  # a frame without a face ends a hold
     pairs, ledger, truth = sequence("AAAABBBBBB", "aabbbccddd")
     ledger.loc[7, "mouth_generated"] = False
     partly = cadence.cadence_metrics(pairs, ledger, truth)
@@ -123,10 +123,10 @@ def test_mouths_below_70_ms_are_too_short():
 
 def test_without_a_mouth_nothing_is_said_of_mouths():
     pairs, ledger, truth = sequence("AABB", "aabb")
-    found = cadence.cadence_metrics(pairs, ledger.assign(mouth_generated=False), truth)
-    assert found[["mouth", "mouth_change", "mouth_change_during_hold"]].isna().all(axis=None)
-    assert found["held"].tolist()[1:] == [1, 0, 1]
-    numbers = cadence.summary(found)
+    cadence_table = cadence.cadence_metrics(pairs, ledger.assign(mouth_generated=False), truth)
+    assert cadence_table[["mouth", "mouth_change", "mouth_change_during_hold"]].isna().all(axis=None)
+    assert cadence_table["held"].tolist()[1:] == [1, 0, 1]
+    numbers = cadence.summary(cadence_table)
     assert np.isnan(
         [numbers[name] for name in ("mouths_per_second", "mouth_change_during_hold", "mouth_ms", "mouths_too_short")]
     ).all()
@@ -140,18 +140,18 @@ def test_a_cheek_that_boils_is_no_new_mouth():
         output = output.copy()
         output[48:80, 16:80] += np.uint8(12 * (index % 2))
         boiling.append((source, output))
-    found = cadence.cadence_metrics(boiling, ledger, truth)
-    assert found["mouth_change"].min() > drawings.BOUND
+    cadence_table = cadence.cadence_metrics(boiling, ledger, truth)
+    assert cadence_table["mouth_change"].min() > drawings.BOUND
     assert (
-        found["mouth_change_during_hold"].dropna().tolist() == [0] * 5
+        cadence_table["mouth_change_during_hold"].dropna().tolist() == [0] * 5
     )  # of seven held frames, two are due for a new mouth
 
 
 def test_a_scheduled_change_of_a_long_hold_is_no_failure():
     """The reference says frame by frame which change breaks the rule: a mouth during a hold lasts three frames."""
-    found = measured("A" * 10, "aaabbbcccd")
-    assert found["mouth_change_during_hold"].isna().to_numpy().nonzero()[0].tolist() == [0, 3, 6, 9]
-    assert found["mouth_change_during_hold"].sum() == 0
+    cadence_table = measured("A" * 10, "aaabbbcccd")
+    assert cadence_table["mouth_change_during_hold"].isna().to_numpy().nonzero()[0].tolist() == [0, 3, 6, 9]
+    assert cadence_table["mouth_change_during_hold"].sum() == 0
     assert measured("A" * 10, "aabbbcccdd")["mouth_change_during_hold"].to_numpy().nonzero()[0].tolist() == [
         0,
         2,
@@ -181,10 +181,10 @@ def test_a_still_with_reused_mouths_has_no_unscheduled_change(cadence_of_mouths,
     pipe = Pipeline(generator, box=Box(*FACE), device="cpu", settings=settings)
     dubbed, track = pipe.dub(np.stack([picture] * 9), np.zeros(16_000 * 9 // 25, np.float32), 25)
     ledger = runs.ledger(track, track.provenance != "missing", Fraction(25))
-    found = cadence.cadence_metrics(((picture, frame) for frame in dubbed), ledger)
-    assert found["held"].sum() == 8
-    assert np.flatnonzero(found["mouth_change"] > 100).tolist() == changed
-    assert cadence.summary(found)["mouth_change_during_hold"] == (0 if cadence_of_mouths == "holds" else 1)
+    cadence_table = cadence.cadence_metrics(((picture, frame) for frame in dubbed), ledger)
+    assert cadence_table["held"].sum() == 8
+    assert np.flatnonzero(cadence_table["mouth_change"] > 100).tolist() == changed
+    assert cadence.summary(cadence_table)["mouth_change_during_hold"] == (0 if cadence_of_mouths == "holds" else 1)
 
 
 def test_changes_are_block_means_of_luma():

@@ -57,26 +57,26 @@ def test_a_refused_candidate_keeps_its_score_and_a_filled_gap_is_still_a_miss():
     truth = known(4)
     ledger = without(truth, [1])
     ledger.loc[2, "provenance"] = "interpolated"
-    found = detection.detection_metrics(ledger, truth)
-    assert found["best_score"].tolist() == [1, 0.3, 1, 1]
-    assert found["missed_detection"].tolist() == [0, 1, 1, 0]
-    assert found["not_generated"].tolist() == [0, 1, 0, 0]
+    metrics_table = detection.detection_metrics(ledger, truth)
+    assert metrics_table["best_score"].tolist() == [1, 0.3, 1, 1]
+    assert metrics_table["missed_detection"].tolist() == [0, 1, 1, 0]
+    assert metrics_table["not_generated"].tolist() == [0, 1, 0, 0]
 
 
 def test_where_no_face_is_nothing_was_missed():
     truth = known(4)
     truth.loc[1:, [f"face_{edge}" for edge in ("x1", "y1", "x2", "y2")]] = np.nan
     ledger = without(truth, [1, 2, 3])
-    found = detection.detection_metrics(ledger, truth)
-    assert found["missed_detection"].isna().tolist() == [False, True, True, True]
-    assert detection.summary(found)["covered"] == 0.25
+    metrics_table = detection.detection_metrics(ledger, truth)
+    assert metrics_table["missed_detection"].isna().tolist() == [False, True, True, True]
+    assert detection.summary(metrics_table)["covered"] == 0.25
     assert (
         detection.summary(detection.detection_metrics(ledger))["missed_detection"] == 0.75
     )  # without truth every frame shows one
 
 
 @pytest.mark.parametrize(
-    ("cause", "number", "truth", "seen"),
+    ("cause", "number", "truth", "reasons"),
     [
         ("occluded", 1, {"occluded": 1}, {}),
         ("profile", 80, {"yaw": -80.0}, {}),
@@ -89,7 +89,7 @@ def test_where_no_face_is_nothing_was_missed():
         ("unexplained", np.nan, {}, {}),
     ],
 )
-def test_every_cause_brings_the_number_that_says_so(cause, number, truth, seen):
+def test_every_cause_brings_the_number_that_says_so(cause, number, truth, reasons):
     frames = known(8)
     for name, value in truth.items():
         if isinstance(value, list):
@@ -97,21 +97,21 @@ def test_every_cause_brings_the_number_that_says_so(cause, number, truth, seen):
         else:
             frames.loc[4, name] = value
     shown = pixels(8)
-    for name, value in seen.items():
+    for name, value in reasons.items():
         shown.loc[4, name] = value
-    found = detection.detection_metrics(without(frames, [4]), frames, shown)
-    assert found.loc[4, "cause"] == cause
-    assert found.loc[4, "cause_value"] == pytest.approx(number, nan_ok=True)
-    assert set(found["cause"].drop(4)) == {""}
-    counted = misses.causes(found)
+    metrics_table = detection.detection_metrics(without(frames, [4]), frames, shown)
+    assert metrics_table.loc[4, "cause"] == cause
+    assert metrics_table.loc[4, "cause_value"] == pytest.approx(number, nan_ok=True)
+    assert set(metrics_table["cause"].drop(4)) == {""}
+    counted = misses.causes(metrics_table)
     assert counted.loc[cause, "misses"] == counted["misses"].sum() == 1
     if cause not in ("unexplained", "after a cut"):
         assert (counted.loc[cause, "among_missed"], counted.loc[cause, "among_found"]) == (1, 0)
 
 
 def test_a_cause_that_nobody_can_tell_is_unknown():
-    found = detection.detection_metrics(without(known(4), [1]))
-    counted = misses.causes(found)
+    metrics_table = detection.detection_metrics(without(known(4), [1]))
+    counted = misses.causes(metrics_table)
     assert counted.loc[["occluded", "profile", "dark"], ["among_missed", "among_found"]].isna().all(axis=None)
     assert counted.loc["unexplained", "misses"] == 1
 
@@ -131,10 +131,10 @@ def test_trembling_is_in_units_of_the_box_and_only_on_held_drawings():
     ledger.loc[1, ["best_x1", "best_x2"]] += 6.0
     ledger.loc[4, ["best_x1", "best_y1"]] -= 6.0
     ledger.loc[4, ["best_x2", "best_y2"]] += 6.0
-    found = detection.detection_metrics(ledger, truth)
-    assert found["jitter_centre"].tolist() == pytest.approx([np.nan, 0.1, 0.1, np.nan, 0], nan_ok=True)
-    assert found["jitter_size"].tolist() == pytest.approx([np.nan, 0, 0, np.nan, np.log(72 / 60)], nan_ok=True)
-    assert found["box_jitter_on_holds"].fillna(0).tolist() == [0] * 5
+    metrics_table = detection.detection_metrics(ledger, truth)
+    assert metrics_table["jitter_centre"].tolist() == pytest.approx([np.nan, 0.1, 0.1, np.nan, 0], nan_ok=True)
+    assert metrics_table["jitter_size"].tolist() == pytest.approx([np.nan, 0, 0, np.nan, np.log(72 / 60)], nan_ok=True)
+    assert metrics_table["box_jitter_on_holds"].fillna(0).tolist() == [0] * 5
     assert detection.detection_metrics(ledger)["jitter_centre"].isna().all()  # nobody said what is held
     assert detection.detection_metrics(ledger, held=[0, 1, 0, 0, 0])["jitter_centre"].notna().tolist() == [
         0,
@@ -174,7 +174,7 @@ def random_candidates(rng, count):
         for _ in range(rng.integers(0, 4)):
             x, y = np.array(FACE[:2]) + rng.integers(-25, 26, 2)
             row.append(Detection(Box(x, y, x + 60, y + 60), float(rng.random())))
-        rows.append(sorted(row, key=lambda found: -found.score))
+        rows.append(sorted(row, key=lambda metrics_table: -metrics_table.score))
     return rows
 
 
@@ -182,9 +182,9 @@ def test_recall_against_threshold_by_brute_force():
     rng, truth = np.random.default_rng(1), known(40)
     truth.loc[30:, [f"face_{edge}" for edge in ("x1", "y1", "x2", "y2")]] = np.nan
     lists = {"one": random_candidates(rng, 40), "other": random_candidates(rng, 40), "blind": [[]] * 40}
-    found = detection.recall(lists, truth, thresholds=(0.0, 0.3, 0.8))
+    metrics_table = detection.recall(lists, truth, thresholds=(0.0, 0.3, 0.8))
     face = Box(*FACE)
-    for (name, threshold), row in found.set_index(["detector", "threshold"]).iterrows():
+    for (name, threshold), row in metrics_table.set_index(["detector", "threshold"]).iterrows():
         hits = sum(any(c.score > threshold and c.box.iou(face) >= 0.5 for c in row) for row in lists[name][:30])
         strange = sum(
             c.score > threshold and (i >= 30 or c.box.iou(face) < 0.3) for i, row in enumerate(lists[name]) for c in row
@@ -192,8 +192,8 @@ def test_recall_against_threshold_by_brute_force():
         assert row["recall"] == pytest.approx(hits / 30)
         assert row["false_positives"] == pytest.approx(strange / 40)
         assert (row["frames"], row["covered"]) == (30, 0.75)
-    assert len(found) == 9
-    assert found[found["detector"] == "blind"]["recall"].eq(0).all()
+    assert len(metrics_table) == 9
+    assert metrics_table[metrics_table["detector"] == "blind"]["recall"].eq(0).all()
     blind = detection.recall({"one": lists["one"]}, thresholds=(0.3,)).iloc[0]
     assert blind["recall"] == pytest.approx(np.mean([any(c.score > 0.3 for c in row) for row in lists["one"]]))
     assert np.isnan(blind["false_positives"])
@@ -219,9 +219,9 @@ def test_several_detectors_stand_in_one_long_table():
         "a": detection.detection_metrics(perfect_ledger(truth, (160, 120)), truth),
         "b": detection.detection_metrics(without(truth, [1])),
     }
-    found = detection.compare(tables)
-    assert found.groupby("detector")["missed_detection"].sum().to_dict() == {"a": 0, "b": 1}
-    assert found["frame"].tolist() == [0, 1, 2] * 2
+    metrics_table = detection.compare(tables)
+    assert metrics_table.groupby("detector")["missed_detection"].sum().to_dict() == {"a": 0, "b": 1}
+    assert metrics_table["frame"].tolist() == [0, 1, 2] * 2
 
 
 def test_pixels_are_those_of_the_face():
@@ -230,10 +230,10 @@ def test_pixels_are_those_of_the_face():
     x1, y1, x2, y2 = FACE
     frames[:, y1:y2, x1:x2] = 20
     frames[1:, y1:y2, x1 : (x1 + x2) // 2] = 80
-    found = detection.pixels(iter(frames), perfect_ledger(truth, (160, 120)), truth)
-    assert found["luma"].tolist() == [20, 50, 50]
-    assert found["contrast"].tolist() == [0, 60, 60]
-    assert found["motion"].tolist() == pytest.approx([np.nan, 30, np.nan], nan_ok=True)  # a cut is no motion
+    metrics_table = detection.pixels(iter(frames), perfect_ledger(truth, (160, 120)), truth)
+    assert metrics_table["luma"].tolist() == [20, 50, 50]
+    assert metrics_table["contrast"].tolist() == [0, 60, 60]
+    assert metrics_table["motion"].tolist() == pytest.approx([np.nan, 30, np.nan], nan_ok=True)  # a cut is no motion
     # without truth, the nearest box of the shot
     nearest = detection.pixels(iter(frames), without(truth, [1]))
     assert nearest.loc[1, "luma"] == (50 * 60 + 250 * 4) / 64  # the box drawn on goes on under the chin

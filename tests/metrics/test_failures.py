@@ -22,37 +22,39 @@ def at(frames: int, where, value: float, rest: float = 0.0) -> np.ndarray:
 
 
 def test_nothing_fails_where_every_measure_is_zero():
-    table = ledger(**{one.measure: 0.0 for one in failures.KINDS})
-    found = failures.find(table)
-    assert list(found.columns) == list(failures.COLUMNS)
-    assert not len(found)
-    assert not len(failures.summary(found, len(table)))
+    table = ledger(**{kind.measure: 0.0 for kind in failures.KINDS})
+    runs = failures.find(table)
+    assert list(runs.columns) == list(failures.COLUMNS)
+    assert not len(runs)
+    assert not len(failures.summary(runs, len(table)))
 
 
 def test_what_is_undefined_does_not_fail():
     assert not len(failures.find(ledger(sharpness_loss=np.nan, missed_detection=np.nan)))
 
 
-@pytest.mark.parametrize("one", failures.KINDS, ids=lambda one: one.name)
-def test_every_kind_is_found_where_its_measure_passes_the_bound(one):
-    value = (one.bound + one.full) / 2
-    found = failures.find(ledger(**{one.measure: at(40, range(10, 15), value)}))
-    assert found[["kind", "first", "last", "frames", "measure"]].values.tolist() == [[one.name, 10, 14, 5, one.measure]]
-    assert found["severity"][0] == pytest.approx(0.5)
-    assert "{" not in found["evidence"][0]
+@pytest.mark.parametrize("kind", failures.KINDS, ids=lambda kind: kind.name)
+def test_every_kind_is_found_where_its_measure_passes_the_bound(kind):
+    value = (kind.bound + kind.full) / 2
+    runs = failures.find(ledger(**{kind.measure: at(40, range(10, 15), value)}))
+    assert runs[["kind", "first", "last", "frames", "measure"]].values.tolist() == [
+        [kind.name, 10, 14, 5, kind.measure]
+    ]
+    assert runs["severity"][0] == pytest.approx(0.5)
+    assert "{" not in runs["evidence"][0]
     # at the bound itself nothing fails yet
-    assert not len(failures.find(ledger(**{one.measure: at(40, range(10, 15), one.bound)})))
+    assert not len(failures.find(ledger(**{kind.measure: at(40, range(10, 15), kind.bound)})))
 
 
 def test_severity_goes_from_bound_to_full_and_stays_within_one():
-    one = failures.kind("boundary artifact")
+    kind = failures.kind("boundary artifact")
     seam = np.zeros(40)
-    seam[3], seam[20:22] = one.full * 3, [one.full, one.bound + 1e-9]
-    found = failures.find(ledger(boundary_artifact=seam)).set_index("first")
-    assert found["severity"][3] == 1
-    assert found["severity"][20] == pytest.approx(0.5)
-    assert found["worst"][20] == 20
-    assert found["value"][3] == one.full * 3
+    seam[3], seam[20:22] = kind.full * 3, [kind.full, kind.bound + 1e-9]
+    runs = failures.find(ledger(boundary_artifact=seam)).set_index("first")
+    assert runs["severity"][3] == 1
+    assert runs["severity"][20] == pytest.approx(0.5)
+    assert runs["worst"][20] == 20
+    assert runs["value"][3] == kind.full * 3
 
 
 def test_a_short_gap_is_bridged_and_a_cut_never_is():
@@ -78,40 +80,40 @@ def test_stretches_agree_with_a_walk_frame_by_frame():
             open_since = frame if open_since is None else open_since
             last = frame
     spans.append((open_since, last))
-    found = failures.find(table, gap=gap)
-    assert sorted(zip(found["first"], found["last"], strict=True)) == spans
+    runs = failures.find(table, gap=gap)
+    assert sorted(zip(runs["first"], runs["last"], strict=True)) == spans
     # every failing frame is in one stretch, and counted
-    assert found["frames"].sum() == (values > bound).sum()
+    assert runs["frames"].sum() == (values > bound).sum()
 
 
 def test_the_worst_come_first_and_length_counts():
-    one = failures.kind("temporal flicker")
-    some = one.bound + (one.full - one.bound) * 0.4
-    flicker = at(60, range(30, 50), some) + at(60, [5], one.bound + (one.full - one.bound) * 0.5)
-    found = failures.find(ledger(60, temporal_flicker=flicker))
-    assert found["first"].tolist() == [30, 5]
+    kind = failures.kind("temporal flicker")
+    slight = kind.bound + (kind.full - kind.bound) * 0.4
+    flicker = at(60, range(30, 50), slight) + at(60, [5], kind.bound + (kind.full - kind.bound) * 0.5)
+    runs = failures.find(ledger(60, temporal_flicker=flicker))
+    assert runs["first"].tolist() == [30, 5]
 
 
 def test_a_miss_says_what_it_is_put_down_to():
     cause = np.array([""] * 40, dtype=object)
     cause[10:14] = ["profile", "profile", "dark", "profile"]
-    found = failures.find(ledger(missed_detection=at(40, range(10, 14), 1.0), cause=cause))
-    assert found["evidence"][0].endswith("most of them: profile")
+    runs = failures.find(ledger(missed_detection=at(40, range(10, 14), 1.0), cause=cause))
+    assert runs["evidence"][0].endswith("most of them: profile")
 
 
 def test_the_summary_counts_frames_and_keeps_the_order_of_kinds():
     table = ledger(missed_detection=at(40, [1, 2, 20], 1.0), mouth_change_during_hold=at(40, range(30, 34), 1.0))
-    found = failures.summary(failures.find(table), 40)
-    assert found.index.tolist() == ["missed detection", "mouth change during hold"]
-    assert found.loc["missed detection", ["stretches", "frames", "share"]].tolist() == [2, 3, 3 / 40]
-    assert found.loc["missed detection", "worst"] in (1, 2)
+    runs = failures.summary(failures.find(table), 40)
+    assert runs.index.tolist() == ["missed detection", "mouth change during hold"]
+    assert runs.loc["missed detection", ["stretches", "frames", "share"]].tolist() == [2, 3, 3 / 40]
+    assert runs.loc["missed detection", "worst"] in (1, 2)
 
 
 def test_names_measures_and_parts_are_one_of_a_kind():
     for name in ("name", "measure"):
-        given = [getattr(one, name) for one in failures.KINDS]
+        given = [getattr(kind, name) for kind in failures.KINDS]
         assert len(set(given)) == len(given)
-    assert {one.part for one in failures.KINDS} == {"detection", "picture", "time"}
-    assert all(one.full > one.bound > 0 for one in failures.KINDS)
+    assert {kind.part for kind in failures.KINDS} == {"detection", "picture", "time"}
+    assert all(kind.full > kind.bound > 0 for kind in failures.KINDS)
     with pytest.raises(ParameterError, match="missed detection"):
         failures.kind("nothing")

@@ -44,45 +44,45 @@ def crops(frames, ledger) -> list[np.ndarray | None]:
 
 def test_the_judge_is_shown_bgr_of_the_lower_half(network):
     shown = faces(35)  # more than go in at once
-    found = realism.judge(network, shown)
+    scores = realism.discriminator_scores(network, shown)
     pixels = torch.from_numpy(shown[..., ::-1].copy()).float().permute(0, 3, 1, 2)[:, :, None] / 255
     with torch.no_grad():
         wanted = torch.cat([network(pixels[i : i + 1]) for i in range(35)])[:, 0].numpy()
-    assert found == pytest.approx(wanted, abs=1e-5)
-    assert np.ptp(found) > 1e-3
+    assert scores == pytest.approx(wanted, abs=1e-5)
+    assert np.ptp(scores) > 1e-3
     upper = shown.copy()
     upper[:, :48] = 0
-    assert realism.judge(network, upper) == pytest.approx(found, abs=1e-6)
-    assert np.abs(realism.judge(network, shown[..., ::-1]) - found).max() > 1e-3
-    assert realism.judge(network, shown[:0]).shape == (0,)
+    assert realism.discriminator_scores(network, upper) == pytest.approx(scores, abs=1e-6)
+    assert np.abs(realism.discriminator_scores(network, shown[..., ::-1]) - scores).max() > 1e-3
+    assert realism.discriminator_scores(network, shown[:0]).shape == (0,)
     with pytest.raises(ParameterError, match="96"):
-        realism.judge(network, shown[:, :50])
+        realism.discriminator_scores(network, shown[:, :50])
 
 
 def test_an_untouched_frame_is_as_real_as_its_source(network):
     frames, ledger = clip(40, missing=(7, 39))
-    found = realism.realism_metrics((crops(frames, ledger),) * 2, ledger, network)
-    assert found.index.tolist() == list(range(40))
-    assert found["realism_loss"].isna().to_numpy().nonzero()[0].tolist() == [7, 39]
-    assert found["realism_loss"].abs().max() < 1e-5
+    scores = realism.realism_metrics((crops(frames, ledger),) * 2, ledger, network)
+    assert scores.index.tolist() == list(range(40))
+    assert scores["realism_loss"].isna().to_numpy().nonzero()[0].tolist() == [7, 39]
+    assert scores["realism_loss"].abs().max() < 1e-5
 
 
 def test_each_opinion_belongs_to_its_frame(network):
     frames, ledger = clip(20)
     output = frames.copy()
     output[11] = 255 - output[11]
-    found = realism.realism_metrics((crops(frames, ledger), crops(output, ledger)), ledger, network)
-    assert found["realism_loss"].abs().idxmax() == 11
+    scores = realism.realism_metrics((crops(frames, ledger), crops(output, ledger)), ledger, network)
+    assert scores["realism_loss"].abs().idxmax() == 11
     box = Box(*ledger.loc[11, ["x1", "y1", "x2", "y2"]].astype(int).tolist())
-    wanted = realism.judge(network, np.stack([crop(frames[11], box), crop(output[11], box)]))
-    assert found.loc[11, ["real_source", "real_output"]].to_numpy(float) == pytest.approx(wanted, abs=1e-5)
-    assert found.loc[11, "realism_loss"] == pytest.approx(wanted[0] - wanted[1], abs=1e-5)
+    wanted = realism.discriminator_scores(network, np.stack([crop(frames[11], box), crop(output[11], box)]))
+    assert scores.loc[11, ["real_source", "real_output"]].to_numpy(float) == pytest.approx(wanted, abs=1e-5)
+    assert scores.loc[11, "realism_loss"] == pytest.approx(wanted[0] - wanted[1], abs=1e-5)
 
 
 def test_a_network_is_left_as_it_was_found(network):
     network.train()
-    realism.judge(network, faces(1))
+    realism.discriminator_scores(network, faces(1))
     assert network.training
     network.eval()
-    realism.judge(network, faces(1))
+    realism.discriminator_scores(network, faces(1))
     assert not network.training

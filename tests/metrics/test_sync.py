@@ -1,4 +1,5 @@
-"""Sync: golden numbers, a twin by brute force, and judges that tell the time and so must find every planted offset."""
+"""Sync: golden numbers, a twin by brute force, and networks that measure the time and so must find every planted
+offset."""
 
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ from lipsync_lab.generation import crop
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
 from lipsync_lab.media.audio import SAMPLE_RATE, melspectrogram
-from lipsync_lab.metrics import controls, mfcc, openness, sync
-from lipsync_lab.metrics.crops import crops
-from lipsync_lab.metrics.sync import EXPERT, LSE, Lips, hear, judge_sync, offset_distances, watch
+from lipsync_lab.metrics import controls, openness, sync, syncnet_inputs
+from lipsync_lab.metrics.sync import LSE, SYNC_EXPERT, Lips, embed_audio, embed_frames, measure_sync, offset_distances
+from lipsync_lab.metrics.syncnet_inputs import crops
 from lipsync_lab.models import registry
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.samples import HOME
@@ -31,7 +32,7 @@ from lipsync_lab.training.expert import lower_halves
 
 #: The same rules on smaller faces: what the network makes of them is tested with the real one.
 SMALL_LSE = replace(LSE, side=8)
-JUDGES = pytest.mark.parametrize("judge", [SMALL_LSE, EXPERT], ids=lambda judge: judge.name)
+PROTOCOLS = pytest.mark.parametrize("protocol", [SMALL_LSE, SYNC_EXPERT], ids=lambda protocol: protocol.name)
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +46,24 @@ def known(golden) -> dict[str, np.ndarray]:
 
 def test_mfcc_is_that_of_python_speech_features(known, monkeypatch):
     wave = (known["pcm"] / 32768).astype(np.float32)
-    found = mfcc.mfcc(wave)
-    assert found.shape == known["mfcc"].shape
-    np.testing.assert_allclose(found, known["mfcc"], atol=1e-4)
-    monkeypatch.setattr(mfcc, "_BLOCK", 7)
-    np.testing.assert_allclose(mfcc.mfcc(wave), found, rtol=1e-12, atol=1e-12)  # the work in blocks leaves no seam
+    coefficients = syncnet_inputs.mfcc(wave)
+    assert coefficients.shape == known["mfcc"].shape
+    np.testing.assert_allclose(coefficients, known["mfcc"], atol=1e-4)
+    monkeypatch.setattr(syncnet_inputs, "_BLOCK", 7)
+    np.testing.assert_allclose(
+        syncnet_inputs.mfcc(wave), coefficients, rtol=1e-12, atol=1e-12
+    )  # the work in blocks leaves no seam
 
 
 @pytest.mark.parametrize(("samples", "columns"), [(1, 1), (400, 1), (401, 2), (560, 2), (561, 3)])
 def test_mfcc_columns(samples: int, columns: int):
-    assert mfcc.mfcc(np.zeros(samples, np.float32)).shape == (13, columns)
+    assert syncnet_inputs.mfcc(np.zeros(samples, np.float32)).shape == (13, columns)
 
 
 def test_mfcc_of_silence_is_finite_and_of_nothing_an_error():
-    assert np.isfinite(mfcc.mfcc(np.zeros(3200, np.float32))).all()
+    assert np.isfinite(syncnet_inputs.mfcc(np.zeros(3200, np.float32))).all()
     with pytest.raises(ParameterError, match="at least one sample"):
-        mfcc.mfcc(np.zeros(0, np.float32))
+        syncnet_inputs.mfcc(np.zeros(0, np.float32))
 
 
 def test_lse_curve_offset_and_confidence_are_the_published_ones(known):
@@ -85,9 +88,9 @@ def test_lse_embeddings_are_the_published_ones(known):
         for i in range(8)
     ]
     network = fill(SyncNetV2())
-    lips = watch(LSE, network, [face.clip(0, 255).astype(np.uint8) for face in faces])
+    lips = embed_frames(LSE, network, [face.clip(0, 255).astype(np.uint8) for face in faces])
     np.testing.assert_allclose(lips.embeddings, known["lip"][:3], rtol=1e-3, atol=1e-3)
-    sounds = hear(LSE, network, (known["pcm"] / 32768).astype(np.float32))
+    sounds = embed_audio(LSE, network, (known["pcm"] / 32768).astype(np.float32))
     assert sounds.shape == known["aud"].shape
     np.testing.assert_allclose(sounds, known["aud"], rtol=1e-3, atol=1e-3)
 
@@ -97,18 +100,18 @@ def test_the_expert_sees_and_hears_what_it_was_trained_on():
     faces = rng.integers(0, 256, (9, 96, 96, 3)).astype(np.uint8)
     wave = rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     windows = np.stack([faces[i : i + 5] for i in range(5)])
-    torch.testing.assert_close(EXPERT.lips(torch.from_numpy(windows)), lower_halves(torch.from_numpy(windows)))
+    torch.testing.assert_close(SYNC_EXPERT.lips(torch.from_numpy(windows)), lower_halves(torch.from_numpy(windows)))
     clip = Clip(faces, melspectrogram(wave), 0, "live_action", "a", "a", **unknown_ground_truth(9))
-    sounds = EXPERT.sounds(wave)
+    sounds = SYNC_EXPERT.sounds(wave)
     np.testing.assert_array_equal(sounds[:9, 0], clip.windows(np.arange(9)))
     network = fill(SyncNetColor(0.125))
     with torch.inference_mode():
         audio, lips = network(torch.from_numpy(sounds[:5]), lower_halves(torch.from_numpy(windows)))
-    np.testing.assert_allclose(watch(EXPERT, network, faces).embeddings, lips, atol=1e-5)
-    np.testing.assert_allclose(hear(EXPERT, network, wave)[:5], audio, atol=1e-5)
+    np.testing.assert_allclose(embed_frames(SYNC_EXPERT, network, faces).embeddings, lips, atol=1e-5)
+    np.testing.assert_allclose(embed_audio(SYNC_EXPERT, network, wave)[:5], audio, atol=1e-5)
 
 
-# --- judges that tell the time: the lips show it as a grey level, the sound as its loudness ---
+# --- networks that measure the time: the lips show it as a grey level, the sound as its loudness ---
 
 STEP_DB, LENGTH = 0.6, 90
 
@@ -124,49 +127,49 @@ def rising(late: int = 0, frames: int = LENGTH) -> np.ndarray:
 class Clock(torch.nn.Module):
     """A network whose embeddings are hands of a clock."""
 
-    def __init__(self, judge):
+    def __init__(self, protocol):
         super().__init__()
-        self.judge = judge
-        self.slope = STEP_DB * (np.log(10) / 10 if judge.published else 0.08)
-        self.start = self.loudness(torch.from_numpy(judge.sounds(rising())))[20] - 20 * self.slope
+        self.protocol = protocol
+        self.slope = STEP_DB * (np.log(10) / 10 if protocol.published else 0.08)
+        self.start = self.loudness(torch.from_numpy(protocol.sounds(rising())))[20] - 20 * self.slope
 
     def loudness(self, sound):
-        return (sound[:, 0, 0] if self.judge.published else sound[:, 0].amax(dim=1)).mean(dim=1)
+        return (sound[:, 0, 0] if self.protocol.published else sound[:, 0].amax(dim=1)).mean(dim=1)
 
     def forward(self, sound, lips):
-        shown = lips.flatten(1)[:, 0] * (1 if self.judge.published else 255) / 2
+        shown = lips.flatten(1)[:, 0] * (1 if self.protocol.published else 255) / 2
         times = (self.loudness(sound) - self.start) / self.slope, shown
         return tuple(torch.stack([(0.1 * t).cos(), (0.1 * t).sin()], dim=1).float() for t in times)
 
 
-def dial(judge, frames: int = LENGTH, fps: float = 25) -> list[np.ndarray]:
+def dial(protocol, frames: int = LENGTH, fps: float = 25) -> list[np.ndarray]:
     """Faces whose grey is twice the time in 25ths of a second."""
-    return [np.full((judge.side, judge.side, 3), round(50 * i / fps), np.uint8) for i in range(frames)]
+    return [np.full((protocol.side, protocol.side, 3), round(50 * i / fps), np.uint8) for i in range(frames)]
 
 
 @cache
-def seen(judge, frames: int = LENGTH, fps: float = 25) -> tuple[Lips, Clock]:
-    network = Clock(judge)
-    return watch(judge, network, dial(judge, frames, fps), fps), network
+def embedded(protocol, frames: int = LENGTH, fps: float = 25) -> tuple[Lips, Clock]:
+    network = Clock(protocol)
+    return embed_frames(protocol, network, dial(protocol, frames, fps), fps), network
 
 
-@JUDGES
+@PROTOCOLS
 @pytest.mark.parametrize("late", range(-6, 7))
-def test_planted_offsets_are_found_exactly(judge, late: int):
+def test_planted_offsets_are_found_exactly(protocol, late: int):
     """Positive as in syncnet_python: the sound comes too early."""
-    lips, network = seen(judge)
-    found = judge_sync(lips, network, rising(late))
-    assert found.offset == -late
-    assert found.confidence > 0.2
-    assert found.covered >= (LENGTH - 1) / LENGTH
-    assert found.curve["offset"].tolist() == list(range(-15, 16))
-    if judge is EXPERT:
-        assert found.distance < 1e-3
-        assert found.curve["windows"].tolist() == [86 - abs(offset) for offset in range(-15, 16)]
+    lips, network = embedded(protocol)
+    measured = measure_sync(lips, network, rising(late))
+    assert measured.offset == -late
+    assert measured.confidence > 0.2
+    assert measured.covered >= (LENGTH - 1) / LENGTH
+    assert measured.curve["offset"].tolist() == list(range(-15, 16))
+    if protocol is SYNC_EXPERT:
+        assert measured.distance < 1e-3
+        assert measured.curve["windows"].tolist() == [86 - abs(offset) for offset in range(-15, 16)]
         # the hands are `late` tenths of a radian apart, and windows of sound begin up to a quarter of a frame early
-        assert found.at_zero == pytest.approx(1 - np.cos(0.1 * late), abs=0.02)
-        assert found.windows["distance"].mean() == pytest.approx(found.at_zero)
-        assert found.windows["aligned"].max() < 1e-3
+        assert measured.at_zero == pytest.approx(1 - np.cos(0.1 * late), abs=0.02)
+        assert measured.windows["distance"].mean() == pytest.approx(measured.at_zero)
+        assert measured.windows["aligned"].max() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,7 @@ def test_planted_offsets_are_found_exactly(judge, late: int):
     ],
 )
 def test_every_25th_of_a_second_shows_the_frame_that_stands_in_its_middle(fps: float, sources: list[int]):
-    lips, _ = seen(EXPERT, int(LENGTH * fps / 25), fps)
+    lips, _ = embedded(SYNC_EXPERT, int(LENGTH * fps / 25), fps)
     assert lips.sources[:6].tolist() == sources
     assert abs(len(lips.sources) - LENGTH) <= 1
     middles = (np.arange(len(lips.sources)) + 0.5) / 25
@@ -191,29 +194,29 @@ def test_every_25th_of_a_second_shows_the_frame_that_stands_in_its_middle(fps: f
 @pytest.mark.parametrize("fps", [20, 24, 30, 50])
 @pytest.mark.parametrize("late", [-4, 0, 3])
 def test_other_frame_rates_are_brought_to_25_by_time(fps: float, late: int):
-    lips, network = seen(EXPERT, int(LENGTH * fps / 25), fps)
-    found = judge_sync(lips, network, rising(late))
-    assert found.offset == -late
-    assert found.covered == pytest.approx(1, abs=0.05)
-    assert len(found.frames) == lips.frames == int(LENGTH * fps / 25)
+    lips, network = embedded(SYNC_EXPERT, int(LENGTH * fps / 25), fps)
+    measured = measure_sync(lips, network, rising(late))
+    assert measured.offset == -late
+    assert measured.covered == pytest.approx(1, abs=0.05)
+    assert len(measured.frames) == lips.frames == int(LENGTH * fps / 25)
 
 
 # --- the logic, against loops ---
 
 
-@JUDGES
+@PROTOCOLS
 @pytest.mark.parametrize("shift", [2, 4])
-def test_curve_offset_and_frames_against_brute_force(judge, shift: int, monkeypatch):
+def test_curve_offset_and_frames_against_brute_force(protocol, shift: int, monkeypatch):
     rng = np.random.default_rng(3)
     lips, sounds = (rng.normal(size=(count, 6)).astype(np.float32) for count in (14, 17))
     lips[[4, 9]] = np.nan
-    monkeypatch.setattr(sync, "hear", lambda *_: sounds)
+    monkeypatch.setattr(sync, "embed_audio", lambda *_: sounds)
     noise = rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
-    found = judge_sync(Lips(judge, lips, np.arange(18), 18, 25.0), None, noise, shift)
+    measured = measure_sync(Lips(protocol, lips, np.arange(18), 18, 25.0), None, noise, shift)
 
     def distance(i, j):
         inside = 0 <= j < 14
-        if judge is EXPERT:
+        if protocol is SYNC_EXPERT:
             return 1 - float(np.dot(lips[i], sounds[j])) if inside else None
         return float(np.sqrt(sum((lips[i] - (sounds[j] if inside else 0) + 1e-6) ** 2)))
 
@@ -222,78 +225,82 @@ def test_curve_offset_and_frames_against_brute_force(judge, shift: int, monkeypa
     for offset in range(-shift, shift + 1):
         pairs = [d for d in (distance(i, i - offset) for i in known) if d is not None]
         curve.append(sum(pairs) / len(pairs))
-    np.testing.assert_allclose(found.curve["distance"], curve, rtol=1e-5)
-    assert found.offset == int(np.argmin(curve)) - shift
-    assert found.distance == pytest.approx(min(curve), rel=1e-5)
-    assert found.confidence == pytest.approx(np.median(curve) - min(curve), rel=1e-4)
-    assert found.at_zero == pytest.approx(curve[shift], rel=1e-5)
-    assert found.windows["first"].tolist() == known
-    assert found.windows["last"].tolist() == [i + 4 for i in known]
+    np.testing.assert_allclose(measured.curve["distance"], curve, rtol=1e-5)
+    assert measured.offset == int(np.argmin(curve)) - shift
+    assert measured.distance == pytest.approx(min(curve), rel=1e-5)
+    assert measured.confidence == pytest.approx(np.median(curve) - min(curve), rel=1e-4)
+    assert measured.at_zero == pytest.approx(curve[shift], rel=1e-5)
+    assert measured.windows["first"].tolist() == known
+    assert measured.windows["last"].tolist() == [i + 4 for i in known]
     for frame in range(18):
         values = [distance(i, i) for i in known if i <= frame <= i + 4]
-        assert found.frames["distance"][frame] == pytest.approx(sum(values) / len(values), rel=1e-5)
+        assert measured.frames["distance"][frame] == pytest.approx(sum(values) / len(values), rel=1e-5)
 
 
 def test_missing_faces_and_cuts_are_no_window_and_lower_the_cover():
-    faces = dial(EXPERT)
+    faces = dial(SYNC_EXPERT)
     faces[20:24] = [None] * 4
     shots = [0] * 60 + [1] * 30
-    network = Clock(EXPERT)
-    lips = watch(EXPERT, network, faces, shots=shots)
+    network = Clock(SYNC_EXPERT)
+    lips = embed_frames(SYNC_EXPERT, network, faces, shots=shots)
     missing = np.flatnonzero(np.isnan(lips.embeddings[:, 0])).tolist()
     assert missing == [*range(16, 24), *range(56, 60)]
-    found = judge_sync(lips, network, rising(2))
-    assert found.offset == -2
-    assert found.frames.loc[found.frames["distance"].isna(), "frame"].tolist() == [20, 21, 22, 23]
-    assert found.covered == pytest.approx(86 / 90)
-    assert {score.score: score.covered for score in found.scores} == dict.fromkeys(
-        ["syncnet_distance", "syncnet_confidence", "av_offset", "syncnet_distance_at_zero"], found.covered
+    measured = measure_sync(lips, network, rising(2))
+    assert measured.offset == -2
+    assert measured.frames.loc[measured.frames["distance"].isna(), "frame"].tolist() == [20, 21, 22, 23]
+    assert measured.covered == pytest.approx(86 / 90)
+    assert {score.score: score.covered for score in measured.scores} == dict.fromkeys(
+        ["syncnet_distance", "syncnet_confidence", "av_offset", "syncnet_distance_at_zero"], measured.covered
     )
 
 
-@pytest.mark.parametrize(("judge", "fewest"), [(SMALL_LSE, 36), (EXPERT, 35)], ids=lambda x: getattr(x, "name", None))
-def test_too_short_is_undefined_with_a_reason(judge, fewest: int):
-    network = Clock(judge)
-    enough = judge_sync(watch(judge, network, dial(judge, fewest)), network, rising())
+@pytest.mark.parametrize(
+    ("protocol", "fewest"), [(SMALL_LSE, 36), (SYNC_EXPERT, 35)], ids=lambda x: getattr(x, "name", None)
+)
+def test_too_short_is_undefined_with_a_reason(protocol, fewest: int):
+    network = Clock(protocol)
+    enough = measure_sync(embed_frames(protocol, network, dial(protocol, fewest)), network, rising())
     assert not np.isnan([score.value for score in enough.scores]).any()
-    short = judge_sync(watch(judge, network, dial(judge, fewest - 1)), network, rising())
+    short = measure_sync(embed_frames(protocol, network, dial(protocol, fewest - 1)), network, rising())
     assert short.reason.startswith("too short: 30 windows")
     assert [score.covered for score in short.scores] == [0] * 4
     assert np.isnan([score.value for score in short.scores]).all()
     assert short.curve["distance"].isna().all()
     assert len(short.frames) == fewest - 1
     # a short sound is no better than a short picture
-    lips, network = seen(judge)
-    assert "too short" in judge_sync(lips, network, rising()[: 20 * 640]).reason
-    assert "too short: 0 windows" in judge_sync(lips, network, np.zeros(0, np.float32)).reason
+    lips, network = embedded(protocol)
+    assert "too short" in measure_sync(lips, network, rising()[: 20 * 640]).reason
+    assert "too short: 0 windows" in measure_sync(lips, network, np.zeros(0, np.float32)).reason
 
 
 def test_no_face_is_undefined_with_a_reason():
-    network = Clock(EXPERT)
-    nothing = judge_sync(watch(EXPERT, network, [None] * LENGTH), network, rising())
+    network = Clock(SYNC_EXPERT)
+    nothing = measure_sync(embed_frames(SYNC_EXPERT, network, [None] * LENGTH), network, rising())
     assert (nothing.covered, nothing.reason) == (0, "no 5 frames in a row have a face")
-    at_the_end = judge_sync(watch(EXPERT, network, [*[None] * 80, *dial(EXPERT)[80:]]), network, rising())
+    at_the_end = measure_sync(
+        embed_frames(SYNC_EXPERT, network, [*[None] * 80, *dial(SYNC_EXPERT)[80:]]), network, rising()
+    )
     assert at_the_end.reason.startswith("no window with a face has sound for 15 frames")
-    assert judge_sync(watch(EXPERT, network, []), network, rising()).reason.startswith("too short")
+    assert measure_sync(embed_frames(SYNC_EXPERT, network, []), network, rising()).reason.startswith("too short")
 
 
-@JUDGES
-def test_silence_has_distances_and_no_offset(judge):
-    lips, network = seen(judge)
-    found = judge_sync(lips, network, np.zeros(LENGTH * 640, np.float32))
-    distance, confidence, offset, _ = found.scores
+@PROTOCOLS
+def test_silence_has_distances_and_no_offset(protocol):
+    lips, network = embedded(protocol)
+    measured = measure_sync(lips, network, np.zeros(LENGTH * 640, np.float32))
+    distance, confidence, offset, _ = measured.scores
     assert np.isnan(offset.value)
     assert np.isnan(confidence.value)
     assert offset.reason == "the sound is silent throughout"
     assert distance.value > 0
-    assert (distance.reason, distance.covered) == ("", found.covered)
+    assert (distance.reason, distance.covered) == ("", measured.covered)
 
 
 def test_faces_of_another_size_and_no_frame_rate_are_errors():
-    with pytest.raises(ParameterError, match=r"frame 1: expert takes uint8 RGB faces of \(96, 96, 3\)"):
-        watch(EXPERT, Clock(EXPERT), [dial(EXPERT)[0], dial(SMALL_LSE)[0]])
+    with pytest.raises(ParameterError, match=r"frame 1: sync_expert takes uint8 RGB faces of \(96, 96, 3\)"):
+        embed_frames(SYNC_EXPERT, Clock(SYNC_EXPERT), [dial(SYNC_EXPERT)[0], dial(SMALL_LSE)[0]])
     with pytest.raises(ParameterError, match="positive frame rate"):
-        watch(EXPERT, Clock(EXPERT), [], fps=0)
+        embed_frames(SYNC_EXPERT, Clock(SYNC_EXPERT), [], fps=0)
 
 
 # --- crops ---
@@ -338,8 +345,8 @@ def test_crops_do_not_reach_over_gaps_and_cuts():
 
 def test_crops_need_a_box_a_frame_inside_of_it():
     frames, box = np.zeros((3, 60, 80, 3), np.uint8), np.array([[20.0, 10, 50, 40]])
-    for count, said in ((2, "more frames"), (4, "fewer frames")):
-        with pytest.raises(ParameterError, match=said):
+    for count, message in ((2, "more frames"), (4, "fewer frames")):
+        with pytest.raises(ParameterError, match=message):
             list(crops(frames, np.repeat(box, count, axis=0)))
     with pytest.raises(ParameterError, match="lies outside"):
         list(crops(frames, np.repeat(box + 500, 3, axis=0)))
@@ -352,21 +359,21 @@ def test_crops_need_a_box_a_frame_inside_of_it():
 
 def test_null_inputs_keep_length_and_samples():
     wave = np.random.default_rng(7).normal(0, 0.1, 41_000).astype(np.float32)
-    made = controls.null_inputs(wave, seed=2)
+    made = controls.control_inputs(wave, seed=2)
     assert tuple(made) == controls.INPUTS
     assert all(sound.shape == wave.shape for sound in made.values())
     assert made["dubbed"] is wave
     np.testing.assert_array_equal(np.sort(made["shuffled_audio"]), np.sort(wave))
     assert np.mean(made["shuffled_audio"] == wave) < 0.2
-    np.testing.assert_array_equal(made["shuffled_audio"], controls.null_inputs(wave, seed=2)["shuffled_audio"])
-    assert (made["shuffled_audio"] != controls.null_inputs(wave, seed=3)["shuffled_audio"]).any()
+    np.testing.assert_array_equal(made["shuffled_audio"], controls.control_inputs(wave, seed=2)["shuffled_audio"])
+    assert (made["shuffled_audio"] != controls.control_inputs(wave, seed=3)["shuffled_audio"]).any()
     np.testing.assert_array_equal(made["shifted_audio"][20_500:], wave[:20_500])
     assert not made["silent_audio"].any()
 
 
 def test_the_own_sound_is_better_than_every_null():
-    lips, network = seen(EXPERT)
-    rows = controls.beside_nulls(lambda wave: judge_sync(lips, network, wave).scores, rising())
+    lips, network = embedded(SYNC_EXPERT)
+    rows = controls.with_controls(lambda wave: measure_sync(lips, network, wave).scores, rising())
     assert rows.columns.tolist() == ["score", "input", "value", "covered", "reason"]
     table = rows.pivot(index="score", columns="input", values="value")
     assert table.loc["av_offset", "dubbed"] == 0
@@ -378,11 +385,11 @@ def test_the_own_sound_is_better_than_every_null():
 
 def test_level_is_the_root_mean_square_of_each_frame():
     wave = np.random.default_rng(8).normal(0, 0.1, 5000).astype(np.float32)
-    found = controls.level(wave, 24, 10)
+    loudness = controls.level(wave, 24, 10)
     for frame in range(7):
-        some = wave[round(frame * 16000 / 24) : round((frame + 1) * 16000 / 24)].astype(float)
-        assert found[frame] == pytest.approx(20 * np.log10(np.sqrt(np.mean(some**2))), abs=1e-6)
-    assert found[8:].tolist() == [-100, -100]
+        piece = wave[round(frame * 16000 / 24) : round((frame + 1) * 16000 / 24)].astype(float)
+        assert loudness[frame] == pytest.approx(20 * np.log10(np.sqrt(np.mean(piece**2))), abs=1e-6)
+    assert loudness[8:].tolist() == [-100, -100]
 
 
 # --- the mouth ---
@@ -425,20 +432,30 @@ def test_the_opening_is_undefined_where_there_is_nothing_to_compare():
 
 def test_closures_by_hand():
     opened = np.array([0.5, 0.5, 0.05, 0.6, 0.6, 0.6, np.nan, np.nan, 0.02, 0.5])
-    said = [("m", 0.05, 0.09), ("a", 0.1, 0.2), ("b", 0.16, 0.20), ("pʰ", 0.25, 0.30), ("", 0.3, 0.4), ("n", 0.3, 0.4)]
-    sounds, score = openness.closures(opened, 25, said)
+    phonemes = [
+        ("m", 0.05, 0.09),
+        ("a", 0.1, 0.2),
+        ("b", 0.16, 0.20),
+        ("pʰ", 0.25, 0.30),
+        ("", 0.3, 0.4),
+        ("n", 0.3, 0.4),
+    ]
+    sounds, score = openness.closures(opened, 25, phonemes)
     assert sounds["symbol"].tolist() == ["m", "b", "pʰ"]
     assert sounds[["first", "last"]].to_numpy().tolist() == [[1, 2], [4, 4], [6, 7]]
     assert sounds["closed"].tolist() == [True, False, False]
     assert np.isnan(sounds["least"][2])
     assert score == ("closure", 0.5, 0.3, "")
     # closed a little late is closed, for one who allows it
-    assert openness.closures(opened, 25, said, slack=0.04)[1].value == pytest.approx(2 / 3)
-    assert openness.closures(opened, 25, said, bound=0.7)[1].value == 1
-    for mouth_, some, reason in ((opened, [("a", 0, 1)], "nothing is said"), (opened[6:8], said[:1], "no M, B or P")):
-        found = openness.closures(mouth_, 25, some)[1]
-        assert np.isnan(found.value)
-        assert reason in found.reason
+    assert openness.closures(opened, 25, phonemes, slack=0.04)[1].value == pytest.approx(2 / 3)
+    assert openness.closures(opened, 25, phonemes, bound=0.7)[1].value == 1
+    for mouth_, piece, reason in (
+        (opened, [("a", 0, 1)], "nothing is said"),
+        (opened[6:8], phonemes[:1], "no M, B or P"),
+    ):
+        score = openness.closures(mouth_, 25, piece)[1]
+        assert np.isnan(score.value)
+        assert reason in score.reason
 
 
 def test_movement_in_silence_by_hand():

@@ -29,7 +29,7 @@ def late(planted: response.Planted) -> float:
 
 
 @pytest.fixture(scope="module")
-def found(made) -> pd.DataFrame:
+def matrix(made) -> pd.DataFrame:
     wave = np.ones(16_000, np.float32)
     return response.fault_matrix(*made, wave=wave, sync={"late": late})
 
@@ -37,14 +37,14 @@ def found(made) -> pd.DataFrame:
 NAMED = {**response.artifacts_and_metrics(), "offset": "late"}
 
 
-def test_every_fault_is_planted_at_every_strength(found):
-    assert set(found["fault"]) == set(NAMED)
-    assert len(found) == len(NAMED) * len(response.STRENGTHS) * found["measure"].nunique()
+def test_every_fault_is_planted_at_every_strength(matrix):
+    assert set(matrix["fault"]) == set(NAMED)
+    assert len(matrix) == len(NAMED) * len(response.STRENGTHS) * matrix["measure"].nunique()
 
 
-def test_identity_in_gives_zero_out(found):
+def test_identity_in_gives_zero_out(matrix):
     """Every validated metric, and the others of `artifacts` too, where they cover anything."""
-    none = found[found["strength"] == 0].set_index("measure")["value"]
+    none = matrix[matrix["strength"] == 0].set_index("measure")["value"]
     assert none[list(NAMED.values())].notna().all()
     assert (
         none[none.index != "crop_truncation"].eq(0).all()
@@ -53,27 +53,27 @@ def test_identity_in_gives_zero_out(found):
 
 
 @pytest.mark.parametrize("fault", NAMED)
-def test_a_measure_rises_with_its_fault(found, fault):
-    assert response.rises(found, NAMED)[fault] >= 0.9
+def test_a_measure_rises_with_its_fault(matrix, fault):
+    assert response.rises(matrix, NAMED)[fault] >= 0.9
 
 
 @pytest.mark.parametrize("fault", NAMED)
-def test_a_fault_moves_its_measure_more_than_any_other(found, fault):
+def test_a_fault_moves_its_measure_more_than_any_other(matrix, fault):
     """In units of what a measure's own fault does to it at full strength: see `matrix.responses`."""
-    moved = response.responses(found, NAMED)
+    moved = response.responses(matrix, NAMED)
     assert moved.loc[fault, NAMED[fault]] == 1
     assert moved.loc[fault].drop(NAMED[fault]).max() < 0.9
     assert moved[NAMED[fault]].drop(fault).max() < 0.9
 
 
-def test_nothing_is_changed_outside_the_box(found):
-    spoilt = found[found["measure"] == "background_change"]
+def test_nothing_is_changed_outside_the_box(matrix):
+    spoilt = matrix[matrix["measure"] == "background_change"]
     assert spoilt["value"].max() < 0.5
 
 
-def test_a_measure_that_does_not_move_does_not_rise(found):
-    assert response.rises(found, {"Gaussian blur": "missed_detection"})["Gaussian blur"] == 0
-    still = found.assign(value=found["value"].where(found["measure"] != "boundary_artifact", 1 - found["value"]))
+def test_a_measure_that_does_not_move_does_not_rise(matrix):
+    assert response.rises(matrix, {"Gaussian blur": "missed_detection"})["Gaussian blur"] == 0
+    still = matrix.assign(value=matrix["value"].where(matrix["measure"] != "boundary_artifact", 1 - matrix["value"]))
     assert response.rises(still)["boundary step"] < -0.9
 
 
