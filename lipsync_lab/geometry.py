@@ -118,9 +118,9 @@ class FaceTrack:
             )
         if not len(self.scores) == len(self.provenance) == len(self.shots) == frames:
             raise ParameterError(f"a track of {frames} boxes needs as many scores, provenances and shots")
-        strangers = set(self.provenance.tolist()) - set(PROVENANCES)
-        if strangers:
-            raise ParameterError(f"unknown provenance {sorted(strangers)}; known: {', '.join(PROVENANCES)}")
+        unknown = set(self.provenance.tolist()) - set(PROVENANCES)
+        if unknown:
+            raise ParameterError(f"unknown provenance {sorted(unknown)}; known: {', '.join(PROVENANCES)}")
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 #: Commands, and the words that replace each.
 COMMANDS = {
@@ -32,6 +34,30 @@ MODELS = {
 METADATA = {"mel_lead": "audio_offset"}
 #: Domains of clips, in shards and command lines.
 DOMAINS = {"drawn": "animation", "photograph": "synthetic_photo", "film": "live_action"}
+#: Domains of samples, in reports and clips tables; where a clip has one domain, the first is meant.
+SAMPLE_DOMAINS = {"drawn": ("animation",), "photographic": ("live_action", "synthetic_photo")}
+#: Names of samples.
+SAMPLES = {"drawn_hello": "animation_hello", "drawn_baker": "animation_baker"}
+#: Columns of the ledger.
+LEDGER = {"mouth_drawn": "mouth_generated"}
+#: Settings.
+SETTINGS = {
+    "choose": "face_selection",
+    "analysis_size": "detection_size",
+    "longest_gap": "max_dropout",
+    "gap": "dropouts",
+    "mel_lead": "audio_offset",
+    "mouths": "mouth_cadence",
+    "fill": "extend",
+}
+#: Values of settings: present name of the setting -> old value -> present value.
+SETTING_VALUES = {
+    "dropouts": {"pass": "passthrough", "abort": "error"},
+    "smoothing": {"upstream": "reference"},
+    "mouth_cadence": {"drawings": "holds", "frames": "every_frame"},
+}
+#: Presets.
+PRESETS = {"upstream": "reference"}
 #: Numbers of recipes, in run folders and command lines.
 RECIPE = {
     "lead": "audio_offset",
@@ -40,6 +66,15 @@ RECIPE = {
     "readers": "workers",
     **DOMAINS,
 }
+
+
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under their present names and with their present values."""
+    named = {SETTINGS.get(name, name): value for name, value in values.items()}
+    return {
+        name: SETTING_VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value
+        for name, value in named.items()
+    }
 
 
 def model(name: str) -> str:

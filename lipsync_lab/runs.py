@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import files, samples
+from lipsync_lab import files, renamed, samples
 from lipsync_lab.geometry import FaceTrack
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class Run:
         """
         import pandas as pd
 
-        # runs of version 0.1 say `mouth_drawn`
-        return pd.read_csv(self.folder / "ledger.csv").rename(columns={"mouth_drawn": "mouth_generated"})
+        return pd.read_csv(self.folder / "ledger.csv").rename(columns=renamed.LEDGER)
 
 
 class Clock:

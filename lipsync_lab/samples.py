@@ -16,7 +16,7 @@ from functools import cache as cached
 from pathlib import Path
 from typing import Any
 
-from lipsync_lab import bundled
+from lipsync_lab import bundled, renamed
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.files import download, sha256
 
@@ -26,10 +26,6 @@ HOME = bundled.folder("samples")
 CLIP_DOMAINS = ("animation", "live_action", "synthetic_photo")
 #: Domains of samples; a voice has no picture.
 DOMAINS = (*CLIP_DOMAINS, "voice")
-#: Former names of samples.
-_FORMER_NAMES = {"drawn_hello": "animation_hello", "drawn_baker": "animation_baker"}
-#: Former names of domains. A photographic clip was either of two; the first is meant where a clip has one domain.
-_FORMER_DOMAINS = {"drawn": ("animation",), "photographic": ("live_action", "synthetic_photo")}
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Sample:
     file : str
         Path of the file, with ``/``: from the manifest's folder if bundled, else from the cache's.
     licence, attribution : str
-        Under which terms the file may be used, and whom to name.
+        Terms under which the file may be used, and whom to credit.
     sha256 : str
         Of the file, in hexadecimal.
     url : str or None
@@ -59,7 +55,7 @@ class Sample:
     bundled : bool
         Whether the file came with the repository.
     note : str
-        What it is good for, and what to mind.
+        What it is suited to, and its limits.
     """
 
     name: str
@@ -157,7 +153,7 @@ def clip_domain(text: str) -> str:
 
 def _present_names(domain: str) -> tuple[str, ...]:
     """The domains that a former name stands for; empty for any other text."""
-    present = _FORMER_DOMAINS.get(domain, ())
+    present = renamed.SAMPLE_DOMAINS.get(domain, ())
     if present:
         warnings.warn(f"the domain {domain!r} is now {' or '.join(present)}", DeprecationWarning, stacklevel=3)
     return present
@@ -169,14 +165,14 @@ def with_sha256(sha256: str) -> str | None:
 
 
 def get(name: str) -> Sample:
-    """What the manifest says of a sample.
+    """The manifest's row of a sample.
 
     Raises
     ------
     ParameterError
         If there is no sample of that name.
     """
-    if present := _FORMER_NAMES.get(name):
+    if present := renamed.SAMPLES.get(name):
         warnings.warn(f"the sample {name} is now {present}", DeprecationWarning, stacklevel=2)
         name = present
     if name not in _samples():
@@ -203,12 +199,12 @@ def resolve_path(name: str | Path, progress: bool = False) -> Path:
     MediaError
         The sample's file is absent and cannot be fetched, or is not the manifest's.
     """
-    known = str(name) in _samples() or str(name) in _FORMER_NAMES
+    known = str(name) in _samples() or str(name) in renamed.SAMPLES
     return path(str(name), progress) if known and not Path(name).exists() else Path(name)
 
 
 def place(name: str) -> Path:
-    """Where the file of a sample lies, or will lie once it is fetched."""
+    """Path of a sample's file, also before it is fetched."""
     sample = get(name)
     return (HOME if sample.bundled else cache()) / sample.file
 
@@ -220,7 +216,7 @@ def path(name: str, progress: bool = False) -> Path:
     ----------
     name : str
     progress : bool
-        Draw a progress bar on stderr while fetching.
+        Show a progress bar on stderr while fetching.
 
     Returns
     -------
@@ -230,7 +226,7 @@ def path(name: str, progress: bool = False) -> Path:
     Raises
     ------
     MediaError
-        If the file is another than the manifest says, or is absent and cannot be fetched.
+        The file is not the manifest's, or is absent and cannot be fetched.
     ParameterError
         If there is no sample of that name.
     """
@@ -238,7 +234,7 @@ def path(name: str, progress: bool = False) -> Path:
     file = place(name)
     if not file.is_file():
         if sample.bundled:
-            raise MediaError(f"{name}: {file} came with the repository and is gone: bring it back from there")
+            raise MediaError(f"{name}: the bundled file {file} is missing: restore it from the repository")
         if sample.url is None:
             raise MediaError(
                 f"{name} cannot be fetched, it has no public address ({sample.note or sample.attribution}): put the "
@@ -247,11 +243,11 @@ def path(name: str, progress: bool = False) -> Path:
         if failure := download(sample.url, file, lambda part: _objection(sample, part), progress):
             raise MediaError(f"{name} {failure}")
     if objection := _objection(sample, file):
-        cure = "bring it back from the repository" if sample.bundled else "delete it to have it fetched again"
+        cure = "restore it from the repository" if sample.bundled else "delete it, and it is fetched again"
         raise MediaError(f"{file} {objection}: {cure}")
     return file
 
 
 def _objection(sample: Sample, file: Path) -> str:
-    found = sha256(file)
-    return "" if found == sample.sha256 else f"is not {sample.name}: expected SHA-256 {sample.sha256}, found {found}"
+    digest = sha256(file)
+    return "" if digest == sample.sha256 else f"is not {sample.name}: expected SHA-256 {sample.sha256}, found {digest}"

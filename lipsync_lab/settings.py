@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from lipsync_lab import renamed
 from lipsync_lab.errors import ParameterError
 
 FACE_SELECTIONS = ("largest", "central", "best")
@@ -15,34 +16,6 @@ SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
 MOUTH_CADENCES = ("every_frame", "holds")
-
-#: Names of settings in earlier versions, which their files contain: old -> present.
-RENAMED = {
-    "choose": "face_selection",
-    "analysis_size": "detection_size",
-    "longest_gap": "max_dropout",
-    "gap": "dropouts",
-    "mel_lead": "audio_offset",
-    "mouths": "mouth_cadence",
-    "fill": "extend",
-}
-#: Values in earlier versions: setting -> old -> present.
-RENAMED_VALUES = {
-    "dropouts": {"pass": "passthrough", "abort": "error"},
-    "smoothing": {"upstream": "reference"},
-    "mouth_cadence": {"drawings": "holds", "frames": "every_frame"},
-}
-#: Presets in earlier versions: old -> present.
-RENAMED_PRESETS = {"upstream": "reference"}
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under their present names and with their present values."""
-    named = {RENAMED.get(name, name): value for name, value in values.items()}
-    return {
-        name: RENAMED_VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value
-        for name, value in named.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -167,12 +140,12 @@ class Settings:
         DeprecationWarning
             A name or value of an earlier version; it is taken for the present one.
         """
-        present, known = _present(values), [field.name for field in fields(cls)]
-        if present != dict(values) or preset in RENAMED_PRESETS:
+        present, known = renamed.settings(values), [field.name for field in fields(cls)]
+        if present != dict(values) or preset in renamed.PRESETS:
             old = [name for name in values if name not in present or values[name] != present[name]]
-            spelling = ", ".join([*old, *([f"preset {preset}"] if preset in RENAMED_PRESETS else [])])
+            spelling = ", ".join([*old, *([f"preset {preset}"] if preset in renamed.PRESETS else [])])
             warnings.warn(f"settings have new names and values: {spelling}", DeprecationWarning, stacklevel=2)
-            values, preset = present, RENAMED_PRESETS.get(preset, preset)
+            values, preset = present, renamed.PRESETS.get(preset, preset)
         unknown = [name for name in values if name not in known]
         if unknown:
             raise ParameterError(f"unknown setting {', '.join(unknown)}; known: {', '.join(known)}")
@@ -189,7 +162,7 @@ class Settings:
         ParameterError
             As `of`.
         """
-        return cls.of(_present(values))
+        return cls.of(renamed.settings(values))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -33,7 +33,7 @@ def test_detect():
     detections = lipsync_lab.detect("animation_baker", "lbp", frames=3)
     assert len(detections) == 3
     assert detections.size == samples.get("animation_baker").size
-    assert all(isinstance(found.box, lipsync_lab.Box) for row in detections.candidates for found in row)
+    assert all(isinstance(candidate.box, lipsync_lab.Box) for row in detections.candidates for candidate in row)
 
 
 def test_loaded_once_used_twice():

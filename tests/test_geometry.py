@@ -48,7 +48,7 @@ def test_track_gives_boxes_and_none():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"scores": np.zeros(3)}, {"boxes": np.zeros((2, 3))}, {"provenance": np.array(["found", "missing"])}],
+    [{"scores": np.zeros(3)}, {"boxes": np.zeros((2, 3))}, {"provenance": np.array(["runs", "missing"])}],
 )
 def test_tracks_that_cannot_be(changed):
     with pytest.raises(ParameterError):
@@ -57,15 +57,15 @@ def test_tracks_that_cannot_be(changed):
 
 def test_spans_are_those_of_a_plain_walk():
     def walk(mask, groups):
-        found, start = [], None
+        runs, start = [], None
         for frame in range(len(mask) + 1):
             ends = frame == len(mask) or not mask[frame] or (start is not None and groups[frame] != groups[frame - 1])
             if start is not None and ends:
-                found.append((start, frame))
+                runs.append((start, frame))
                 start = None
             if start is None and frame < len(mask) and mask[frame]:
                 start = frame
-        return found
+        return runs
 
     rng = np.random.default_rng(0)
     for length in [0, 1, 2, *rng.integers(3, 40, 200)]:

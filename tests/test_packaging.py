@@ -111,13 +111,13 @@ def pinned(environment: dict[str, str]) -> dict[str, str]:
 
 def imported(source: str) -> set[str]:
     """Top-level names of everything a file imports by an absolute name, inside functions too."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
+            modules.add(node.module.split(".")[0])
+    return modules
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -230,12 +230,12 @@ def test_forbidden_are_recognised(name: str):
 def test_lock_holds_what_every_package_here_requires():
     """From the metadata of what is installed, since the lock could have been edited by hand."""
     versions = pinned(default_environment())
-    open_, seen, missing = [(name, "") for name in everything()], set(), {}
+    open_, visited, missing = [(name, "") for name in everything()], set(), {}
     while open_:
         name, extra = open_.pop()
-        if (name, extra) in seen or FORBIDDEN.fullmatch(name):
+        if (name, extra) in visited or FORBIDDEN.fullmatch(name):
             continue
-        seen.add((name, extra))
+        visited.add((name, extra))
         if name not in versions:
             missing[name] = extra
             continue
@@ -243,7 +243,7 @@ def test_lock_holds_what_every_package_here_requires():
             if r.marker is None or r.marker.evaluate({"extra": extra}):
                 open_ += [(canonicalize_name(r.name), wanted) for wanted in ("", *r.extras)]
     assert missing == {}
-    assert len(seen) > 80
+    assert len(visited) > 80
 
 
 def test_only_headless_opencv_is_installed():
@@ -253,8 +253,8 @@ def test_only_headless_opencv_is_installed():
 
 def test_package_takes_its_other_files_along():
     patterns = PROJECT["tool"]["setuptools"]["package-data"]["*"]
-    others = [p for p in (ROOT / "lipsync_lab").rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
-    assert [p.name for p in others if not any(p.match(pattern) for pattern in patterns)] == []
+    data_files = [p for p in (ROOT / "lipsync_lab").rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
+    assert [p.name for p in data_files if not any(p.match(pattern) for pattern in patterns)] == []
 
 
 def test_version_is_that_of_the_package():

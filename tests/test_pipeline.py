@@ -227,9 +227,9 @@ def test_arrays_that_are_no_clip(frames):
 
 
 def test_batches_do_not_matter():
-    one, _ = dubbed(plain("untrained", generator_batch=1, detection_batch=1), 10, 0.4)
+    single, _ = dubbed(plain("untrained", generator_batch=1, detection_batch=1), 10, 0.4)
     many, _ = dubbed(plain("untrained", generator_batch=7, detection_batch=3), 10, 0.4)
-    assert np.abs(one.astype(int) - many).max() <= 1
+    assert np.abs(single.astype(int) - many).max() <= 1
 
 
 # -- what a run leaves behind ------------------------------------------------------------------------------------
@@ -241,13 +241,13 @@ def run(tmp_path):
     boxes(tmp_path / "b.json", rows)
     pipeline = Pipeline("untrained", tmp_path / "b.json")
     path, speech = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8)
-    seen = []
-    made = pipeline.run(path, speech, tmp_path / "run", lambda *step: seen.append(step))
-    return made, seen
+    steps = []
+    made = pipeline.run(path, speech, tmp_path / "run", lambda *step: steps.append(step))
+    return made, steps
 
 
 def test_run_folder(run, tmp_path):
-    made, seen = run
+    made, steps = run
     assert sorted(p.name for p in made.folder.iterdir()) == ["detections.json", "ledger.csv", "output.mp4", "run.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.json", "in.mp4", "run", "v.wav"]
     ledger = made.ledger()
@@ -257,8 +257,8 @@ def test_run_folder(run, tmp_path):
     assert ledger.time.tolist() == pytest.approx([n / 25 for n in range(20)])
     assert (ledger.mouth_generated == (ledger.provenance == "recorded")).all()
     assert ledger.mouth_generated.sum() == 12
-    assert seen[0][0] == "detect"
-    assert seen[-1] == ("generate", 20, 20)
+    assert steps[0][0] == "detect"
+    assert steps[-1] == ("generate", 20, 20)
     info = made.info
     assert info["generator"]["name"] == "untrained"
     assert info["frames_written"] == 20
@@ -466,26 +466,26 @@ class Counting:
     name, reads_pixels, path = "counting", True, None
 
     def __init__(self, **identity):
-        self.identity, self.seen = {"detector": self.name, "sha256": "its own", **identity}, 0
+        self.identity, self.frames = {"detector": self.name, "sha256": "its own", **identity}, 0
 
     def detect(self, frames, first=0):
-        self.seen += len(frames)
+        self.frames += len(frames)
         return [[Detection(Box(*map(float, FACE)), 0.123456789 + 0.5)] for _ in frames]
 
 
-def with_cache(tmp_path, finder, **settings):
+def with_cache(tmp_path, detector, **settings):
     pipeline = Pipeline("identity", "lbp", Settings.of(settings), cache=tmp_path / "cache")
-    pipeline.detector = finder
+    pipeline.detector = detector
     return pipeline
 
 
 def test_a_second_run_detects_nothing(tmp_path):
-    path, speech, finder = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8), Counting()
-    first = with_cache(tmp_path, finder).run(path, speech, tmp_path / "a")
-    assert finder.seen == 20
-    second = with_cache(tmp_path, finder, threshold=0.6, pads=(1, 2, 3, 4)).run(path, speech, tmp_path / "b")
-    again = with_cache(tmp_path, finder).run(path, speech, tmp_path / "c")
-    assert finder.seen == 20
+    path, speech, detector = clip(tmp_path / "in.mp4"), wav(tmp_path / "v.wav", 0.8), Counting()
+    first = with_cache(tmp_path, detector).run(path, speech, tmp_path / "a")
+    assert detector.frames == 20
+    second = with_cache(tmp_path, detector, threshold=0.6, pads=(1, 2, 3, 4)).run(path, speech, tmp_path / "b")
+    again = with_cache(tmp_path, detector).run(path, speech, tmp_path / "c")
+    assert detector.frames == 20
     assert second.info["detections_from_cache"]
     assert (again.folder / "ledger.csv").read_bytes() == (first.folder / "ledger.csv").read_bytes()
 
@@ -496,20 +496,20 @@ def test_the_cache_knows_what_it_depends_on(tmp_path):
     for changed in (Counting(floor=0.1), Counting()):
         settings = {} if changed.identity.get("floor") else {"detection_size": 64}
         with_cache(tmp_path, changed, **settings).run(path, speech, tmp_path / "a")
-        assert changed.seen == 20
+        assert changed.frames == 20
     other = Counting()
     with_cache(tmp_path, other).run(clip(tmp_path / "in.mp4", 20, crf=30), speech, tmp_path / "a")
-    assert other.seen == 20, "the same name with other content"
+    assert other.frames == 20, "the same name with other content"
 
 
 def test_a_longer_voice_looks_further(tmp_path):
-    path, finder = clip(tmp_path / "in.mp4", 40), Counting()
-    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 0.8), tmp_path / "a")
-    assert finder.seen == 20
-    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 2.0), tmp_path / "a")
-    assert finder.seen == 60
-    with_cache(tmp_path, finder).run(path, wav(tmp_path / "v.wav", 1.2), tmp_path / "a")
-    assert finder.seen == 60
+    path, detector = clip(tmp_path / "in.mp4", 40), Counting()
+    with_cache(tmp_path, detector).run(path, wav(tmp_path / "v.wav", 0.8), tmp_path / "a")
+    assert detector.frames == 20
+    with_cache(tmp_path, detector).run(path, wav(tmp_path / "v.wav", 2.0), tmp_path / "a")
+    assert detector.frames == 60
+    with_cache(tmp_path, detector).run(path, wav(tmp_path / "v.wav", 1.2), tmp_path / "a")
+    assert detector.frames == 60
 
 
 def test_detect_writes_every_frame(tmp_path):
@@ -542,14 +542,14 @@ def test_the_weights_are_named_in_the_caption(tmp_path):
     ids=["empty", "truncated", "edited", "no JSON", "bytes", "deep", "no digest"],
 )
 def test_a_damaged_cache_file_is_made_again(damage, tmp_path):
-    path, finder = clip(tmp_path / "in.mp4", 5), Counting()
-    known = detect(path, finder, tmp_path / "cache")
+    path, detector = clip(tmp_path / "in.mp4", 5), Counting()
+    known = detect(path, detector, tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     assert file.read_bytes() != whole
-    assert detect(path, finder, tmp_path / "cache") == known
-    assert finder.seen == 10
+    assert detect(path, detector, tmp_path / "cache") == known
+    assert detector.frames == 10
     assert file.read_bytes() == whole
 
 

@@ -111,18 +111,6 @@ def test_the_bundled_portrait_is_a_synthetic_photo_and_nothing_bundled_is_live_a
     assert names("live_action", bundled=True) == []
 
 
-def test_former_names_of_domains_are_accepted_with_a_warning():
-    with pytest.warns(DeprecationWarning, match="'drawn' is now animation"):
-        assert names("drawn") == names("animation")
-    with pytest.warns(DeprecationWarning, match="live_action or synthetic_photo"):
-        assert set(names("photographic")) == {*names("live_action"), *names("synthetic_photo")}
-    with pytest.warns(DeprecationWarning, match="is now"):
-        assert samples.clip_domain("photographic") == "live_action"
-    assert samples.clip_domain("") == ""
-    with pytest.raises(ParameterError, match="unknown domain 'voice'; the domains are animation, live_action"):
-        samples.clip_domain("voice")
-
-
 def test_a_name_that_there_is_not():
     for call in (get, samples.path):
         with pytest.raises(ParameterError, match="cherry_welcome"):
@@ -289,7 +277,7 @@ def test_a_clip_without_an_address(cache, put):
 def test_a_bundled_clip_that_is_gone_or_changed(tmp_path, put, monkeypatch):
     monkeypatch.setattr(samples, "HOME", tmp_path)
     put(None, bundled=True)
-    with pytest.raises(MediaError, match="came with the repository"):
+    with pytest.raises(MediaError, match="bundled file"):
         samples.path("clip")
     file = tmp_path / "here/and/there.mp4"
     file.parent.mkdir(parents=True)

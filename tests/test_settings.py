@@ -12,37 +12,6 @@ def test_preset_lies_under_what_is_given():
     assert Settings.of({}) == Settings()
 
 
-OLD = {
-    **{"choose": "best", "analysis_size": None, "longest_gap": 3, "gap": "abort", "mel_lead": 1, "fill": "hold"},
-    **{"mouths": "drawings", "smoothing": "upstream", "crf": 20},
-}
-PRESENT = Settings(
-    face_selection="best",
-    detection_size=None,
-    max_dropout=3,
-    dropouts="error",
-    audio_offset=1,
-    extend="hold",
-    mouth_cadence="holds",
-    smoothing="reference",
-    crf=20,
-)
-
-
-def test_names_and_values_of_earlier_versions_are_taken_with_a_warning():
-    with pytest.warns(DeprecationWarning, match="new names and values: choose, "):
-        assert Settings.of(OLD) == PRESENT
-    with pytest.warns(DeprecationWarning, match="preset upstream"):
-        assert Settings.of({}, "upstream") == Settings.of({}, "reference")
-
-
-def test_files_of_earlier_versions_are_read_silently():
-    assert Settings.read(OLD) == PRESENT  # a warning is an error here
-    assert Settings.read(PRESENT.as_dict()) == PRESENT
-    with pytest.raises(ParameterError, match="unknown setting pad"):
-        Settings.read({"pad": 1})
-
-
 def test_settings_are_data():
     assert Settings.of(json.loads(json.dumps(Settings().as_dict()))) == Settings()
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from lipsync_lab import renamed
 from lipsync_lab.cli import training
-from lipsync_lab.renamed import COMMANDS, MODELS
-from lipsync_lab.settings import RENAMED, RENAMED_PRESETS, RENAMED_VALUES
+from lipsync_lab.renamed import COMMANDS, MODELS, PRESETS, SETTING_VALUES, SETTINGS
 from lipsync_lab.training.tasks import TRAINED
 
 
@@ -15,13 +14,13 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-_SETTINGS = {_flag(old): _flag(new) for old, new in RENAMED.items()}
+_SETTINGS = {_flag(old): _flag(new) for old, new in SETTINGS.items()}
 
 #: Command -> old flag -> new flag.
 FLAGS = renamed.FLAGS | {command: _SETTINGS | renamed.FLAGS[command] for command in ("dub", "detect")}
 
 #: New flag -> old value -> new value.
-VALUES = {_flag(name): values for name, values in RENAMED_VALUES.items()} | {"--preset": RENAMED_PRESETS}
+VALUES = {_flag(name): values for name, values in SETTING_VALUES.items()} | {"--preset": PRESETS}
 
 
 def translate(words: Sequence[str]) -> tuple[list[str], list[str]]:

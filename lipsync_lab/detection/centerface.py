@@ -57,13 +57,13 @@ class CenterFace:
         height, width = frames.shape[1:3]
         # as published, the frame is stretched to whole steps of the network
         size = tuple(-(-side // _MULTIPLE) * _MULTIPLE for side in (width, height))
-        found = []
+        batch = []
         for frame in frames:
             self.model.setInput(cv2.dnn.blobFromImage(frame, size=size))
             rows = decode(*(output[0] for output in self.model.forward(_OUTPUTS)))
             rows[:, :-1] *= np.tile([width / size[0], height / size[1]], 7)
-            found.append(_candidates(rows, width, height))
-        return found
+            batch.append(_candidates(rows, width, height))
+        return batch
 
 
 def decode(heat: np.ndarray, scale: np.ndarray, offset: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

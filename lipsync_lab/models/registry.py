@@ -211,10 +211,10 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     digest = sha256(path)
     if model:
         _refuse_another_file(model, path, digest)
-    network, width, lead, longest = weights.fit(path, kind)
+    network, width, offset, longest = weights.fit(path, kind)
     name = model.name if model else path.name
     provenance = _provenance(model, path, digest, width)
-    return Weights(network.eval().to(device), name, path, digest, width, provenance, lead, longest)
+    return Weights(network.eval().to(device), name, path, digest, width, provenance, offset, longest)
 
 
 def verified(name: str) -> Path:

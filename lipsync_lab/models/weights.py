@@ -76,7 +76,7 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     try:
         width = float(metadata["width"]) if "width" in metadata else _infer_width(state, kind)
-        lead, longest = int(metadata.get("audio_offset", 0)), int(metadata.get("longest_side", 0))
+        offset, longest = int(metadata.get("audio_offset", 0)), int(metadata.get("longest_side", 0))
         fitted = skeleton(kind, width)
     except (ValueError, ParameterError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): write the file again") from error
@@ -105,7 +105,7 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
             f"{'; '.join(listed)}: give weights that were trained for this network"
         )
     fitted.load_state_dict(state, assign=True)
-    return fitted.float(), width, lead, longest
+    return fitted.float(), width, offset, longest
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:

@@ -66,8 +66,8 @@ def brute_force(rows, numbers, size, face, max_dropout):
             following = [thread for thread in threads if frame - max(thread) <= max_dropout + 1]
             pairs = []
             for t, thread in enumerate(following):
-                for c, found in enumerate(rows[frame]):
-                    a, b = thread[max(thread)].box, found.box
+                for c, candidate in enumerate(rows[frame]):
+                    a, b = thread[max(thread)].box, candidate.box
                     moved = np.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1])
                     moved /= 0.5 * (a.area * b.area) ** 0.25
                     pairs.append((max(moved, abs(np.log(a.area / b.area)) / (2 * np.log(1.6))), t, c))
@@ -77,9 +77,9 @@ def brute_force(rows, numbers, size, face, max_dropout):
                     following[t][frame] = rows[frame][c]
                     linked.add(t)
                     placed.add(c)
-            threads += [{frame: found} for c, found in enumerate(rows[frame]) if c not in placed]
-        centers = [np.mean([found.box.center for found in thread.values()], axis=0) for thread in threads]
-        order = sorted(range(len(threads)), key=lambda n: -sum(found.box.area for found in threads[n].values()))
+            threads += [{frame: candidate} for c, candidate in enumerate(rows[frame]) if c not in placed]
+        centers = [np.mean([candidate.box.center for candidate in thread.values()], axis=0) for thread in threads]
+        order = sorted(range(len(threads)), key=lambda n: -sum(candidate.box.area for candidate in threads[n].values()))
         if face == "central":
             order.sort(key=lambda n: float(np.linalg.norm(centers[n] - np.asarray(size) / 2)))
         elif face != "largest":
@@ -88,8 +88,8 @@ def brute_force(rows, numbers, size, face, max_dropout):
             order = sorted(counted, key=lambda n: centers[n][0])[face : face + 1]
         for thread in (threads[n] for n in order):
             if all(chosen[frame] is None for frame in thread):
-                for frame, found in thread.items():
-                    chosen[frame] = found
+                for frame, candidate in thread.items():
+                    chosen[frame] = candidate
     return chosen
 
 
@@ -272,13 +272,13 @@ def painted(seed):
 
 
 def test_cuts_between_pictures_and_nowhere_else():
-    finder = Shots(25)
+    cuts = Shots(25)
     for seed, length in ((1, 9), (2, 5), (3, 7)):
         still = painted(seed)
         for index in range(length):
             moved = np.roll(still, index // 2 * 3, axis=1)  # a pan on twos is no cut
-            finder.add(moved)
-    assert finder.starts == [0, 9, 14]
+            cuts.add(moved)
+    assert cuts.starts == [0, 9, 14]
 
 
 def test_shot_numbers():
@@ -286,9 +286,9 @@ def test_shot_numbers():
 
 
 def test_one_frame_is_one_shot():
-    finder = Shots(25)
-    finder.add(np.zeros((1, 1, 3), np.uint8))
-    assert finder.starts == [0]
+    cuts = Shots(25)
+    cuts.add(np.zeros((1, 1, 3), np.uint8))
+    assert cuts.starts == [0]
 
 
 # -- boxes given by hand -----------------------------------------------------------------------------------------
@@ -307,9 +307,9 @@ def test_a_manual_box_is_exact_and_leaves_its_neighbours_alone(smoothing):
     )
     assert near.provenance.tolist() == ["detected"] * 4 + ["manual"] + ["detected"] * 4
     assert near.boxes[4].tolist() == [1, 2, 31, 43]
-    others = np.arange(9) != 4
-    np.testing.assert_array_equal(near.boxes[others], far.boxes[others])
-    assert (near.boxes[others, 3] == 80).all(), "padded"
+    rest = np.arange(9) != 4
+    np.testing.assert_array_equal(near.boxes[rest], far.boxes[rest])
+    assert (near.boxes[rest, 3] == 80).all(), "padded"
 
 
 def test_a_manual_box_is_cut_to_the_frame():

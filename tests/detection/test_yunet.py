@@ -24,10 +24,10 @@ def detector(shared, monkeypatch):
 
 def test_the_portrait_has_one_face_with_landmarks_in_it(detector):
     portrait = data.astronaut()
-    face, *others = detector.detect(np.stack([portrait, portrait[:, ::-1]]))[0]
+    face, *rest = detector.detect(np.stack([portrait, portrait[:, ::-1]]))[0]
     assert face.box.iou(PORTRAIT_FACE) > 0.5
     assert face.score > 0.8
-    assert all(other.score < 0.5 for other in others)
+    assert all(other.score < 0.5 for other in rest)
     left_eye, right_eye, nose, left_corner, right_corner = face.landmarks
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_corner[0] < right_corner[0]
@@ -36,7 +36,7 @@ def test_the_portrait_has_one_face_with_landmarks_in_it(detector):
 
 
 def test_the_network_gets_bgr(detector, shared):
-    """Scores are those of OpenCV's own reading of the picture, and others where the colours are turned round."""
+    """Scores are those of OpenCV's own reading of the picture, and rest where the colours are turned round."""
     path = shared / "footage" / "live" / "grid_s2_pwij3p.mpg"
     rgb = next(open_clip(path).read(0, 1))
     reference = cv2.FaceDetectorYN.create(str(shared / "models" / detector_file()), "", rgb.shape[1::-1], 0.05)

@@ -34,22 +34,22 @@ def test_mask_blackens_the_lower_half():
 
 def test_what_the_generator_is_given():
     """BGR in [0, 1], masked face first, one mel window each; and back to RGB with the fraction cut off."""
-    seen = {}
+    given = {}
 
     def generator(mel, face):
-        seen.update(mel=mel, face=face)
+        given.update(mel=mel, face=face)
         return torch.tensor([0.1, 0.5, 0.9999]).view(1, 3, 1, 1).expand(len(face), 3, 96, 96)
 
     faces = np.zeros((2, 96, 96, 3), np.uint8)
     faces[..., 0] = 255  # red
     out = generation.generate(generator, faces, np.full((2, 80, 16), -4, np.float32))
-    assert seen["mel"].shape == (2, 1, 80, 16)
-    assert seen["face"].shape == (2, 6, 96, 96)
-    assert seen["face"].dtype == torch.float32
-    assert (seen["face"][:, 2, :48] == 1).all()
-    assert (seen["face"][:, :3, 48:] == 0).all()
-    assert (seen["face"][:, 5] == 1).all()
-    assert (seen["face"][:, 3:5] == 0).all()
+    assert given["mel"].shape == (2, 1, 80, 16)
+    assert given["face"].shape == (2, 6, 96, 96)
+    assert given["face"].dtype == torch.float32
+    assert (given["face"][:, 2, :48] == 1).all()
+    assert (given["face"][:, :3, 48:] == 0).all()
+    assert (given["face"][:, 5] == 1).all()
+    assert (given["face"][:, 3:5] == 0).all()
     assert out.dtype == np.uint8
     assert out[0, 0, 0].tolist() == [254, 127, 25]
 

@@ -276,11 +276,11 @@ def test_abandoned_reader_closes_its_file(tmp_path: Path):
 
 
 def test_picture_size_that_changes_is_scaled_to_the_first(tmp_path: Path):
-    one = mux(tmp_path / "a.ts", map(card, range(30)), steady(30, 25), options={"bf": "0"})
+    small = mux(tmp_path / "a.ts", map(card, range(30)), steady(30, 25), options={"bf": "0"})
     big = [card(k, 64, 96) for k in range(30, 60)]
-    two = mux(tmp_path / "b.ts", big, steady(30, 25, 1.2), options={"bf": "0"})
+    large = mux(tmp_path / "b.ts", big, steady(30, 25, 1.2), options={"bf": "0"})
     both = tmp_path / "both.ts"
-    both.write_bytes(one.read_bytes() + two.read_bytes())
+    both.write_bytes(small.read_bytes() + large.read_bytes())
     assert {frame.image.shape for frame in video.frames(both)} == {(32, 48, 3)}
     assert shown(both) == list(range(60))
 
@@ -407,9 +407,9 @@ def test_streams_that_meet_a_jump_one_after_the_other_stay_together():
     """As in broadcasts, where pictures of the new clock come before the last sound of the old one."""
     clock = container_module._Clock(Fraction(0), 10)
     times = {0: [], 1: []}
-    stretches = [(0, 0, 10), (1, 0, 10), (0, 25_000, 25_010), (1, 10, 15), (1, 25_005, 25_010)]
-    stretches += [(0, 100, 110), (1, 25_010, 25_013), (1, 103, 110)]
-    for index, start, stop in stretches:
+    parts = [(0, 0, 10), (1, 0, 10), (0, 25_000, 25_010), (1, 10, 15), (1, 25_005, 25_010)]
+    parts += [(0, 100, 110), (1, 25_010, 25_013), (1, 103, 110)]
+    for index, start, stop in parts:
         for tick in range(start, stop):
             packet = SimpleNamespace(stream=SimpleNamespace(index=index), time_base=Fraction(1, 25), duration=1)
             packet.pts = packet.dts = tick
@@ -598,9 +598,9 @@ def test_written_colours(tmp_path: Path, height: int, matrix: int, full: bool):
 def test_untouched_luma_survives_decoding_and_encoding(tmp_path: Path):
     rng = np.random.default_rng(0)
     noise = [ramp(64, 96) // 2 + 30 + rng.integers(0, 40, (64, 96, 1)).astype(np.uint8) for _ in range(3)]
-    one = video.write_clip(tmp_path / "one.mp4", noise, 25, crf=0)
-    two = video.write_clip(tmp_path / "two.mp4", (frame.image for frame in video.frames(one)), 25, crf=0)
-    for a, b in zip(stored(one), stored(two), strict=True):
+    first = video.write_clip(tmp_path / "one.mp4", noise, 25, crf=0)
+    again = video.write_clip(tmp_path / "two.mp4", (frame.image for frame in video.frames(first)), 25, crf=0)
+    for a, b in zip(stored(first), stored(again), strict=True):
         assert np.array_equal(plane(a, 0), plane(b, 0))
         assert np.abs(plane(a, 1).astype(int) - plane(b, 1)).mean() < 0.5
 
@@ -720,10 +720,10 @@ def test_any_name_will_do(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyP
 # --- writing ---
 
 
-def clicks(rate: int, seconds: float, every: float) -> np.ndarray:
+def clicks(rate: int, seconds: float, interval: float) -> np.ndarray:
     wave = np.zeros(round(rate * seconds), np.float32)
-    for k in range(int(seconds / every)):
-        at = round(k * every * rate)
+    for k in range(int(seconds / interval)):
+        at = round(k * interval * rate)
         wave[at : at + rate // 200] = 0.9
     return wave
 
@@ -745,12 +745,12 @@ def test_clicks_stay_with_flashes(tmp_path: Path, rate: int, name: str, codec: s
     images = (flat(200 if k in flashes else 20) for k in range(count))
     sound = Sound.from_wave(clicks(rate, 4, 0.5), rate)
     path = video.write_clip(tmp_path / name, images, fps, codec=codec, sound=sound)
-    seen = [float(frame.index / fps) for frame in video.frames(path) if frame.image.mean() > 100]
+    shown = [float(frame.index / fps) for frame in video.frames(path) if frame.image.mean() > 100]
     wave = np.abs(load(path))
     loud = np.flatnonzero((wave > 0.4) & (np.concatenate([np.zeros(400), wave[:-400]]) < 0.4)) / 16_000
     starts = [t for t in loud if not any(0 < t - other < 0.1 for other in loud)]
-    assert len(seen) == len(starts) == 8
-    assert np.abs(np.subtract(seen, starts)).max() < 0.5 / float(fps) + 0.002
+    assert len(shown) == len(starts) == 8
+    assert np.abs(np.subtract(shown, starts)).max() < 0.5 / float(fps) + 0.002
     with av.open(str(path)) as container:
         assert abs(container.duration / av.time_base - 4) < 0.5 / fps
     assert -0.002 < len(wave) / 16_000 - 4 < 1024 / rate + 0.002  # AAC comes in blocks of 1024
@@ -1000,7 +1000,7 @@ def test_disk_that_is_full(tmp_path: Path, name: str, codec: str):
         ("a.mp4", {"crf": float("nan")}, "crf"),
         ("a.mp4", {"fps": 0}, "frames a second"),
         ("a.mp4", {"fps": float("nan")}, "frames a second"),
-        ("a.mp4", {"tags": {"colour": "x"}}, "colour"),
+        ("a.mp4", {"tags": {"mood": "x"}}, "mood"),
         ("a.mp4", {"sound": Sound(16_000, 9, [])}, "9 channels"),
     ],
 )
