@@ -282,7 +282,7 @@ def test_a_bundled_clip_that_is_gone_or_changed(tmp_path, put, monkeypatch):
     file = tmp_path / "here/and/there.mp4"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"changed")
-    with pytest.raises(MediaError, match="bring it back") as error:
+    with pytest.raises(MediaError, match="restore it") as error:
         samples.path("clip")
     assert digest(b"changed") in message(error)
     file.write_bytes(b"a clip")
