@@ -8,7 +8,7 @@ The command line and the notebooks use the names below; everything else is impor
 """
 
 from lipsync_lab.reporting.build import CLIPS, Report, report
-from lipsync_lab.reporting.runs import box_to_show, evaluate_cases, frame_summary, frame_to_show
+from lipsync_lab.reporting.runs import box_to_show, dub_and_evaluate, frame_summary, frame_to_show
 from lipsync_lab.reporting.text import banner
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Report",
     "banner",
     "box_to_show",
-    "evaluate_cases",
+    "dub_and_evaluate",
     "frame_summary",
     "frame_to_show",
     "report",

@@ -155,7 +155,7 @@ def _shown(result: ClipResult, row: Mapping[str, Any]) -> dict[str, Any]:
         "model": result.model,
         "domain": case.domain.replace("_", " "),
         "about": {name.replace("_", " "): value for name, value in case.about.items()},
-        "colour": style.DOMAIN_COLOURS.get(case.domain, style.GREY),
+        "domain_colour": style.domain_colour(case.domain),
         "voice": None if case.voice == case.clip else Path(case.voice).stem,
         "credit": f"{sample.attribution} ({sample.licence})" if sample else None,
         "error": result.outcome.error,

@@ -23,7 +23,7 @@ from lipsync_lab.reporting.media import render_pictures
 from lipsync_lab.reporting.notebooks import execute
 from lipsync_lab.reporting.outcome import Outcome, failing_alone, versions
 from lipsync_lab.reporting.page import ClipResult, Findings
-from lipsync_lab.reporting.runs import evaluate_cases
+from lipsync_lab.reporting.runs import dub_and_evaluate
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -181,7 +181,9 @@ class GeneratorPart:
             given.generator, given.detector, _changed(given.settings), cache=folder / "detections"
         )
         cases = [clip.case for clip in clips_to_show(good, _ABLATION)]
-        runs_of = {name: evaluate_cases(each, cases, folder / name.replace(" ", "_")) for name, each in changed.items()}
+        runs_of = {
+            name: dub_and_evaluate(each, cases, folder / name.replace(" ", "_")) for name, each in changed.items()
+        }
         return findings.of_mitigations(ablation.effects(runs_of), ablation.filled())
 
 

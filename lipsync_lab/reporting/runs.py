@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lipsync_lab.progress import Progress
 
 
-def evaluate_cases(
+def dub_and_evaluate(
     pipeline: Pipeline, cases: Sequence[evaluation.cases.Case], folder: str | Path, progress: Progress | None = None
 ) -> list[evaluation.evaluated.EvaluatedCase]:
     """Dub every case into a folder of its name, unless the same run is there (`runs.run_once`), and evaluate it."""

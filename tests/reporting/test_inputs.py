@@ -416,7 +416,7 @@ def test_text_from_files_never_runs_in_a_page(hostile, tmp_path):
             "from lipsync_lab import evaluation, reporting\n"
             "pipeline = evaluation.evaluated.pipeline_of(generator, detector, settings)\n"
             "cases = evaluation.cases.read(clips, voices)\n"
-            "evaluated = reporting.evaluate_cases(pipeline, cases, runs)\n"
+            "evaluated = reporting.dub_and_evaluate(pipeline, cases, runs)\n"
             "display(Markdown(reporting.banner(pipeline)))\n"
             "display(evaluation.tables.overview(evaluated), evaluation.tables.provenance(evaluated))\n"
             "display(evaluation.evaluated.frames(evaluated))\n"
