@@ -81,8 +81,8 @@ def test_manifest_truth_and_film_agree(name):
     )
     assert 3 <= sample.frames / sample.fps <= 6
     assert "espeak-ng" in info.tags["comment"]
-    assert ("never speech" in info.tags["comment"]) == (sample.domain == "synthetic_photo")
-    assert ("never speech" in sample.note) == (sample.domain == "synthetic_photo")
+    assert ("never said" in info.tags["comment"]) == (sample.domain == "synthetic_photo")
+    assert ("never said" in sample.note) == (sample.domain == "synthetic_photo")
 
 
 def test_they_are_few_and_small():
