@@ -126,13 +126,13 @@ def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        mitigation, kind (of failure), measure, bound (`metrics.failures.Kind`), clip, domain, before, after (means over
-        the frames in which both are known), difference, low, high (interval of 95 % of the difference, from a bootstrap
-        that draws seconds of the clip), seconds (that it rests on). NaN where nothing is known.
+        mitigation, kind (of failure), metric, threshold (`metrics.registry.Metric`), clip, domain, before, after (means
+        over the frames in which both are known), difference, low, high (interval of 95 % of the difference, from a
+        bootstrap that draws seconds of the clip), seconds (that it rests on). NaN where nothing is known.
     """
     import pandas as pd
 
-    kinds = {kind.measure: (kind.name, kind.bound) for kind in failures.KINDS} | {"not_generated": (NOT_DRAWN, 0.5)}
+    kinds = {kind.name: (kind.failure, kind.threshold) for kind in failures.KINDS} | {"not_generated": (NOT_DRAWN, 0.5)}
     rows = []
     for mitigation in (*MITIGATIONS, TOGETHER):
         for measure in mitigation.measures:
@@ -142,11 +142,11 @@ def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
                 second = np.floor(before.evaluation.frames["time"] + 1e-6)
                 means = both.dropna().groupby(second).mean()
                 was, now, _, low, high = interval(means["before"].to_numpy(), means["after"].to_numpy(), True)
-                what = dict(zip(("kind", "bound"), kinds[measure], strict=True))
+                what = dict(zip(("kind", "threshold"), kinds[measure], strict=True))
                 who = {"clip": before.case.name, "domain": before.case.domain}
                 numbers = {"before": was, "after": now, "difference": now - was, "low": -high, "high": -low}
                 rows.append(
-                    {"mitigation": mitigation.name, "measure": measure} | what | who | numbers | {"seconds": len(means)}
+                    {"mitigation": mitigation.name, "metric": measure} | what | who | numbers | {"seconds": len(means)}
                 )
     return pd.DataFrame(rows)
 

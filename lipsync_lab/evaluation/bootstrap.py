@@ -28,7 +28,7 @@ def failing(table: pandas.DataFrame) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        kind, part (`metrics.failures.Kind`), domain, covered (frames of `frames` in which the measure is known),
+        kind, stage (`metrics.registry.Metric`), domain, covered (frames of `frames` in which the measure is known),
         frames (in which it passes the bound), share (NaN where nothing is known).
     """
     import pandas as pd
@@ -36,11 +36,11 @@ def failing(table: pandas.DataFrame) -> pandas.DataFrame:
     rows = []
     for kind in failures.KINDS:
         for domain, frames in table.groupby("domain", sort=False):
-            known = frames[kind.measure].dropna() if kind.measure in frames else []
-            count = int((known > kind.bound).sum()) if len(known) else 0
+            known = frames[kind.name].dropna() if kind.name in frames else []
+            count = int((known > kind.threshold).sum()) if len(known) else 0
             share = count / len(known) if len(known) else np.nan
-            rows.append((kind.name, kind.part, domain, len(known), count, share))
-    return pd.DataFrame(rows, columns=["kind", "part", "domain", "covered", "frames", "share"])
+            rows.append((kind.failure, kind.stage, domain, len(known), count, share))
+    return pd.DataFrame(rows, columns=["kind", "stage", "domain", "covered", "frames", "share"])
 
 
 def differences(
@@ -64,7 +64,7 @@ def differences(
     Returns
     -------
     DataFrame
-        kind, measure, bound (`metrics.failures.Kind`), by, counterpart (its domain), animation, other (means of
+        kind, metric, threshold (`metrics.registry.Metric`), by, counterpart (its domain), animation, other (means of
         either side),
         difference, low, high (in the measure's unit), animation_units, other_units, reason. Numbers are NaN, with the
         reason, where a side has no unit; the interval is NaN where a side has one unit. A measure without a value has
@@ -83,18 +83,18 @@ def differences(
     domains = ("animation", against)
     rows = []
     for kind in failures.KINDS:
-        if kind.measure not in table or table[kind.measure].isna().all():
+        if kind.name not in table or table[kind.name].isna().all():
             continue
-        wide = units[kind.measure].unstack("domain").reindex(columns=list(domains))
+        wide = units[kind.name].unstack("domain").reindex(columns=list(domains))
         sides = [wide.dropna()[side] if UNITS[by] else wide[side].dropna() for side in domains]
         values = interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
         reason = ""
         if min(map(len, sides)) < 2:
             counts = f"{len(sides[0])} of animation, {len(sides[1])} of {against}"
             reason = f"an interval needs two {by}s on either side: {counts}"
-        rows.append((kind.name, kind.measure, kind.bound, by, against, *values, *map(len, sides), reason))
+        rows.append((kind.failure, kind.name, kind.threshold, by, against, *values, *map(len, sides), reason))
     numbers = ["animation", "other", "difference", "low", "high", "animation_units", "other_units"]
-    return pd.DataFrame(rows, columns=["kind", "measure", "bound", "by", "counterpart", *numbers, "reason"])
+    return pd.DataFrame(rows, columns=["kind", "metric", "threshold", "by", "counterpart", *numbers, "reason"])
 
 
 def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
@@ -103,13 +103,13 @@ def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
     Returns
     -------
     DataFrame, index ``kind``
-        measure, bound; animation, the counterpart under the name of its domain, and difference, by the first unit that
-        has them; and for every unit the interval as text, empty where there is none.
+        metric, threshold; animation, the counterpart under the name of its domain, and difference, by the first unit
+        that has them; and for every unit the interval as text, empty where there is none.
     """
     import pandas as pd
 
     known = apart[apart["difference"].notna()]
-    out = known.groupby("kind", sort=False)[["measure", "bound", "animation", "other", "difference"]].first()
+    out = known.groupby("kind", sort=False)[["metric", "threshold", "animation", "other", "difference"]].first()
     out = out.rename(columns={"other": next(iter(apart["counterpart"]), "other")})
     for by in dict.fromkeys(apart["by"]):
         shown = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
@@ -122,7 +122,7 @@ def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
 
 def _units(table: pandas.DataFrame, by: str) -> pandas.DataFrame:
     """Means of every measure a unit and domain."""
-    measures = [kind.measure for kind in failures.KINDS if kind.measure in table]
+    measures = [kind.name for kind in failures.KINDS if kind.name in table]
     if by == "shot":
         return table.groupby(["clip", "shot", "domain"])[measures].mean()
     paired = table[table["pair"] != ""]

@@ -16,7 +16,7 @@ from lipsync_lab.evaluation.evaluated import EvaluatedCase, frames
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
 from lipsync_lab.metrics import detection as detecting
-from lipsync_lab.metrics import failures, regions
+from lipsync_lab.metrics import failures, regions, registry
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.settings import Settings
 
@@ -36,7 +36,7 @@ class Example:
     clip: str
     domain: str
     frame: int
-    kind: failures.Kind
+    kind: registry.Metric
     value: float
     source: np.ndarray
     output: np.ndarray
@@ -180,12 +180,12 @@ def examples(results: Sequence[EvaluatedCase], kind: str, most: int = 1) -> list
     """
     kind = failures.kind(kind)
     table = frames(results)
-    if kind.measure not in table:
+    if kind.name not in table:
         return []
     by_name = {each.case.name: each for each in results}
-    worst = table[table[kind.measure] > 0].sort_values(kind.measure, ascending=False, kind="stable")
+    worst = table[table[kind.name] > 0].sort_values(kind.name, ascending=False, kind="stable")
     return [
-        Example(row.clip, row.domain, row.frame, kind, getattr(row, kind.measure), *near(by_name[row.clip], row.frame))
+        Example(row.clip, row.domain, row.frame, kind, getattr(row, kind.name), *near(by_name[row.clip], row.frame))
         for row in _spread(worst, most).itertuples()
     ]
 

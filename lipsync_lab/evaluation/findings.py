@@ -70,7 +70,7 @@ def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = No
     leads : Series of bool, optional
         For each injected artifact, whether it moves the metric named for it more than any other.
     """
-    known = failing(frames(results)).query("part == 'picture'").dropna(subset="share")
+    known = failing(frames(results)).query("stage == 'picture'").dropna(subset="share")
     lines = []
     for domain, shares in known.groupby("domain", sort=False):
         worst = shares.loc[shares["share"].idxmax()]
@@ -81,7 +81,7 @@ def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = No
             else f"- {label(domain)}: no metric of the picture passes its threshold."
         )
     for result in results:
-        for row in result.evaluation.failures.query("measure != 'missed_detection'").head(1).itertuples():
+        for row in result.evaluation.failures.query("metric != 'missed_detection'").head(1).itertuples():
             lines.append(
                 f"- {result.case.name}: worst is {plain(row.kind)}, frames {row.first} to {row.last}: "
                 f"{plain(row.evidence)}."

@@ -115,9 +115,7 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     rows = []
     for result in results:
         evaluation = result.evaluation
-        pictured = {
-            kind.measure for kind in failures.KINDS if kind.part == "picture" and kind.measure in evaluation.frames
-        }
+        pictured = {kind.name for kind in failures.KINDS if kind.stage == "picture" and kind.name in evaluation.frames}
         rows.append(
             {
                 "clip": result.case.name,
@@ -126,11 +124,7 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
                 "missed_detection": int((evaluation.frames["missed_detection"] == 1).sum()),
                 "drawn": int(result.run.ledger()["mouth_generated"].sum()),
                 "failures": len(evaluation.failures),
-                **{
-                    k.measure: float(evaluation.frames[k.measure].mean())
-                    for k in failures.KINDS
-                    if k.measure in pictured
-                },
+                **{k.name: float(evaluation.frames[k.name].mean()) for k in failures.KINDS if k.name in pictured},
                 "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),
                 "mouth_ms": cadence.summary(evaluation.frames)["mouth_ms"],
                 "opening": evaluation.score("opening_correlation"),
@@ -193,8 +187,8 @@ def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        clip, domain, input ("output", "source"), the columns of `metrics.openness.closures`, and the ``bound`` below
-        which a mouth counts as closed.
+        clip, domain, input ("output", "source"), the columns of `metrics.openness.closures`, and the ``threshold``
+        below which a mouth counts as closed.
     """
     import pandas as pd
 
@@ -213,10 +207,10 @@ def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
                 "clip": result.case.name,
                 "domain": result.case.domain,
                 "input": given,
-                "bound": result.evaluation.closed,
+                "threshold": result.evaluation.closed,
             }
             tables.append(sounds.assign(**about))
-    columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed", "bound"]
+    columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed", "threshold"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 

@@ -66,8 +66,8 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
                 shown = picture[: round(height * picture.shape[1])]
                 ax.imshow(shown, extent=(x + number, x + number + 0.97, y + 0.24 + height * 0.97, y + 0.24))
             digits = 2 if example.value < 10 else 1
-            value = f"{example.value:.{digits}f} (threshold {example.kind.bound:g})"
-            weight = "bold" if example.value > example.kind.bound else "normal"
+            value = f"{example.value:.{digits}f} (threshold {example.kind.threshold:g})"
+            weight = "bold" if example.value > example.kind.threshold else "normal"
             style = {"va": "bottom", "fontsize": 11, "annotation_clip": False, "color": INK}
             above = {"xytext": (0, 3), "textcoords": "offset points", **style}
             ax.annotate(f"{example.clip}, frame {example.frame}", (x, y + 0.24), **above)
@@ -77,7 +77,7 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     ax.set(xlim=(0, wide), ylim=(1.24 * max(deep, 1) + 0.02, -0.18), aspect="equal")
     ax.axis("off")
     if examples:
-        ax.set_title(f"{examples[0].kind.name}: source | output | difference × {amplify:g}")
+        ax.set_title(f"{examples[0].kind.failure}: source | output | difference × {amplify:g}")
     else:
         note(ax, "no frame has a value above zero")
     return ax
@@ -92,13 +92,11 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
     table : DataFrame
         Of `evaluation.evaluated.frames`.
     part : {"detection", "picture", "time"}
-        See `metrics.failures.Kind`. A box contains the middle half of the frames, its whiskers 90 %, its line is the
+        See `metrics.registry.Metric`. A box contains the middle half of the frames, its whiskers 90 %, its line is the
         median.
     """
     kinds = [
-        kind
-        for kind in failures.KINDS
-        if kind.part == part and kind.measure in table and table[kind.measure].notna().any()
+        kind for kind in failures.KINDS if kind.stage == part and kind.name in table and table[kind.name].notna().any()
     ]
     domains = in_order(table["domain"])
     ax = axes_of(ax, 0.16 + 0.062 * len(kinds))
@@ -106,7 +104,7 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
     for number, domain in enumerate(domains):
         colour = domain_colour(domain)
         for row, kind in enumerate(kinds):
-            values = table[kind.measure][table["domain"] == domain].dropna() / kind.bound
+            values = table[kind.name][table["domain"] == domain].dropna() / kind.threshold
             if not len(values):
                 continue
             place = row + beside(number, len(domains), 0.76)
@@ -117,7 +115,7 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
             ax.barh(place, third - first, 0.8 * height, left=first, **style)
             ax.plot([middle, middle], [place - 0.42 * height, place + 0.42 * height], color=INK, linewidth=2.5)
     ax.axvline(1, color=INK, linestyle="--", linewidth=1.5)
-    ax.set_yticks(range(len(kinds)), labels=[kind.name for kind in kinds])
+    ax.set_yticks(range(len(kinds)), labels=[kind.failure for kind in kinds])
     ax.invert_yaxis()
     _in_multiples(ax, "value of the metric (1 = its threshold: a frame beyond it fails)")
     threshold = Line2D([], [], color=INK, linestyle="--", linewidth=1.5, label="threshold")
@@ -177,7 +175,7 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         was not measured is marked.
     """
     known = table[table["share"].notna()]
-    kinds = [kind.name for kind in failures.KINDS if kind.name in set(known["kind"])]
+    kinds = [kind.failure for kind in failures.KINDS if kind.failure in set(known["kind"])]
     domains = in_order(table["domain"])
     ax = axes_of(ax, 0.14 + 0.056 * len(kinds))
     for number, domain in enumerate(domains):
@@ -207,14 +205,14 @@ def domain_differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     """
     counterpart = next(iter(table["counterpart"]), "live_action")
     table = table[table["difference"].notna()]
-    kinds = [kind.name for kind in failures.KINDS if kind.name in set(table["kind"])]
+    kinds = [kind.failure for kind in failures.KINDS if kind.failure in set(table["kind"])]
     units = list(dict.fromkeys(table["by"]))
     marks = dict(zip(units, ("o", "s", "^"), strict=False))
     colours = {1: DOMAIN_COLOURS["animation"], -1: DOMAIN_COLOURS[counterpart]}
     ax = axes_of(ax, 0.16 + 0.062 * len(kinds))
     for row in table[table["kind"].isin(kinds)].itertuples():
         place = kinds.index(row.kind) + beside(units.index(row.by), len(units), 0.26 * len(units))
-        difference, low, high = (value / row.bound for value in (row.difference, row.low, row.high))
+        difference, low, high = (value / row.threshold for value in (row.difference, row.low, row.high))
         colour = colours.get(np.sign(difference), GREY)
         if not np.isnan(low):
             ax.plot([low, high], [place, place], color=colour, linewidth=2.5)
@@ -253,7 +251,7 @@ def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axe
     for row, (_, clips) in enumerate(rows):
         for number, clip in enumerate(clips.itertuples()):
             place, colour = row + beside(number, len(clips), 0.28 * len(clips)), domain_colour(clip.domain)
-            before, after = clip.before / clip.bound, clip.after / clip.bound
+            before, after = clip.before / clip.threshold, clip.after / clip.threshold
             arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.8}
             ax.annotate("", (after, place), (before, place), arrowprops=arrow)
             ax.plot(before, place, "o", color=colour, markerfacecolor="white", markersize=8)

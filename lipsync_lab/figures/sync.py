@@ -154,7 +154,7 @@ def bilabial_closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     sounds : DataFrame
-        Of `evaluation.tables.closures`; the line is at its ``bound``, the highest where clips have several.
+        Of `evaluation.tables.closures`; the line is at its ``threshold``, the highest where clips have several.
     """
     rows = sounds[["clip", "domain", "input"]].drop_duplicates().sort_values(["clip", "input"], ascending=[True, False])
     ax = axes_of(ax, 0.16 + 0.045 * max(2, len(rows)))
@@ -168,7 +168,7 @@ def bilabial_closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
             ax.annotate("mouth openness is undefined", (0.01, place + 0.1), color=GREY, fontsize=11, bbox=white)
         for at, words in _gathered(of_row.dropna(subset="least").sort_values("least")):
             ax.annotate(words, (at, place), (0, 6), textcoords="offset points", ha="center", fontsize=11)
-    threshold = sounds["bound"].max()
+    threshold = sounds["threshold"].max()
     ax.axvline(threshold, color=INK, linestyle="--", linewidth=1.5)
     above = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right"}
     ax.annotate("closed", (threshold, 1), (-6, 3), **above)

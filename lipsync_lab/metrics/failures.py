@@ -8,7 +8,6 @@ metric (`metrics.registry`), from which the kinds of failure are derived.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,49 +19,12 @@ from lipsync_lab.metrics import registry
 if TYPE_CHECKING:
     import pandas
 
-COLUMNS = ("kind", "shot", "first", "last", "frames", "severity", "measure", "value", "worst", "evidence")
+COLUMNS = ("kind", "shot", "first", "last", "frames", "severity", "metric", "value", "worst", "evidence")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of failure, derived from the declaration of its metric.
-
-    Attributes
-    ----------
-    name : str
-    measure : str
-        The metric: column of `evaluation.Evaluation.frames`.
-    bound : float
-        The metric's threshold.
-    full : float
-        The metric's saturation: severity 1.
-    says : str
-        Evidence, with ``{value}`` for the metric at the worst frame and ``{frames}`` for the number of failing frames.
-    part : str
-        One of `metrics.registry.STAGES`.
-    direction : {1, -1}
-        1 where larger values are worse, -1 where smaller values are worse.
-    """
-
-    name: str
-    measure: str
-    bound: float
-    full: float
-    says: str
-    part: str
-    direction: int = 1
-
-
-def kinds() -> tuple[Kind, ...]:
-    """Every kind of failure, in the order in which tables and figures show them; `KINDS` is the same."""
-    return tuple(
-        Kind(
-            *(metric.failure, metric.name, metric.threshold, metric.saturation),
-            *(metric.message, metric.stage, metric.direction),
-        )
-        for metric in registry.metrics()
-        if metric.failure
-    )
+def kinds() -> tuple[registry.Metric, ...]:
+    """Every metric that has a kind of failure, in the order in which tables and figures show them; also `KINDS`."""
+    return tuple(metric for metric in registry.metrics() if metric.failure)
 
 
 def __getattr__(name: str) -> Any:
@@ -71,8 +33,8 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def kind(name: str) -> Kind:
-    """The kind of a name.
+def kind(name: str) -> registry.Metric:
+    """The metric whose kind of failure has a name.
 
     Raises
     ------
@@ -80,9 +42,9 @@ def kind(name: str) -> Kind:
         There is none.
     """
     for known in kinds():
-        if known.name == name:
+        if known.failure == name:
             return known
-    raise ParameterError(f"unknown kind of failure {name!r}; known: {', '.join(known.name for known in kinds())}")
+    raise ParameterError(f"unknown kind of failure {name!r}; known: {', '.join(known.failure for known in kinds())}")
 
 
 def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
@@ -100,36 +62,36 @@ def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
     -------
     DataFrame
         The columns `COLUMNS`: ``kind``; ``shot``; ``first`` and ``last`` frame; ``frames`` of them that fail;
-        ``severity``, the mean over those from the bound (0) to `Kind.full` (1); ``measure`` and its ``value`` in the
-        ``worst`` frame; ``evidence``, a sentence. Sorted by severity times the root of the length, so that a long,
-        slight failure and a short, bad one both come up.
+        ``severity``, the mean over those from the threshold (0) to the saturation of its metric (1); ``metric`` and its
+        ``value`` in the ``worst`` frame; ``evidence``, a sentence. Sorted by severity times the root of the length, so
+        that a long, slight failure and a short, bad one both come up.
     """
     import pandas as pd
 
-    rows = [row for kind in kinds() if kind.measure in frames for row in _stretches(frames, kind, gap)]
+    rows = [row for kind in kinds() if kind.name in frames for row in _stretches(frames, kind, gap)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     weight = table["severity"].astype(float) * np.sqrt(table["frames"].astype(float))
     order = np.lexsort((table["first"], -weight)) if len(table) else []
     return table.iloc[order].reset_index(drop=True)
 
 
-def _stretches(frames: pandas.DataFrame, kind: Kind, gap: int) -> Iterator[tuple]:
-    values = frames[kind.measure].to_numpy(float)
+def _stretches(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Iterator[tuple]:
+    values = frames[kind.name].to_numpy(float)
     numbers, shots = frames.index.to_numpy(), frames["shot"].to_numpy()
-    excess = np.nan_to_num(kind.direction * (values - kind.bound), nan=-np.inf)
+    excess = np.nan_to_num(kind.direction * (values - kind.threshold), nan=-np.inf)
     failing = np.flatnonzero(excess > 0)
     apart = (np.diff(numbers[failing]) > gap + 1) | (np.diff(shots[failing]) != 0)
     group = np.concatenate([[0], np.cumsum(apart)])[: len(failing)]
     for start, stop in spans(np.ones(len(failing), bool), group):
         rows = failing[start:stop]
-        degrees = ((values[rows] - kind.bound) / (kind.full - kind.bound)).clip(0, 1)
+        degrees = ((values[rows] - kind.threshold) / (kind.saturation - kind.threshold)).clip(0, 1)
         # in the middle of equals: a miss is as bad in its first frame as in any other
         equals = rows[excess[rows] == excess[rows].max()]
         worst = int(equals[len(equals) // 2])
-        evidence = kind.says.format(value=values[worst], frames=len(rows), cause=_cause(frames, rows))
+        evidence = kind.message.format(value=values[worst], frames=len(rows), cause=_cause(frames, rows))
         yield (
-            *(kind.name, int(shots[rows[0]]), int(numbers[rows[0]]), int(numbers[rows[-1]]), len(rows)),
-            *(float(degrees.mean()), kind.measure, float(values[worst]), int(numbers[worst]), evidence),
+            *(kind.failure, int(shots[rows[0]]), int(numbers[rows[0]]), int(numbers[rows[-1]]), len(rows)),
+            *(float(degrees.mean()), kind.name, float(values[worst]), int(numbers[worst]), evidence),
         )
 
 
@@ -162,9 +124,11 @@ def summary(table: pandas.DataFrame, frames: int) -> pandas.DataFrame:
 
     rows = []
     for kind in kinds():
-        own = table[table["kind"] == kind.name]
+        own = table[table["kind"] == kind.failure]
         if len(own):
             bad = own.loc[own["severity"].astype(float).idxmax()]
             count = int(own["frames"].sum())
-            rows.append((kind.name, len(own), count, count / max(frames, 1), float(bad["severity"]), int(bad["worst"])))
+            rows.append(
+                (kind.failure, len(own), count, count / max(frames, 1), float(bad["severity"]), int(bad["worst"]))
+            )
     return pd.DataFrame(rows, columns=["kind", "stretches", "frames", "share", "severity", "worst"]).set_index("kind")

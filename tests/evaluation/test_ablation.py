@@ -30,7 +30,7 @@ def measured(**values) -> dict:
 
 def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
     usual = asdict(Settings.of(ablation.PUBLISHED.changes))
-    known = {kind.measure for kind in failures.KINDS} | {"not_generated"}
+    known = {kind.name for kind in failures.KINDS} | {"not_generated"}
     for mitigation in ablation.MITIGATIONS:
         changed = asdict(Settings.of({**ablation.PUBLISHED.changes, **mitigation.changes}))
         assert {name for name in usual if usual[name] != changed[name]} == set(mitigation.changes)
@@ -64,9 +64,9 @@ def test_effects_are_counted_on_frames_that_both_know():
         )
     )
     effects = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
-    rows = effects[effects["mitigation"] != "all of it"].set_index("measure")
+    rows = effects[effects["mitigation"] != "all of it"].set_index("metric")
     seam = rows.loc["boundary_artifact"]
-    assert (seam["kind"], seam["bound"], seam["seconds"]) == ("boundary artifact", 4.0, 2)
+    assert (seam["kind"], seam["threshold"], seam["seconds"]) == ("boundary artifact", 4.0, 2)
     assert (seam["before"], seam["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
     assert seam["low"] <= seam["difference"] <= seam["high"] < 0
     flicker = rows.loc["temporal_flicker"]

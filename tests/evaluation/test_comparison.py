@@ -247,7 +247,7 @@ def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float,
 
 def seam(table: pd.DataFrame, by: str) -> pd.Series:
     differences = evaluation.bootstrap.differences(table, by)
-    assert differences["measure"].tolist() == ["boundary_artifact"]
+    assert differences["metric"].tolist() == ["boundary_artifact"]
     return differences.iloc[0]
 
 

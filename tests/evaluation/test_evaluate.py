@@ -373,7 +373,7 @@ def test_a_metric_is_added_by_its_declaration_alone(run, toy):
     row = failures.find(dark).set_index("kind").loc["darkened frame"]
     assert row[["first", "last", "frames", "severity"]].tolist() == [0, 3, 4, 0.5]
     assert row["evidence"] == "-27.5 grey levels darker"
-    assert "darkened frame" in [kind.name for kind in failures.KINDS]
+    assert "darkened frame" in [kind.failure for kind in failures.KINDS]
     assert response.artifacts_and_metrics()["darkened"] == "brightness"
     with pytest.raises(ParameterError, match="brightness"):
         registry.register(toy)
@@ -381,4 +381,4 @@ def test_a_metric_is_added_by_its_declaration_alone(run, toy):
 
 def test_a_removed_metric_is_gone(run):
     assert "brightness" not in evaluate(run, **JUDGES).frames
-    assert "darkened frame" not in [kind.name for kind in failures.KINDS]
+    assert "darkened frame" not in [kind.failure for kind in failures.KINDS]

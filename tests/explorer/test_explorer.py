@@ -307,7 +307,7 @@ def test_failures_are_the_evaluations_computed_once(home):
         return set(stages)
 
     session = opened(home, generator="untrained", cache=home / "evaluated")
-    assert set(session.failures()["measure"]) == {"missed_detection"}  # known without any evaluation
+    assert set(session.failures()["metric"]) == {"missed_detection"}  # known without any evaluation
     assert session.needs_evaluation
     assert evaluated(session) > {"generate"}
     pipeline = Pipeline("untrained", home / "found.json", Settings(), device="cpu")

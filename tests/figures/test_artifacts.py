@@ -78,7 +78,7 @@ FAILING = pd.DataFrame(
         ("temporal flicker", "picture", "animation", 0, 0, NAN),
         ("temporal flicker", "picture", "live_action", 0, 0, NAN),
     ],
-    columns=["kind", "part", "domain", "covered", "frames", "share"],
+    columns=["kind", "stage", "domain", "covered", "frames", "share"],
 )
 APART = pd.DataFrame(
     [
@@ -88,7 +88,7 @@ APART = pd.DataFrame(
         ("temporal flicker", "pair", NAN, NAN, NAN),
     ],
     columns=["kind", "by", "difference", "low", "high"],
-).assign(bound=lambda table: [failures.kind(name).bound for name in table["kind"]], counterpart="live_action")
+).assign(threshold=lambda table: [failures.kind(name).threshold for name in table["kind"]], counterpart="live_action")
 CURVES = pd.DataFrame(
     [
         (clip, domain, given, offset, height)
@@ -118,7 +118,7 @@ SOUNDS = pd.DataFrame(
         ("film", "live_action", "output", "m", NAN),
     ],
     columns=["clip", "domain", "input", "symbol", "least"],
-).assign(bound=0.3)
+).assign(threshold=0.3)
 BEAT = frames(
     "toon",
     "animation",
@@ -155,7 +155,7 @@ EFFECTS = pd.DataFrame(
         ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
     ],
     columns=["mitigation", "kind", "clip", "domain", "before", "after"],
-).assign(bound=4.0)
+).assign(threshold=4.0)
 
 FIGURES = {
     "scores_with_controls": lambda ax=None: figures.scores_with_controls(SCORES, "opening", ax),
@@ -388,7 +388,7 @@ def test_closures_are_filled_for_the_output_and_hollow_for_the_source():
 
 def test_letters_that_overlap_are_one_label():
     near = pd.DataFrame({"symbol": list("mbmp"), "least": [0.10, 0.11, 0.12, 0.5]})
-    ax = figures.bilabial_closures(near.assign(clip="toon", domain="animation", input="output", bound=0.3))
+    ax = figures.bilabial_closures(near.assign(clip="toon", domain="animation", input="output", threshold=0.3))
     assert {words.get_text() for words in ax.texts} == {"mb ×3", "p", "closed"}
 
 

@@ -22,7 +22,7 @@ def at(frames: int, where, value: float, rest: float = 0.0) -> np.ndarray:
 
 
 def test_nothing_fails_where_every_measure_is_zero():
-    table = ledger(**{kind.measure: 0.0 for kind in failures.KINDS})
+    table = ledger(**{kind.name: 0.0 for kind in failures.KINDS})
     runs = failures.find(table)
     assert list(runs.columns) == list(failures.COLUMNS)
     assert not len(runs)
@@ -33,28 +33,26 @@ def test_what_is_undefined_does_not_fail():
     assert not len(failures.find(ledger(sharpness_loss=np.nan, missed_detection=np.nan)))
 
 
-@pytest.mark.parametrize("kind", failures.KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", failures.KINDS, ids=lambda kind: kind.failure)
 def test_every_kind_is_found_where_its_measure_passes_the_bound(kind):
-    value = (kind.bound + kind.full) / 2
-    runs = failures.find(ledger(**{kind.measure: at(40, range(10, 15), value)}))
-    assert runs[["kind", "first", "last", "frames", "measure"]].values.tolist() == [
-        [kind.name, 10, 14, 5, kind.measure]
-    ]
+    value = (kind.threshold + kind.saturation) / 2
+    runs = failures.find(ledger(**{kind.name: at(40, range(10, 15), value)}))
+    assert runs[["kind", "first", "last", "frames", "metric"]].values.tolist() == [[kind.failure, 10, 14, 5, kind.name]]
     assert runs["severity"][0] == pytest.approx(0.5)
     assert "{" not in runs["evidence"][0]
     # at the bound itself nothing fails yet
-    assert not len(failures.find(ledger(**{kind.measure: at(40, range(10, 15), kind.bound)})))
+    assert not len(failures.find(ledger(**{kind.name: at(40, range(10, 15), kind.threshold)})))
 
 
 def test_severity_goes_from_bound_to_full_and_stays_within_one():
     kind = failures.kind("boundary artifact")
     seam = np.zeros(40)
-    seam[3], seam[20:22] = kind.full * 3, [kind.full, kind.bound + 1e-9]
+    seam[3], seam[20:22] = kind.saturation * 3, [kind.saturation, kind.threshold + 1e-9]
     runs = failures.find(ledger(boundary_artifact=seam)).set_index("first")
     assert runs["severity"][3] == 1
     assert runs["severity"][20] == pytest.approx(0.5)
     assert runs["worst"][20] == 20
-    assert runs["value"][3] == kind.full * 3
+    assert runs["value"][3] == kind.saturation * 3
 
 
 def test_a_short_gap_is_bridged_and_a_cut_never_is():
@@ -70,7 +68,7 @@ def test_stretches_agree_with_a_walk_frame_by_frame():
     rng = np.random.default_rng(3)
     values, shots, gap = rng.random(400), np.sort(rng.integers(0, 6, 400)), 2
     table = ledger(400, sharpness_loss=values, shot=shots)
-    bound = failures.kind("sharpness loss").bound
+    bound = failures.kind("sharpness loss").threshold
     spans, open_since, last = [], None, None
     for frame in range(400):
         if values[frame] > bound:
@@ -88,8 +86,8 @@ def test_stretches_agree_with_a_walk_frame_by_frame():
 
 def test_the_worst_come_first_and_length_counts():
     kind = failures.kind("temporal flicker")
-    slight = kind.bound + (kind.full - kind.bound) * 0.4
-    flicker = at(60, range(30, 50), slight) + at(60, [5], kind.bound + (kind.full - kind.bound) * 0.5)
+    slight = kind.threshold + (kind.saturation - kind.threshold) * 0.4
+    flicker = at(60, range(30, 50), slight) + at(60, [5], kind.threshold + (kind.saturation - kind.threshold) * 0.5)
     runs = failures.find(ledger(60, temporal_flicker=flicker))
     assert runs["first"].tolist() == [30, 5]
 
@@ -110,10 +108,10 @@ def test_the_summary_counts_frames_and_keeps_the_order_of_kinds():
 
 
 def test_names_measures_and_parts_are_one_of_a_kind():
-    for name in ("name", "measure"):
+    for name in ("failure", "name"):
         given = [getattr(kind, name) for kind in failures.KINDS]
         assert len(set(given)) == len(given)
-    assert {kind.part for kind in failures.KINDS} == {"detection", "picture", "time"}
-    assert all(kind.full > kind.bound > 0 for kind in failures.KINDS)
+    assert {kind.stage for kind in failures.KINDS} == {"detection", "picture", "time"}
+    assert all(kind.saturation > kind.threshold > 0 for kind in failures.KINDS)
     with pytest.raises(ParameterError, match="missed detection"):
         failures.kind("nothing")
