@@ -329,7 +329,7 @@ def test_progress_tells_clip_and_stage(material, tmp_path):
     make(tmp_path, material, notebooks=[], progress=lambda *step: steps.append(step))
     assert ("untrained/talks: detect", FRAMES, FRAMES) in steps
     assert ("untrained/talks: generate", FRAMES, FRAMES) in steps
-    assert steps[-1] == ("untrained/talks: examine", 1, 1)
+    assert steps[-1] == ("untrained/talks: evaluate", 1, 1)
 
 
 @pytest.mark.parametrize(
