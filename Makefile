@@ -33,9 +33,10 @@ test: .venv ## the tests, then every notebook from top to bottom
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax notebooks
 
-lint: .venv ## ruff over the package, the tests and the notebooks
+lint: .venv ## ruff over the package, the tests and the notebooks; no retired name is used
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python tests/test_names.py
 
 report: .venv ## run the samples and print the notebooks into reports/
 	$(BIN)/python -m lipsync_lab report

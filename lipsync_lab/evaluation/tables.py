@@ -105,8 +105,8 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame, index ``clip``
-        domain; frames; missed_detection, drawn (frames); failures (labelled stretches); the mean of every measured kind
-        of picture failure, by its measure's name; mouth_change_during_hold (share of held frames); mouth_ms (median);
+        domain; frames; missed_detection, mouths_generated (frames); failures (rows of that table); the mean of every
+        metric of the picture; mouth_change_during_hold (share of held frames); mouth_ms (median);
         opening (correlation with loudness) and opening_shuffled (the same with shuffled sound); expert (distance at
         offset 0) where an expert judged.
     """
@@ -122,7 +122,7 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
                 "domain": result.case.domain,
                 "frames": len(evaluation.frames),
                 "missed_detection": int((evaluation.frames["missed_detection"] == 1).sum()),
-                "drawn": int(result.run.ledger()["mouth_generated"].sum()),
+                "mouths_generated": int(result.run.ledger()["mouth_generated"].sum()),
                 "failures": len(evaluation.failures),
                 **{k.name: float(evaluation.frames[k.name].mean()) for k in failures.KINDS if k.name in pictured},
                 "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),

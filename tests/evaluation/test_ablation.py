@@ -17,7 +17,7 @@ NAN = float("nan")
 NAMES = ["as published", *(mitigation.name for mitigation in ablation.MITIGATIONS), "all of it"]
 
 
-def examined(frames: pd.DataFrame, name: str = "toon") -> evaluation.evaluated.EvaluatedCase:
+def evaluated_case(frames: pd.DataFrame, name: str = "toon") -> evaluation.evaluated.EvaluatedCase:
     case = evaluation.cases.Case(name, name, name, "animation")
     table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**frames)
     return evaluation.evaluated.EvaluatedCase(case, None, evaluation.Evaluation(table, None, None, {}), "")
@@ -49,7 +49,7 @@ def test_each_changes_one_habit_and_is_meant_for_something_that_is_measured():
 def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
     made = ablation.pipelines("identity", "lbp", {"crf": 30, "feather": 0.2})
     assert list(made) == ["as published", *(mitigation.name for mitigation in ablation.MITIGATIONS), "all of it"]
-    assert {one.settings.crf for one in made.values()} == {30}
+    assert {pipeline.settings.crf for pipeline in made.values()} == {30}
     assert made["as published"].settings.feather == 0
     assert made["a soft edge"].settings.feather == 0.1
     assert made["sound one frame earlier"].settings.audio_offset == 1
@@ -57,8 +57,8 @@ def test_pipelines_are_those_of_the_changes_over_the_readers_own_settings():
 
 def test_effects_are_counted_on_frames_that_both_know():
     number = np.arange(100)
-    before = examined(measured(boundary_artifact=8.0 + number % 2, temporal_flicker=1.0))
-    after = examined(
+    before = evaluated_case(measured(boundary_artifact=8.0 + number % 2, temporal_flicker=1.0))
+    after = evaluated_case(
         measured(
             boundary_artifact=np.where(number < 50, 2.0, NAN), temporal_flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25
         )
@@ -72,11 +72,11 @@ def test_effects_are_counted_on_frames_that_both_know():
     flicker = rows.loc["temporal_flicker"]
     assert flicker["low"] < 0 < flicker["high"]
     assert rows.loc["syncnet_distance_per_frame", ["before", "after", "low"]].isna().all()
-    said = findings.of_mitigations(effects, ablation.filled())
-    assert "- **a soft edge**, against boundary artifact: toon from 8.5 to **2**." in said
-    assert "toon from 1 to **1** (not sure: the interval holds 0)" in said
-    assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in said
-    none = examined(measured(not_generated=0.0))
+    text = findings.of_mitigations(effects, ablation.filled())
+    assert "- **a soft edge**, against boundary artifact: toon from 8.5 to **2**." in text
+    assert "toon from 1 to **1** (not sure: the interval holds 0)" in text
+    assert "- **sound one frame earlier**, against out of sync: toon cannot be told." in text
+    none = evaluated_case(measured(not_generated=0.0))
     effects = ablation.effects(dict.fromkeys(NAMES, [none]))
     assert "face without a mouth: toon has none to mitigate" in findings.of_mitigations(effects, ablation.filled())
 

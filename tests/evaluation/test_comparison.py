@@ -107,12 +107,12 @@ def table(results) -> pd.DataFrame:
 
 
 def test_cases_have_names_of_their_own_and_their_samples_domains():
-    some = evaluation.cases.read(
+    cases = evaluation.cases.read(
         ["animation_hello", "a b/c d.mp4", "else/C D.mkv", "animation_hello"], ["voice_umbrella"]
     )
-    assert [case.name for case in some] == ["animation_hello", "c_d", "C_D-2", "animation_hello-2"]
-    assert [case.domain for case in some] == ["animation", "", "", "animation"]
-    assert {case.voice for case in some} == {"voice_umbrella"}
+    assert [case.name for case in cases] == ["animation_hello", "c_d", "C_D-2", "animation_hello-2"]
+    assert [case.domain for case in cases] == ["animation", "", "", "animation"]
+    assert {case.voice for case in cases} == {"voice_umbrella"}
     assert evaluation.cases.read(["animation_hello"])[0].voice == "animation_hello"
 
 
@@ -220,13 +220,13 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
     gone = pixels[~study.frames()["detected"].to_numpy()]
     assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
     assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
-    seen = evaluation.tables.by_eye()
-    assert seen["frames"].sum() == 284
+    views = evaluation.tables.by_eye()
+    assert views["frames"].sum() == 284
     assert (
-        seen["stretches"].to_dict()
+        views["stretches"].to_dict()
         == evaluation.tables.missed(recorded).query("missed_detection > 0")["runs"].to_dict()
     )
-    assert set(seen["view"]) <= {"front", "three-quarter", "profile", "from behind"}
+    assert set(views["view"]) <= {"front", "three-quarter", "profile", "from behind"}
     # each stretch that was looked at is one of the record's
     for row in study.views().itertuples():
         detected = study.frames(row.clip)["detected"].tolist()
@@ -357,7 +357,7 @@ def test_where_nothing_was_drawn_the_whole_frame_is_shown(results):
     shown = evaluation.examples.examples(
         [evaluation.evaluated.EvaluatedCase(result.case, result.run, changed, "")], "background change"
     )
-    assert [(some.frame, some.source.shape) for some in shown] == [(20, (384, 384, 3))]
+    assert [(example.frame, example.source.shape) for example in shown] == [(20, (384, 384, 3))]
 
 
 def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
@@ -512,7 +512,7 @@ def test_mouths_that_were_seen_from_beginning_to_end(results):
 def test_overview_and_provenance_say_everything_once(results):
     table = evaluation.tables.overview(results)
     assert table.loc[
-        "animation_hello", ["frames", "missed_detection", "drawn", "mouth_change_during_hold"]
+        "animation_hello", ["frames", "missed_detection", "mouths_generated", "mouth_change_during_hold"]
     ].tolist() == [88, 30, 58, 1]
     assert table.loc["animation_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
     assert "expert" not in table  # judged nowhere
@@ -532,33 +532,33 @@ def test_loudness_is_a_number_a_frame(results):
 
 
 def test_findings_are_the_numbers(results, table):
-    said = findings.of_misses(table, evaluation.tables.recorded())
-    assert "animation: no face was found in **30 of 88** frames" in said
-    assert "synthetic photo: no face was found in **0 of 88** frames" in said
-    assert "taken for one" not in said  # where no truth knows the faces
+    text = findings.of_misses(table, evaluation.tables.recorded())
+    assert "animation: no face was found in **30 of 88** frames" in text
+    assert "synthetic photo: no face was found in **0 of 88** frames" in text
+    assert "taken for one" not in text  # where no truth knows the faces
     strange = table.assign(false_positives=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
     counted = findings.of_misses(strange, evaluation.tables.recorded())
     assert "- animation: something that is no face was taken for one in 5 of 80 frames." in counted
-    assert "For 30 of 30 missed frames truth or pixels name a cause" in said
-    assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in said
-    said = findings.of_mouths(results, pd.Series([True, False]))
-    assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in said
-    assert "synthetic photo: no metric of the picture passes its threshold" in said
-    assert "1 of 2 injected artifacts" in said
-    said = findings.of_timing(results)
-    assert "animation_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in said
-    assert "mouth of the output closes 0 of" in said
-    assert "- astronaut_hello: mouth changes during holds are measured in animation only." in said
-    assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in said
+    assert "For 30 of 30 missed frames truth or pixels name a cause" in text
+    assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in text
+    text = findings.of_mouths(results, pd.Series([True, False]))
+    assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in text
+    assert "synthetic photo: no metric of the picture passes its threshold" in text
+    assert "1 of 2 injected artifacts" in text
+    text = findings.of_timing(results)
+    assert "animation_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in text
+    assert "mouth of the output closes 0 of" in text
+    assert "- astronaut_hello: mouth changes during holds are measured in animation only." in text
+    assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in text
 
 
 def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(results, table):
     apart = pd.concat([evaluation.bootstrap.differences(table, by) for by in evaluation.bootstrap.UNITS])
-    said = findings.of_domains(results, apart).splitlines()
-    assert said[0] == "- 1 matched pair; animation is compared with synthetic photo."
+    text = findings.of_domains(results, apart).splitlines()
+    assert text[0] == "- 1 matched pair; animation is compared with synthetic photo."
     reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
-    assert said[3] == f"- By pair nothing can be compared: {reason}."
-    assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in said[4]
+    assert text[3] == f"- By pair nothing can be compared: {reason}."
+    assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in text[4]
     # misses lie in two of the four seconds, so that resamples without any are common
-    assert "missed detection" not in said[4]
-    assert said[5].startswith("- By shot nothing can be compared")
+    assert "missed detection" not in text[4]
+    assert text[5].startswith("- By shot nothing can be compared")

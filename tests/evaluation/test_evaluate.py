@@ -57,11 +57,11 @@ def test_the_second_time_it_is_read_to_the_last_digit(run):
 
 
 def test_the_file_of_failures_is_the_table_that_pages_read(run):
-    found = evaluate(run, **JUDGES)
+    result = evaluate(run, **JUDGES)
     for name in ("failures", "metrics"):
-        text = getattr(found, name).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        text = getattr(result, name).to_csv(index=False, lineterminator="\n", float_format="%.6g")
         assert (run.folder / evaluation.FOLDER / f"{name}.csv").read_text(encoding="utf-8") == text
-    assert len(found.failures)
+    assert len(result.failures)
 
 
 def test_the_ground_truth_is_in_the_key(run):
@@ -172,10 +172,10 @@ def test_a_hit_decodes_nothing_and_loads_no_network(run, decoded, monkeypatch):
     evaluate(run, lse=None, device="cpu")
     decoded.clear()
     monkeypatch.setattr(checkpoints, "load", None)
-    found = evaluate(run, lse=None)
+    result = evaluate(run, lse=None)
     assert decoded == []
-    assert found.about["sync_expert"]["sha256"] == files.sha256(checkpoints.MODELS[networks.SYNC_EXPERT].path)
-    assert found.about["sync_expert"]["width"] > 0
+    assert result.about["sync_expert"]["sha256"] == files.sha256(checkpoints.MODELS[networks.SYNC_EXPERT].path)
+    assert result.about["sync_expert"]["width"] > 0
 
 
 def test_other_weights_are_another_evaluation(run, tmp_path):
@@ -207,22 +207,22 @@ def test_networks_run_on_cuda_where_there_is_one(run, monkeypatch, there, wanted
 
 
 def test_one_row_a_frame_and_the_miss_is_in_it(run):
-    found = evaluate(run, **JUDGES)
-    assert found.frames.index.tolist() == list(range(len(run.ledger())))
-    assert found.frames.index[found.frames["missed_detection"] == 1].tolist() == [10]
-    assert "missed detection" in set(found.failures["kind"])
-    # where no mouth was generated nothing can be said of the picture
-    assert np.isnan(found.frames["sharpness_loss"][10])
-    assert found.frames["sharpness_loss"].notna().sum() == len(found.frames) - 1
+    result = evaluate(run, **JUDGES)
+    assert result.frames.index.tolist() == list(range(len(run.ledger())))
+    assert result.frames.index[result.frames["missed_detection"] == 1].tolist() == [10]
+    assert "missed detection" in set(result.failures["kind"])
+    # where no mouth was generated nothing can be message of the picture
+    assert np.isnan(result.frames["sharpness_loss"][10])
+    assert result.frames["sharpness_loss"].notna().sum() == len(result.frames) - 1
 
 
 def test_the_summary_has_one_row_a_metric(run):
-    found = evaluate(run, **JUDGES)
-    table = found.metrics.set_index("metric")
+    result = evaluate(run, **JUDGES)
+    table = result.metrics.set_index("metric")
     assert table.index.is_unique
     assert [*table.columns] == ["value", "unit", "n_frames", "coverage", "threshold", "failed", "reason"]
-    blur, count = found.frames["sharpness_loss"], len(found.frames)
-    assert table.loc["sharpness_loss", "value"] == found.metric("sharpness_loss") == pytest.approx(blur.mean())
+    blur, count = result.frames["sharpness_loss"], len(result.frames)
+    assert table.loc["sharpness_loss", "value"] == result.metric("sharpness_loss") == pytest.approx(blur.mean())
     assert table.loc["sharpness_loss", ["n_frames", "coverage", "threshold"]].tolist() == [
         count - 1,
         (count - 1) / count,
@@ -234,7 +234,7 @@ def test_the_summary_has_one_row_a_metric(run):
         table.loc["syncnet_distance_per_frame", "reason"] == table.loc["realism_loss", "reason"] == "none was asked for"
     )
     assert "ground truth" in table.loc["crop_truncation", "reason"]
-    assert np.isnan(found.metric("nothing"))
+    assert np.isnan(result.metric("nothing"))
 
 
 def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(run):
@@ -257,28 +257,28 @@ def test_metrics_of_holds_are_for_animation_alone(run):
         assert row["n_frames"] == 0
     assert filmed.frames["sharpness_loss"].equals(drawn.frames["sharpness_loss"])
     with pytest.raises(ParameterError, match="synthetic_photo"):
-        evaluate(run, **JUDGES, domain="cartoon")
+        evaluate(run, **JUDGES, domain="clay")
 
 
 def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)
     info = json.loads((copy / "run.json").read_text(encoding="utf-8"))
-    for file, content, said in (("gone.mp4", None, "gone"), ("other.mp4", b"another", "not the clip any more")):
+    for file, content, message in (("gone.mp4", None, "gone"), ("other.mp4", b"another", "not the clip any more")):
         if content:
             (tmp_path / file).write_bytes(content)
         info["face"]["file"] = str(tmp_path / file)
-        info["face"]["sha256"] = "0" * 64  # a sample would be found by its hash
+        info["face"]["sha256"] = "0" * 64  # a sample would be result by its hash
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
-        with pytest.raises(MediaError, match=said):
+        with pytest.raises(MediaError, match=message):
             evaluate(runs.Run(Path(copy)), **JUDGES)
 
 
 def test_a_bundled_clip_and_its_output(run):
-    found = lipsync_lab.evaluate("animation_hello", run.output, lse=None, device="cpu")
-    assert found.domain == "animation"
-    assert found.score("av_offset") == 0
-    assert found.metric("missed_detection") == 0 < found.metric("sharpness_loss")
+    result = lipsync_lab.evaluate("animation_hello", run.output, lse=None, device="cpu")
+    assert result.domain == "animation"
+    assert result.score("av_offset") == 0
+    assert result.metric("missed_detection") == 0 < result.metric("sharpness_loss")
 
 
 @pytest.fixture(scope="module")
@@ -290,14 +290,14 @@ def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, de
     of_run = evaluate(run, **JUDGES, force=True)
     decoded.clear()
     pair = (run.info["face"]["file"], run.output)
-    found = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    result = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
     assert sorted(decoded) == ["clip.mp4", "clip.mp4", "output.mp4"]  # detection reads the source as well
-    assert_frame_equal(found.frames, of_run.frames)
-    assert_frame_equal(found.scores, of_run.scores)
+    assert_frame_equal(result.frames, of_run.frames)
+    assert_frame_equal(result.scores, of_run.scores)
     decoded.clear()
     again = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
     assert decoded == []
-    assert_frame_equal(found.metrics, again.metrics)
+    assert_frame_equal(result.metrics, again.metrics)
 
 
 def written(path: Path, frames: int, size: tuple[int, int] = (64, 48), sound=None) -> Path:
@@ -322,9 +322,9 @@ def test_videos_of_other_sizes_and_lengths_are_refused_with_both_numbers(tmp_pat
     # one frame more or less, and sides that were rounded up, are what encoders do
     odd = written(tmp_path / "odd.mkv", 12, (63, 47))
     near = written(tmp_path / "near.mkv", 13)
-    found = evaluate(odd, near, detections=boxes, **JUDGES)
-    assert len(found.frames) == 12
-    assert found.domain is None
+    result = evaluate(odd, near, detections=boxes, **JUDGES)
+    assert len(result.frames) == 12
+    assert result.domain is None
 
 
 def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
@@ -332,11 +332,11 @@ def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
     options = JUDGES | {"sync_expert": networks.SYNC_EXPERT}
-    found = evaluate(source, source, detections=boxes, device="cpu", **options)
-    assert found.scores["value"].isna().all()
-    reasons = found.scores.set_index("score")["reason"]
+    result = evaluate(source, source, detections=boxes, device="cpu", **options)
+    assert result.scores["value"].isna().all()
+    reasons = result.scores.set_index("score")["reason"]
     assert "no sound" in reasons["syncnet_distance"].iloc[0]
-    assert found.metric("background_change") == 0
+    assert result.metric("background_change") == 0
     voiced = evaluate(source, source, voice="voice_umbrella", detections=boxes, device="cpu", **options)
     assert "no sound" not in "".join(voiced.scores["reason"])
 
@@ -364,12 +364,12 @@ def toy():
 
 
 def test_a_metric_is_added_by_its_declaration_alone(run, toy):
-    found = evaluate(run, **JUDGES)
-    assert found.metrics.set_index("metric").loc["brightness", ["unit", "threshold", "failed"]].tolist() == [
+    result = evaluate(run, **JUDGES)
+    assert result.metrics.set_index("metric").loc["brightness", ["unit", "threshold", "failed"]].tolist() == [
         *("grey levels", -5.0, 0),
     ]
-    assert found.frames["brightness"].abs().max() < 5
-    dark = found.frames.assign(brightness=np.where(found.frames.index < 4, -27.5, 0.0))
+    assert result.frames["brightness"].abs().max() < 5
+    dark = result.frames.assign(brightness=np.where(result.frames.index < 4, -27.5, 0.0))
     row = failures.find(dark).set_index("kind").loc["darkened frame"]
     assert row[["first", "last", "frames", "severity"]].tolist() == [0, 3, 4, 0.5]
     assert row["evidence"] == "-27.5 grey levels darker"

@@ -40,12 +40,12 @@ def test_boxes_lie_in_their_clips_and_times_follow_the_frame_rate():
     for name, rows in table.groupby("clip"):
         sample = samples.get(name)
         width, height = sample.size
-        seen = rows[rows.detected]
-        assert (seen.x2 > seen.x1).all()
-        assert (seen.y2 > seen.y1).all()
+        detected = rows[rows.detected]
+        assert (detected.x2 > detected.x1).all()
+        assert (detected.y2 > detected.y1).all()
         # S3FD's boxes may reach over the edge; their middle does not
-        assert ((seen.x1 + seen.x2) / 2).between(0, width).all()
-        assert ((seen.y1 + seen.y2) / 2).between(0, height).all()
+        assert ((detected.x1 + detected.x2) / 2).between(0, width).all()
+        assert ((detected.y1 + detected.y2) / 2).between(0, height).all()
         assert np.allclose(np.diff(rows.time), 1 / float(sample.fps), atol=2e-6)
 
 
@@ -74,9 +74,9 @@ def test_candidates_lie_in_their_clips_and_come_best_first():
     for (_, clip), rows in table.groupby(["detector", "clip"]):
         sample = samples.get(clip)
         assert (rows["domain"] == sample.domain).all()
-        examined = np.unique(rows["frame"])
-        assert len(set(np.diff(examined))) == 1
-        assert sample.frames - (examined[1] - examined[0]) <= examined[-1] < sample.frames
+        sampled = np.unique(rows["frame"])
+        assert len(set(np.diff(sampled))) == 1
+        assert sample.frames - (sampled[1] - sampled[0]) <= sampled[-1] < sample.frames
         known = rows.dropna(subset="score")
         assert known["score"].between(0, 1).all()
         assert known.groupby("frame")["score"].apply(lambda scores: scores.is_monotonic_decreasing).all()
