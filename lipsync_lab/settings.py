@@ -169,7 +169,7 @@ class Settings:
 
 
 #: Named sets of settings. `reference` does everything as the published inference.py, including its faults;
-#: `animation` is what `evaluation.ablation` found to help on drawn clips, whatever the generator.
+#: `animation` is what `evaluation.ablation` shows to help on animation, whatever the generator.
 PRESETS: dict[str, dict[str, Any]] = {
     "animation": {"dropouts": "interpolate", "smoothing": "centered", "feather": 0.1, "mouth_cadence": "holds"},
     "reference": {

@@ -1,4 +1,7 @@
-"""The ablation: the same clips dubbed again, with one setting of the published script changed at a time."""
+"""The ablation: the same clips dubbed with the settings of the published script, and with each mitigation of these.
+
+A mitigation is one line of `MITIGATIONS`, or is given to `register`.
+"""
 
 from __future__ import annotations
 
@@ -10,44 +13,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsync_lab.detection import Detection, tracking
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.evaluation import study
 from lipsync_lab.evaluation.bootstrap import interval
 from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.evaluation.examples import examples, near
 from lipsync_lab.geometry import Box
-from lipsync_lab.metrics import failures
+from lipsync_lab.metrics import registry
+from lipsync_lab.metrics.registry import label
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
     import pandas
 
-#: A face that got no generated mouth; `metrics.failures` counts missed detections, whether they were filled or not.
-NOT_DRAWN = "face without a mouth"
-#: Longest gaps, in frames, for which `filled` counts.
-GAPS = (3, 6, 12, 25, 50, 100)
+#: Faces without a generated mouth: the one column of the table that is no registered metric.
+NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5
+#: Values of `max_dropout` (frames) for which `filled` counts.
+MAX_DROPOUTS = (3, 6, 12, 25, 50, 100)
+#: Smaller changes are not shown, in units of the metric's threshold.
+LEAST_EFFECT = 0.01
 
 
 @dataclass(frozen=True)
 class Mitigation:
-    """A mitigation: settings that differ from the published ones.
-
-    Attributes
-    ----------
-    name : str
-    changes : mapping
-        Settings that differ from `PUBLISHED`.
-    measures : tuple of str
-        Columns of `Evaluation.frames` that it is meant to lower.
-    """
+    """A row of the ablation: a name, and the settings that differ from those of `BASELINE`."""
 
     name: str
-    changes: Mapping[str, Any]
-    measures: tuple[str, ...]
+    settings: Mapping[str, Any]
 
 
-#: The baseline: settings of the published script, except that a frame without a face does not end the run.
-PUBLISHED = Mitigation(
+#: Settings of the published script, except that a frame without a face does not end the run.
+BASELINE = Mitigation(
     "as published",
     {
         "smoothing": "reference",
@@ -56,30 +53,46 @@ PUBLISHED = Mitigation(
         "dropouts": "passthrough",
         "mouth_cadence": "every_frame",
     },
-    (),
 )
-#: Each changes one of them.
+#: One line each. The last is the preset "animation", with the audio offset that the generator was trained with.
 MITIGATIONS = (
-    Mitigation("gaps filled", {"dropouts": "interpolate"}, ("not_generated",)),
-    Mitigation("boxes averaged within the shot", {"smoothing": "centered"}, ("box_jitter_on_holds", "crop_truncation")),
-    Mitigation("a soft edge", {"feather": 0.1}, ("boundary_artifact", "colour_shift")),
-    Mitigation("sound one frame earlier", {"audio_offset": 1}, ("syncnet_distance_per_frame",)),
-    Mitigation(
-        "mouths with the drawings", {"mouth_cadence": "holds"}, ("mouth_change_during_hold", "temporal_flicker")
-    ),
+    Mitigation("dropouts interpolated", {"dropouts": "interpolate"}),
+    Mitigation("boxes smoothed", {"smoothing": "centered"}),
+    Mitigation("soft edge", {"feather": 0.1}),
+    Mitigation("audio one frame earlier", {"audio_offset": 1}),
+    Mitigation("one mouth per hold", {"mouth_cadence": "holds"}),
+    Mitigation("all combined", {**PRESETS["animation"], "audio_offset": 1}),
 )
-#: All of them at once: the preset "animation", with the audio offset that the generator was trained with.
-TOGETHER = Mitigation(
-    "all of it",
-    {**PRESETS["animation"], "audio_offset": 1},
-    (
-        "not_generated",
-        "box_jitter_on_holds",
-        "boundary_artifact",
-        "syncnet_distance_per_frame",
-        "mouth_change_during_hold",
-    ),
-)
+
+#: Policies for dropouts that give a missed frame a box.
+_POLICIES = ("hold", "interpolate")
+
+_registered: list[Mitigation] = []
+
+
+def mitigations() -> tuple[Mitigation, ...]:
+    """Every mitigation: `MITIGATIONS`, then those given to `register`."""
+    return (*MITIGATIONS, *_registered)
+
+
+def register(mitigation: Mitigation) -> Mitigation:
+    """Add a mitigation for the rest of the process.
+
+    Raises
+    ------
+    ParameterError
+        The name is taken, or a setting is unknown or has an impossible value.
+    """
+    if mitigation.name in [known.name for known in (BASELINE, *mitigations())]:
+        raise ParameterError(f"there is a mitigation {mitigation.name!r} already; choose another name")
+    Settings.of({**BASELINE.settings, **mitigation.settings})
+    _registered.append(mitigation)
+    return mitigation
+
+
+def unregister(name: str) -> None:
+    """Remove a mitigation that was given to `register`."""
+    _registered[:] = [mitigation for mitigation in _registered if mitigation.name != name]
 
 
 def pipelines(
@@ -88,35 +101,33 @@ def pipelines(
     settings: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> dict[str, Pipeline]:
-    """The baseline's pipeline, one per mitigation and one for all of them, by name, from a notebook's parameters.
+    """The pipelines of the baseline and of each mitigation, by name, from a notebook's parameters.
 
     With a folder `cache` in common, they detect faces once.
     """
     return {
-        mitigation.name: Pipeline(
-            generator,
-            detector,
-            Settings.of({**(settings or {}), **PUBLISHED.changes, **mitigation.changes}),
-            cache=cache,
+        row.name: Pipeline(
+            generator, detector, Settings.of({**(settings or {}), **BASELINE.settings, **row.settings}), cache=cache
         )
-        for mitigation in (PUBLISHED, *MITIGATIONS, TOGETHER)
+        for row in (BASELINE, *mitigations())
     }
 
 
 def changes() -> pandas.DataFrame:
-    """The settings that each mitigation changes, index ``change``: setting, published, here."""
+    """The settings that each mitigation changes, index ``mitigation``: setting, published, value."""
     import pandas as pd
 
+    published = Settings.of(BASELINE.settings)
     rows = [
-        {"change": mitigation.name, "setting": name, "published": PUBLISHED.changes[name], "here": value}
-        for mitigation in (*MITIGATIONS, TOGETHER)
-        for name, value in mitigation.changes.items()
+        (mitigation.name, name, getattr(published, name), value)
+        for mitigation in mitigations()
+        for name, value in mitigation.settings.items()
     ]
-    return pd.DataFrame(rows).set_index("change")
+    return pd.DataFrame(rows, columns=["mitigation", "setting", "published", "value"]).set_index("mitigation")
 
 
 def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
-    """The effect of each mitigation on the metrics that it is meant to lower, clip by clip.
+    """The effect of each mitigation on every metric, clip by clip.
 
     Parameters
     ----------
@@ -126,29 +137,46 @@ def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        mitigation, kind (of failure), metric, threshold (`metrics.registry.Metric`), clip, domain, before, after (means
-        over the frames in which both are known), difference, low, high (interval of 95 % of the difference, from a
-        bootstrap that draws seconds of the clip), seconds (that it rests on). NaN where nothing is known.
+        mitigation, kind (of failure), metric, threshold (NaN for a metric that never fails), clip, domain, before,
+        after (means over the frames in which both are known), difference, low, high (95 % interval of the difference,
+        from a bootstrap that resamples seconds of the clip; not corrected for the number of metrics), seconds (that it
+        rests on). NaN where nothing is known.
     """
     import pandas as pd
 
-    kinds = {kind.name: (kind.failure, kind.threshold) for kind in failures.KINDS} | {"not_generated": (NOT_DRAWN, 0.5)}
+    metrics = [NOT_GENERATED, *((metric.name, label(metric.name), metric.threshold) for metric in registry.metrics())]
     rows = []
-    for mitigation in (*MITIGATIONS, TOGETHER):
-        for measure in mitigation.measures:
-            for before, after in zip(results[PUBLISHED.name], results[mitigation.name], strict=True):
-                columns = {"before": before.evaluation.frames, "after": after.evaluation.frames}
-                both = pd.DataFrame({name: table[measure] for name, table in columns.items()})
-                second = np.floor(before.evaluation.frames["time"] + 1e-6)
-                means = both.dropna().groupby(second).mean()
-                was, now, _, low, high = interval(means["before"].to_numpy(), means["after"].to_numpy(), True)
-                what = dict(zip(("kind", "threshold"), kinds[measure], strict=True))
-                who = {"clip": before.case.name, "domain": before.case.domain}
-                numbers = {"before": was, "after": now, "difference": now - was, "low": -high, "high": -low}
-                rows.append(
-                    {"mitigation": mitigation.name, "metric": measure} | what | who | numbers | {"seconds": len(means)}
-                )
-    return pd.DataFrame(rows)
+    for mitigation in mitigations():
+        for metric, kind, threshold in metrics:
+            for before, after in zip(results[BASELINE.name], results[mitigation.name], strict=True):
+                sides = {"before": before.evaluation.frames, "after": after.evaluation.frames}
+                both = {side: frames.get(metric, np.nan) for side, frames in sides.items()}
+                second = np.floor(sides["before"]["time"] + 1e-6)
+                means = pd.DataFrame(both, second.index).dropna().groupby(second).mean()
+                now, was, *change = interval(means["after"].to_numpy(), means["before"].to_numpy(), paired=True)
+                about = mitigation.name, kind, metric, threshold, before.case.name, before.case.domain
+                rows.append((*about, was, now, *change, len(means)))
+    numbers = ["before", "after", "difference", "low", "high", "seconds"]
+    return pd.DataFrame(rows, columns=["mitigation", "kind", "metric", "threshold", "clip", "domain", *numbers])
+
+
+def largest_effects(effects: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
+    """The rows of `effects` of those metrics that each mitigation changes most, in units of their thresholds.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `effects`.
+    most : int
+        Metrics a mitigation. Metrics that never fail, and changes below `LEAST_EFFECT` in every clip, are left out.
+    """
+    import pandas as pd
+
+    size = (effects["difference"] / effects["threshold"]).abs()
+    largest = size.groupby([effects["mitigation"], effects["kind"]], sort=False).max()
+    largest = largest[largest >= LEAST_EFFECT].sort_values(ascending=False, kind="stable")
+    chosen = largest.groupby("mitigation").head(most).index
+    return effects[pd.MultiIndex.from_frame(effects[["mitigation", "kind"]]).isin(chosen)]
 
 
 def shown(
@@ -158,11 +186,11 @@ def shown(
 
     Returns
     -------
-    list of (clip and frame, as published, mended)
-        uint8 RGB, cut to where something was drawn.
+    list of (clip and frame, as published, mitigated)
+        uint8 RGB, cropped to the generated mouth.
     """
     out = []
-    for before, after in zip(results[PUBLISHED.name], results[mitigation], strict=True):
+    for before, after in zip(results[BASELINE.name], results[mitigation], strict=True):
         for example in examples([before], kind):
             mitigated = near(after, example.frame, near_what=before)[1]
             out.append((f"{example.clip} {example.frame}", example.output, mitigated))
@@ -174,26 +202,26 @@ def filled() -> pandas.DataFrame:
 
     Returns
     -------
-    DataFrame, index ``longest gap`` (frames, of `GAPS`)
+    DataFrame, index ``max_dropout`` (frames, of `MAX_DROPOUTS`)
         hold, interpolate (frames that are filled), of (frames that were missed).
     """
     import pandas as pd
 
-    table: dict[str, list[int]] = {"hold": [], "interpolate": [], "of": []}
     clips = [(study.frames(clip), study.pixels(clip)["shot"].to_numpy()) for clip in study.names()]
-    for longest in GAPS:
-        for policy in ("hold", "interpolate"):
-            left = 0
-            for frames, shots in clips:
-                boxes = frames[["x1", "y1", "x2", "y2"]].to_numpy()
-                faces = [None if np.isnan(box).any() else Detection(Box(*box.tolist()), 1.0) for box in boxes]
-                known = [[] if face is None else [face] for face in faces]
-                size = np.nanmax(boxes[:, 2]), np.nanmax(boxes[:, 3])
-                track = tracking.track(
-                    known, faces, shots, size, dropouts=policy, max_dropout=longest, smoothing="none"
-                )
-                left += int((track.provenance == "missing").sum())
-            missed = sum(int((~frames["detected"]).sum()) for frames, _ in clips)
-            table[policy].append(missed - left)
-        table["of"].append(missed)
-    return pd.DataFrame(table, index=pd.Index(GAPS, name="longest gap"))
+    missed = sum(int((~frames["detected"]).sum()) for frames, _ in clips)
+    table = pd.DataFrame(
+        [[sum(_filled(*clip, policy, longest) for clip in clips) for policy in _POLICIES] for longest in MAX_DROPOUTS],
+        index=pd.Index(MAX_DROPOUTS, name="max_dropout"),
+        columns=list(_POLICIES),
+    )
+    return table.assign(of=missed)
+
+
+def _filled(frames: pandas.DataFrame, shots: np.ndarray, policy: str, longest: int) -> int:
+    """Frames of a recorded clip that a policy for dropouts gives a box."""
+    boxes = frames[study.BOX].to_numpy()
+    faces = [None if np.isnan(box).any() else Detection(Box(*box.tolist()), 1.0) for box in boxes]
+    candidates = [[] if face is None else [face] for face in faces]
+    size = np.nanmax(boxes[:, 2]), np.nanmax(boxes[:, 3])
+    track = tracking.track(candidates, faces, shots, size, dropouts=policy, max_dropout=longest, smoothing="none")
+    return int((~frames["detected"]).sum() - (track.provenance == "missing").sum())

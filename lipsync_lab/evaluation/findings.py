@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from lipsync_lab.evaluation.ablation import LEAST_EFFECT, largest_effects
 from lipsync_lab.evaluation.bootstrap import UNITS, failing
 from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
 from lipsync_lab.evaluation.tables import by_eye, cadence_summary, causes, closures, miss_runs, missed, scores
@@ -155,29 +156,35 @@ def of_domains(results: Sequence[EvaluatedCase], apart: pandas.DataFrame) -> str
 
 
 def of_mitigations(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
-    """Of `ablation.effects` and `ablation.filled`: what each change did to what it is meant for."""
-    lines = []
-    for (mitigation, kind), rows in effects.groupby(["mitigation", "kind"], sort=False):
-        effects_by_clip = [_effect(row) for row in rows.itertuples()]
-        lines.append(f"- **{mitigation}**, against {kind}: {'; '.join(effects_by_clip)}.")
-    usual = Settings().max_dropout
+    """Of `ablation.effects` and `ablation.filled`: the metrics that each mitigation changes most."""
+    largest, lines = largest_effects(effects), []
+    for mitigation in effects["mitigation"].unique():
+        rows = largest[largest["mitigation"] == mitigation]
+        if rows.empty:
+            lines.append(f"- **{plain(mitigation)}** changes no metric by {LEAST_EFFECT:.0%} of its threshold.")
+        for kind, clips in rows.groupby("kind", sort=False):
+            effects_by_clip = [_effect(row) for row in clips.itertuples()]
+            lines.append(f"- **{plain(mitigation)}**, {kind}: {'; '.join(effects_by_clip)}.")
+    limit = Settings().max_dropout
     lines.append(
-        f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, boxes between those on both "
-        f"sides fill {filled.loc[usual, 'interpolate']} where gaps of up to {usual} frames are filled, and "
-        f"{filled['interpolate'].max()} where they may last {filled.index.max()}. The others lie at the beginning or "
-        "the end of a shot: there another detector, a lower threshold or a box drawn by hand has to find the face."
+        f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, interpolation fills "
+        f"{filled.loc[limit, 'interpolate']} where dropouts of up to {limit} frames are filled, and "
+        f"{filled['interpolate'].max()} where they may last {filled.index.max()}. The other dropouts begin or end a "
+        "shot; they need another detector, a lower threshold or a box that is given by hand."
     )
     return "\n".join(lines)
 
 
 def _effect(row) -> str:
-    """The effect of a mitigation on to one clip, in words."""
+    """The effect of a mitigation on one clip, in words."""
     if row.before != row.before:
-        return f"{row.clip} cannot be told"
-    if row.before == row.after == 0:
-        return f"{row.clip} has none to mitigate"
-    sure = "" if row.low > 0 or row.high < 0 else " (not sure: the interval holds 0)"
-    return f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**{sure}"
+        return f"{row.clip} not measured"
+    if row.before == row.after:
+        return f"{row.clip} unchanged at {row.before:.3g}"
+    change = f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**"
+    if row.low != row.low:
+        return f"{change} (no interval)"
+    return change if row.low > 0 or row.high < 0 else f"{change} (95 % CI includes 0)"
 
 
 def _missed_shares(table: pandas.DataFrame) -> list[str]:

@@ -150,9 +150,9 @@ CANDIDATES = {
 
 EFFECTS = pd.DataFrame(
     [
-        ("a soft edge", "boundary artifact", "toon", "animation", 8.0, 2.0),
-        ("a soft edge", "boundary artifact", "film", "live_action", 2.0, 2.0),
-        ("gaps filled", "face without a mouth", "toon", "animation", NAN, NAN),
+        ("soft edge", "boundary artifact", "toon", "animation", 8.0, 2.0),
+        ("soft edge", "boundary artifact", "film", "live_action", 2.0, 2.0),
+        ("dropouts interpolated", "face without a generated mouth", "toon", "animation", NAN, NAN),
     ],
     columns=["mitigation", "kind", "clip", "domain", "before", "after"],
 ).assign(threshold=4.0)
@@ -428,5 +428,5 @@ def test_mitigations_go_from_hollow_to_filled_in_multiples_of_the_threshold():
     animation, live_action = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
     assert dots == [(2.0, "white"), (0.5, animation), (0.5, "white"), (0.5, live_action)]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "boundary artifact\na soft edge"
+        "boundary artifact\nsoft edge"
     ]  # no value for dropouts
