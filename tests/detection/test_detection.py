@@ -89,8 +89,10 @@ def bundled_frames():
 
 
 @pytest.mark.parametrize("name", detection.NAMES)
-def test_every_registered_detector_obeys_the_contract(name, bundled_frames):
+def test_every_registered_detector_obeys_the_contract(name, bundled_frames, request, monkeypatch):
     """Candidates inside the frame, best first, the same each time; whatever is added to the registry is tested."""
+    if (model := registry.MODELS.get(name)) and model.file.endswith(".onnx"):
+        monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(request.getfixturevalue("shared") / "models"))
     try:
         detector = detection.load(name)
     except (CheckpointError, DetectionError) as error:

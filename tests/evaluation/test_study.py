@@ -167,7 +167,7 @@ def test_agreement_takes_three_detectors_and_ignores_a_fourth():
     face, wall = (10, 10, 50, 50), (200, 10, 240, 50)
     rows = [("a", 0, name, 0.9, *face) for name in "pqr"] + [("a", 0, "s", 0.9, *wall)]
     rows += [("a", 1, name, 0.9, *face) for name in "pq"] + [("a", 1, name, 0.9, *wall) for name in "rs"]
-    rows += [("a", 2, "p", np.nan, *[np.nan] * 4)]
+    rows += [("a", 2, "p", np.nan, *[np.nan] * 4)] + [("a", 3, name, 0.9, *face) for name in "pq"]
     agreed = study._agreed(a_table(rows, "clip frame detector score x1 y1 x2 y2"))
     assert agreed[["frame", *study.BOX]].to_numpy().tolist() == [[0, *face]]
 
