@@ -204,7 +204,7 @@ def faces() -> pandas.DataFrame:
 
 
 def detection_rates(
-    thresholds: Sequence[float] = THRESHOLDS, candidates: pandas.DataFrame | None = None
+    thresholds: Sequence[float] = THRESHOLDS, candidates: pandas.DataFrame | None = None, match: str = "overlap"
 ) -> pandas.DataFrame:
     """Recall and false positives of every recorded detector against the score threshold, a row a clip.
 
@@ -214,17 +214,27 @@ def detection_rates(
         A candidate counts if its score is above.
     candidates : DataFrame, optional
         In place of `detections`, such as the choice of a combination of detectors.
+    match : str
+        When a candidate is a face's. "overlap": they overlap by `MATCH` (IoU), so that the box can be used as it is.
+        "centre": each contains the other's centre, which also accepts boxes round the whole head, as the cascades
+        propose them.
 
     Returns
     -------
     pandas.DataFrame
         ``detector``, ``domain``, ``clip``, ``threshold``; ``frames``, the number of frames with ground truth that the
-        detector examined; ``recall``, the share of target faces that a candidate overlaps by `MATCH` (IoU);
-        ``false_positives``, the number of candidates a frame that overlap no face by that much. ``recall`` is NaN where
-        no frame has a target.
+        detector examined; ``recall``, the share of target faces with a candidate; ``false_positives``, the number of
+        candidates a frame that are no face's. ``recall`` is NaN where no frame has a target.
+
+    Raises
+    ------
+    ParameterError
+        No such match.
     """
     import pandas as pd
 
+    if match not in _MATCHES:
+        raise ParameterError(f"no candidates are matched by {match!r}; give one of {', '.join(_MATCHES)}")
     candidates, truth = detections() if candidates is None else candidates, faces()
     rows = []
     for (detector, domain, clip), proposed in candidates.groupby(["detector", "domain", "clip"], sort=True):
@@ -236,7 +246,7 @@ def detection_rates(
         pairs = proposed.reset_index(names="candidate").merge(
             known.reset_index(names="face_number"), on="frame", suffixes=("", "_face")
         )
-        pairs = pairs[_overlap(pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy()) >= MATCH]
+        pairs = pairs[_MATCHES[match](pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy())]
         targets = known.index[known["face"] == "target"]
         best = pairs.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
         wrong = proposed.loc[~proposed.index.isin(pairs["candidate"]), "score"]
@@ -302,6 +312,20 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     inner = (end - corner).clip(0).prod(axis=1)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
     return np.nan_to_num(inner / (areas[0] + areas[1] - inner))
+
+
+def _centred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether each box of a pair contains the other's centre; False where a box is NaN."""
+    inside = [
+        (a[:, :2] <= middle) & (middle <= a[:, 2:])
+        for a, b in ((first, second), (second, first))
+        for middle in [(b[:, :2] + b[:, 2:]) / 2]
+    ]
+    return np.concatenate(inside, axis=1).all(axis=1)
+
+
+#: Criteria of `detection_rates`: name -> function of two arrays of boxes, (N, 4) and (N, 4).
+_MATCHES = {"overlap": lambda first, second: _overlap(first, second) >= MATCH, "centre": _centred}
 
 
 def _table(path: Path) -> pandas.DataFrame:

@@ -64,7 +64,7 @@ def test_a_damaged_file_says_so(tmp_path, monkeypatch):
 # --- candidates of other detectors -----------------------------------------------------------------------------------
 
 
-DETECTORS = {"centerface", "s3fd-lab", "yunet"}
+DETECTORS = {"anime-lbp", "centerface", "lbp", "s3fd-lab", "yunet"}
 
 
 def test_candidates_lie_in_their_clips_and_come_best_first():
@@ -163,6 +163,22 @@ def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
     assert rates["false_positives"].tolist() == pytest.approx([2 / 4, 1 / 4, 0])
 
 
+def test_a_box_round_the_head_matches_by_its_centre_alone(monkeypatch):
+    truth = a_table(
+        [("a", "animation", 0, "target", 10, 10, 20, 20, "s3fd")], "clip domain frame face x1 y1 x2 y2 source"
+    )
+    columns = "clip domain detector frame score x1 y1 x2 y2"
+    head, beside = (2, 0, 26, 30), (19, 10, 29, 20)
+    monkeypatch.setattr(study, "faces", lambda: truth)
+    for box, overlap, centre in ((head, 0, 1), (beside, 0, 0), ((10, 10, 20, 19), 1, 1)):
+        proposed = a_table([("a", "animation", "d", 0, 0.9, *box)], columns)
+        for match, expected in (("overlap", overlap), ("centre", centre)):
+            rates = study.detection_rates([0.5], proposed, match).iloc[0]
+            assert (rates["recall"], rates["false_positives"]) == (expected, 1 - expected)
+    with pytest.raises(ParameterError, match="overlap, centre"):
+        study.detection_rates(match="edge")
+
+
 def test_agreement_takes_three_detectors_and_ignores_a_fourth():
     face, wall = (10, 10, 50, 50), (200, 10, 240, 50)
     rows = [("a", 0, name, 0.9, *face) for name in "pqr"] + [("a", 0, "s", 0.9, *wall)]
@@ -207,3 +223,23 @@ def test_recall_falls_and_false_positives_fall_with_the_threshold():
     assert set(rates["domain"]) == {"animation", "live_action"}
     clips = rates.drop_duplicates(["detector", "clip"]).groupby(["detector", "domain"]).size()
     assert clips.min() >= study.LEAST_CLIPS
+
+
+def test_the_readme_has_the_rates():
+    readme = (study.HOME / "README.md").read_text(encoding="utf-8")
+    rates = study.rates_by_domain(study.detection_rates([0.5])).set_index(["detector", "domain"])
+    cost = pd.read_csv(study.DETECTIONS / "cost.csv").set_index("detector")["ms"]
+
+    def cell(row, name):
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        return f"{row[name]:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})")
+
+    for name in study.detectors():
+        rows = [rates.loc[name, domain] for domain in ("animation", "live_action")]
+        cells = [cell(row, column) for row in rows for column in ("recall", "false_positives")]
+        assert f"| `{name}` | {' | '.join(cells)} | {cost[name]:.0f} |" in readme
+    for domain, words in (("animation", "Animation"), ("live_action", "Filmed")):
+        row = rates.loc["yunet", domain]
+        assert f"{words}: {row['clips']:.0f} clips, {row['frames']:.0f} frames" in readme
+    centre = study.detection_rates([0.5], match="centre").groupby(["detector", "domain"])["recall"].mean()
+    assert f"recall of {centre['anime-lbp', 'animation']:.2f} and `lbp` of {centre['lbp', 'animation']:.2f}" in readme
