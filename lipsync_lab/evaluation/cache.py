@@ -109,7 +109,7 @@ def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_k
         "schema": SCHEMA,
         "key": own_key,
         "domain": evaluation.domain,
-        "judges": evaluation.about,
+        "networks": evaluation.about,
         "tables": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
     about["sha256"] = _sha256(_canonical(about))
@@ -136,7 +136,7 @@ def read(folder: Path, own_key: str) -> Evaluation | None:
         if _sha256(content) != wanted:
             return None
         tables[name] = content.decode()
-    return parsed(tables, about["judges"], about["domain"])
+    return parsed(tables, about["networks"] if "networks" in about else about["judges"], about["domain"])
 
 
 def _sha256(content: bytes) -> str:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from lipsync_lab.evaluation.ablation import LEAST_EFFECT, largest_effects
 from lipsync_lab.evaluation.bootstrap import UNITS, failing
 from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
-from lipsync_lab.evaluation.tables import by_eye, cadence_summary, causes, closures, miss_runs, missed, scores
+from lipsync_lab.evaluation.tables import (
+    bilabial_closures,
+    by_eye,
+    cadence_summary,
+    dropouts,
+    missed,
+    missed_detection_causes,
+    scores,
+)
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,11 +39,11 @@ def label(domain: str) -> str:
 
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
     """How much is missed, why, and what was recorded: of `results.frames` and of `tables.recorded`."""
-    why = causes(table)
+    why = missed_detection_causes(table)
     lines = [*_missed_shares(table), *_false_shares(table)]
     if count := int(why["misses"].sum()):
         # what holds as often where a face was found explains nothing
-        known = int(why["misses"][why["among_found"] < why["among_missed"]].sum())
+        known = int(why["misses"][why["among_detected"] < why["among_missed"]].sum())
         lines.append(
             f"- For {known} of {count} missed frames truth or pixels name a cause that holds less often where a face "
             "was found."
@@ -45,10 +53,10 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
 
 def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     """What the published detector missed, for how long, and why."""
-    study, lengths, longest = missed(recorded), miss_runs(recorded)["length"], Settings().max_dropout
+    study, lengths, longest = missed(recorded), dropouts(recorded)["length"], Settings().max_dropout
     total, of_all = int(study["missed_detection"].sum()), study["frames"].sum()
     worst = study["missed_detection"].nlargest(3)
-    explained = total - causes(recorded).set_index("cause").loc["unexplained", "misses"]
+    explained = total - missed_detection_causes(recorded).set_index("cause").loc["unexplained", "misses"]
     views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
     return [
         f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
@@ -99,7 +107,7 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     """Whether mouths follow the voice, close where they must, and keep the rhythm of the drawings."""
     opening = scores(results).query("score == 'opening_correlation'")
     opening = opening.pivot(index="clip", columns="input", values="value")
-    beat, sounds, lines = cadence_summary(results), closures(results), []
+    beat, sounds, lines = cadence_summary(results), bilabial_closures(results), []
     for result in results:
         name = result.case.name
         own, shuffled, source = (opening.loc[name, given] for given in ("dubbed", "shuffled_audio", "untouched_source"))

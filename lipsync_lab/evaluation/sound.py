@@ -24,7 +24,10 @@ class LseLips:
     """Embeds the lips of source and output for the LSE scores while the frames are read."""
 
     def __init__(self, network: Any, ledger: pandas.DataFrame, fps: float):
-        self._places, self._shots = crop_places(regions.drawn(ledger), ledger["shot"].tolist()), ledger["shot"].tolist()
+        self._places, self._shots = (
+            crop_places(regions.generated(ledger), ledger["shot"].tolist()),
+            ledger["shot"].tolist(),
+        )
         self._embedders = [sync.LipEmbedder(sync.LSE, network, fps) for _ in SIDES]
 
     def add(self, pair: FramePair) -> None:

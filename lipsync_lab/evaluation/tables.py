@@ -58,12 +58,12 @@ def by_eye() -> pandas.DataFrame:
     return sights.set_index("clip").rename(columns={"size": "stretches", "sum": "frames"})
 
 
-def miss_runs(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`metrics.misses.miss_runs` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
+def dropouts(table: pandas.DataFrame) -> pandas.DataFrame:
+    """`metrics.misses.dropouts` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
     import pandas as pd
 
     tables = [
-        misses.miss_runs(rows.set_index("frame")).assign(clip=clip, domain=domain)
+        misses.dropouts(rows.set_index("frame")).assign(clip=clip, domain=domain)
         for (clip, domain), rows in table.groupby(["clip", "domain"], sort=False)
     ]
     # a table of no row has columns of no kind, which would make those of the others uncertain
@@ -78,7 +78,7 @@ def missed(table: pandas.DataFrame) -> pandas.DataFrame:
     DataFrame, index ``clip``
         domain, frames (with a face), missed_detection (of them), share, runs, longest (frames).
     """
-    lengths = miss_runs(table).groupby("clip")["length"]
+    lengths = dropouts(table).groupby("clip")["length"]
     out = table.groupby("clip", sort=False).agg(
         domain=("domain", "first"),
         frames=("missed_detection", "count"),
@@ -91,11 +91,12 @@ def missed(table: pandas.DataFrame) -> pandas.DataFrame:
     return out
 
 
-def causes(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`metrics.detection.causes` of either domain of `frames`: columns domain, cause, misses, share, ..."""
+def missed_detection_causes(table: pandas.DataFrame) -> pandas.DataFrame:
+    """`metrics.misses.missed_detection_causes` of each domain of `frames`: columns domain, cause, misses, share, ..."""
     import pandas as pd
 
-    tables = [misses.causes(rows).assign(domain=domain) for domain, rows in table.groupby("domain", sort=False)]
+    by_domain = table.groupby("domain", sort=False)
+    tables = [misses.missed_detection_causes(rows).assign(domain=domain) for domain, rows in by_domain]
     return pd.concat(tables).reset_index()
 
 
@@ -179,7 +180,7 @@ def loudness(result: EvaluatedCase) -> np.ndarray:
     return controls.level(wave, fps, len(result.evaluation.frames))
 
 
-def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
+def bilabial_closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """Every M, B and P of the clips whose truth knows the sounds, and how far the mouth is open at its most closed.
 
     A clip that is dubbed with another voice than its own is left out: its truth does not know that voice.
@@ -187,8 +188,8 @@ def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        clip, domain, input ("output", "source"), the columns of `metrics.openness.closures`, and the ``threshold``
-        below which a mouth counts as closed.
+        clip, domain, input ("output", "source"), the columns of `metrics.openness.bilabial_closures`, and the
+        ``threshold`` below which a mouth counts as closed.
     """
     import pandas as pd
 
@@ -200,7 +201,7 @@ def closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
         fps = _voice_of(result)[1]
         spoken = list(_phonemes(truth, fps))
         for given, column in {"output": "opened", "source": "opened_source"}.items():
-            sounds, _ = openness.closures(
+            sounds, _ = openness.bilabial_closures(
                 result.evaluation.frames[column].to_numpy(), fps, spoken, result.evaluation.closed
             )
             about = {

@@ -83,7 +83,7 @@ def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dropouts : DataFrame
-        Of `evaluation.tables.miss_runs`.
+        Of `evaluation.tables.dropouts`.
     """
     ax = axes_of(ax, 0.3)
     last = [stop - 1 for stop in _LENGTHS[1:]]
@@ -142,7 +142,7 @@ def missed_detection_causes(table: pandas.DataFrame, ax: Axes | None = None) -> 
     Parameters
     ----------
     table : DataFrame
-        Of `evaluation.tables.causes`.
+        Of `evaluation.tables.missed_detection_causes`.
     """
     known = set(table["cause"][table["misses"] > 0])
     names = [name for name in dict.fromkeys(table["cause"]) if name in known] or ["no missed detections"]

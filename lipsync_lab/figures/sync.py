@@ -154,7 +154,7 @@ def bilabial_closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     sounds : DataFrame
-        Of `evaluation.tables.closures`; the line is at its ``threshold``, the highest where clips have several.
+        Of `evaluation.tables.bilabial_closures`; the line is at its highest ``threshold``.
     """
     rows = sounds[["clip", "domain", "input"]].drop_duplicates().sort_values(["clip", "input"], ascending=[True, False])
     ax = axes_of(ax, 0.16 + 0.045 * max(2, len(rows)))

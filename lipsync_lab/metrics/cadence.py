@@ -53,7 +53,7 @@ def _mouth_bound(noise: np.ndarray, floor: np.ndarray) -> np.ndarray:
 
 
 def cadence_metrics(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, truth: pd.DataFrame | None = None
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Cadence, one row a frame.
 
@@ -63,7 +63,7 @@ def cadence_metrics(
         Frames uint8 RGB (H, W, 3) in the ledger's order; two at a time are kept.
     ledger : DataFrame
         Of a run (`runs.LEDGER`).
-    truth : DataFrame, optional
+    ground_truth : DataFrame, optional
         Ground truth of a synthetic clip: where the lips are.
 
     Returns
@@ -72,7 +72,7 @@ def cadence_metrics(
         See `cadence_table`.
     """
     numbers, holds = [], HoldFinder(ledger)
-    for pair in frame_pairs(pairs, ledger, truth):
+    for pair in frame_pairs(pairs, ledger, ground_truth):
         holds.add(pair.source)
         numbers.append(frame_changes(pair))
     return cadence_table(numbers, holds.first, ledger)
@@ -145,7 +145,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     same = first < np.arange(count)
     there = ~np.isnan(regions.boxes(ledger)[:count, 0])
     known = there & np.r_[False, there[:-1]][:count]
-    pasted = ~np.isnan(regions.drawn(ledger)[:count, 0])
+    pasted = ~np.isnan(regions.generated(ledger)[:count, 0])
     # nothing can be said of a mouth whose frame before has none: it begins there
     kept = mouth_change < _mouth_bound(source_noise, np.nan_to_num(mouth_noise))
     mouth = np.cumsum(pasted & ~kept) - 1.0
@@ -238,7 +238,7 @@ def _frame_ms(table: pd.DataFrame) -> float:
 METRICS = (
     Metric(
         *("mouth_change_during_hold", "share of the held frames", "time", "mouth change during hold", 0.5, 1.0),
-        "another mouth in {frames} held frames",
+        "the mouth changes in {frames} held frame{s}",
         artifact=Artifact("one mouth a frame", injected.mouth_a_frame),
         domains=(ANIMATION,),
         requires="a generated mouth during a hold",

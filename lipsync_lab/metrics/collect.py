@@ -25,7 +25,7 @@ class ClipData:
     ----------
     ledger : DataFrame
         Columns `runs.LEDGER`, the rows of the frames that were read.
-    truth : DataFrame or None
+    ground_truth : DataFrame or None
         Ground truth, one row a frame.
     collected : dict of str to list
         What each `Metric.of_pair` returned, by the metric's name, one entry a frame.
@@ -40,7 +40,7 @@ class ClipData:
     """
 
     ledger: pd.DataFrame
-    truth: pd.DataFrame | None
+    ground_truth: pd.DataFrame | None
     collected: dict[str, list[Any]]
     palette: artifacts.Palette | None
     frames: pd.DataFrame
@@ -76,7 +76,7 @@ class ClipData:
 def collect(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     ledger: pd.DataFrame,
-    truth: pd.DataFrame | None = None,
+    ground_truth: pd.DataFrame | None = None,
     *,
     candidates: Sequence[Sequence[detection.Detection]] | None = None,
     threshold: float = 0.5,
@@ -93,7 +93,7 @@ def collect(
         own.
     ledger : DataFrame
         Columns `runs.LEDGER`.
-    truth : DataFrame, optional
+    ground_truth : DataFrame, optional
         Ground truth of a synthetic clip, one row a frame.
     candidates : sequence of list of Detection, optional
         All candidates of every frame.
@@ -120,10 +120,10 @@ def collect(
     sampled = (
         set(np.unique(np.linspace(0, len(ledger) - 1, PALETTE_FRAMES).astype(int)).tolist()) if len(ledger) else ()
     )
-    boxes, places = regions.boxes(ledger), detection.face_places(ledger, truth)
+    boxes, places = regions.boxes(ledger), detection.face_places(ledger, ground_truth)
     shots, counted = ledger["shot"].to_numpy(), artifacts.PaletteCount()
     changes, holds, pixels, faces = [], cadence.HoldFinder(ledger), [], ([], [])
-    for pair in frame_pairs(pairs, ledger, truth):
+    for pair in frame_pairs(pairs, ledger, ground_truth):
         row = pair.row
         for name, function in functions.items():
             collected[name].append(function(pair))
@@ -137,13 +137,13 @@ def collect(
         if visit is not None:
             visit(pair)
     count = len(changes)
-    ledger, truth = ledger.iloc[:count], None if truth is None else truth.iloc[:count]
+    ledger, ground_truth = ledger.iloc[:count], None if ground_truth is None else ground_truth.iloc[:count]
     beat = cadence.cadence_table(changes, holds.first, ledger)
     face_table = detection.pixel_table(pixels, ledger)
     detected = detection.detection_metrics(
-        *(ledger, truth, face_table, beat["held"].to_numpy()),
+        *(ledger, ground_truth, face_table, beat["held"].to_numpy()),
         candidates=None if candidates is None else candidates[:count],
         threshold=threshold,
     )
     frames = pd.concat([detected, beat.drop(columns=["time", "shot"])], axis=1)
-    return ClipData(ledger, truth, collected, palette or counted.palette(), frames, face_table, faces)
+    return ClipData(ledger, ground_truth, collected, palette or counted.palette(), frames, face_table, faces)

@@ -23,139 +23,107 @@ from lipsync_lab.metrics.validation import injected
 if TYPE_CHECKING:
     from lipsync_lab.detection import Detection
 
-#: Intersection over union from which on a candidate is the true face, and below which it is none.
-MATCH, STRANGE = 0.5, 0.3
-#: Below this a box has left the one before: a smoothed track moves by a few pixels a frame.
+#: Intersection over union with the true face: a candidate of `MATCH` or more is that face, below `OTHER` it is not.
+MATCH, OTHER = 0.5, 0.3
+#: Intersection over union of a box and the one before it, below which the track has jumped to another place.
 JUMP = 0.3
-#: Jitter of the detector's box (centre, size), then of the box of the generated mouth.
-_JITTER = ("jitter_centre", "jitter_size", "box_jitter_on_holds", "box_size_jitter_on_holds")
-_NOWHERE = np.full(4, np.nan)
-#: Provenances of the ledger that say that the detector itself found the face.
-_FOUND = ("detected", "recorded", "manual")
+#: Provenances of the ledger for which the detector, or a person, gave the box.
+_DETECTED = ("detected", "recorded", "manual")
 
 
 def detection_metrics(
     ledger: pd.DataFrame,
-    truth: pd.DataFrame | None = None,
+    ground_truth: pd.DataFrame | None = None,
     pixels: pd.DataFrame | None = None,
     held: Sequence[float] | None = None,
     candidates: Sequence[Sequence[Detection]] | None = None,
     threshold: float = 0.5,
-    faces: Sequence[Sequence[Box]] | None = None,
 ) -> pd.DataFrame:
     """Detection, one row a frame.
 
     Parameters
     ----------
     ledger : DataFrame
-        Of a run (`runs.LEDGER`), or of a record with the same columns.
-    truth : DataFrame, optional
-        Of a made clip. Without it, every frame is taken to show a face.
+        Columns `runs.LEDGER`.
+    ground_truth : DataFrame, optional
+        Of a synthetic clip, one row a frame; it has one face a frame, so that a second person counts as a false
+        positive.
     pixels : DataFrame, optional
-        Of `pixels`; without it no miss is explained by pixels.
+        Of `pixel_table`, for the causes of missed detections.
     held : sequence of float, optional
-        1 where the frame is held (`cadence.cadence_table`, column ``held``); the ground truth's drawings serve where
-        it is absent.
+        1 where the frame is held (`cadence.cadence_table`); by default the drawings of the ground truth say so.
     candidates : sequence of list of Detection, optional
-        All of every frame, for `false_positives`.
+        All candidates of every frame, for ``false_positives``.
     threshold : float
-        Score that a candidate must exceed to count as one, as `Settings.threshold`.
-    faces : sequence of list of Box, optional
-        Every face of every frame; the truth knows only the speaker's, so that a partner's would count as false.
+        Score that a candidate must exceed.
 
     Returns
     -------
     DataFrame, index ``frame``
-        time, shot
-            The ledger's.
-        best_score
-            Of the best candidate, also where it was refused; NaN where there was none.
-        missed_detection
-            1 where the detector itself found no face, 0 where it did; NaN where the truth says that there is none.
-        not_generated
-            1 where a face is there and no mouth was drawn, else 0; a gap that was filled counts as drawn.
-        iou
-            Of the best candidate and the true face; NaN without either.
-        jitter_centre, jitter_size
-            How far the detector's box moved (centre), and how much its size changed, from the frame before, in units
-            of its size (the root of its area), less the true face's own movement; only on held drawings.
-        box_jitter_on_holds, box_size_jitter_on_holds
-            The same of the padded and smoothed box that was drawn on.
-        identity_switch
-            1 where the box drawn on left the one before it in the same shot (`JUMP`), with truth only if for a place
-            that is not the true face (`STRANGE`); NaN where there was none before.
-        false_positives
-            Candidates above the threshold that are no true face (`STRANGE`); NaN without truth or candidates.
-        yaw, face_size, occluded, luma, contrast, motion, since_cut
-            What a miss may be due to: degrees, pixels, 0 or 1, grey levels (three), frames. NaN where unknown.
-        cause, cause_value
-            The first of `misses.CAUSES` that holds, and its number; "unexplained" where none does, "" where nothing
-            was missed.
+        Columns are NaN where they are undefined: time, shot, best_score (of the best candidate, accepted or not);
+        missed_detection (1 where the detector accepted no face); not_generated (1 where a frame with a face has no
+        generated mouth); iou (of the best candidate and the true face); jitter_centre, jitter_size (movement of the
+        detector's box during a hold, `jitter`); box_jitter_on_holds, box_size_jitter_on_holds (the same of the padded
+        and smoothed box); identity_switch (1 where the box jumped within a shot, `JUMP`, and not to the true face);
+        false_positives (candidates above the threshold that are not the face, `OTHER`); yaw (degrees), face_size
+        (pixels), occluded, luma, contrast, motion (grey levels), since_cut (frames): what the causes are tested with;
+        cause, cause_value (`misses.with_causes`).
+
+    Raises
+    ------
+    ParameterError
+        The ground truth has fewer rows than the ledger.
     """
     frames = len(ledger)
     out = ledger[["frame", "time", "shot", "best_score"]].set_index("frame")
-    drawn, best = regions.boxes(ledger), regions.boxes(ledger, "best_")
-    detected = ledger["provenance"].isin(_FOUND).to_numpy()
-    if truth is not None:
-        truth = regions.check_truth(truth, frames)
-    true = np.full((frames, 4), np.nan) if truth is None else regions.boxes(truth, "face_")
-    there = np.ones(frames, bool) if truth is None else ~np.isnan(true).any(axis=1)
-    out["missed_detection"] = np.where(there, (~detected).astype(float), np.nan)
-    out["not_generated"] = np.where(there, 1.0 - ledger["mouth_generated"].to_numpy(bool), np.nan)
+    boxes, best = regions.boxes(ledger), regions.boxes(ledger, "best_")
+    detected = ledger["provenance"].isin(_DETECTED).to_numpy()
+    true = regions.true_boxes(ground_truth, frames, "face")
+    has_face = np.ones(frames, bool) if ground_truth is None else ~np.isnan(true).any(axis=1)
+    out["missed_detection"] = np.where(has_face, (~detected).astype(float), np.nan)
+    out["not_generated"] = np.where(has_face, 1.0 - ledger["mouth_generated"].to_numpy(bool), np.nan)
     out["iou"] = iou(best, true)
-    shots = ledger["shot"].to_numpy()
-    if held is None and truth is not None:
-        drawings = truth["drawing"].to_numpy()
-        held = np.r_[np.nan, drawings[1:] == drawings[:-1]] if frames else []
+    if ground_truth is not None:
+        ground_truth = ground_truth.iloc[:frames]
+        held = ground_truth["drawing"].diff().eq(0).to_numpy(float) if held is None else held
     still = np.zeros(frames, bool) if held is None else np.asarray(held, float)[:frames] == 1
-    own = np.where(detected[:, None], best, np.nan)
-    for names, moved in ((_JITTER[:2], own), (_JITTER[2:], drawn)):
-        for name, values in zip(names, jitter(moved, None if truth is None else true), strict=True):
-            out[name] = np.where(still, values, np.nan)
-    out["identity_switch"] = _switches(drawn, shots, None if truth is None else true)
-    out["false_positives"] = _false(
-        candidates, threshold, faces if faces is not None else _as_faces(truth, true), frames
-    )
-    misses.add_reasons(out, truth, true, pixels, shots)
+    moved = jitter(np.where(detected[:, None], best, np.nan), None if ground_truth is None else true)
+    out["jitter_centre"], out["jitter_size"] = np.where(still, moved, np.nan)
+    moved = jitter(boxes, None if ground_truth is None else true)
+    out["box_jitter_on_holds"], out["box_size_jitter_on_holds"] = np.where(still, moved, np.nan)
+    out["identity_switch"] = _switches(boxes, ledger["shot"].to_numpy(), true)
+    known = candidates is not None and ground_truth is not None
+    out["false_positives"] = _false_positives(candidates[:frames], true, threshold) if known else np.nan
+    misses.add_conditions(out, ground_truth, true, pixels)
     return misses.with_causes(out)
 
 
-def pixels(frames: Iterable[np.ndarray], ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Brightness, contrast and motion of each frame where its face is.
-
-    Parameters
-    ----------
-    frames : iterable of ndarray, uint8, (H, W, 3)
-        RGB, in the order of the ledger's rows; two at a time are kept.
-    ledger : DataFrame
-        Of a run.
-    truth : DataFrame, optional
-        See `face_places`.
-
-    Returns
-    -------
-    DataFrame, index ``frame``
-        See `pixel_table`.
-    """
-    places, shots = face_places(ledger, truth), ledger["shot"].to_numpy()
-    numbers, before = [], None
+def pixels(
+    frames: Iterable[np.ndarray], ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """`pixel_table` of frames, uint8 RGB (H, W, 3), in the ledger's order; two at a time are in memory."""
+    places, shots = face_places(ledger, ground_truth), ledger["shot"].to_numpy()
+    numbers, before, nowhere = [], None, np.full(4, np.nan)
     for row, frame in regions.aligned(frames, ledger):
-        pair = FramePair(row, frame, frame, _NOWHERE, _NOWHERE, before=before)
+        pair = FramePair(row, frame, frame, nowhere, nowhere, before=before)
         numbers.append(face_pixels(pair, places[row], row > 0 and shots[row] == shots[row - 1]))
         pair.before, before = None, pair
     return pixel_table(numbers, ledger)
 
 
-def face_places(ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> np.ndarray:
-    """Where the face of each frame is, float64 (N, 4): by the ground truth, else by the ledger's box.
+def face_places(ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None) -> np.ndarray:
+    """The face's place in each frame, float64 (N, 4): by the ground truth, else by the ledger's box.
 
     A frame without either has the box of the nearest frame of its shot, and NaN where the shot has none.
     """
-    places = _nearest(regions.boxes(ledger), ledger["shot"].to_numpy())
-    if truth is not None:
-        true = regions.boxes(regions.check_truth(truth, len(ledger)), "face_")
-        places = np.where(np.isnan(true), places, true)
-    return places
+    boxes, true = regions.boxes(ledger), regions.true_boxes(ground_truth, len(ledger), "face")
+    places, shots = boxes.copy(), ledger["shot"].to_numpy()
+    known = np.flatnonzero(~np.isnan(boxes).any(axis=1))
+    for row in np.flatnonzero(np.isnan(boxes).any(axis=1)):
+        near = known[shots[known] == shots[row]]
+        if len(near):
+            places[row] = boxes[near[np.argmin(np.abs(near - row))]]
+    return np.where(np.isnan(true), places, true)
 
 
 def face_pixels(pair: FramePair, place: np.ndarray, same_shot: bool) -> tuple[float, float, float]:
@@ -171,13 +139,13 @@ def face_pixels(pair: FramePair, place: np.ndarray, same_shot: bool) -> tuple[fl
 
 
 def pixel_table(numbers: Sequence[tuple[float, float, float]], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Pixels of each frame's face.
+    """Pixels of each frame's face, in grey levels.
 
     Returns
     -------
     DataFrame, index ``frame``
         luma (mean), contrast (5th to 95th percentile), motion (mean difference from the frame before; NaN in the first
-        and after a cut), all in grey levels.
+        and after a cut).
     """
     index = pd.Index(ledger["frame"].iloc[: len(numbers)], name="frame")
     return pd.DataFrame(list(numbers), columns=list(PIXELS), index=index)
@@ -185,121 +153,68 @@ def pixel_table(numbers: Sequence[tuple[float, float, float]], ledger: pd.DataFr
 
 def recall(
     candidates: Mapping[str, Sequence[Sequence[Detection]]],
-    truth: pd.DataFrame | None = None,
+    ground_truth: pd.DataFrame | None = None,
     thresholds: Sequence[float] = tuple(np.round(np.arange(0, 1, 0.05), 2)),
-    faces: Sequence[Sequence[Box]] | None = None,
 ) -> pd.DataFrame:
-    """Recall against threshold, of several detectors on the same frames.
+    """Recall and false positives against the threshold, of several detectors on the same frames.
 
     Parameters
     ----------
     candidates : mapping of str to sequence of list of Detection
         By detector: all candidates of every frame, such as `detection.detections.Detections.candidates`.
-    truth : DataFrame, optional
-        A face counts as found by a candidate of `MATCH` or more. Without truth any candidate counts, and every frame
-        is taken to show a face.
+    ground_truth : DataFrame, optional
+        A candidate of `MATCH` or more detects the face. Without ground truth any candidate does, and every frame is
+        taken to have a face.
     thresholds : sequence of float
-        Scores to be exceeded.
-    faces : sequence of list of Box, optional
-        Every face of every frame, for `false_positives`; see `detection_metrics`.
+        Scores that a candidate must exceed.
 
     Returns
     -------
     DataFrame
-        detector, threshold, recall (share of frames with a face), frames (with a face; where there are none recall is
-        NaN), covered (their share of all frames), false_positives (a frame; NaN without truth).
+        detector, threshold, recall (share of the frames with a face; NaN without one), frames (with a face), covered
+        (their share of all frames), false_positives (a frame; NaN without ground truth).
     """
     out = []
-    for name, lists in candidates.items():
-        true = np.full((len(lists), 4), np.nan)
-        if truth is not None:
-            true = regions.boxes(regions.check_truth(truth, len(lists)), "face_")
-        there = np.ones(len(lists), bool) if truth is None else ~np.isnan(true).any(axis=1)
-        scores = [_best_match(row, None if truth is None else box) for row, box in zip(lists, true, strict=True)]
-        scores = np.array(scores, float)[there]
-        known = faces if faces is not None else _as_faces(truth, true)
+    for name, by_frame in candidates.items():
+        true = regions.true_boxes(ground_truth, len(by_frame), "face")
+        has_face = np.ones(len(by_frame), bool) if ground_truth is None else ~np.isnan(true).any(axis=1)
+        scores = _match_scores(by_frame, None if ground_truth is None else true)[has_face]
         for threshold in thresholds:
-            out.append(
-                {
-                    "detector": name,
-                    "threshold": threshold,
-                    "recall": float((scores > threshold).mean()) if len(scores) else np.nan,
-                    "frames": len(scores),
-                    "covered": len(scores) / len(lists) if lists else np.nan,
-                    "false_positives": float(np.mean(_false(lists, threshold, known, len(lists)))) if lists else np.nan,
-                }
-            )
-    columns = ["detector", "threshold", "recall", "frames", "covered", "false_positives"]
-    return pd.DataFrame(out, columns=columns)
+            known = ground_truth is not None and len(by_frame)
+            row = {
+                "detector": name,
+                "threshold": threshold,
+                "recall": float((scores > threshold).mean()) if len(scores) else np.nan,
+                "frames": len(scores),
+                "covered": len(scores) / len(by_frame) if by_frame else np.nan,
+                "false_positives": _false_positives(by_frame, true, threshold).mean() if known else np.nan,
+            }
+            out.append(row)
+    return pd.DataFrame(out, columns=["detector", "threshold", "recall", "frames", "covered", "false_positives"])
 
 
 def missed_by(
     table: pd.DataFrame,
     candidates: Sequence[Sequence[Detection]],
-    truth: pd.DataFrame | None = None,
+    ground_truth: pd.DataFrame | None = None,
     threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """The frames of `detection_metrics` as another detector saw them.
+    """The table of `detection_metrics` with the missed detections of another detector, and their causes.
 
     Parameters
     ----------
     table : DataFrame
         Of `detection_metrics`; all of the frames, or some.
     candidates : sequence of list of Detection
-        What the other proposed on these frames.
-    truth : DataFrame, optional
+        The other detector's, for these frames.
+    ground_truth : DataFrame, optional
         Of these frames, as for `recall`.
     threshold : float
-        Score to be exceeded.
-
-    Returns
-    -------
-    DataFrame
-        `table` with other ``missed_detection``, ``cause`` and ``cause_value``.
+        Score that a candidate must exceed.
     """
-    true = np.full((len(table), 4), np.nan)
-    if truth is not None:
-        true = regions.boxes(regions.check_truth(truth, len(table)), "face_")
-    best = [_best_match(row, None if truth is None else box) for row, box in zip(candidates, true, strict=True)]
-    missed = (np.array(best, float) <= threshold).astype(float)
+    true = None if ground_truth is None else regions.true_boxes(ground_truth, len(table), "face")
+    missed = (_match_scores(candidates, true) <= threshold).astype(float)
     return misses.with_causes(table.assign(missed_detection=np.where(table["missed_detection"].isna(), np.nan, missed)))
-
-
-def compare(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of `detection_metrics` of several detectors on the same frames, concatenated: detector, frame, ..."""
-    return pd.concat(tables, names=["detector"]).reset_index()
-
-
-def summary(table: pd.DataFrame) -> dict[str, float]:
-    """A clip in numbers.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `detection_metrics`.
-
-    Returns
-    -------
-    dict
-        missed_detection, not_generated (shares of the frames that show a face), covered (the share that does),
-        best_score (mean), longest_miss (frames), jitter_centre, jitter_size, box_jitter_on_holds,
-        box_size_jitter_on_holds (mean over held frames), jitter_covered, identity_switches (number), false_positives (a
-        frame).
-    """
-    runs = misses.miss_runs(table)
-    return {
-        "missed_detection": float(table["missed_detection"].mean()),
-        "not_generated": float(table["not_generated"].mean()),
-        "covered": float(table["missed_detection"].notna().mean()),
-        "best_score": float(table["best_score"].mean()),
-        "longest_miss": float(runs["length"].max()) if len(runs) else 0.0,
-        **{name: float(table[name].mean()) for name in _JITTER},
-        "jitter_covered": float(table["jitter_centre"].notna().mean()),
-        "identity_switches": float(table["identity_switch"].sum())
-        if table["identity_switch"].notna().any()
-        else np.nan,
-        "false_positives": float(table["false_positives"].mean()),
-    }
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -312,14 +227,14 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def jitter(boxes: np.ndarray, true: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Movement of boxes from frame to frame, in units of their size.
+    """Movement of boxes from frame to frame, in units of their size (the root of their area).
 
     Parameters
     ----------
     boxes : ndarray, (N, 4)
         Pixels; NaN where there is none.
     true : ndarray, (N, 4), optional
-        The face's own boxes; their movement (a camera's, over a held drawing) is taken off.
+        The true face; its own movement (of the camera, during a hold) is subtracted.
 
     Returns
     -------
@@ -342,75 +257,53 @@ def jitter(boxes: np.ndarray, true: np.ndarray | None = None) -> tuple[np.ndarra
     return np.r_[np.nan, np.hypot(*moved.T) / side[1:]], np.r_[np.nan, np.abs(grown)]
 
 
-def _switches(drawn: np.ndarray, shots: np.ndarray, true: np.ndarray | None) -> np.ndarray:
-    out, last = np.full(len(drawn), np.nan), {}
+def _switches(boxes: np.ndarray, shots: np.ndarray, true: np.ndarray) -> np.ndarray:
+    out, last = np.full(len(boxes), np.nan), {}
     for row, shot in enumerate(shots):
-        if np.isnan(drawn[row]).any():
+        if np.isnan(boxes[row]).any():
             continue
         if shot in last:
-            left = iou(drawn[last[shot], None], drawn[row, None])[0] < JUMP
-            if left and true is not None and not np.isnan(true[row]).any():
-                left = iou(drawn[row, None], true[row, None])[0] < STRANGE
-            out[row] = float(left)
+            jumped = iou(boxes[last[shot], None], boxes[row, None])[0] < JUMP
+            out[row] = float(jumped and not iou(boxes[row, None], true[row, None])[0] >= OTHER)
         last[shot] = row
     return out
 
 
-def _as_faces(truth: pd.DataFrame | None, true: np.ndarray) -> list[list[Box]] | None:
-    return None if truth is None else [[] if np.isnan(row).any() else [Box(*row.tolist())] for row in true]
+def _false_positives(candidates: Sequence[Sequence[Detection]], true: np.ndarray, threshold: float) -> np.ndarray:
+    """Candidates of each frame above the threshold that are not the true face; NaN means that there is none."""
+    counts = []
+    for row, face in zip(candidates, true, strict=True):
+        boxes = [candidate.box for candidate in row if candidate.score > threshold]
+        counts.append(sum(np.isnan(face).any() or box.iou(Box(*face.tolist())) < OTHER for box in boxes))
+    return np.array(counts, float)
 
 
-def _false(candidates, threshold: float, faces, frames: int) -> np.ndarray:
-    if candidates is None or faces is None:
-        return np.full(frames, np.nan)
-    return np.array(
-        [
-            sum(
-                candidate.score > threshold and all(candidate.box.iou(face) < STRANGE for face in there)
-                for candidate in row
-            )
-            for row, there in zip(candidates[:frames], faces[:frames], strict=True)
-        ],
-        float,
-    )
-
-
-def _best_match(row: Sequence[Detection], true: np.ndarray | None) -> float:
-    """Highest score of a candidate that is the face; -inf without one."""
-    if true is not None:
-        if np.isnan(true).any():
-            return -np.inf
-        face = Box(*true.tolist())
-        row = [candidate for candidate in row if candidate.box.iou(face) >= MATCH]
-    return max((candidate.score for candidate in row), default=-np.inf)
-
-
-def _nearest(boxes: np.ndarray, shots: np.ndarray) -> np.ndarray:
-    """Each frame's box, or the nearest in time of its shot."""
-    out = boxes.copy()
-    known = np.flatnonzero(~np.isnan(boxes).any(axis=1))
-    for row in np.flatnonzero(np.isnan(boxes).any(axis=1)):
-        near = known[shots[known] == shots[row]]
-        if len(near):
-            out[row] = boxes[near[np.argmin(np.abs(near - row))]]
-    return out
+def _match_scores(candidates: Sequence[Sequence[Detection]], true: np.ndarray | None) -> np.ndarray:
+    """Highest score of each frame's candidates that are the true face, or of all without one; -inf where none is."""
+    out = []
+    for number, row in enumerate(candidates):
+        if true is not None:
+            # an absent face overlaps no candidate
+            row = [each for each in row if each.box.iou(Box(*true[number].tolist())) >= MATCH]
+        out.append(max((candidate.score for candidate in row), default=-np.inf))
+    return np.array(out, float)
 
 
 METRICS = (
     Metric(
         *("missed_detection", "share of the frames", "detection", "missed detection", 0.5, 1.0),
-        "no candidate was accepted in {frames} frames{cause}",
+        "no face was detected in {frames} frame{s}{cause}",
         artifact=Artifact("dropped boxes", injected.dropped_boxes, "boxes"),
         requires="a face",
     ),
     Metric(
         *("identity_switch", "share of the frames", "detection", "identity switch", 0.5, 1.0),
-        "the box left the face of the frame before it",
+        "the box jumps to another place than the face of the frame before",
         requires="a box after another box of its shot",
     ),
     Metric(
         *("box_jitter_on_holds", "share of the box", "detection", "box jitter on holds", 0.02, 0.10),
-        "over a held drawing the box moves by {value:.1%} of its size",
+        "the box moves by {value:.1%} of its size during a hold",
         domains=(ANIMATION,),
         requires="a box during a hold",
     ),

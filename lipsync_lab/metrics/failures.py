@@ -68,14 +68,14 @@ def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    rows = [row for kind in kinds() if kind.name in frames for row in _stretches(frames, kind, gap)]
+    rows = [row for kind in kinds() if kind.name in frames for row in _runs(frames, kind, gap)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     weight = table["severity"].astype(float) * np.sqrt(table["frames"].astype(float))
     order = np.lexsort((table["first"], -weight)) if len(table) else []
     return table.iloc[order].reset_index(drop=True)
 
 
-def _stretches(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Iterator[tuple]:
+def _runs(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Iterator[tuple]:
     values = frames[kind.name].to_numpy(float)
     numbers, shots = frames.index.to_numpy(), frames["shot"].to_numpy()
     excess = np.nan_to_num(kind.direction * (values - kind.threshold), nan=-np.inf)
@@ -88,7 +88,8 @@ def _stretches(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Ite
         # in the middle of equals: a miss is as bad in its first frame as in any other
         equals = rows[excess[rows] == excess[rows].max()]
         worst = int(equals[len(equals) // 2])
-        evidence = kind.message.format(value=values[worst], frames=len(rows), cause=_cause(frames, rows))
+        count = {"frames": len(rows), "s": "s" * (len(rows) != 1)}
+        evidence = kind.message.format(value=values[worst], **count, cause=_cause(frames, rows))
         yield (
             *(kind.failure, int(shots[rows[0]]), int(numbers[rows[0]]), int(numbers[rows[-1]]), len(rows)),
             *(float(degrees.mean()), kind.name, float(values[worst]), int(numbers[worst]), evidence),
@@ -96,39 +97,6 @@ def _stretches(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Ite
 
 
 def _cause(frames: pandas.DataFrame, rows: np.ndarray) -> str:
-    """The most frequent cause of the missed frames."""
-    if "cause" not in frames:
-        return ""
-    count = frames["cause"].iloc[rows].value_counts()
-    count = count[count.index != ""]
-    return f", most of them: {count.index[0]}" if len(count) else ""
-
-
-def summary(table: pandas.DataFrame, frames: int) -> pandas.DataFrame:
-    """Number of failing frames of a clip, by kind.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `find`.
-    frames : int
-        Of the clip.
-
-    Returns
-    -------
-    DataFrame, index ``kind``
-        In the order of `KINDS`, those that occur: ``stretches``, ``frames``, ``share`` of the clip's frames,
-        ``severity`` (the worst stretch's), ``worst`` frame.
-    """
-    import pandas as pd
-
-    rows = []
-    for kind in kinds():
-        own = table[table["kind"] == kind.failure]
-        if len(own):
-            bad = own.loc[own["severity"].astype(float).idxmax()]
-            count = int(own["frames"].sum())
-            rows.append(
-                (kind.failure, len(own), count, count / max(frames, 1), float(bad["severity"]), int(bad["worst"]))
-            )
-    return pd.DataFrame(rows, columns=["kind", "stretches", "frames", "share", "severity", "worst"]).set_index("kind")
+    """The most frequent cause of the missed frames, in parentheses."""
+    causes = frames["cause"].iloc[rows].replace("", np.nan).value_counts() if "cause" in frames else ()
+    return f" (most frequent cause: {causes.index[0].replace('unexplained', 'unknown')})" if len(causes) else ""

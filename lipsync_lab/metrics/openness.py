@@ -205,7 +205,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def closures(
+def bilabial_closures(
     opened: np.ndarray, fps: float, phonemes: Iterable[tuple[str, float, float]], bound: float = 0.1, slack: float = 0.0
 ) -> tuple[pandas.DataFrame, Score]:
     """Whether the mouth closes on M, B and P.

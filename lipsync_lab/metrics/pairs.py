@@ -149,7 +149,7 @@ class FramePair:
 
 
 def frame_pairs(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, truth: pd.DataFrame | None = None
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None
 ) -> Iterator[FramePair]:
     """Frames of source and output with their boxes, one pair after the other; two pairs at a time are in memory.
 
@@ -159,7 +159,7 @@ def frame_pairs(
         Frames uint8 RGB (H, W, 3) in the ledger's order.
     ledger : DataFrame
         Columns `runs.LEDGER`.
-    truth : DataFrame, optional
+    ground_truth : DataFrame, optional
         Ground truth of a synthetic clip, one row a frame.
 
     Raises
@@ -167,10 +167,8 @@ def frame_pairs(
     ParameterError
         There are more pairs than rows of the ledger, or fewer rows of ground truth.
     """
-    pasted, mouths = regions.drawn(ledger), regions.mouths(ledger, truth)
-    true = np.full((len(ledger), 4), np.nan)
-    if truth is not None:
-        true = regions.boxes(regions.check_truth(truth, len(ledger)), "mouth_")
+    pasted, mouths = regions.generated(ledger), regions.mouths(ledger, ground_truth)
+    true = regions.true_boxes(ground_truth, len(ledger), "mouth")
     before = None
     for row, (source, output) in regions.aligned(pairs, ledger):
         pair = FramePair(row, source, output, pasted[row], mouths[row], true[row], before)

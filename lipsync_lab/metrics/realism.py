@@ -94,7 +94,7 @@ def realism_metrics(
 METRICS = (
     Metric(
         *("realism_loss", "share", "picture", "realism loss", 0.5, 1.0),
-        "the discriminator gives it {value:.2f} less than the source",
+        "the discriminator's score is {value:.2f} below the source's",
         network="discriminator",
     ),
 )

@@ -1,4 +1,4 @@
-"""Where in a frame a measure looks: the box drawn on, the lips in it, the skin round them."""
+"""The parts of a frame that metrics use: the box with the generated mouth, the lips in it, the skin round them."""
 
 from __future__ import annotations
 
@@ -10,56 +10,53 @@ import pandas as pd
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 
-#: Where the lips are in the box drawn on, as shares of its width and height (x1, y1, x2, y2), when no truth says
-#: better: the middle of the mouths of made clips, drawn and photographic. It is within the lower half, which is what
-#: Wav2Lip's generator is asked to fill.
+#: The lips inside a face box, as shares of its width and height (x1, y1, x2, y2), where no ground truth is known: the
+#: middle of the mouths of the synthetic clips. They lie in the lower half, which Wav2Lip's generator fills.
 LIPS = (0.28, 0.62, 0.72, 0.88)
-#: What is kept clear round the lips, across and down, in widths of the lips: another mouth there may be a wider one.
+#: Margin round the lips, across and down, in widths of the lips: the generated mouth may be wider than the source's.
 CLEAR = 0.2, 0.5
 
 BOX = ("x1", "y1", "x2", "y2")
 
 
 def boxes(table: pd.DataFrame, prefix: str = "") -> np.ndarray:
-    """Boxes of a ledger or truth, float64 (N, 4), NaN where there is none; `prefix` as in ``best_`` or ``face_``."""
+    """Boxes of a table, float64 (N, 4), NaN where there is none; `prefix` as in ``best_`` or ``face_``."""
     return table[[prefix + edge for edge in BOX]].to_numpy(float)
 
 
-def drawn(ledger: pd.DataFrame) -> np.ndarray:
-    """The boxes that something was drawn on, float64 (N, 4); NaN where nothing was."""
+def generated(ledger: pd.DataFrame) -> np.ndarray:
+    """The boxes with a generated mouth, float64 (N, 4); NaN in the other frames."""
     return np.where(ledger["mouth_generated"].to_numpy(bool)[:, None], boxes(ledger), np.nan)
 
 
-def mouths(ledger: pd.DataFrame, truth: pd.DataFrame | None = None) -> np.ndarray:
-    """The lips' box of every frame.
-
-    Parameters
-    ----------
-    ledger : DataFrame
-        Of a run.
-    truth : DataFrame, optional
-        Columns of `synthesis.truth`, one row a frame, in the same order; where it has no mouth, the ledger's box is
-        used.
+def true_boxes(ground_truth: pd.DataFrame | None, frames: int, part: str) -> np.ndarray:
+    """The boxes of a part ("face" or "mouth") in the first frames of the ground truth.
 
     Returns
     -------
-    ndarray, float64, (N, 4)
-        Pixels; by the truth, else `LIPS` of the box. NaN where neither is known.
+    ndarray, float64, (frames, 4)
+        Pixels; NaN where the part is absent, and throughout without ground truth.
+
+    Raises
+    ------
+    ParameterError
+        The ground truth has fewer rows than that.
     """
-    box = boxes(ledger)
+    if ground_truth is None:
+        return np.full((frames, 4), np.nan)
+    if len(ground_truth) < frames:
+        raise ParameterError(
+            f"the ground truth has {len(ground_truth)} rows for {frames} frames; give the ground truth of this clip"
+        )
+    return boxes(ground_truth.iloc[:frames], f"{part}_")
+
+
+def mouths(ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None) -> np.ndarray:
+    """The lips' box of every frame, float64 (N, 4): by the ground truth, else `LIPS` of the face's box, else NaN."""
+    box, known = boxes(ledger), true_boxes(ground_truth, len(ledger), "mouth")
     corner, size = box[:, :2], box[:, 2:] - box[:, :2]
-    out = np.hstack((corner + size * LIPS[:2], corner + size * LIPS[2:]))
-    if truth is not None:
-        known = boxes(check_truth(truth, len(ledger)), "mouth_")
-        out = np.where(np.isnan(known).any(axis=1, keepdims=True), out, known)
-    return out
-
-
-def check_truth(truth: pd.DataFrame, frames: int) -> pd.DataFrame:
-    """The truth's first rows, as many as the ledger has."""
-    if len(truth) < frames:
-        raise ParameterError(f"the truth knows {len(truth)} frames, the ledger {frames}; give the truth of this clip")
-    return truth.iloc[:frames]
+    expected = np.hstack((corner + size * LIPS[:2], corner + size * LIPS[2:]))
+    return np.where(np.isnan(known).any(axis=1, keepdims=True), expected, known)
 
 
 def aligned(pairs: Iterable, ledger: pd.DataFrame) -> Iterator[tuple[int, object]]:
@@ -82,7 +79,7 @@ def inside(row: np.ndarray, shape: tuple[int, ...], across: float = 0.0, down: f
 
 
 def skin(shape: tuple[int, ...], box: Box, mouth: np.ndarray) -> np.ndarray:
-    """The lower half of a box without the lips and without the edge, where a seam would be; bool (H, W)."""
+    """The lower half of a box without the lips and without the edge, where a boundary step would be; bool (H, W)."""
     mask = np.zeros(shape[:2], bool)
     edge = max(3, round(0.05 * box.width))
     half = Box(box.x1 + edge, (box.y1 + box.y2) / 2, box.x2 - edge, box.y2 - edge)

@@ -66,7 +66,7 @@ class Metric:
         Value from which on a failure has severity 1.
     message : str
         Evidence: ``{value}`` stands for the value of the worst frame, ``{frames}`` for the number of failing frames,
-        ``{cause}`` for the most frequent cause of a missed detection.
+        ``{s}`` for the s of their plural, ``{cause}`` for the most frequent cause of a missed detection.
     direction : {1, -1}
         1 where larger values are worse, -1 where smaller values are worse.
     of_pair : callable, optional

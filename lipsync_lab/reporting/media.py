@@ -84,7 +84,7 @@ def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
         RGB; the absolute difference is amplified by `AMPLIFY`.
     """
     before, after = clip.pictures(frame)
-    box = regions.inside(regions.drawn(clip.run.ledger())[frame], before.shape, 0.15, 0.15)
+    box = regions.inside(regions.generated(clip.run.ledger())[frame], before.shape, 0.15, 0.15)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
     change = cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)

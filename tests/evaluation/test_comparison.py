@@ -181,7 +181,7 @@ def test_misses_in_numbers(table):
     numbers = evaluation.tables.missed(table)
     assert numbers.loc["animation_hello"].tolist() == ["animation", 88, 30, 30 / 88, 1, 30]
     assert numbers.loc["astronaut_hello"].tolist() == ["synthetic_photo", 88, 0, 0, 0, 0]
-    why = evaluation.tables.causes(table).set_index(["domain", "cause"])["misses"]
+    why = evaluation.tables.missed_detection_causes(table).set_index(["domain", "cause"])["misses"]
     assert why["animation", "profile"] == 30
     assert why.sum() == 30
 
@@ -213,7 +213,7 @@ def test_the_recorded_detector_is_counted_as_the_study_counts_it():
 def test_the_recorded_misses_have_causes_and_were_looked_at():
     recorded = evaluation.tables.recorded()
     assert recorded[["luma", "contrast"]].notna().all().all()
-    why = evaluation.tables.causes(recorded).set_index("cause")
+    why = evaluation.tables.missed_detection_causes(recorded).set_index("cause")
     assert why["misses"].sum() == 284
     # counted here from the bundled numbers themselves
     pixels = pd.read_csv(study.PIXELS)
@@ -435,7 +435,7 @@ def test_another_detectors_misses_are_its_own_and_have_causes(results):
         1,
         1,
     ]
-    why = evaluation.tables.causes(missed).set_index("cause")["misses"]
+    why = evaluation.tables.missed_detection_causes(missed).set_index("cause")["misses"]
     assert (why["profile"], why["unexplained"]) == (1, 2)
 
 
@@ -472,7 +472,7 @@ def test_opening_curves_hold_the_source_and_nulls_beside_the_output(results):
 
 
 def test_closures_are_those_of_the_truth(results):
-    sounds = evaluation.tables.closures(results)
+    sounds = evaluation.tables.bilabial_closures(results)
     truth = ground_truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
     spoken = [
         result
@@ -493,7 +493,7 @@ def test_another_voice_has_no_closures_in_this_truth(results, tmp_path):
     run = a_run(tmp_path / "other", "animation_hello", [])
     info = run.info | {"speech": {"file": "x", "sha256": "another"}}
     (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    assert evaluation.tables.closures(
+    assert evaluation.tables.bilabial_closures(
         [evaluation.evaluated.EvaluatedCase(result.case, run, result.evaluation, "")]
     ).empty
 

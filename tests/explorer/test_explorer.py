@@ -545,7 +545,7 @@ def test_keys_and_timeline_walk_the_clip(explorer):
     assert explorer.frame == FRAMES - 11
     sent(explorer.timeline, "mouse_down", x=canvas.STRIP[0] * 10.5 / FRAMES, y=3)
     assert explorer.frame == 10
-    assert "no candidate was accepted" in explorer.facts.value
+    assert "no face was detected" in explorer.facts.value
 
 
 def test_a_box_is_drawn_moved_undone_and_saved(explorer, tmp_path):

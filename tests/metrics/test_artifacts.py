@@ -35,9 +35,11 @@ def known(count: int, missing=(), **more) -> pd.DataFrame:
     return table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box), **more) for i in range(count))
 
 
-def measured(source, output, truth=None, **options) -> pd.DataFrame:
-    truth = known(len(source)) if truth is None else truth
-    return metrics_of(zip(source, output, strict=True), perfect_ledger(truth, (SIZE, SIZE)), truth, **options)
+def measured(source, output, ground_truth=None, **options) -> pd.DataFrame:
+    ground_truth = known(len(source)) if ground_truth is None else ground_truth
+    return metrics_of(
+        zip(source, output, strict=True), perfect_ledger(ground_truth, (SIZE, SIZE)), ground_truth, **options
+    )
 
 
 def metrics_of(*args, **options) -> pd.DataFrame:
@@ -65,9 +67,9 @@ def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
 
 
 def test_nothing_drawn_is_undefined_and_not_zero():
-    frames, truth = [face()] * 4, known(4, missing=(1, 2))
+    frames, ground_truth = [face()] * 4, known(4, missing=(1, 2))
     other = [frame + np.uint8(2) for frame in frames]
-    metrics_table = measured(frames, other, truth)
+    metrics_table = measured(frames, other, ground_truth)
     assert (
         metrics_table.loc[
             [1, 2],
@@ -196,9 +198,9 @@ def test_flicker_is_what_changes_round_the_lips_while_the_source_holds():
 
 
 def test_a_mouth_outside_the_box_is_cropped():
-    truth = known(1)
-    truth[["mouth_x1", "mouth_x2"]] = (90.0, 102.0)  # the box ends at 96
-    metrics_table = measured([face()], [face()], truth)
+    ground_truth = known(1)
+    ground_truth[["mouth_x1", "mouth_x2"]] = (90.0, 102.0)  # the box ends at 96
+    metrics_table = measured([face()], [face()], ground_truth)
     assert metrics_table["crop_truncation"].tolist() == [0.5]
     ledger = perfect_ledger(known(1), (SIZE, SIZE))
     assert metrics_of([(face(), face())], ledger)["crop_truncation"].isna().all()
@@ -206,8 +208,8 @@ def test_a_mouth_outside_the_box_is_cropped():
 
 def test_where_the_truth_is_silent_the_box_says_where_the_lips_are():
     ledger = perfect_ledger(known(2), (SIZE, SIZE))
-    truth = known(2, missing=(1,))
-    metrics_table = regions.mouths(ledger, truth)
+    ground_truth = known(2, missing=(1,))
+    metrics_table = regions.mouths(ledger, ground_truth)
     assert metrics_table[0].tolist() == list(MOUTH)
     box = ledger.loc[1, ["x1", "y1", "x2", "y2"]].to_numpy(float)
     assert metrics_table[1, 0] == pytest.approx(box[0] + regions.LIPS[0] * (box[2] - box[0]))
@@ -218,6 +220,6 @@ def test_frames_of_another_run_are_refused():
     ledger = perfect_ledger(known(2), (SIZE, SIZE))
     with pytest.raises(ParameterError, match="more frames than the 2"):
         metrics_of([(face(), face())] * 3, ledger)
-    with pytest.raises(ParameterError, match="truth knows 1 frames"):
+    with pytest.raises(ParameterError, match="1 rows for 2 frames"):
         metrics_of([(face(), face())] * 2, ledger, known(1))
     assert len(metrics_of([(face(), face())], ledger)) == 1  # a shorter output is no fault

@@ -43,13 +43,13 @@ def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
         rows.append(
             GroundTruth(frame=i, time=i / 25, shot=int(shots[i]) if shots else 0, **({} if mouth == "." else box))
         )
-    truth = table(rows)
-    return pairs, perfect_ledger(truth, (96, 96)), truth
+    ground_truth = table(rows)
+    return pairs, perfect_ledger(ground_truth, (96, 96)), ground_truth
 
 
 def measured(*args, **options) -> pd.DataFrame:
-    pairs, ledger, truth = sequence(*args, **options)
-    return cadence.cadence_metrics(iter(pairs), ledger, truth)
+    pairs, ledger, ground_truth = sequence(*args, **options)
+    return cadence.cadence_metrics(iter(pairs), ledger, ground_truth)
 
 
 @pytest.mark.parametrize(("style", "on", "seed"), [("anime", 2, 5), ("western", 3, 6), ("rubberhose", 2, 3)])
@@ -61,10 +61,10 @@ def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
         for image, row in scene.frames(setting, lambda time: POSES[int(time * 4) % 3], 2.0):
             film.write(image)
             truths.append(row)
-    truth = table(truths)
+    ground_truth = table(truths)
     pairs = ((frame.image, frame.image) for frame in video.frames(tmp_path / "clip.mp4"))
-    held = cadence.cadence_metrics(pairs, perfect_ledger(truth, (192, 192)), truth)["held"].to_numpy()
-    wanted = np.diff(truth["drawing"]) == 0
+    held = cadence.cadence_metrics(pairs, perfect_ledger(ground_truth, (192, 192)), ground_truth)["held"].to_numpy()
+    wanted = np.diff(ground_truth["drawing"]) == 0
     assert np.isnan(held[0])
     assert 0.3 < wanted.mean() < 0.9
     both = (held[1:] == 1) & wanted
@@ -73,8 +73,8 @@ def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
 
 
 def test_an_untouched_clip_has_no_extra_mouth():
-    pairs, ledger, truth = sequence("AABBCC", "aabbcc")
-    cadence_table = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, truth)
+    pairs, ledger, ground_truth = sequence("AABBCC", "aabbcc")
+    cadence_table = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, ground_truth)
     assert cadence_table["mouth_change_during_hold"].dropna().tolist() == [0, 0, 0]
     assert cadence_table["drawing"].tolist() == cadence_table["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -107,9 +107,9 @@ def test_a_mouth_that_is_cut_short_may_have_stood_longer():
     assert numbers["mouth_ms"] == numbers["mouth_ms_shortest"] == pytest.approx(120)
     assert numbers["mouths_too_short"] == 0
     assert cadence.drawings(cadence_table)["frames"].tolist() == [4, 3, 2]  # a frame without a face ends a hold
-    pairs, ledger, truth = sequence("AAAABBBBBB", "aabbbccddd")
+    pairs, ledger, ground_truth = sequence("AAAABBBBBB", "aabbbccddd")
     ledger.loc[7, "mouth_generated"] = False
-    partly = cadence.cadence_metrics(pairs, ledger, truth)
+    partly = cadence.cadence_metrics(pairs, ledger, ground_truth)
     assert cadence.drawings(partly)["mouths"].isna().tolist() == [False, True]  # one frame has no generated mouth
     cut = cadence.mouths(measured("AAAABBBBBB", "aabbbccddd", shots="0000011111"))
     assert cut["whole"].tolist() == [False, False, False, False]
@@ -122,8 +122,8 @@ def test_mouths_below_70_ms_are_too_short():
 
 
 def test_without_a_mouth_nothing_is_said_of_mouths():
-    pairs, ledger, truth = sequence("AABB", "aabb")
-    cadence_table = cadence.cadence_metrics(pairs, ledger.assign(mouth_generated=False), truth)
+    pairs, ledger, ground_truth = sequence("AABB", "aabb")
+    cadence_table = cadence.cadence_metrics(pairs, ledger.assign(mouth_generated=False), ground_truth)
     assert cadence_table[["mouth", "mouth_change", "mouth_change_during_hold"]].isna().all(axis=None)
     assert cadence_table["held"].tolist()[1:] == [1, 0, 1]
     numbers = cadence.summary(cadence_table)
@@ -134,13 +134,13 @@ def test_without_a_mouth_nothing_is_said_of_mouths():
 
 
 def test_a_cheek_that_boils_is_no_new_mouth():
-    pairs, ledger, truth = sequence("A" * 8, "a" * 8)
+    pairs, ledger, ground_truth = sequence("A" * 8, "a" * 8)
     boiling = []
     for index, (source, output) in enumerate(pairs):
         output = output.copy()
         output[48:80, 16:80] += np.uint8(12 * (index % 2))
         boiling.append((source, output))
-    cadence_table = cadence.cadence_metrics(boiling, ledger, truth)
+    cadence_table = cadence.cadence_metrics(boiling, ledger, ground_truth)
     assert cadence_table["mouth_change"].min() > drawings.BOUND
     assert (
         cadence_table["mouth_change_during_hold"].dropna().tolist() == [0] * 5

@@ -26,7 +26,6 @@ def test_nothing_fails_where_every_measure_is_zero():
     runs = failures.find(table)
     assert list(runs.columns) == list(failures.COLUMNS)
     assert not len(runs)
-    assert not len(failures.summary(runs, len(table)))
 
 
 def test_what_is_undefined_does_not_fail():
@@ -92,22 +91,16 @@ def test_the_worst_come_first_and_length_counts():
     assert runs["first"].tolist() == [30, 5]
 
 
-def test_a_miss_says_what_it_is_put_down_to():
+def test_the_evidence_of_a_miss_counts_frames_and_names_the_cause():
     cause = np.array([""] * 40, dtype=object)
     cause[10:14] = ["profile", "profile", "dark", "profile"]
     runs = failures.find(ledger(missed_detection=at(40, range(10, 14), 1.0), cause=cause))
-    assert runs["evidence"][0].endswith("most of them: profile")
+    assert runs["evidence"][0] == "no face was detected in 4 frames (most frequent cause: profile)"
+    single = failures.find(ledger(missed_detection=at(40, [10], 1.0), cause=np.array(["unexplained"] * 40)))
+    assert single["evidence"][0] == "no face was detected in 1 frame (most frequent cause: unknown)"
 
 
-def test_the_summary_counts_frames_and_keeps_the_order_of_kinds():
-    table = ledger(missed_detection=at(40, [1, 2, 20], 1.0), mouth_change_during_hold=at(40, range(30, 34), 1.0))
-    runs = failures.summary(failures.find(table), 40)
-    assert runs.index.tolist() == ["missed detection", "mouth change during hold"]
-    assert runs.loc["missed detection", ["stretches", "frames", "share"]].tolist() == [2, 3, 3 / 40]
-    assert runs.loc["missed detection", "worst"] in (1, 2)
-
-
-def test_names_measures_and_parts_are_one_of_a_kind():
+def test_names_of_metrics_and_failures_are_unique():
     for name in ("failure", "name"):
         given = [getattr(kind, name) for kind in failures.KINDS]
         assert len(set(given)) == len(given)

@@ -32,13 +32,13 @@ def faces(count: int) -> np.ndarray:
 
 def clip(count: int, missing=()):
     box = {"face_x1": 10.0, "face_y1": 10.0, "face_x2": 70.0, "face_y2": 80.0}
-    truth = table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box)) for i in range(count))
+    ground_truth = table(GroundTruth(frame=i, time=i / 25, **({} if i in missing else box)) for i in range(count))
     frames = np.random.default_rng(4).integers(0, 256, (count, 96, 112, 3), dtype=np.uint8)
-    return frames, perfect_ledger(truth, (112, 96))
+    return frames, perfect_ledger(ground_truth, (112, 96))
 
 
 def crops(frames, ledger) -> list[np.ndarray | None]:
-    boxes = [regions.inside(row, frames[0].shape) for row in regions.drawn(ledger)]
+    boxes = [regions.inside(row, frames[0].shape) for row in regions.generated(ledger)]
     return [None if box is None else crop(frame, box) for frame, box in zip(frames, boxes, strict=True)]
 
 

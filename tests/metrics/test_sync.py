@@ -440,20 +440,20 @@ def test_closures_by_hand():
         ("", 0.3, 0.4),
         ("n", 0.3, 0.4),
     ]
-    sounds, score = openness.closures(opened, 25, phonemes)
+    sounds, score = openness.bilabial_closures(opened, 25, phonemes)
     assert sounds["symbol"].tolist() == ["m", "b", "pʰ"]
     assert sounds[["first", "last"]].to_numpy().tolist() == [[1, 2], [4, 4], [6, 7]]
     assert sounds["closed"].tolist() == [True, False, False]
     assert np.isnan(sounds["least"][2])
     assert score == ("closure", 0.5, 0.3, "")
     # closed a little late is closed, for one who allows it
-    assert openness.closures(opened, 25, phonemes, slack=0.04)[1].value == pytest.approx(2 / 3)
-    assert openness.closures(opened, 25, phonemes, bound=0.7)[1].value == 1
+    assert openness.bilabial_closures(opened, 25, phonemes, slack=0.04)[1].value == pytest.approx(2 / 3)
+    assert openness.bilabial_closures(opened, 25, phonemes, bound=0.7)[1].value == 1
     for mouth_, piece, reason in (
         (opened, [("a", 0, 1)], "nothing is said"),
         (opened[6:8], phonemes[:1], "no M, B or P"),
     ):
-        score = openness.closures(mouth_, 25, piece)[1]
+        score = openness.bilabial_closures(mouth_, 25, piece)[1]
         assert np.isnan(score.value)
         assert reason in score.reason
 
@@ -481,14 +481,14 @@ def test_movement_in_silence_by_hand():
 
 @pytest.mark.parametrize("name", ["animation_hello", "astronaut_hello"])
 def test_the_opening_is_read_from_pixels_as_truth_has_it(name: str):
-    truth = pandas.read_csv(HOME / f"{name}.truth.csv")
-    boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
+    ground_truth = pandas.read_csv(HOME / f"{name}.truth.csv")
+    boxes = ground_truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
     frames = video.frames(HOME / f"{name}.mp4")
     faces = np.stack([crop(frame.image, Box(*box)) for frame, box in zip(frames, boxes, strict=True)])
     read = openness.openness(faces)
     assert read.min() == 0
     assert read.max() == 1
-    assert np.corrcoef(read, truth["openness_px"])[0, 1] > 0.6
+    assert np.corrcoef(read, ground_truth["openness_px"])[0, 1] > 0.6
     # brighter by a tenth is no other mouth
     assert np.corrcoef(openness.openness((faces * 0.9).astype(np.uint8)), read)[0, 1] > 0.95
 
@@ -510,16 +510,16 @@ def test_readings_are_shares_of_the_range_that_they_are_asked_for():
 
 @pytest.mark.parametrize("name", ["animation_hello", "astronaut_hello"])
 def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
-    truth = ground_truth_of(samples.path(name))
-    boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
+    ground_truth = ground_truth_of(samples.path(name))
+    boxes = ground_truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy()
     frames = video.frames(samples.path(name))
     faces = np.stack([crop(f.image, Box(*np.rint(box).tolist())) for f, box in zip(frames, boxes, strict=True)])
     regressor = registry.load(registry.DEFAULTS["mouth_openness"], "mouth_openness").model
     gaps = openness.read(faces, regressor)
-    assert np.corrcoef(gaps, truth["openness"])[0, 1] > 0.9
+    assert np.corrcoef(gaps, ground_truth["openness"])[0, 1] > 0.9
     closed = openness.in_range(gaps, gaps) < openness.CLOSED_READ
-    assert closed[truth["openness"] < 0.02].mean() > 0.9
-    assert closed[truth["openness"] > 0.25].mean() < 0.05
+    assert closed[ground_truth["openness"] < 0.02].mean() > 0.9
+    assert closed[ground_truth["openness"] > 0.25].mean() < 0.05
     with pytest.raises(ParameterError, match="96, 96, 3"):
         openness.read(faces[:, :50], regressor)
     assert openness.read(faces[:0], regressor).shape == (0,)

@@ -1,4 +1,4 @@
-"""The proof that the measures measure: faults planted at known strengths in a made clip."""
+"""Validation of the metrics: artifacts are injected at known strengths into a synthetic clip."""
 
 import numpy as np
 import pandas as pd
@@ -23,67 +23,65 @@ def made() -> tuple[np.ndarray, pd.DataFrame]:
     return np.stack(frames), table(truths)
 
 
-def late(planted: response.Planted) -> float:
-    """A stand-in for a measure of sync: seconds before the sound begins."""
-    return float(np.argmax(planted.wave > 0.5)) / 16_000
+def late(degraded: response.Degraded) -> float:
+    """A stand-in for a metric of sync: seconds before the sound begins."""
+    return float(np.argmax(degraded.wave > 0.5)) / 16_000
 
 
 @pytest.fixture(scope="module")
 def matrix(made) -> pd.DataFrame:
     wave = np.ones(16_000, np.float32)
-    return response.fault_matrix(*made, wave=wave, sync={"late": late})
+    return response.response_matrix(*made, wave=wave, sync={"late": late})
 
 
 NAMED = {**response.artifacts_and_metrics(), "offset": "late"}
 
 
-def test_every_fault_is_planted_at_every_strength(matrix):
-    assert set(matrix["fault"]) == set(NAMED)
-    assert len(matrix) == len(NAMED) * len(response.STRENGTHS) * matrix["measure"].nunique()
+def test_every_artifact_is_injected_at_every_strength(matrix):
+    assert set(matrix["artifact"]) == set(NAMED)
+    assert len(matrix) == len(NAMED) * len(response.STRENGTHS) * matrix["metric"].nunique()
 
 
 def test_identity_in_gives_zero_out(matrix):
     """Every validated metric, and the others of `artifacts` too, where they cover anything."""
-    none = matrix[matrix["strength"] == 0].set_index("measure")["value"]
+    none = matrix[matrix["strength"] == 0].set_index("metric")["value"]
     assert none[list(NAMED.values())].notna().all()
-    assert (
-        none[none.index != "crop_truncation"].eq(0).all()
-    )  # how far the mouth lies outside the box is no fault of the output
+    assert none.drop("crop_truncation").eq(0).all()  # where the box lies does not depend on the output
     assert {metric.name for metric in artifacts.METRICS} <= set(none.index)
 
 
-@pytest.mark.parametrize("fault", NAMED)
-def test_a_measure_rises_with_its_fault(matrix, fault):
-    assert response.rises(matrix, NAMED)[fault] >= 0.9
+@pytest.mark.parametrize("artifact", NAMED)
+def test_a_metric_rises_with_its_artifact(matrix, artifact):
+    assert response.rises(matrix, NAMED)[artifact] >= 0.9
 
 
-@pytest.mark.parametrize("fault", NAMED)
-def test_a_fault_moves_its_measure_more_than_any_other(matrix, fault):
-    """In units of what a measure's own fault does to it at full strength: see `matrix.responses`."""
+@pytest.mark.parametrize("artifact", NAMED)
+def test_an_artifact_moves_its_metric_more_than_any_other(matrix, artifact):
+    """In units of a metric's response to its own artifact at full strength: see `responses`."""
     moved = response.responses(matrix, NAMED)
-    assert moved.loc[fault, NAMED[fault]] == 1
-    assert moved.loc[fault].drop(NAMED[fault]).max() < 0.9
-    assert moved[NAMED[fault]].drop(fault).max() < 0.9
+    assert moved.loc[artifact, NAMED[artifact]] == 1
+    assert moved.loc[artifact].drop(NAMED[artifact]).max() < 0.9
+    assert moved[NAMED[artifact]].drop(artifact).max() < 0.9
 
 
 def test_nothing_is_changed_outside_the_box(matrix):
-    spoilt = matrix[matrix["measure"] == "background_change"]
-    assert spoilt["value"].max() < 0.5
+    background = matrix[matrix["metric"] == "background_change"]
+    assert background["value"].max() < 0.5
 
 
-def test_a_measure_that_does_not_move_does_not_rise(matrix):
+def test_a_metric_that_does_not_change_does_not_rise(matrix):
     assert response.rises(matrix, {"Gaussian blur": "missed_detection"})["Gaussian blur"] == 0
-    still = matrix.assign(value=matrix["value"].where(matrix["measure"] != "boundary_artifact", 1 - matrix["value"]))
+    still = matrix.assign(value=matrix["value"].where(matrix["metric"] != "boundary_artifact", 1 - matrix["value"]))
     assert response.rises(still)["boundary step"] < -0.9
 
 
 @pytest.fixture(scope="module")
 def material(made) -> injected.Material:
-    frames, truth = made
-    ledger = response.perfect_ledger(truth, (SIZE, SIZE))
-    mouths = truth[["mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"]].to_numpy(float)
+    frames, ground_truth = made
+    ledger = response.perfect_ledger(ground_truth, (SIZE, SIZE))
+    mouths = ground_truth[["mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"]].to_numpy(float)
     return injected.Material(
-        frames, ledger[["x1", "y1", "x2", "y2"]].to_numpy(float), mouths, truth["drawing"].to_numpy()
+        frames, ledger[["x1", "y1", "x2", "y2"]].to_numpy(float), mouths, ground_truth["drawing"].to_numpy()
     )
 
 
@@ -95,15 +93,15 @@ INJECTED = {
 
 
 @pytest.mark.parametrize("name", INJECTED)
-def test_a_picture_fault_depends_on_strength_and_seed_alone(material, name):
-    plant = INJECTED[name]
+def test_a_picture_artifact_depends_on_strength_and_seed_alone(material, name):
+    inject = INJECTED[name]
     before = material.frames.copy()
-    assert np.array_equal(plant(material, 0.0, 1), before)
-    full = plant(material, 1.0, 1)
+    assert np.array_equal(inject(material, 0.0, 1), before)
+    full = inject(material, 1.0, 1)
     assert full.dtype == np.uint8
     assert full.shape == before.shape
     assert not np.array_equal(full, before)
-    assert np.array_equal(plant(material, 1.0, 1), full)
+    assert np.array_equal(inject(material, 1.0, 1), full)
     assert np.array_equal(material.frames, before)
 
 
@@ -120,8 +118,8 @@ def test_a_late_sound_is_the_same_sound_later():
     assert injected.offset(wave, 1.0).tolist() == [0] * 10
 
 
-def test_the_mouths_lag_behind_the_sound_is_what_was_planted():
-    """The fault "offset", read by the measure of sync that needs no network."""
+def test_the_mouths_lag_behind_the_sound_is_the_injected_one():
+    """The artifact "offset", by the metric of sync that needs no network."""
     rng = np.random.default_rng(6)
     loud = np.repeat(rng.uniform(0.02, 0.9, 50), 2)
     wave = (np.repeat(loud, 640) * rng.choice([-1.0, 1.0], 64_000)).astype(np.float32)
@@ -132,7 +130,7 @@ def test_the_mouths_lag_behind_the_sound_is_what_was_planted():
     assert lags == [0, 2, 4, 6, 8, 10]
 
 
-def test_impossible_faults_are_refused(material):
+def test_impossible_artifacts_are_refused(material):
     with pytest.raises(ParameterError, match="strength 1.5"):
         injected.blur(material, 1.5)
     with pytest.raises(ParameterError, match="as many boxes"):

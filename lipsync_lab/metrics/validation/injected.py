@@ -1,7 +1,7 @@
 """Artifacts that are injected into synthetic material, at a strength from 0 (none) to 1 (obvious to every viewer).
 
-`matrix` validates the metrics with them. Each changes what its own metric measures and little else: an injected seam is
-a step along the border and not another picture inside.
+`response` validates the metrics with them. Each changes what its own metric measures and little else: an injected
+boundary artifact is a step along the border and leaves the picture inside as it is.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def mouth_a_frame(material: Material, strength: float, seed: int = 0) -> np.ndar
 
 
 def dropped_boxes(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Up to 80 % of the boxes are gone (NaN), a stronger fault's among them a weaker one's. Boxes, (N, 4)."""
+    """Up to 80 % of the boxes are gone (NaN); a stronger artifact drops those of a weaker one too. Boxes, (N, 4)."""
     out, count = material.boxes.astype(float), round(0.8 * strength * len(material.boxes))
     out[np.random.default_rng([seed, 9]).permutation(len(out))[:count]] = np.nan
     return out
@@ -174,7 +174,7 @@ def offset(wave: np.ndarray, strength: float, seconds: float = 0.4, rate: int = 
 
 def _each(material: Material, strength: float, seed: int, spoil) -> np.ndarray:
     if not 0 <= strength <= 1:
-        raise ParameterError(f"a fault of strength {strength} is not possible; it must be from 0 to 1")
+        raise ParameterError(f"an artifact of strength {strength} is not possible; it must be from 0 to 1")
     out = material.frames.copy()
     for row, frame in enumerate(material.frames):
         if strength > 0 and not np.isnan(material.boxes[row]).any():

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lipsync_lab.metrics import artifacts, collect, regions, registry
-from lipsync_lab.metrics.validation import injected as faults
+from lipsync_lab.metrics.validation import injected
 from lipsync_lab.metrics.validation.injected import Material
 from lipsync_lab.runs import LEDGER
 
@@ -24,7 +24,7 @@ _ORDER = ("picture", "time", "detection")
 
 
 def artifacts_and_metrics() -> dict[str, str]:
-    """Each injected artifact of picture and boxes, and the metric that it validates, from the registry."""
+    """Each injected artifact of frames and boxes, and the metric that it validates, from the registry."""
     return {
         metric.artifact.name: metric.name
         for metric in _validated()
@@ -33,28 +33,28 @@ def artifacts_and_metrics() -> dict[str, str]:
 
 
 def _validated() -> list[registry.Metric]:
-    """Metrics with an artifact, and those of frame pairs, in the order of the registry: picture before detection."""
+    """Metrics with an artifact, and those of frame pairs, by stage in `_ORDER`."""
     chosen = [metric for metric in registry.metrics() if metric.artifact or metric.of_pair]
     return sorted(chosen, key=lambda metric: _ORDER.index(metric.stage))
 
 
 @dataclass(frozen=True)
-class Planted:
-    """Synthetic material after an artifact was injected, as a run would have left it."""
+class Degraded:
+    """Synthetic material after an artifact was injected, in the form that a run leaves."""
 
     source: np.ndarray
     output: np.ndarray
     ledger: pd.DataFrame
-    truth: pd.DataFrame
+    ground_truth: pd.DataFrame
     wave: np.ndarray | None
 
 
-def perfect_ledger(truth: pd.DataFrame, size: tuple[int, int], bottom: float = 0.06) -> pd.DataFrame:
+def perfect_ledger(ground_truth: pd.DataFrame, size: tuple[int, int], bottom: float = 0.06) -> pd.DataFrame:
     """The ledger of a detector without errors.
 
     Parameters
     ----------
-    truth : DataFrame
+    ground_truth : DataFrame
         Ground truth of a synthetic clip.
     size : (width, height)
         Pixels of its frames.
@@ -66,29 +66,39 @@ def perfect_ledger(truth: pd.DataFrame, size: tuple[int, int], bottom: float = 0
     DataFrame
         Columns `runs.LEDGER`; boxes in whole pixels.
     """
-    face = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy(float)
+    face = regions.boxes(ground_truth, "face_")
     box = face.copy()
     box[:, 3] += bottom * (face[:, 3] - face[:, 1])
     box = np.round(box.clip(0, [*size, *size]))
     there = ~np.isnan(face).any(axis=1)
     provenance = np.where(there, "detected", "missing")
     score = np.where(there, 1.0, np.nan)
-    columns = [truth["frame"], truth["time"], truth["shot"], score, *face.T, provenance, *box.T, there]
+    columns = [
+        ground_truth["frame"],
+        ground_truth["time"],
+        ground_truth["shot"],
+        score,
+        *face.T,
+        provenance,
+        *box.T,
+        there,
+    ]
     return pd.DataFrame({name: np.asarray(values) for name, values in zip(LEDGER, columns, strict=True)})
 
 
-def measure(planted: Planted, palette: artifacts.Palette | None = None) -> dict[str, float]:
-    """Every validated metric, as the mean over the clip; NaN where a metric covers nothing."""
-    pairs = zip(planted.source, planted.output, strict=True)
-    frames = collect.collect(pairs, planted.ledger, planted.truth, palette=palette).with_metrics().frames
+def metric_means(degraded: Degraded, palette: artifacts.Palette | None = None) -> dict[str, float]:
+    """The mean of every validated metric over the clip; NaN where it is undefined in every frame."""
+    pairs = zip(degraded.source, degraded.output, strict=True)
+    data = collect.collect(pairs, degraded.ledger, degraded.ground_truth, palette=palette)
+    frames = data.with_metrics().frames
     return {metric.name: float(frames[metric.name].mean()) for metric in _validated()}
 
 
-def fault_matrix(
+def response_matrix(
     frames: np.ndarray,
-    truth: pd.DataFrame,
+    ground_truth: pd.DataFrame,
     wave: np.ndarray | None = None,
-    sync: Mapping[str, Callable[[Planted], float]] | None = None,
+    sync: Mapping[str, Callable[[Degraded], float]] | None = None,
     strengths: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -98,10 +108,10 @@ def fault_matrix(
     ----------
     frames : ndarray, uint8, (N, H, W, 3)
         RGB: a synthetic clip with holds, one shot, with a face in every frame.
-    truth : DataFrame
+    ground_truth : DataFrame
         Of the clip.
     wave : ndarray, float32, optional
-        Its sound, at 16 kHz, for the fault "offset".
+        Its sound, at 16 kHz, for the artifact "offset".
     sync : mapping of str to callable, optional
         More metrics, by name. The artifact "offset" is injected only if there are any; it validates the first.
     strengths : tuple of float
@@ -111,22 +121,27 @@ def fault_matrix(
     Returns
     -------
     DataFrame
-        fault, strength, measure, value; NaN where a metric is undefined in every frame.
+        artifact, strength, metric, value; NaN where a metric is undefined in every frame.
     """
-    ledger = perfect_ledger(truth, frames.shape[2:0:-1])
-    mouths = truth[["mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"]].to_numpy(float)
-    material = Material(frames, ledger[["x1", "y1", "x2", "y2"]].to_numpy(float), mouths, truth["drawing"].to_numpy())
+    ledger = perfect_ledger(ground_truth, frames.shape[2:0:-1])
+    material = Material(
+        frames,
+        regions.boxes(ledger),
+        regions.true_boxes(ground_truth, len(ledger), "mouth"),
+        ground_truth["drawing"].to_numpy(),
+    )
     palette, sync = artifacts.palette(frames, ledger), dict(sync or {})
-    clean = Planted(frames, frames, ledger, truth, wave)
-    kinds = [*artifacts_and_metrics(), *(["offset"] if sync else [])]
-    at_rest, out = _measured(clean, palette, sync), []
-    for fault in kinds:
+    clean = Degraded(frames, frames, ledger, ground_truth, wave)
+
+    def values(degraded: Degraded) -> dict[str, float]:
+        return metric_means(degraded, palette) | {name: float(metric(degraded)) for name, metric in sync.items()}
+
+    untouched, out = values(clean), []
+    for artifact in (*artifacts_and_metrics(), *(["offset"] if sync else [])):
         for strength in strengths:
-            values = at_rest
-            if strength > 0:
-                values = _measured(_plant(clean, material, fault, strength, seed), palette, sync)
-            out += [(fault, strength, name, value) for name, value in values.items()]
-    return pd.DataFrame(out, columns=["fault", "strength", "measure", "value"])
+            means = values(_inject(clean, material, artifact, strength, seed)) if strength > 0 else untouched
+            out += [(artifact, strength, name, value) for name, value in means.items()]
+    return pd.DataFrame(out, columns=["artifact", "strength", "metric", "value"])
 
 
 def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -135,7 +150,7 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd
     Parameters
     ----------
     table : DataFrame
-        Of `fault_matrix`.
+        Of `response_matrix`.
     named : mapping of str to str
         Artifact to metric; with sync, `artifacts_and_metrics` and ``{"offset": name}``.
 
@@ -148,41 +163,34 @@ def responses(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd
         its own artifact more than to any other. A metric that an artifact makes undefined (NaN) has no response to it.
     """
     named = artifacts_and_metrics() if named is None else named
-    wide = table.pivot_table(index="fault", columns=["measure", "strength"], values="value", sort=False, dropna=False)
-    strengths = sorted(table["strength"].unique())
-    moved = pd.DataFrame(
-        {name: (wide[name][strengths[-1]] - wide[name][strengths[0]]).abs().fillna(0.0) for name in named.values()}
-    )
-    own = {measure: moved.loc[fault, measure] for fault, measure in named.items()}
+    wide = table.pivot_table(index="artifact", columns=["metric", "strength"], values="value", sort=False, dropna=False)
+    none, full = table["strength"].min(), table["strength"].max()
+    moved = pd.DataFrame({name: (wide[name][full] - wide[name][none]).abs().fillna(0.0) for name in named.values()})
+    own = {metric: moved.loc[artifact, metric] for artifact, metric in named.items()}
     return moved.loc[list(named)] / pd.Series(own)
 
 
 def rises(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.Series:
-    """Spearman's rank correlation of strength and validated metric, by artifact."""
+    """Spearman's rank correlation of strength and validated metric, by artifact; 0 for a metric that is constant."""
     from scipy.stats import spearmanr
 
     out = {}
-    for fault, name in (artifacts_and_metrics() if named is None else named).items():
-        own = table[(table["fault"] == fault) & (table["measure"] == name)]
-        # a constant has no rank correlation: it does not rise
-        out[fault] = float(spearmanr(own["strength"], own["value"])[0]) if own["value"].nunique() > 1 else 0.0
+    for artifact, name in (artifacts_and_metrics() if named is None else named).items():
+        own = table[(table["artifact"] == artifact) & (table["metric"] == name)]
+        out[artifact] = float(spearmanr(own["strength"], own["value"])[0]) if own["value"].nunique() > 1 else 0.0
     return pd.Series(out, name="spearman")
 
 
-def _measured(planted: Planted, palette, sync: Mapping[str, Callable[[Planted], float]]) -> dict[str, float]:
-    return measure(planted, palette) | {name: float(take(planted)) for name, take in sync.items()}
-
-
-def _plant(clean: Planted, material: Material, fault: str, strength: float, seed: int) -> Planted:
-    if fault == "offset":
-        return replace(clean, wave=faults.offset(clean.wave, strength))
-    artifact = next(m.artifact for m in registry.metrics() if m.artifact is not None and m.artifact.name == fault)
-    injected = artifact.inject(material, strength, seed)
+def _inject(clean: Degraded, material: Material, name: str, strength: float, seed: int) -> Degraded:
+    if name == "offset":
+        return replace(clean, wave=injected.offset(clean.wave, strength))
+    artifact = next(m.artifact for m in registry.metrics() if m.artifact is not None and m.artifact.name == name)
+    changed = artifact.inject(material, strength, seed)
     if artifact.changes == "frames":
-        return replace(clean, output=injected)
-    gone = np.isnan(injected).any(axis=1)
+        return replace(clean, output=changed)
+    gone = np.isnan(changed).any(axis=1)
     ledger = clean.ledger.assign(
-        **dict(zip(regions.BOX, injected.T, strict=True)),
+        **dict(zip(regions.BOX, changed.T, strict=True)),
         provenance=np.where(gone, "missing", clean.ledger["provenance"]),
         mouth_generated=clean.ledger["mouth_generated"].to_numpy(bool) & ~gone,
     )
