@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -243,3 +245,40 @@ def test_the_readme_has_the_rates():
         assert f"{words}: {row['clips']:.0f} clips, {row['frames']:.0f} frames" in readme
     centre = study.detection_rates([0.5], match="centre").groupby(["detector", "domain"])["recall"].mean()
     assert f"recall of {centre['anime-lbp', 'animation']:.2f} and `lbp` of {centre['lbp', 'animation']:.2f}" in readme
+
+
+def test_recording_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    class Fake:
+        name, path, reads_pixels = "fake", None, True
+
+        def __init__(self, weights):
+            self.identity = {"detector": "fake", "sha256": weights}
+
+        def detect(self, frames, first=0):
+            calls.append(first)
+            return [[detection.Detection(Box(1.4, 2, 3.6, 9), 0.123456)] if first else [] for _ in frames]
+
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "record_detections.py"
+    spec = importlib.util.spec_from_file_location("record_detections", script)
+    spec.loader.exec_module(record_detections := importlib.util.module_from_spec(spec))
+    calls = []
+    monkeypatch.setattr(study, "DETECTIONS", tmp_path)
+    monkeypatch.setattr(record_detections, "steps", lambda: {"animation_hello": 20, "astronaut_hello": 40})
+    monkeypatch.setattr("sys.argv", ["record_detections.py", "fake"])
+    monkeypatch.setattr(detection, "load", lambda name: Fake("a"))
+    record_detections.main()
+    entry = json.loads((tmp_path / "fake.json").read_text(encoding="utf-8"))["clips"]["animation_hello"]
+    assert entry["candidates"][:2] == [[], [[1, 2, 4, 9, 0.123]]]
+    assert calls[: len(entry["candidates"])] == list(range(0, samples.get("animation_hello").frames, 20))
+    assert set(study.detections("fake")["clip"]) == {"animation_hello", "astronaut_hello"}
+    whole, content = len(calls), json.loads((tmp_path / "fake.json").read_text(encoding="utf-8"))
+    record_detections.main()
+    assert len(calls) == whole
+    del content["clips"]["astronaut_hello"]
+    (tmp_path / "fake.json").write_text(json.dumps(content), encoding="utf-8")
+    record_detections.main()
+    assert len(calls) == whole + len(range(0, samples.get("astronaut_hello").frames, 40))
+    monkeypatch.setattr(detection, "load", lambda name: Fake("b"))
+    calls.clear()
+    record_detections.main()
+    assert len(calls) == whole
