@@ -90,7 +90,7 @@ def differences(
         values = interval(*(side.to_numpy(float) for side in sides), UNITS[by], level, resamples, seed)
         reason = ""
         if min(map(len, sides)) < 2:
-            counts = f"{len(sides[0])} of animation, {len(sides[1])} of {against}"
+            counts = f"{len(sides[0])} of animation, {len(sides[1])} of {against.replace('_', ' ')}"
             reason = f"an interval needs two {by}s on either side: {counts}"
         rows.append((kind.failure, kind.name, kind.threshold, by, against, *values, *map(len, sides), reason))
     numbers = ["animation", "other", "difference", "low", "high", "animation_units", "other_units"]

@@ -11,11 +11,11 @@ from lipsync_lab.evaluation.bootstrap import UNITS, failing
 from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
 from lipsync_lab.evaluation.tables import (
     bilabial_closures,
-    by_eye,
     cadence_summary,
     dropouts,
     missed,
     missed_detection_causes,
+    missed_views,
     scores,
 )
 from lipsync_lab.settings import Settings
@@ -38,40 +38,40 @@ def label(domain: str) -> str:
 
 
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
-    """How much is missed, why, and what was recorded: of `results.frames` and of `tables.recorded`."""
+    """Missed detections and their causes: of `evaluated.frames`, and of `tables.recorded`."""
     why = missed_detection_causes(table)
     lines = [*_missed_shares(table), *_false_shares(table)]
     if count := int(why["misses"].sum()):
-        # what holds as often where a face was found explains nothing
+        # a cause that is as frequent among detected frames explains nothing
         known = int(why["misses"][why["among_detected"] < why["among_missed"]].sum())
         lines.append(
-            f"- For {known} of {count} missed frames truth or pixels name a cause that holds less often where a face "
-            "was found."
+            f"- {known} of {count} missed frames have a cause, by ground truth or pixel statistics, that is less "
+            "frequent among detected frames."
         )
     return "\n".join([*lines, *_of_recorded(recorded)])
 
 
 def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
-    """What the published detector missed, for how long, and why."""
+    """Missed detections of the published detector, their lengths and causes."""
     study, lengths, longest = missed(recorded), dropouts(recorded)["length"], Settings().max_dropout
     total, of_all = int(study["missed_detection"].sum()), study["frames"].sum()
     worst = study["missed_detection"].nlargest(3)
     explained = total - missed_detection_causes(recorded).set_index("cause").loc["unexplained", "misses"]
-    views = by_eye().groupby("view")["frames"].sum().sort_values(ascending=False)
+    views = missed_views().groupby("view")["frames"].sum().sort_values(ascending=False)
     return [
         f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
         f"{len(study)} clips of animation. {(study['missed_detection'] > 0).sum()} of the clips have a miss; "
         f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
-        f"- Recorded: its longest stretch without a face is {lengths.max()} frames, and {(lengths > longest).sum()} of "
-        f"{len(lengths)} stretches are longer than the {longest} frames that a gap policy fills by default.",
-        f"- Recorded: darkness, low contrast, motion or a cut goes with {explained} of the {total} missed frames; the "
-        "others look to the pixels like those in which it found one. An eye sees a face in each of them; its view is "
-        f"{', '.join(f'{view} in {count}' for view, count in views.items())}.",
+        f"- Recorded: the longest dropout lasts {lengths.max()} frames; {(lengths > longest).sum()} of {len(lengths)} "
+        f"dropouts are longer than the {longest} frames that are filled by default.",
+        f"- Recorded: {explained} of the {total} missed frames are dark, low in contrast, in motion or next to a cut. "
+        "A person who labelled each dropout saw a face in all of them; the view is "
+        f"{', '.join(f'{view} in {count} frames' for view, count in views.items())}.",
     ]
 
 
 def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = None) -> str:
-    """What is wrong most often in either domain, what is worst in each clip, and whether the measures measure.
+    """The most common failure of each domain, the worst of each clip, and the validation of the metrics.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = No
         worst = shares.loc[shares["share"].idxmax()]
         lines.append(
             f"- {label(domain)}: most common is **{worst['kind']}**, in {worst['frames']} of the "
-            f"{worst['covered']} frames in which it can be told."
+            f"{worst['covered']} frames in which its metric is defined."
             if worst["frames"]
             else f"- {label(domain)}: no metric of the picture passes its threshold."
         )
@@ -104,18 +104,17 @@ def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = No
 
 
 def of_timing(results: Sequence[EvaluatedCase]) -> str:
-    """Whether mouths follow the voice, close where they must, and keep the rhythm of the drawings."""
-    opening = scores(results).query("score == 'opening_correlation'")
-    opening = opening.pivot(index="clip", columns="input", values="value")
+    """Whether mouths follow the voice, close on M, B and P, and keep the cadence of the source."""
+    opening = scores(results).query("score == 'opening_correlation'").set_index(["clip", "input"])
     beat, sounds, lines = cadence_summary(results), bilabial_closures(results), []
     for result in results:
         name = result.case.name
-        own, shuffled, source = (opening.loc[name, given] for given in ("dubbed", "shuffled_audio", "untouched_source"))
+        own, shuffled, source = opening["value"][name][["dubbed", "shuffled_audio", "untouched_source"]]
         lines.append(
-            f"- {name}: opening and loudness correlate by **{own:.2f}**; with shuffled sound by {shuffled:.2f}, in the "
-            f"untouched source by {source:.2f}."
+            f"- {name}: the correlation of mouth openness and loudness is **{own:.2f}**; with shuffled audio "
+            f"{shuffled:.2f}, in the untouched source {source:.2f}."
             if own == own
-            else f"- {name}: there are too few mouths to compare with the voice."
+            else f"- {name}: mouth openness and loudness cannot be correlated: {opening['reason'][name]['dubbed']}."
         )
     for given, row in sounds.dropna(subset="least").groupby("input")["closed"].agg(["sum", "size"]).iterrows():
         lines.append(f"- On M, B and P the mouth of the {given} closes {int(row['sum'])} of {int(row['size'])} times.")
@@ -125,9 +124,8 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
             continue
         extra = row["mouth_change_during_hold"]
         lines.append(
-            f"- {clip}: {row['drawings_per_second']:.1f} drawings a second in the source, "
-            f"{row['mouths_per_second']:.1f} mouths a second in the output; **{extra:.0%}** of the held frames got "
-            "another mouth."
+            f"- {clip}: the source has {row['drawings_per_second']:.1f} drawings a second, the output "
+            f"{row['mouths_per_second']:.1f} mouths a second; the mouth changes in **{extra:.0%}** of the held frames."
             if extra == extra
             else f"- {clip}: no hold has generated mouths."
         )
@@ -135,7 +133,7 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
 
 
 def of_domains(results: Sequence[EvaluatedCase], apart: pandas.DataFrame) -> str:
-    """What differs between animation and its counterpart, and what cannot be compared.
+    """The failures that are more severe in animation than in its counterpart, and the reverse.
 
     Parameters
     ----------
@@ -158,7 +156,7 @@ def of_domains(results: Sequence[EvaluatedCase], apart: pandas.DataFrame) -> str
         worse = [", ".join(certain["kind"][rows]) or "none" for rows in (certain["low"] > 0, certain["high"] < 0)]
         lines.append(
             f"- By {by}, of {len(certain)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
-            f"**{worse[1]}**; the intervals of the others contain 0."
+            f"**{worse[1]}**; the 95 % CI of the others includes 0."
         )
     return "\n".join(lines)
 
@@ -198,17 +196,17 @@ def _effect(row) -> str:
 def _missed_shares(table: pandas.DataFrame) -> list[str]:
     shares = table.groupby("domain", sort=False)["missed_detection"].agg(["sum", "count"])
     return [
-        f"- {label(domain)}: no face was found in **{int(row['sum'])} of {int(row['count'])}** frames that show one."
+        f"- {label(domain)}: the detector missed the face in **{int(row['sum'])} of {int(row['count'])}** frames "
+        "that show one."
         for domain, row in shares.iterrows()
     ]
 
 
 def _false_shares(table: pandas.DataFrame) -> list[str]:
-    """Where truth knows the faces: in how many frames something else was taken for one."""
+    """Frames with false positives, of those with ground truth."""
     known = table.dropna(subset="false_positives")
     shares = (known["false_positives"] > 0).groupby(known["domain"], sort=False).agg(["sum", "count"])
     return [
-        f"- {label(domain)}: something that is no face was taken for one in {int(row['sum'])} of "
-        f"{int(row['count'])} frames."
+        f"- {label(domain)}: {int(row['sum'])} of {int(row['count'])} frames with ground truth have a false positive."
         for domain, row in shares.iterrows()
     ]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 HOME = bundled.folder("study")
 PATH = HOME / "s3fd_boxes.json"
-#: What `benchmarks/study_pixels.py` measured on the same frames, and what a person sees in those that were missed.
-PIXELS, VIEWS = HOME / "pixels.csv", HOME / "seen.csv"
+#: What `benchmarks/study_pixels.py` measured on the same frames, and the view of the face in those that were missed.
+PIXELS, VIEWS = HOME / "pixels.csv", HOME / "views.csv"
 #: Candidates of five detectors on these clips and others, a file each; made by `benchmarks/record_detections.py`.
 DETECTIONS = HOME / "detections"
 #: Faces marked by eye: `labels`.
@@ -35,15 +35,15 @@ BOX = ["x1", "y1", "x2", "y2"]
 MATCH = 0.4
 #: Detectors that must agree on the face of a filmed frame.
 AGREEMENT = 3
-#: Every how many frames of the study ground truth is taken, of found and of missed ones alike.
+#: Ground truth is taken in every n-th of the study's detected, and of its missed, frames.
 LABEL_STEP = 4
 #: Clips that an interval over clips takes.
 LEAST_CLIPS = 8
 #: Score thresholds of `detection_rates`.
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
-#: Over all 21 clips of the study whose video survives: frames in which S3FD found a face, and frames in all.
-FOUND, FRAMES = 2240, 2841
+#: Over all 21 clips of the study whose video survives: frames in which S3FD detected a face, and all frames.
+DETECTED, FRAMES = 2240, 2841
 
 
 def names() -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def names() -> tuple[str, ...]:
 
 
 def frames(clip: str | None = None) -> pandas.DataFrame:
-    """What was found, one row a frame.
+    """The boxes of the published S3FD, one row a frame.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
     -------
     pandas.DataFrame
         ``clip``; ``frame``, from 0; ``time`` in seconds; ``detected``, bool; ``x1`` to ``y2``, the box in pixels of the
-        clip, NaN where nothing was found. A face is in every frame: what was not found was missed.
+        clip, NaN where there is none. Every frame shows a face, so that each frame without a box is a missed detection.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
 
 
 def pixels(clip: str) -> pandas.DataFrame:
-    """What the pixels of a clip's frames say, measured once.
+    """Shots and pixel statistics of a clip's frames, measured once.
 
     Parameters
     ----------
@@ -107,13 +107,13 @@ def pixels(clip: str) -> pandas.DataFrame:
 
 
 def views() -> pandas.DataFrame:
-    """What a person sees in the frames that were missed, a row a stretch: the middle frame of each was looked at.
+    """The view of the face in each dropout (run of missed frames), labelled by eye in its middle frame.
 
     Returns
     -------
     pandas.DataFrame
         ``clip``; ``first`` and ``last`` frame; ``view`` (front, three-quarter, profile, from behind); ``what`` is
-        unusual about the face, in words, empty where nothing is.
+        unusual about the face, empty where nothing is.
     """
     return _table(VIEWS).fillna({"what": ""})
 
@@ -188,7 +188,7 @@ def faces() -> pandas.DataFrame:
         - "label" for every fourth of those in which it missed it, for further faces, and for the other animation;
         - "agreement" in filmed clips, which show one face in every frame: the median box of the detectors' best
           candidates, those of `AGREEMENT` detectors at least overlapping it. Frames without such agreement are absent,
-          so that recall on filmed clips is relative to what the detectors find together.
+          so that recall on filmed clips is relative to the detectors' agreement.
     """
     import pandas as pd
 
@@ -235,10 +235,10 @@ def detection_rates(
 
     if match not in _MATCHES:
         raise ParameterError(f"no candidates are matched by {match!r}; give one of {', '.join(_MATCHES)}")
-    candidates, truth = detections() if candidates is None else candidates, faces()
+    candidates, ground_truth = detections() if candidates is None else candidates, faces()
     rows = []
     for (detector, domain, clip), proposed in candidates.groupby(["detector", "domain", "clip"], sort=True):
-        known = truth[(truth["clip"] == clip) & truth["frame"].isin(proposed["frame"])]
+        known = ground_truth.query("clip == @clip and frame in @proposed.frame")
         number = known["frame"].nunique()
         if not number:
             continue

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 
 def recorded() -> pandas.DataFrame:
-    """What the published S3FD found on the study's clips (`evaluation.study`), with the columns of `frames` that it
-    has.
+    """The detections of the published S3FD on the study's clips (`evaluation.study`), with the columns of
+    `evaluated.frames` that it has.
 
-    Where a face was missed, the box of the nearest frame in which it was found says where the pixels were measured and
-    how large it is.
+    Pixels and size of a missed face are those of the box of the nearest frame with one.
     """
     import pandas as pd
 
@@ -39,23 +38,23 @@ def recorded() -> pandas.DataFrame:
             mouth_generated=boxes["detected"],
             **{f"best_{side}": boxes[side] for side in ("x1", "y1", "x2", "y2")},
         )
-        # a stretch of misses goes on over a cut: nobody filled any of it
+        # a dropout goes on over a cut, since none was filled
         rows = detecting.detection_metrics(ledger, pixels=measured).reset_index().assign(shot=0)
         tables.append(rows.assign(clip=clip, domain="animation"))
     return pd.concat(tables, ignore_index=True)
 
 
-def by_eye() -> pandas.DataFrame:
-    """What a person sees in the frames that the published S3FD missed (`evaluation.study.views`), a row a clip.
+def missed_views() -> pandas.DataFrame:
+    """The view of the face in the frames that the published S3FD missed (`evaluation.study.views`).
 
     Returns
     -------
     DataFrame, index ``clip``
-        view, what, stretches, frames (missed).
+        view, what (is unusual), dropouts, frames (missed).
     """
     views = study.views().assign(frames=lambda rows: rows["last"] - rows["first"] + 1)
-    sights = views.groupby(["clip", "view", "what"], sort=False)["frames"].agg(["size", "sum"]).reset_index()
-    return sights.set_index("clip").rename(columns={"size": "stretches", "sum": "frames"})
+    groups = views.groupby(["clip", "view", "what"], sort=False)["frames"]
+    return groups.agg(dropouts="size", frames="sum").reset_index(["view", "what"])
 
 
 def dropouts(table: pandas.DataFrame) -> pandas.DataFrame:
@@ -101,39 +100,36 @@ def missed_detection_causes(table: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """The numbers of every clip, a row each: counts of frames, means of measures, and sync beside its null.
+    """The numbers of every clip, a row each: counts of frames, means of metrics, and sync scores beside a control.
 
     Returns
     -------
     DataFrame, index ``clip``
         domain; frames; missed_detection, mouths_generated (frames); failures (rows of that table); the mean of every
-        metric of the picture; mouth_change_during_hold (share of held frames); mouth_ms (median);
-        opening (correlation with loudness) and opening_shuffled (the same with shuffled sound); expert (distance at
-        offset 0) where an expert judged.
+        metric of the picture that has a failure threshold; mouth_change_during_hold (share of held frames); mouth_ms
+        (median duration); opening_correlation (of mouth openness and loudness), opening_correlation_shuffled_audio
+        (its control), syncnet_distance_at_zero. Columns without any value are left out.
     """
     import pandas as pd
 
-    rows = []
+    rows = {}
     for result in results:
         evaluation = result.evaluation
-        pictured = {kind.name for kind in failures.KINDS if kind.stage == "picture" and kind.name in evaluation.frames}
-        rows.append(
-            {
-                "clip": result.case.name,
-                "domain": result.case.domain,
-                "frames": len(evaluation.frames),
-                "missed_detection": int((evaluation.frames["missed_detection"] == 1).sum()),
-                "mouths_generated": int(result.run.ledger()["mouth_generated"].sum()),
-                "failures": len(evaluation.failures),
-                **{k.name: float(evaluation.frames[k.name].mean()) for k in failures.KINDS if k.name in pictured},
-                "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),
-                "mouth_ms": cadence.summary(evaluation.frames)["mouth_ms"],
-                "opening": evaluation.score("opening_correlation"),
-                "opening_shuffled": evaluation.score("opening_correlation", "shuffled_audio"),
-                "expert": evaluation.score("syncnet_distance_at_zero"),
-            }
-        )
-    return pd.DataFrame(rows).set_index("clip").dropna(axis="columns", how="all")
+        rows[result.case.name] = {
+            "domain": result.case.domain,
+            "frames": len(evaluation.frames),
+            "missed_detection": int((evaluation.frames["missed_detection"] == 1).sum()),
+            "mouths_generated": int(result.run.ledger()["mouth_generated"].sum()),
+            "failures": len(evaluation.failures),
+            **{kind.name: evaluation.metric(kind.name) for kind in failures.KINDS if kind.stage == "picture"},
+            "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),
+            "mouth_ms": cadence.summary(evaluation.frames)["mouth_ms"],
+            "opening_correlation": evaluation.score("opening_correlation"),
+            "opening_correlation_shuffled_audio": evaluation.score("opening_correlation", "shuffled_audio"),
+            "syncnet_distance_at_zero": evaluation.score("syncnet_distance_at_zero"),
+        }
+    table = pd.DataFrame(rows.values(), index=pd.Index(rows, name="clip"))
+    return table.dropna(axis="columns", how="all")
 
 
 def scores(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
@@ -248,11 +244,11 @@ def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     facts: dict[str, list[str]] = {}
     for result in results:
         info = result.run.info
-        judges = {kind: about.get("sha256") or about.get("absent") for kind, about in result.evaluation.about.items()}
+        networks = {kind: about.get("sha256") or about.get("absent") for kind, about in result.evaluation.about.items()}
         facts_of_run = {
             "generator": f"{info['generator']['provenance']}; SHA-256 {info['generator']['sha256'] or 'none'}",
             "detector": ", ".join(f"{name} {value}" for name, value in info["detector"].items()),
-            **{f"judge: {kind}": f"{result.evaluation.about[kind]['name']}: {judges[kind]}" for kind in judges},
+            **{f"network: {kind}": f"{result.evaluation.about[kind]['name']}: {networks[kind]}" for kind in networks},
             "settings": json.dumps(info["settings"]),
             "device": info["device"],
             "versions": ", ".join(f"{name} {number}" for name, number in info["versions"].items()),

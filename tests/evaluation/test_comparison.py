@@ -220,14 +220,14 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
     gone = pixels[~study.frames()["detected"].to_numpy()]
     assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
     assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
-    views = evaluation.tables.by_eye()
+    views = evaluation.tables.missed_views()
     assert views["frames"].sum() == 284
     assert (
-        views["stretches"].to_dict()
+        views["dropouts"].to_dict()
         == evaluation.tables.missed(recorded).query("missed_detection > 0")["runs"].to_dict()
     )
     assert set(views["view"]) <= {"front", "three-quarter", "profile", "from behind"}
-    # each stretch that was looked at is one of the record's
+    # each labelled dropout is one of the record's
     for row in study.views().itertuples():
         detected = study.frames(row.clip)["detected"].tolist()
         assert not any(detected[row.first : row.last + 1])
@@ -281,7 +281,7 @@ def test_one_unit_gives_a_difference_and_no_interval():
     assert row["difference"] == 4
     assert np.isnan(row["low"])
     assert np.isnan(row["high"])
-    assert row["reason"] == "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
+    assert row["reason"] == "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
 
 
 def test_a_unit_that_one_side_does_not_know_is_left_out():
@@ -514,12 +514,15 @@ def test_overview_and_provenance_say_everything_once(results):
     assert table.loc[
         "animation_hello", ["frames", "missed_detection", "mouths_generated", "mouth_change_during_hold"]
     ].tolist() == [88, 30, 58, 1]
-    assert table.loc["animation_hello", ["opening", "opening_shuffled"]].tolist() == [0.4, 0.1]
-    assert "expert" not in table  # judged nowhere
+    correlations = ["opening_correlation", "opening_correlation_shuffled_audio"]
+    assert table.loc["animation_hello", correlations].tolist() == [0.4, 0.1]
+    assert table.loc["animation_hello", "sharpness_loss"] > 0.5
+    assert "syncnet_distance_at_zero" not in table  # measured nowhere
+    assert "boundary_artifact" not in table
     facts = evaluation.tables.provenance(results)["value"]
     assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
-    assert facts["judge: sync_expert"] == "syncnet-lab: not here"
-    assert facts["judge: lse"] == "own: 77"
+    assert facts["network: sync_expert"] == "syncnet-lab: not here"
+    assert facts["network: lse"] == "own: 77"
     for clip in HELLO:
         assert facts[f"{clip}: voice"] == f"SHA-256 {samples.get(clip).sha256}"
 
@@ -533,30 +536,32 @@ def test_loudness_is_a_number_a_frame(results):
 
 def test_findings_are_the_numbers(results, table):
     text = findings.of_misses(table, evaluation.tables.recorded())
-    assert "animation: no face was found in **30 of 88** frames" in text
-    assert "synthetic photo: no face was found in **0 of 88** frames" in text
-    assert "taken for one" not in text  # where no truth knows the faces
+    assert "animation: the detector missed the face in **30 of 88** frames" in text
+    assert "synthetic photo: the detector missed the face in **0 of 88** frames" in text
+    assert "false positive" not in text  # without ground truth
     strange = table.assign(false_positives=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
     counted = findings.of_misses(strange, evaluation.tables.recorded())
-    assert "- animation: something that is no face was taken for one in 5 of 80 frames." in counted
-    assert "For 30 of 30 missed frames truth or pixels name a cause" in text
+    assert "- animation: 5 of 80 frames with ground truth have a false positive." in counted
+    assert "- 30 of 30 missed frames have a cause, by ground truth or pixel statistics" in text
+    assert "the longest dropout lasts 76 frames; 6 of 23 dropouts are longer than the 12 frames" in text
     assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in text
     text = findings.of_mouths(results, pd.Series([True, False]))
     assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in text
     assert "synthetic photo: no metric of the picture passes its threshold" in text
     assert "1 of 2 injected artifacts" in text
     text = findings.of_timing(results)
-    assert "animation_hello: opening and loudness correlate by **0.40**; with shuffled sound by 0.10" in text
+    assert "the correlation of mouth openness and loudness is **0.40**; with shuffled audio 0.10" in text
     assert "mouth of the output closes 0 of" in text
     assert "- astronaut_hello: mouth changes during holds are measured in animation only." in text
-    assert "12.5 drawings a second in the source, 25.0 mouths a second in the output; **100%**" in text
+    assert "the source has 12.5 drawings a second, the output 25.0 mouths a second" in text
+    assert "the mouth changes in **100%** of the held frames" in text
 
 
 def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(results, table):
     apart = pd.concat([evaluation.bootstrap.differences(table, by) for by in evaluation.bootstrap.UNITS])
     text = findings.of_domains(results, apart).splitlines()
     assert text[0] == "- 1 matched pair; animation is compared with synthetic photo."
-    reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic_photo"
+    reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
     assert text[3] == f"- By pair nothing can be compared: {reason}."
     assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in text[4]
     # misses lie in two of the four seconds, so that resamples without any are common

@@ -34,7 +34,8 @@ def test_the_readme_says_what_the_table_holds():
     table = study.frames()
     readme = (study.PATH.parent / "README.md").read_text(encoding="utf-8")
     assert f"{(~table.detected).sum()} of {len(table):,} frames" in readme
-    assert f"{study.FOUND:,} of {study.FRAMES:,} frames ({study.FOUND / study.FRAMES:.1%}".replace("%", " %") in readme
+    share = f"({study.DETECTED / study.FRAMES:.1%}".replace("%", " %")
+    assert f"{study.DETECTED:,} of {study.FRAMES:,} frames {share}" in readme
 
 
 def test_boxes_lie_in_their_clips_and_times_follow_the_frame_rate():

@@ -529,7 +529,7 @@ def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
     assert text
     assert text in short
     assert "<h3>Sync and cadence</h3>" in page  # not a link: the notebook was not executed
-    assert "no face was found in <strong>4 of 10</strong> frames" in page
+    assert "the detector missed the face in <strong>4 of 10</strong> frames" in page
 
 
 def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
