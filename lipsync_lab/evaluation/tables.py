@@ -197,7 +197,7 @@ def bilabial_closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
         fps = _voice_of(result)[1]
         spoken = list(_phonemes(truth, fps))
         for given, column in {"output": "opened", "source": "opened_source"}.items():
-            sounds, _ = openness.bilabial_closures(
+            sounds = openness.bilabial_closures(
                 result.evaluation.frames[column].to_numpy(), fps, spoken, result.evaluation.closed
             )
             about = {

@@ -1,7 +1,7 @@
 """Artifacts of a generated mouth: source against output, in the lips, round them, on the boundary and outside the box.
 
-Every metric is 0 where the output is the source, and rises with the artifact that it is named for (`matrix` shows that
-each rises with its own artifact more than with any other).
+Every metric is 0 where the output is the source, and rises with the artifact that it is named for
+(`validation.response`).
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ class Palette:
     def distance(self, lab: np.ndarray) -> np.ndarray:
         """Distance of each colour (CIELAB, (N, 3)) to the nearest of the palette, (N,).
 
-        CIEDE2000 to the nearest few in CIELAB; where CIELAB's own distance is small it is left at that, which is never
-        much the smaller of the two.
+        CIEDE2000 to the nearest few in CIELAB; small distances are those of CIELAB, which are never much smaller.
         """
         from skimage.color import deltaE_ciede2000
 
@@ -72,7 +71,7 @@ class LipColours(NamedTuple):
     """Colours of the lips of one frame pair, kept until the palette is known.
 
     Each of `source` and `output` is a pair of arrays: distinct colours packed as 0xRRGGBB, uint32 (K,), and the number
-    of pixels of each, uint32 (K,). `shift` is the median shift of the skin in CIELAB, which is `colour`'s affair.
+    of pixels of each, uint32 (K,). `shift` is the median shift of the skin in CIELAB, which `colour_shift` measures.
     """
 
     source: tuple[np.ndarray, np.ndarray]
@@ -106,20 +105,7 @@ class PaletteCount:
 
 
 def palette(sources: Iterable[np.ndarray], ledger: pd.DataFrame) -> Palette | None:
-    """The colours that a source shows in its boxes; a part of its frames will do.
-
-    Parameters
-    ----------
-    sources : iterable of ndarray, uint8, (H, W, 3)
-        RGB, in the order of the ledger's rows.
-    ledger : DataFrame
-        Of a run; only the rows of these frames.
-
-    Returns
-    -------
-    Palette or None
-        None where there was no box.
-    """
+    """The palette of source frames, uint8 RGB (H, W, 3), inside the boxes of their ledger; None without a box."""
     counted, boxes = PaletteCount(), regions.boxes(ledger)
     for row, source in regions.aligned(sources, ledger):
         counted.add(source, regions.inside(boxes[row], source.shape))
@@ -129,7 +115,7 @@ def palette(sources: Iterable[np.ndarray], ledger: pd.DataFrame) -> Palette | No
 def sharpness_loss(pair: FramePair) -> float:
     """1 - variance of the Laplacian in the lips, output over source (Pech-Pacheco et al. 2000).
 
-    The same ratio round the box is divided out, which is what the encode softens. 0 also where the output is sharper;
+    The same ratio round the box, the effect of the encode, is divided out. 0 also where the output is sharper;
     NaN without lips, and where the source has no detail.
     """
     near = pair.near
@@ -155,7 +141,7 @@ def boundary_step(pair: FramePair) -> float:
         return np.nan
     box, steps = near.box, []
     for image in (near.source, near.output):
-        # the same border of the picture and of the picture on its side
+        # the horizontal borders of the picture, and of its transpose
         step = [_steps(image, *(int(v) for v in (box.y1, box.y2, box.x1, box.x2)))]
         step.append(_steps(image.swapaxes(0, 1), *(int(v) for v in (box.x1, box.x2, box.y1, box.y2))))
         steps.append(np.concatenate(step))
@@ -176,7 +162,6 @@ def lip_colours(pair: FramePair) -> LipColours | None:
     skin = _skin_colours(pair)
     packed = []
     for image in (near.source, near.output):
-        # a drawing has few colours: each is kept once
         pixels = image[near.lips.slices].reshape(-1, 3).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
         packed.append(tuple(part.astype(np.uint32) for part in np.unique(pixels, return_counts=True)))
     return LipColours(*packed, 0.0 if skin is None else skin[1])
@@ -218,8 +203,8 @@ def line_art_loss(pair: FramePair) -> float:
 def ghosting(pair: FramePair) -> float:
     """How much two mouths show through each other, 0.5 at most.
 
-    The smaller of two shares of the source's edges in and round the lips: what is half there of them (neither as it was
-    nor gone, from the gradient along the source's), and the edges that the output has where the source has none.
+    The smaller of two shares of the source's edges in and round the lips: those that are half left (by the gradient
+    along the source's), and the edges of the output where the source has none.
     """
     near = pair.near
     if near is None or near.lips is None:
@@ -231,7 +216,7 @@ def ghosting(pair: FramePair) -> float:
     if edges.sum() < _FEWEST // 2:
         return np.nan
     whole = float(strength[edges].sum())
-    # how much of each edge of the source is left: 1 all, 0 none; what is half there shows through
+    # the share of each edge that is lost; an edge that is half left shows through
     gone = ((x * (x - x_out) + y * (y - y_out))[edges] / strength[edges] ** 2).clip(0, 1)
     through = float((np.minimum(gone, 1 - gone) * strength[edges]).sum()) / whole
     # not next to the source's own edges, where blur leaves some
@@ -244,8 +229,8 @@ def ghosting(pair: FramePair) -> float:
 def temporal_flicker(pair: FramePair) -> float:
     """Grey levels by which the skin round the lips changes from frame to frame beyond the source's own change.
 
-    The lips are left out, for a mouth that speaks has to move. NaN without skin, in the first frame, and where either
-    frame has no generated mouth. The number counts only where the source holds its drawing (`on_holds`).
+    The lips are left out: they move with the voice. NaN without skin, in the first frame, and where either
+    frame has no generated mouth. It is defined during holds only (`on_holds`).
     """
     if pair.before is None or pair.box is None or np.isnan(pair.before.pasted[0]):
         return np.nan
@@ -259,7 +244,7 @@ def temporal_flicker(pair: FramePair) -> float:
 
 
 def crop_truncation(pair: FramePair) -> float:
-    """Share of the true mouth's box that lies outside of the box that was generated; NaN without ground truth."""
+    """Share of the true mouth's box that lies outside the box with the generated mouth; NaN without ground truth."""
     if np.isnan(pair.pasted).any() or np.isnan(pair.true_mouth).any():
         return np.nan
     lips, box = Box(*pair.true_mouth), Box(*pair.pasted)

@@ -1,6 +1,6 @@
 """Animation holds, and how many mouths the output shows during each.
 
-Drawn animation keeps a drawing for two or three frames; a generator that makes another mouth in every frame breaks that
+Animation keeps a drawing for two or three frames; a generator that generates another mouth in every frame breaks that
 cadence. Which frames are held is defined in `lipsync_lab.generation.holds` alone. The shortest mouth, 70 ms, is that
 of Rhubarb Lip Sync (D. S. Wolf, github.com/DanielSWolf/rhubarb-lip-sync).
 """
@@ -14,13 +14,13 @@ import pandas as pd
 
 from lipsync_lab.generation.holds import BLOCK, BOUND, RAISE, Holds, changes, scheduled
 from lipsync_lab.metrics import regions
-from lipsync_lab.metrics.pairs import FramePair, frame_pairs
+from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.metrics.registry import ANIMATION, Artifact, Metric
 from lipsync_lab.metrics.validation import injected
 
 #: The noise that raises the bound of a mouth change is that of the clip's quietest quarter.
 _QUIET = 0.25
-#: Share of the skin's blocks that a mouth change has to rise above: a change of the whole cheek is boil, no mouth.
+#: Quantile of the skin's blocks that a mouth change must exceed: a change of the whole cheek is boil.
 _CALM = 0.9
 #: Milliseconds for which a mouth is shown at the least (Rhubarb Lip Sync).
 SHORTEST_MOUTH = 70.0
@@ -52,32 +52,6 @@ def _mouth_bound(noise: np.ndarray, floor: np.ndarray) -> np.ndarray:
     return BOUND * (1 + RAISE * np.fmax(quiet, floor))
 
 
-def cadence_metrics(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], ledger: pd.DataFrame, ground_truth: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Cadence, one row a frame.
-
-    Parameters
-    ----------
-    pairs : iterable of (source, output)
-        Frames uint8 RGB (H, W, 3) in the ledger's order; two at a time are kept.
-    ledger : DataFrame
-        Of a run (`runs.LEDGER`).
-    ground_truth : DataFrame, optional
-        Ground truth of a synthetic clip: where the lips are.
-
-    Returns
-    -------
-    DataFrame, index ``frame``
-        See `cadence_table`.
-    """
-    numbers, holds = [], HoldFinder(ledger)
-    for pair in frame_pairs(pairs, ledger, ground_truth):
-        holds.add(pair.source)
-        numbers.append(frame_changes(pair))
-    return cadence_table(numbers, holds.first, ledger)
-
-
 def frame_changes(pair: FramePair) -> tuple[float, float, float, float]:
     """Changes against the frame before: of the whole source (most changed and median block), and of the output's mouth.
 
@@ -104,7 +78,7 @@ def _mouth_change(before: FramePair, after: FramePair) -> tuple[float, float]:
 
 
 def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Cadence from what was measured frame by frame.
+    """Cadence, one row a frame.
 
     Parameters
     ----------
@@ -118,25 +92,12 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     Returns
     -------
     DataFrame, index ``frame``
-        time, shot
-            The ledger's.
-        source_change, source_noise
-            Grey levels of the most changed and of the median block of the source against the frame before; NaN in the
-            first frame.
-        held
-            1 where the source shows the drawing of the frame before, else 0; NaN in the first frame and where there is
-            no face in this frame or the one before.
-        drawing
-            Number of the drawing that the source shows, from 0.
-        mouth_change, mouth_noise
-            Of the output: grey levels of the most changed block of the lips, and of one in ten of the skin round them
-            (the 90th percentile); NaN unless a mouth was generated in both frames.
-        mouth
-            Number of the mouth that the output shows, from 0; NaN where none was generated. A mouth that a moving head
-            carries along is another one.
-        mouth_change_during_hold
-            1 where the mouth changed during a hold, 0 where it stayed; NaN elsewhere, and where a long hold is due for
-            a new mouth (`generation.holds.scheduled`): such a change is no failure.
+        Columns are NaN where they are undefined: time, shot; source_change, source_noise, mouth_change, mouth_noise (of
+        `frame_changes`); held (1 where the source repeats the drawing of the frame before, else 0; both frames need a
+        face); drawing, mouth (numbers from 0 of the drawing that the source shows, and of the mouth that the output
+        shows: a mouth that moves with the head is another one); mouth_change_during_hold (1 where the mouth changes
+        during a hold, 0 where it stays; NaN also where a long hold is due for a new mouth, which is no failure:
+        `generation.holds.scheduled`).
     """
     numbers = np.array(list(numbers), float).reshape(-1, 4)
     first, count = np.array(list(first), np.int64), len(numbers)
@@ -146,7 +107,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     there = ~np.isnan(regions.boxes(ledger)[:count, 0])
     known = there & np.r_[False, there[:-1]][:count]
     pasted = ~np.isnan(regions.generated(ledger)[:count, 0])
-    # nothing can be said of a mouth whose frame before has none: it begins there
+    # without a mouth in the frame before, a mouth begins here
     kept = mouth_change < _mouth_bound(source_noise, np.nan_to_num(mouth_noise))
     mouth = np.cumsum(pasted & ~kept) - 1.0
     out["source_change"], out["source_noise"] = change, source_noise
@@ -160,7 +121,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
 
 
 def drawings(table: pd.DataFrame) -> pd.DataFrame:
-    """The holds of `cadence_metrics`.
+    """The holds of `cadence_table`.
 
     Returns
     -------
@@ -179,13 +140,13 @@ def drawings(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mouths(table: pd.DataFrame) -> pd.DataFrame:
-    """The mouths of `cadence_metrics`, and for how long each is shown.
+    """The mouths of `cadence_table`, and for how long each is shown.
 
     Returns
     -------
     DataFrame, index ``mouth``
-        first, last (frames), frames, ms, whole: False where the clip, a shot or a stretch without a mouth cut it
-        short, so that it may have been longer.
+        first, last (frames), frames, ms, whole (False where the clip, the shot or a frame without a mouth may have cut
+        it short).
     """
     frames = table.reset_index().dropna(subset="mouth")
     out = frames.groupby("mouth").agg(
@@ -204,7 +165,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     table : DataFrame
-        Of `cadence_metrics`.
+        Of `cadence_table`.
 
     Returns
     -------

@@ -87,20 +87,15 @@ def collect(
 
     Parameters
     ----------
-    pairs : iterable of (source, output)
-        Frames uint8 RGB (H, W, 3) in the ledger's order; two pairs at a time are in memory. Of each frame two face
-        crops (55 kB) and the distinct colours of the lips stay in memory: with them, the palette needs no pass of its
-        own.
-    ledger : DataFrame
-        Columns `runs.LEDGER`.
-    ground_truth : DataFrame, optional
-        Ground truth of a synthetic clip, one row a frame.
+    pairs, ledger, ground_truth
+        As in `pairs.frame_pairs`. Of each frame two face crops (55 kB) and the distinct colours of the lips stay in
+        memory, so that the palette needs no pass of its own.
     candidates : sequence of list of Detection, optional
         All candidates of every frame.
     threshold : float
         Score that a candidate must exceed, as `Settings.threshold`.
     palette : artifacts.Palette, optional
-        Instead of the one that is counted on the way.
+        Instead of that of the source.
     visit : callable, optional
         Called with every pair.
 
@@ -117,9 +112,7 @@ def collect(
     """
     functions = {metric.name: metric.of_pair for metric in registry.metrics() if metric.of_pair is not None}
     collected: dict[str, list[Any]] = {name: [] for name in functions}
-    sampled = (
-        set(np.unique(np.linspace(0, len(ledger) - 1, PALETTE_FRAMES).astype(int)).tolist()) if len(ledger) else ()
-    )
+    sampled = set(np.linspace(0, len(ledger) - 1, PALETTE_FRAMES).astype(int).tolist())
     boxes, places = regions.boxes(ledger), detection.face_places(ledger, ground_truth)
     shots, counted = ledger["shot"].to_numpy(), artifacts.PaletteCount()
     changes, holds, pixels, faces = [], cadence.HoldFinder(ledger), [], ([], [])

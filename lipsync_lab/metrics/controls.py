@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 SILENT_DB = -50.0
 #: The clip's own sound, and the null baselines of every score: sounds that are unrelated to the lips.
 INPUTS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio")
-
-
 #: Unit of each score.
 UNITS = {
     **dict.fromkeys(("syncnet_distance", "syncnet_distance_at_zero", "syncnet_confidence"), "1 - cosine"),
@@ -77,30 +75,18 @@ def level(wave: np.ndarray, fps: float, frames: int) -> np.ndarray:
     return 10 * np.log10(power.clip(1e-10))
 
 
-def shifted(wave: np.ndarray, seconds: float) -> np.ndarray:
-    """The same sound that much later, its end moved to its beginning."""
-    return np.roll(wave, round(seconds * SAMPLE_RATE))
-
-
-def shuffled(wave: np.ndarray, seed: int = 0, seconds: float = 0.2) -> np.ndarray:
-    """The same sound in another order of pieces, as long as `sync`'s windows; the rest stays at the end."""
-    size = round(seconds * SAMPLE_RATE)
-    count = len(wave) // size
-    order = np.random.default_rng(seed).permutation(count)
-    return np.concatenate([wave[: count * size].reshape(count, size)[order].ravel(), wave[count * size :]])
-
-
 def control_inputs(wave: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """A sound, and three of its length that are unrelated to the lips.
+    """A sound and its controls, of the same length, by the names in `INPUTS`.
 
-    Returns
-    -------
-    dict
-        By the names in `INPUTS`; "shifted" by half its length, which is beyond the offsets of every clip that is long
-        enough to be judged.
+    The shifted one is rotated by half its length, which is beyond every offset that is tested; the shuffled one has its
+    pieces of 0.2 s (`sync`'s windows) in another order, the rest stays at the end.
     """
-    half = len(wave) / SAMPLE_RATE / 2
-    return dict(zip(INPUTS, (wave, shifted(wave, half), shuffled(wave, seed), np.zeros_like(wave)), strict=True))
+    size = SAMPLE_RATE // 5
+    whole = len(wave) // size * size
+    pieces = wave[:whole].reshape(-1, size)
+    order = np.random.default_rng(seed).permutation(len(pieces))
+    shuffled = np.concatenate([pieces[order].ravel(), wave[whole:]])
+    return dict(zip(INPUTS, (wave, np.roll(wave, round(len(wave) / 2)), shuffled, np.zeros_like(wave)), strict=True))
 
 
 def with_controls(metric: Callable[[np.ndarray], Iterable[Score]], wave: np.ndarray, seed: int = 0) -> pandas.DataFrame:

@@ -1,8 +1,8 @@
-"""From a table of metrics to labelled failures: what failed, from which frame to which, how badly, and by which number.
+"""From a table of metrics to labelled failures: kind, frames, severity and evidence.
 
-A frame fails where a metric is beyond its threshold. Thresholds are working definitions: above what an untouched clip
-shows after its encode, and below what a person who looks at the frame objects to. Each stands in the declaration of its
-metric (`metrics.registry`), from which the kinds of failure are derived.
+A frame fails where a metric is beyond its threshold. Thresholds are working definitions: above the values of an
+untouched clip after its encode, below those that a viewer objects to. They are part of the declaration of the metric
+(`metrics.registry`).
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
     DataFrame
         The columns `COLUMNS`: ``kind``; ``shot``; ``first`` and ``last`` frame; ``frames`` of them that fail;
         ``severity``, the mean over those from the threshold (0) to the saturation of its metric (1); ``metric`` and its
-        ``value`` in the ``worst`` frame; ``evidence``, a sentence. Sorted by severity times the root of the length, so
-        that a long, slight failure and a short, bad one both come up.
+        ``value`` in the ``worst`` frame; ``evidence``, a sentence. Sorted by severity times the root of the length.
     """
     import pandas as pd
 
@@ -85,7 +84,7 @@ def _runs(frames: pandas.DataFrame, kind: registry.Metric, gap: int) -> Iterator
     for start, stop in spans(np.ones(len(failing), bool), group):
         rows = failing[start:stop]
         degrees = ((values[rows] - kind.threshold) / (kind.saturation - kind.threshold)).clip(0, 1)
-        # in the middle of equals: a miss is as bad in its first frame as in any other
+        # of equal frames the middle one
         equals = rows[excess[rows] == excess[rows].max()]
         worst = int(equals[len(equals) // 2])
         count = {"frames": len(rows), "s": "s" * (len(rows) != 1)}

@@ -1,7 +1,7 @@
 """The mouth against the sound: whether it opens with the voice, closes where lips must, and rests in silence.
 
-How far a mouth is open is given as an array, one number a frame: from the truth of made material, from `read`, where
-that truth vouches for a network that reads it, or from `openness`, which needs nothing but pixels that move.
+Mouth openness is an array with one number a frame: from the ground truth of a synthetic clip, from `read`, where the
+network was validated on such material, or from `openness`, which needs no network.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 #: Scores of `follows_sound` and `in_silence`.
 SCORES = ("opening_correlation", "opening_best", "opening_offset", "silence_open", "silence_moving")
-#: Frames by which the sound is moved to and fro.
+#: Largest offset between lips and sound, in frames.
 SHIFT = 15
-#: Known frames without which a correlation says nothing: one second.
+#: Fewest known frames for a correlation: one second.
 _FEWEST = 25
-#: Sound this much softer than full scale no longer counts for the envelope, in decibels.
+#: Floor of the loudness, in decibels against full scale.
 _FLOOR_DB = -45.0
 #: First sounds of IPA symbols for which the lips must close.
 CLOSING = "mbp"
@@ -35,13 +35,13 @@ _LOWER = (slice(50, 94), slice(18, 78))  # of a crop: where mouths are, without 
 _MOVING, _CONTRAST = 0.8, 60.0
 _AT_ONCE = 128
 
-#: Less open than this is closed, as a share of the clip's own range (`in_range`): by `openness`, and by `read` with the
-#: bundled reader, which finds 97 % of closed drawn lips below it and 1 % of those that are open by two pixels.
+#: A mouth with less openness is closed, as a share of the clip's own range (`in_range`): by `openness`, and by `read`
+#: with the bundled network, for which 97 % of closed animated lips lie below it and 1 % of those open by two pixels.
 CLOSED_SEEN, CLOSED_READ = 0.3, 0.1
 
 
 def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
-    """The gap between the lips, by a network that learnt it from made faces.
+    """The gap between the lips, by a network that was trained on synthetic faces.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:
 
     Notes
     -----
-    Believe it where the material is of the kind that it learnt from, and nowhere else: with `mouth-openness-lab` the
-    correlation with the truth is 0.97 on drawn faces of this project's making, and on the study's clips of broadcast
-    animation it follows the loudness of the voice less than `openness` does.
+    It is valid on material of the kind that the network was trained on only: with `mouth-openness-lab` the correlation
+    with the ground truth is 0.97 on synthetic animation, and on the study's clips of broadcast animation it correlates
+    less with the loudness of the voice than `openness` does.
     """
     import torch
 
@@ -115,12 +115,12 @@ def openness(faces: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    It is this laboratory's own, and knows a mouth only in relation to itself: one that never closes is read as closed
-    when it is least open. On 176 drawn clips that had no part in its making (every view, some with a hand or a cup
-    before the mouth) its correlation with the truth within a clip is 0.76 in the mean and 0.87 in the median, and below
-    0.44 in one of ten; on 16 photographic ones it is 0.96. Below 0.3 it finds 77 % of closed drawn mouths and 14 % of
-    those that are open by four pixels and more of the crop (photographic: 100 % and 4 %). A head that turns while it
-    speaks misleads it (0.40 on the bundled `turning_away`): what turns moves more than what speaks.
+    The method is this package's own, and relative: a mouth that never closes counts as closed where it is least open.
+    On 176 held-out animation clips (all views, some with a hand or a cup before the mouth) the correlation with the
+    ground truth within a clip is 0.76 in the mean and 0.87 in the median, and below 0.44 in one of ten; on 16 synthetic
+    photos it is 0.96. Below 0.3 lie 77 % of the closed animated mouths and 14 % of those that are open by four pixels
+    of the crop or more (synthetic photos: 100 % and 4 %). It fails where the head turns more than the lips move (0.40
+    on the bundled `turning_away`).
     """
     import cv2
 
@@ -149,8 +149,8 @@ def follows_sound(
 ) -> tuple[pandas.DataFrame, tuple[Score, ...]]:
     """Correlation of the mouth's opening with the loudness of the sound, for every offset between them.
 
-    Mouths open with the voice (Yehia et al. 1998, "Quantitative association of vocal-tract and facial behavior").
-    Loudness is in decibels and counts down to -45 below full scale.
+    After Yehia et al. 1998, "Quantitative association of vocal-tract and facial behavior". Loudness is in decibels, -45
+    below full scale at the least.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def bilabial_closures(
     opened: np.ndarray, fps: float, phonemes: Iterable[tuple[str, float, float]], bound: float = 0.1, slack: float = 0.0
-) -> tuple[pandas.DataFrame, Score]:
+) -> pandas.DataFrame:
     """Whether the mouth closes on M, B and P.
 
     Parameters
@@ -225,16 +225,13 @@ def bilabial_closures(
 
     Returns
     -------
-    sounds : DataFrame
-        One row an M, B or P: ``symbol``, ``start``, ``end``, ``first`` and ``last`` frame, ``least`` (how far the mouth
-        is open at its most closed; NaN where it is known in no frame), ``closed``.
-    score : Score
-        ``closure``: share of those with a known mouth in which it closes. It covers the frames of those sounds.
+    DataFrame
+        One row an M, B or P: ``symbol``, ``start``, ``end``, ``first`` and ``last`` frame, ``least`` (the least
+        openness; NaN where it is unknown in every frame), ``closed``.
     """
     import pandas
 
     opened, rows = np.asarray(opened, float), []
-    used = np.zeros(len(opened), bool)
     for symbol, start, end in phonemes:
         if symbol[:1] not in CLOSING or not symbol:
             continue
@@ -243,13 +240,8 @@ def bilabial_closures(
         during = opened[first:stop]
         known = ~np.isnan(during)
         least = float(during[known].min()) if known.any() else np.nan
-        used[first:stop] |= known
         rows.append((symbol, start, end, first, stop - 1, least, least < bound))
-    sounds = pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])
-    measured = sounds[sounds["least"].notna()]
-    share = measured["closed"].mean() if len(measured) else np.nan
-    reason = "nothing is said that lips must close for" if not rows else "the mouth is known in no M, B or P"
-    return sounds, scored("closure", share, used.mean() if len(used) else 0.0, reason)
+    return pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])
 
 
 def in_silence(
@@ -261,10 +253,9 @@ def in_silence(
     shortest: float = 0.3,
     margin: float = 0.1,
 ) -> tuple[Score, Score]:
-    """What the mouth does while nothing is heard.
+    """Open and moving mouths during silence, pauses in speech included.
 
-    LipLeak of KeySync (Bigata et al. 2025, arXiv 2505.00497) is the share of frames with an open mouth when the whole
-    sound is silence: that is this one with a wave of zeros. Here pauses in speech are looked at too.
+    With a wave of zeros this is LipLeak of KeySync (Bigata et al. 2025, arXiv 2505.00497).
 
     Parameters
     ----------
@@ -284,7 +275,7 @@ def in_silence(
     Returns
     -------
     (Score, Score)
-        ``silence_open`` and ``silence_moving``: shares of the silent frames. They cover those.
+        ``silence_open`` and ``silence_moving``: shares of the silent frames.
     """
     opened = np.asarray(opened, float)
     silent, edge = np.zeros(len(opened), bool), int(np.ceil(margin * fps))

@@ -1,4 +1,4 @@
-"""One frame of the source beside the same frame of the output, with what several metrics compute from both."""
+"""A frame of the source and the same frame of the output, with what several metrics compute from both."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class FramePair:
         if self.box is not None:
             total -= float(change[self.box.slices].sum(dtype=np.float64))
             pixels -= int(self.box.area)
-            # a block that reaches into the box says nothing about the outside
+            # blocks that reach into the box are not outside
             reached = self.box.padded(*[holds.BLOCK // 2] * 4).clipped(self.source.shape[1], self.source.shape[0])
             blocks[reached.slices] = 0
         return (total / (3 * pixels) if pixels else np.nan), float(blocks.max())

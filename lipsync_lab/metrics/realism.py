@@ -75,7 +75,7 @@ def realism_metrics(
     DataFrame, index ``frame``
         real_source, real_output
             0 to 1; the source's is the null baseline.
-        unreal
+        realism_loss
             Source's less output's: 0 for an untouched frame, negative where the output has the higher score.
         All NaN where no mouth was generated.
     """

@@ -1,4 +1,4 @@
-"""The metrics of this package: what each is called, when it fails, how it is computed, and which artifact validates it.
+"""The metrics of this package: names, thresholds, functions, and the artifacts that validate them.
 
 A metric is declared in one file: any module of this package may hold a tuple ``METRICS``. Failure kinds, tables, the
 cache of evaluations and the validation matrix read `metrics` and name no metric themselves.
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from lipsync_lab.metrics.collect import ClipData
     from lipsync_lab.metrics.pairs import FramePair
 
-#: The domain of drawn clips: metrics of holds are defined on it alone.
+#: The domain in which metrics of holds are defined.
 ANIMATION = "animation"
-#: Stages of the pipeline that a failure is put down to, in the order in which tables show them.
+#: Stages of the pipeline that failures belong to, in the order of the tables.
 STAGES = ("detection", "picture", "time")
 #: Modules whose metrics come first; `metrics` finds the others.
 _FIRST = ("detection", "artifacts", "realism", "cadence", "sync")
@@ -37,8 +37,8 @@ class Artifact:
     ----------
     name : str
     inject : callable
-        ``inject(material, strength, seed)``, as in `faults`; the result replaces what `changes` names. For sound:
-        ``inject(wave, strength)``.
+        ``inject(material, strength, seed)``, as in `validation.injected`; for sound ``inject(wave, strength)``. The
+        result replaces what `changes` names.
     changes : {"frames", "boxes", "sound"}
     """
 
@@ -57,7 +57,7 @@ class Metric:
         Column of `evaluation.Evaluation.frames`.
     unit : str
     stage : str
-        One of `STAGES`: the part of the pipeline that a failure is put down to.
+        One of `STAGES`.
     failure : str
         Name of the failure kind; empty for a metric that is reported and never fails.
     threshold : float
@@ -75,13 +75,13 @@ class Metric:
         From a `collect.ClipData`, after the last frame, to one number a frame. A metric without either function is a
         column of the tables of detection, cadence, realism or sync.
     artifact : Artifact, optional
-        The injected artifact that validates the metric (`matrix`).
+        The injected artifact that validates the metric (`validation.response`).
     domains : tuple of str
         Domains in which the metric is defined; empty for all.
     network : str
         Kind of the network that the metric needs; empty for none.
     requires : str
-        What a frame must have for the metric to be defined: for the reason where no frame has it.
+        What a frame must have for the metric to be defined: part of the reason where it is undefined.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Sync: whether lips and sound belong together, and how far they are apart in time.
 
-Two networks measure it in the same way: `LSE`, which the published scores LSE-D and LSE-C are made with, and
+Two networks measure it in the same way: `LSE`, with which the published scores LSE-D and LSE-C are computed, and
 `SYNC_EXPERT`, against which Wav2Lip was trained. Both take 0.2 s of lips and of sound, 25 times a second. The distance
 between lips and sound is averaged over the clip for every offset between them; the offset with the least distance is
 the AV offset.
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 #: Frames a second that both networks were trained on; a clip with another rate is brought to it.
 FPS = 25
-#: Frames that they look at.
+#: Frames of their input.
 WINDOW = 5
-#: Frames by which the sound is moved to and fro, as published.
+#: Largest offset between lips and sound, in frames, as published.
 SHIFT = 15
 
 _MFCC_WINDOW = RATE * WINDOW // FPS
@@ -69,8 +69,8 @@ class SyncProtocol:
     distance : callable
         Between rows of embeddings: two arrays (N, D) to (N,).
     published : bool
-        Whether to keep two habits of the published evaluation: it leaves out the last window, and takes sound beyond
-        either end for an embedding of zeros instead of leaving it out of the average.
+        Whether to reproduce two properties of the published evaluation: it leaves out the last window, and sound beyond
+        either end is an embedding of zeros instead of being left out of the average.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Lips:
     embeddings : ndarray, float32, (windows, D)
         One row a window of five frames at 25 a second; NaN where one of them has no face, or a cut lies between them.
     sources : ndarray, int64, (ticks,)
-        Number of the clip's frame that is seen at each 25th of a second.
+        Number of the clip's frame at each 25th of a second.
     frames : int
         Frames of the clip.
     fps : float
@@ -157,8 +157,8 @@ def embed_frames(
 ) -> Lips:
     """Embed the faces of a clip; five of them are in memory at a time, and a batch of windows.
 
-    A clip that does not run at 25 frames a second is brought to it: every 25th of a second shows the frame that stands
-    in its middle, so that frames are repeated or left out, as FFmpeg's `-r 25` does it in the published pipeline.
+    A clip of another rate is resampled to 25 frames a second: every 25th of a second shows the frame in its middle, so
+    that frames are repeated or left out, as with FFmpeg's `-r 25` in the published pipeline.
 
     Parameters
     ----------
@@ -190,17 +190,17 @@ class LipEmbedder:
     def __init__(self, protocol: SyncProtocol, network: nn.Module, fps: float = FPS):
         if not fps > 0:
             raise ParameterError(f"lips need a positive frame rate, not {fps}")
-        self._judge, self._network, self._fps = protocol, network, fps
+        self._protocol, self._network, self._fps = protocol, network, fps
         self._window: deque = deque(maxlen=WINDOW)
         self._frames, self._sources, self._complete = 0, [], []
         self._batch, self._embedded = [], []
 
     def add(self, face: np.ndarray | None, shot: int = 0) -> None:
         """Add the next frame's face, uint8 RGB (side, side, 3) or None, with the number of its shot."""
-        number, size = self._frames, (self._judge.side, self._judge.side, 3)
+        number, size = self._frames, (self._protocol.side, self._protocol.side, 3)
         if face is not None and (face.shape != size or face.dtype != np.uint8):
             raise ParameterError(
-                f"frame {number}: {self._judge.name} takes uint8 RGB faces of {size}, not {face.dtype} {face.shape}"
+                f"frame {number}: {self._protocol.name} takes uint8 RGB faces of {size}, not {face.dtype} {face.shape}"
             )
         self._frames += 1
         while ceil((len(self._sources) + 0.5) * self._fps / FPS) - 1 == number:
@@ -217,7 +217,7 @@ class LipEmbedder:
 
     def _embed(self) -> None:
         if self._batch:
-            self._embedded.append(_lips_of(self._judge, self._network, np.stack(self._batch)))
+            self._embedded.append(_lips_of(self._protocol, self._network, np.stack(self._batch)))
             self._batch.clear()
 
     def finish(self) -> Lips:
@@ -226,9 +226,9 @@ class LipEmbedder:
         known = np.concatenate(self._embedded) if self._embedded else np.zeros((0, 1), np.float32)
         embeddings = np.full((len(self._complete), known.shape[1]), np.nan, np.float32)
         embeddings[np.array(self._complete, bool)] = known
-        if self._judge.published:
+        if self._protocol.published:
             embeddings = embeddings[:-1]
-        return Lips(self._judge, embeddings, np.array(self._sources, int), self._frames, self._fps)
+        return Lips(self._protocol, embeddings, np.array(self._sources, int), self._frames, self._fps)
 
 
 def embed_audio(protocol: SyncProtocol, network: nn.Module, wave: np.ndarray) -> np.ndarray:
@@ -236,7 +236,7 @@ def embed_audio(protocol: SyncProtocol, network: nn.Module, wave: np.ndarray) ->
 
     Parameters
     ----------
-    judge, network
+    protocol, network
         As in `embed_frames`.
     wave : ndarray, float32, (n,)
         Mono at 16 kHz, in [-1, 1]; it begins with the first frame.
@@ -313,9 +313,6 @@ class Sync:
     curve : DataFrame
         One row an offset: ``offset`` in frames of 40 ms (positive: the sound comes too early), mean ``distance``,
         ``windows`` that it is the mean of.
-    windows : DataFrame
-        One row a window: ``first`` and ``last``, numbers of the clip's frames; ``distance`` at offset 0;
-        ``aligned``, the distance at the clip's own offset.
     frames : DataFrame
         One row a frame of the clip: ``frame``, and ``distance``, the mean over the windows that show it, at offset 0;
         NaN where none does.
@@ -327,12 +324,11 @@ class Sync:
     covered : float
         Share of the clip's frames that lie in a window that was compared.
     reason : str
-        Why everything is undefined, or, where there is nothing to hear, the offset and the confidence.
+        Why everything is undefined, or, where the sound is silent, the offset and the confidence.
     """
 
     network: str
     curve: pandas.DataFrame = field(repr=False)
-    windows: pandas.DataFrame = field(repr=False)
     frames: pandas.DataFrame = field(repr=False)
     offset: float
     confidence: float
@@ -353,12 +349,10 @@ class Sync:
 def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SHIFT) -> Sync:
     """Compare lips with a sound.
 
-    It is undefined, and says why, unless one window of lips at least has sound at every offset: 2 * shift + 1 windows
-    of either, which for `LSE` is 36 frames (1.44 s) and for `SYNC_EXPERT` 35. The published evaluation leaves out,
-    without a word, every face that is not tracked for more than 100 frames (4 s).
-
-    At the ends of a clip `LSE` compares lips with embeddings of zeros, as published, which is felt in short clips;
-    `SYNC_EXPERT` averages over what is there.
+    It is undefined, with its reason, unless one window of lips at least has sound at every offset, which takes 36
+    frames (1.44 s) with `LSE` and 35 with `SYNC_EXPERT`. (The published evaluation skips every face that is not tracked
+    for more than 100 frames.) At the ends of a clip `LSE` compares lips with embeddings of zeros, as published, which
+    biases short clips; `SYNC_EXPERT` averages over the sound that exists.
 
     Parameters
     ----------
@@ -388,37 +382,34 @@ def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = 
             else f"no window with a face has sound for {shift} frames before and after it"
         )
         nothing = np.full((0, len(offsets)), np.nan, np.float32)
-        tables = _tables(lips, has_face & False, nothing, np.full(len(offsets), np.nan), 0)
+        tables = _tables(lips, has_face & False, nothing, np.full(len(offsets), np.nan))
         return Sync(protocol.name, *tables, nan, nan, nan, nan, 0.0, reason)
     table = offset_distances(protocol, lips.embeddings, sounds, shift)
     curve = np.nanmean(table, axis=0)
     best = int(curve.argmin())
-    *tables, frames = _tables(lips, has_face, table[has_face], curve, best)
+    of_curve, frames = _tables(lips, has_face, table[has_face], curve)
     offset, confidence, reason = float(offsets[best]), float(np.median(curve) - curve[best]), ""
     if level(wave, FPS, max(1, len(wave) * FPS // SAMPLE_RATE)).max() < SILENT_DB:
         offset, confidence, reason = nan, nan, "the sound is silent throughout"
     covered = float(frames["distance"].notna().mean())
-    return Sync(
-        protocol.name, *tables, frames, offset, confidence, float(curve[best]), float(curve[shift]), covered, reason
-    )
+    distances = float(curve[best]), float(curve[shift])
+    return Sync(protocol.name, of_curve, frames, offset, confidence, *distances, covered, reason)
 
 
-def _tables(lips: Lips, has_face: np.ndarray, table: np.ndarray, curve: np.ndarray, best: int):
-    """Curve, windows and frames, of the windows `has_face` and their rows of distances."""
+def _tables(lips: Lips, has_face: np.ndarray, table: np.ndarray, curve: np.ndarray):
+    """Curve and frames, of the windows `has_face` and their rows of distances."""
     import pandas
 
     shift, starts = len(curve) // 2, np.flatnonzero(has_face)
     pairs = (~np.isnan(table)).sum(axis=0)
     of_curve = pandas.DataFrame({"offset": np.arange(-shift, shift + 1), "distance": curve, "windows": pairs})
     first, last = lips.sources[starts], lips.sources[starts + WINDOW - 1]
-    zero, aligned = table[:, shift], table[:, best]
-    of_windows = pandas.DataFrame({"first": first, "last": last, "distance": zero, "aligned": aligned})
     total, times = np.zeros(lips.frames), np.zeros(lips.frames)
-    for start, stop, value in zip(first, last + 1, zero, strict=True):
+    for start, stop, value in zip(first, last + 1, table[:, shift], strict=True):
         total[start:stop] += value
         times[start:stop] += 1
     mean = np.divide(total, times, out=np.full(lips.frames, np.nan), where=times > 0)
-    return of_curve, of_windows, pandas.DataFrame({"frame": np.arange(lips.frames), "distance": mean})
+    return of_curve, pandas.DataFrame({"frame": np.arange(lips.frames), "distance": mean})
 
 
 METRICS = (

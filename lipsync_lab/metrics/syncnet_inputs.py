@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -21,62 +21,49 @@ COUNT = 13
 _LENGTH, _HOP, _FFT, _FILTERS = SAMPLE_RATE // 40, SAMPLE_RATE // RATE, 512, 26
 _PREEMPHASIS, _LIFTER = 0.97, 22
 _EPSILON = np.finfo(float).eps
-#: Columns worked at a time, so that memory does not grow with the recording.
+#: Columns computed at a time, so that memory does not grow with the recording.
 _BLOCK = 4096
 
 
-def crops(
-    frames: Iterable[np.ndarray], boxes: np.ndarray, shots: Sequence[int] | None = None
-) -> Iterator[np.ndarray | None]:
-    """Face crops as LSE-D and LSE-C were published with, one after the other.
+def crop_places(boxes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:
+    """Where each frame is cropped for LSE-D and LSE-C: `run_pipeline.py` of syncnet_python, without its two encodes.
 
-    The box is made a square by its longer side, steadied by a median over 13 frames, widened by 0.4 of half its side to
-    the left, the right and, twice, below, and filled up with grey where it leaves the frame: `run_pipeline.py` of
-    syncnet_python, without the two lossy encodes that it puts in between. The median does not reach over a cut or a
-    missing face, and where fewer than 13 frames are together, they share one box.
+    The box is made a square by its longer side and smoothed by a median over 13 frames, which does not reach over a cut
+    or a missing face; fewer than 13 frames share one box.
 
     Parameters
     ----------
-    frames : iterable of ndarray, uint8, (H, W, 3)
-        RGB.
     boxes : ndarray, float, (N, 4)
-        x1, y1, x2, y2 in pixels, one row a frame; NaN where there is no face (`FaceTrack.boxes`).
+        x1, y1, x2, y2 in pixels, one row a frame; NaN where there is no face.
     shots : sequence of int, optional
         Number of each frame's shot; one shot unless given.
 
-    Yields
-    ------
-    ndarray, uint8, (224, 224, 3), or None
-        RGB; None for a frame without a face.
+    Returns
+    -------
+    ndarray, float64, (N, 3)
+        Half a side, then x and y of the centre; NaN without a face.
 
     Raises
     ------
     ParameterError
-        There are not as many boxes, or shots, as frames.
+        There are not as many shots as boxes.
     """
-    places, number = crop_places(boxes, shots), -1
-    for number, frame in enumerate(frames):
-        if number == len(places):
-            raise ParameterError(f"there are {len(boxes)} boxes and more frames than that; give one row a frame")
-        yield crop_at(frame, places[number])
-    if number + 1 < len(places):
-        raise ParameterError(f"there are {len(boxes)} boxes and fewer frames than that; give one row a frame")
-
-
-def crop_places(boxes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:
-    """Where `crops` cuts each frame, float64 (N, 3): half a side, then x and y of the centre; NaN without a face."""
     boxes = np.asarray(boxes, float)
     half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
     places = np.stack([half, (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2])
     if shots is not None and len(shots) != len(boxes):
         raise ParameterError(f"there are {len(boxes)} boxes and {len(shots)} shot numbers; give one of each a frame")
     for start, stop in spans(~np.isnan(boxes[:, 0]), shots):
-        places[:, start:stop] = _steadied(places[:, start:stop])
+        places[:, start:stop] = _smoothed(places[:, start:stop])
     return places.T
 
 
 def crop_at(frame: np.ndarray, place: np.ndarray) -> np.ndarray | None:
-    """The crop of one frame at a row of `crop_places`: uint8 RGB (224, 224, 3), or None where the row is NaN."""
+    """The crop of one frame at a row of `crop_places`: uint8 RGB (224, 224, 3), or None where the row is NaN.
+
+    It is wider than the box by 0.4 of half its side to the left, the right and, twice, below, and grey outside the
+    frame.
+    """
     import cv2
 
     half, x, y = place
@@ -88,13 +75,13 @@ def crop_at(frame: np.ndarray, place: np.ndarray) -> np.ndarray | None:
     height, width = frame.shape[:2]
     inside = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if not inside.size:
-        raise ParameterError(f"a box of the LSE crops lies outside of the frame's {width} x {height} pixels")
+        raise ParameterError(f"a box of the LSE crops lies outside the frame's {width} x {height} pixels")
     rims = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
     face = cv2.copyMakeBorder(inside, *rims, cv2.BORDER_CONSTANT, value=(_GRAY,) * 3)
     return cv2.resize(face, (SIDE, SIDE))
 
 
-def _steadied(places: np.ndarray) -> np.ndarray:
+def _smoothed(places: np.ndarray) -> np.ndarray:
     """Rows through the published median filter, which takes what lies beyond either end for zeros."""
     from scipy.signal import medfilt
 
@@ -125,7 +112,7 @@ def mfcc(wave: np.ndarray) -> np.ndarray:
     -----
     Pre-emphasis over the whole wave, windows of 25 ms without taper, the power spectrum of 512 points, 26 triangular
     filters on whole bins from 0 to 8 kHz, the orthonormal cosine transform of their logarithms, and a sine lifter
-    (Davis & Mermelstein 1980; the defaults of python_speech_features, which is no longer kept). The filters are on
+    (Davis & Mermelstein 1980; the defaults of python_speech_features, unmaintained). The filters are on
     HTK's mel scale, and their feet are cut to whole bins, which librosa's are not.
     """
     from scipy.fft import dct

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -91,6 +92,17 @@ def test_thresholds_messages_and_the_cut_detector_are_in_the_key(monkeypatch):
     defaults = Shots.__init__.__defaults__
     monkeypatch.setattr(Shots.__init__, "__defaults__", (defaults[0] + 1, *defaults[1:]))
     assert cache.key({}) != usual
+
+
+def test_the_former_key_of_the_networks_is_read(run, tmp_path):
+    result = evaluate(run, **JUDGES)
+    folder = shutil.copytree(run.folder / evaluation.FOLDER, tmp_path / "former")
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    about["judges"] = about.pop("networks")
+    del about["sha256"]
+    about["sha256"] = hashlib.sha256(cache._canonical(about)).hexdigest()
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    assert cache.read(folder, about["key"]).about == result.about
 
 
 def drop_column(path: Path) -> None:

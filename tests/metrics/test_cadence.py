@@ -12,6 +12,7 @@ from lipsync_lab.generation import holds as drawings
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
 from lipsync_lab.metrics import cadence
+from lipsync_lab.metrics.pairs import frame_pairs
 from lipsync_lab.metrics.validation.response import perfect_ledger
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
@@ -24,7 +25,7 @@ FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)
 
 
 def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
-    """Pairs and truth: a letter a drawing or mouth; '.' for a frame on which no mouth is drawn."""
+    """Pairs, ledger and ground truth: a letter a drawing or mouth; '.' for a frame without a generated mouth."""
     rng = np.random.default_rng(0)
     names = ("face_x1", "face_y1", "face_x2", "face_y2", "mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2")
     box, pairs, rows = dict(zip(names, (*FACE, *MOUTH), strict=True)), [], []
@@ -47,9 +48,17 @@ def sequence(drawings: str, mouths: str, shots: str = "", grain: float = 0.0):
     return pairs, perfect_ledger(ground_truth, (96, 96)), ground_truth
 
 
+def cadence_of(pairs, ledger, ground_truth=None) -> pd.DataFrame:
+    numbers, holds = [], cadence.HoldFinder(ledger)
+    for pair in frame_pairs(pairs, ledger, ground_truth):
+        holds.add(pair.source)
+        numbers.append(cadence.frame_changes(pair))
+    return cadence.cadence_table(numbers, holds.first, ledger)
+
+
 def measured(*args, **options) -> pd.DataFrame:
     pairs, ledger, ground_truth = sequence(*args, **options)
-    return cadence.cadence_metrics(iter(pairs), ledger, ground_truth)
+    return cadence_of(iter(pairs), ledger, ground_truth)
 
 
 @pytest.mark.parametrize(("style", "on", "seed"), [("anime", 2, 5), ("western", 3, 6), ("rubberhose", 2, 3)])
@@ -63,7 +72,7 @@ def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
             truths.append(row)
     ground_truth = table(truths)
     pairs = ((frame.image, frame.image) for frame in video.frames(tmp_path / "clip.mp4"))
-    held = cadence.cadence_metrics(pairs, perfect_ledger(ground_truth, (192, 192)), ground_truth)["held"].to_numpy()
+    held = cadence_of(pairs, perfect_ledger(ground_truth, (192, 192)), ground_truth)["held"].to_numpy()
     wanted = np.diff(ground_truth["drawing"]) == 0
     assert np.isnan(held[0])
     assert 0.3 < wanted.mean() < 0.9
@@ -74,7 +83,7 @@ def test_held_drawings_are_found_after_the_encode(style, on, seed, tmp_path):
 
 def test_an_untouched_clip_has_no_extra_mouth():
     pairs, ledger, ground_truth = sequence("AABBCC", "aabbcc")
-    cadence_table = cadence.cadence_metrics(((output, output) for _, output in pairs), ledger, ground_truth)
+    cadence_table = cadence_of(((output, output) for _, output in pairs), ledger, ground_truth)
     assert cadence_table["mouth_change_during_hold"].dropna().tolist() == [0, 0, 0]
     assert cadence_table["drawing"].tolist() == cadence_table["mouth"].tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -109,7 +118,7 @@ def test_a_mouth_that_is_cut_short_may_have_stood_longer():
     assert cadence.drawings(cadence_table)["frames"].tolist() == [4, 3, 2]  # a frame without a face ends a hold
     pairs, ledger, ground_truth = sequence("AAAABBBBBB", "aabbbccddd")
     ledger.loc[7, "mouth_generated"] = False
-    partly = cadence.cadence_metrics(pairs, ledger, ground_truth)
+    partly = cadence_of(pairs, ledger, ground_truth)
     assert cadence.drawings(partly)["mouths"].isna().tolist() == [False, True]  # one frame has no generated mouth
     cut = cadence.mouths(measured("AAAABBBBBB", "aabbbccddd", shots="0000011111"))
     assert cut["whole"].tolist() == [False, False, False, False]
@@ -123,7 +132,7 @@ def test_mouths_below_70_ms_are_too_short():
 
 def test_without_a_mouth_nothing_is_said_of_mouths():
     pairs, ledger, ground_truth = sequence("AABB", "aabb")
-    cadence_table = cadence.cadence_metrics(pairs, ledger.assign(mouth_generated=False), ground_truth)
+    cadence_table = cadence_of(pairs, ledger.assign(mouth_generated=False), ground_truth)
     assert cadence_table[["mouth", "mouth_change", "mouth_change_during_hold"]].isna().all(axis=None)
     assert cadence_table["held"].tolist()[1:] == [1, 0, 1]
     numbers = cadence.summary(cadence_table)
@@ -140,7 +149,7 @@ def test_a_cheek_that_boils_is_no_new_mouth():
         output = output.copy()
         output[48:80, 16:80] += np.uint8(12 * (index % 2))
         boiling.append((source, output))
-    cadence_table = cadence.cadence_metrics(boiling, ledger, ground_truth)
+    cadence_table = cadence_of(boiling, ledger, ground_truth)
     assert cadence_table["mouth_change"].min() > drawings.BOUND
     assert (
         cadence_table["mouth_change_during_hold"].dropna().tolist() == [0] * 5
@@ -181,7 +190,7 @@ def test_a_still_with_reused_mouths_has_no_unscheduled_change(cadence_of_mouths,
     pipe = Pipeline(generator, box=Box(*FACE), device="cpu", settings=settings)
     dubbed, track = pipe.dub(np.stack([picture] * 9), np.zeros(16_000 * 9 // 25, np.float32), 25)
     ledger = runs.ledger(track, track.provenance != "missing", Fraction(25))
-    cadence_table = cadence.cadence_metrics(((picture, frame) for frame in dubbed), ledger)
+    cadence_table = cadence_of(((picture, frame) for frame in dubbed), ledger)
     assert cadence_table["held"].sum() == 8
     assert np.flatnonzero(cadence_table["mouth_change"] > 100).tolist() == changed
     assert cadence.summary(cadence_table)["mouth_change_during_hold"] == (0 if cadence_of_mouths == "holds" else 1)
