@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Material:
-    """All that is measured: the clip, the output, their boxes, the voice."""
+    """The inputs of an evaluation: the clip, the output, their boxes, the voice."""
 
     clip: Clip
     output: Path
     sound: Path | None
     ledger: pandas.DataFrame
     candidates: tuple
-    truth: pandas.DataFrame | None
+    ground_truth: pandas.DataFrame | None
     threshold: float
     exact: bool
 
@@ -53,7 +53,7 @@ def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
     """The ground truth beside a synthetic clip, ``<clip>.truth.csv``; None where there is none."""
     import pandas as pd
 
-    path = _truth_path(face)
+    path = _ground_truth_path(face)
     return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
 
 
@@ -137,7 +137,7 @@ def evaluate(
         "output": files.sha256(output),
         "voice": files.sha256(sound),
         "detections": _detector_identity() if detections is None else files.sha256(detections),
-        "truth": _truth_hash(source),
+        "ground_truth": _ground_truth_hash(source),
     }
 
     def material() -> _Material:
@@ -145,8 +145,8 @@ def evaluate(
         clip = open_clip(source)
         ledger, candidates = _detected(clip, detections, device or best_device(), progress)
         known_sound = sound if sound != output or video.probe(output).has_sound else None
-        truth = ground_truth_of(source)
-        return _Material(clip, output, known_sound, ledger, candidates, truth, Settings().threshold, True)
+        ground_truth = ground_truth_of(source)
+        return _Material(clip, output, known_sound, ledger, candidates, ground_truth, Settings().threshold, True)
 
     return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
 
@@ -159,16 +159,16 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
     if files.sha256(face) != info["face"]["sha256"]:
         raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
     parts = (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json")
-    inputs = {"run": [files.sha256(path) for path in parts], "truth": _truth_hash(face)}
+    inputs = {"run": [files.sha256(path) for path in parts], "ground_truth": _ground_truth_hash(face)}
     domain = _domain(domain, info["face"]["sha256"])
 
     def material() -> _Material:
         settings, ledger = Settings.read(info["settings"]), run.ledger()
         usual = Settings()
         as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
-        clip, truth = open_clip(face, settings), ground_truth_of(face) if as_is else None
+        clip, ground_truth = open_clip(face, settings), ground_truth_of(face) if as_is else None
         candidates = read_detections(run.detections).candidates
-        return _Material(clip, run.output, run.output, ledger, candidates, truth, settings.threshold, False)
+        return _Material(clip, run.output, run.output, ledger, candidates, ground_truth, settings.threshold, False)
 
     folder = run.folder / FOLDER if out is None else Path(out)
     return _cached(material, inputs, domain, names, device, folder, force, progress)
@@ -183,7 +183,7 @@ def _cached(material, inputs, domain, names, device, folder: Path | None, force,
             return cached
     networks, about = loaded(names, about, device or best_device())
     evaluation = _measured(material(), domain, networks, about, progress)
-    # the caller gets what is read again later, to the last digit
+    # rounded as in the files, so that a cached evaluation equals a new one
     tables = cache.texts(evaluation)
     if folder is not None:
         cache.write(folder, tables, evaluation, own_key)
@@ -191,9 +191,9 @@ def _cached(material, inputs, domain, names, device, folder: Path | None, force,
 
 
 def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
-    count, fps, truth = len(given.ledger), float(given.clip.fps), given.truth
-    if truth is not None:
-        truth = truth.iloc[:count].reset_index(drop=True)
+    count, fps, ground_truth = len(given.ledger), float(given.clip.fps), given.ground_truth
+    if ground_truth is not None:
+        ground_truth = ground_truth.iloc[:count].reset_index(drop=True)
     lse = LseLips(networks["lse"], given.ledger, fps) if "lse" in networks else None
 
     def visit(pair: FramePair) -> None:
@@ -203,15 +203,19 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
             progress("evaluate: frames", pair.row + 1, count)
 
     data = collect.collect(
-        *(_frames(given, count), given.ledger, truth),
+        *(_frames(given, count), given.ledger, ground_truth),
         candidates=given.candidates,
         threshold=given.threshold,
         visit=visit,
     )
     if "discriminator" in networks:
         data = data.with_columns(realism.realism_metrics(data.faces, data.ledger, networks["discriminator"]))
-    # the regressor is validated on synthetic clips, which ground truth vouches for
-    asked = networks if truth is not None else {kind: net for kind, net in networks.items() if kind != "mouth_openness"}
+    # the regressor is validated on synthetic clips alone, which have ground truth
+    asked = (
+        networks
+        if ground_truth is not None
+        else {kind: net for kind, net in networks.items() if kind != "mouth_openness"}
+    )
     closed = openness.CLOSED_READ if "mouth_openness" in asked else openness.CLOSED_SEEN
     about = about | {"mouth_openness": about["mouth_openness"] | {"closed": closed}}
     wave = None
@@ -284,10 +288,10 @@ def _domain(domain: str | None, digest: str) -> str | None:
     return known if known in samples.CLIP_DOMAINS else None
 
 
-def _truth_path(face: str | Path) -> Path:
+def _ground_truth_path(face: str | Path) -> Path:
     return Path(face).with_suffix(".truth.csv")
 
 
-def _truth_hash(face: str | Path) -> str | None:
-    path = _truth_path(face)
+def _ground_truth_hash(face: str | Path) -> str | None:
+    path = _ground_truth_path(face)
     return files.sha256(path) if path.is_file() else None

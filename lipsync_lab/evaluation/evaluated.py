@@ -1,9 +1,9 @@
-"""What is compared: clips with their voices, their runs, and what was found out about them."""
+"""Cases with their runs and evaluations, matched pairs of them, and tables of several."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ COUNTERPARTS = ("live_action", "synthetic_photo")
 
 @dataclass(frozen=True)
 class EvaluatedCase:
-    """A case, its run, and what was found out about it.
+    """A case, its run, and the evaluation of that.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class EvaluatedCase:
     run : runs.Run
     evaluation : Evaluation
     sound : str
-        SHA-256 of the voice as the networks hear it: the same sentence from two files is the same.
+        SHA-256 of the decoded voice, which is the same for one recording in two files.
     """
 
     case: Case
@@ -72,7 +72,7 @@ def pipeline_of(
 def evaluate_cases(
     cases: Sequence[Case], made: Mapping[str, runs.Run], progress: Progress | None = None
 ) -> list[EvaluatedCase]:
-    """Examine the runs of some cases, or read what was found when they were examined before.
+    """Evaluate the runs of cases, or read the evaluations that are cached beside them.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def evaluate_cases(
     """
     if absent := [case.name for case in cases if case.name not in made]:
         raise ParameterError(f"no run of {', '.join(absent)}; dub the clip first (`reporting.dubbed`)")
-    # a judge that is not among the models that come along is told as absent, not raised
+    # a network that is not bundled is absent with its reason, and no error
     known = {
         kind: name if name in registry.MODELS else None
         for kind, name in {"sync_expert": SYNC_EXPERT, "discriminator": DISCRIMINATOR}.items()
@@ -120,7 +120,7 @@ def _check_inputs(case: Case, run: runs.Run) -> None:
 
 
 def sound_of(voice: str | Path) -> str:
-    """SHA-256 of a voice as the networks get it: the same recording in two files is the same sound."""
+    """SHA-256 of a decoded voice, which is the same for one recording in two files."""
     return hashlib.sha256(audio.load(voice).tobytes()).hexdigest()
 
 
@@ -153,15 +153,25 @@ def _pair_key(result: EvaluatedCase) -> tuple[str, str]:
 
 
 def frames(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """Every frame of every clip: ``clip``, ``domain``, ``pair`` (empty without result), then `Evaluation.frames`."""
+    """Every frame of every clip: ``clip``, ``domain``, ``pair`` (empty without one), then `Evaluation.frames`."""
+    paired = {clip: name for name, clips in pairs(results).items() for clip in clips}
+    table = by_clip(results, lambda result: result.evaluation.frames.reset_index())
+    table.insert(2, "pair", [paired.get(clip, "") for clip in table["clip"]])
+    return table
+
+
+def by_clip(results: Sequence[EvaluatedCase], table: Callable[[EvaluatedCase], pandas.DataFrame]) -> pandas.DataFrame:
+    """The tables of several clips, one below the other, with ``clip`` and ``domain`` in front."""
+    return stacked(({"clip": result.case.name, "domain": result.case.domain}, table(result)) for result in results)
+
+
+def stacked(tables: Iterable[tuple[Mapping[str, Any], pandas.DataFrame]]) -> pandas.DataFrame:
+    """Tables one below the other, each with columns of constants in front; without the index of the tables."""
     import pandas as pd
 
-    paired = {clip: name for name, clips in pairs(results).items() for clip in clips}
-    tables = []
-    for result in results:
-        name = result.case.name
-        about = {"clip": name, "domain": result.case.domain, "pair": paired.get(name, "")}
-        tables.append(pd.concat([result.evaluation.frames.reset_index().assign(**about)], ignore_index=True))
-    table = pd.concat(tables, ignore_index=True)
-    first = ["clip", "domain", "pair", "frame"]
-    return table[[*first, *(name for name in table if name not in first)]]
+    labelled = []
+    for labels, table in tables:
+        table = table.assign(**labels)
+        labelled.append(table[[*labels, *(column for column in table if column not in labels)]])
+    # a table without rows has columns without a type, which would make the type of the others uncertain
+    return pd.concat([table for table in labelled if len(table)] or labelled[:1], ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 from lipsync_lab import detection
 from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.evaluation.evaluate import ground_truth_of
-from lipsync_lab.evaluation.evaluated import EvaluatedCase, frames
+from lipsync_lab.evaluation.evaluated import EvaluatedCase, by_clip, frames
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
 from lipsync_lab.metrics import detection as detecting
@@ -101,17 +101,14 @@ def recall(results: Sequence[EvaluatedCase], candidates: Candidates) -> pandas.D
     candidates : mapping
         Of `detect_frames`.
     """
-    import pandas as pd
 
-    tables = []
-    for result in results:
-        truth = ground_truth_of(result.face)
-        by_detector = {detector: by_clip[result.case.name] for detector, by_clip in candidates.items()}
-        if truth is not None:
-            truth = truth.iloc[list(next(iter(by_detector.values())))]
-        by_frame_lists = {detector: list(by_frame.values()) for detector, by_frame in by_detector.items()}
-        tables.append(detecting.recall(by_frame_lists, truth).assign(domain=result.case.domain))
-    table = pd.concat(tables, ignore_index=True)
+    def of_clip(result: EvaluatedCase) -> pandas.DataFrame:
+        by_detector = {detector: by_frame[result.case.name] for detector, by_frame in candidates.items()}
+        ground_truth = _ground_truth(result, next(iter(by_detector.values())))
+        lists = {detector: list(by_frame.values()) for detector, by_frame in by_detector.items()}
+        return detecting.recall(lists, ground_truth)
+
+    table = by_clip(results, of_clip)
     # clips count by their frames
     table["recall"] *= table["frames"]
     table["false_positives"] *= table["frames"]
@@ -134,20 +131,22 @@ def missed_by(
     threshold : float
         Score that a candidate must exceed.
     """
-    import pandas as pd
 
-    out = {}
-    for detector, by_clip in candidates.items():
-        tables = []
-        for result in results:
-            numbers, truth = list(by_clip[result.case.name]), ground_truth_of(result.face)
-            own = frames([result])
-            own = own[own["frame"].isin(numbers)]
-            lists = list(by_clip[result.case.name].values())
-            truth = truth if truth is None else truth.iloc[numbers]
-            tables.append(detecting.missed_by(own, lists, truth, threshold))
-        out[detector] = pd.concat(tables, ignore_index=True)
-    return out
+    def of_clip(result: EvaluatedCase, by_frame: Mapping[int, Sequence[Detection]]) -> pandas.DataFrame:
+        own = frames([result])
+        own = own[own["frame"].isin(by_frame)]
+        return detecting.missed_by(own, list(by_frame.values()), _ground_truth(result, by_frame), threshold)
+
+    return {
+        detector: by_clip(results, lambda result, clips=clips: of_clip(result, clips[result.case.name]))
+        for detector, clips in candidates.items()
+    }
+
+
+def _ground_truth(result: EvaluatedCase, numbers: Iterable[int]) -> pandas.DataFrame | None:
+    """The rows of the ground truth of numbered frames; None where there is none."""
+    ground_truth = ground_truth_of(result.face)
+    return None if ground_truth is None else ground_truth.iloc[list(numbers)]
 
 
 def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:

@@ -1,4 +1,4 @@
-"""What an evaluation returns."""
+"""The result of an evaluation: tables of frames, scores and curves, and what follows from them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ METRICS = ("metric", "value", "unit", "n_frames", "coverage", "threshold", "fail
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured on a source and an output.
+    """The measurements of a source and an output.
 
     Attributes
     ----------
     frames : DataFrame
         One row a source frame, index ``frame``: the columns of `metrics.detection.detection_metrics`,
         `metrics.cadence.cadence_table` and `metrics.realism.realism_metrics`, and one column for each metric of
-        `metrics.registry`; ``sync``, the sync expert's distance at offset 0; ``opened``, how far the output's mouth is
-        open (`metrics.openness`: as a share of the source's range where a network reads it, of its own elsewhere), and
-        ``opened_source``.
+        `metrics.registry`; ``mouth_openness`` of the output (`metrics.openness`: as a share of the source's range
+        where the regressor measures it, of its own range elsewhere), and ``mouth_openness_source``.
     scores : DataFrame
         One row a score and input, as `metrics.controls.with_controls`; the input "untouched_source" is the untouched
         clip under the new voice.
@@ -49,7 +48,7 @@ class Evaluation:
 
     @property
     def closed(self) -> float:
-        """A mouth that is ``opened`` less than this is closed."""
+        """``mouth_openness`` below which a mouth counts as closed."""
         return self.about["mouth_openness"]["closed"]
 
     @cached_property

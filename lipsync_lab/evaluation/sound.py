@@ -68,23 +68,23 @@ def sound_metrics(
     Returns
     -------
     scores, curves, columns : DataFrame
-        `Evaluation.scores`, `Evaluation.curves`, and the columns sync, opened and opened_source of
-        `Evaluation.frames`.
+        `Evaluation.scores`, `Evaluation.curves`, and the columns syncnet_distance_per_frame,
+        mouth_openness and mouth_openness_source of `Evaluation.frames`.
     """
     import pandas as pd
 
     count, shots = len(data), data.ledger["shot"].tolist()
     index = pd.Index(data.ledger["frame"], name="frame")
     columns = pd.DataFrame(
-        {"syncnet_distance_per_frame": np.nan, "opened": np.nan, "opened_source": np.nan}, index=index
+        {"syncnet_distance_per_frame": np.nan, "mouth_openness": np.nan, "mouth_openness_source": np.nan}, index=index
     )
     tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
     for place, side in enumerate(SIDES):
         faces = data.faces[place]
-        opened, usual = _openness(faces, networks.get("mouth_openness"), usual)
-        columns["opened" if side == "output" else "opened_source"] = opened
+        mouth_openness, usual = _openness(faces, networks.get("mouth_openness"), usual)
+        columns["mouth_openness" if side == "output" else "mouth_openness_source"] = mouth_openness
         metrics: list[tuple[tuple[str, ...], Callable]] = [
-            _mouth_scores(opened, fps, about["mouth_openness"]["closed"])
+            _mouth_scores(mouth_openness, fps, about["mouth_openness"]["closed"])
         ]
         lips = {}
         if "sync_expert" in networks:
@@ -118,27 +118,27 @@ def sound_metrics(
     return scores, pd.concat(shown, ignore_index=True) if shown else empty, columns
 
 
-def _openness(faces: Sequence[np.ndarray | None], reader: Any, usual: np.ndarray | None):
-    """How far the mouth of each frame is open, and the readings whose range is the unit (None without a network)."""
-    opened = np.full(len(faces), np.nan)
+def _openness(faces: Sequence[np.ndarray | None], regressor: Any, usual: np.ndarray | None):
+    """Mouth openness of each frame, and the estimates whose range is the unit (None without a regressor)."""
+    mouth_openness = np.full(len(faces), np.nan)
     known = [number for number, face in enumerate(faces) if face is not None]
-    if known and reader is not None:
-        read = openness.read(np.stack([faces[number] for number in known]), reader)
+    if known and regressor is not None:
+        read = openness.read(np.stack([faces[number] for number in known]), regressor)
         usual = read if usual is None else usual
-        opened[known] = openness.in_range(read, usual)
+        mouth_openness[known] = openness.in_range(read, usual)
     elif known:
-        opened[known] = openness.openness(np.stack([faces[number] for number in known]))
-    return opened, usual
+        mouth_openness[known] = openness.openness(np.stack([faces[number] for number in known]))
+    return mouth_openness, usual
 
 
 def _sync_scores(lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
     return sync.score_names(lips.protocol.name), lambda wave: sync.measure_sync(lips, network, wave).scores
 
 
-def _mouth_scores(opened: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
+def _mouth_scores(mouth_openness: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
     return openness.SCORES, lambda wave: (
-        *openness.follows_sound(opened, wave, fps)[1],
-        *openness.in_silence(opened, wave, fps, bound=closed),
+        *openness.follows_sound(mouth_openness, wave, fps)[1],
+        *openness.in_silence(mouth_openness, wave, fps, bound=closed),
     )
 
 

@@ -1,9 +1,9 @@
-"""Tables of several runs: misses, scores, curves, mouths, and everything that the numbers depend on."""
+"""Tables of several evaluated clips: missed detections, scores, curves, mouths, and provenance."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from lipsync_lab.evaluation import study
 from lipsync_lab.evaluation.evaluate import ground_truth_of
-from lipsync_lab.evaluation.evaluated import EvaluatedCase
+from lipsync_lab.evaluation.evaluated import EvaluatedCase, by_clip, stacked
+from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio
 from lipsync_lab.metrics import cadence, controls, failures, misses, openness
 from lipsync_lab.metrics import detection as detecting
@@ -26,8 +27,6 @@ def recorded() -> pandas.DataFrame:
 
     Pixels and size of a missed face are those of the box of the nearest frame with one.
     """
-    import pandas as pd
-
     tables = []
     for clip in study.names():
         boxes, measured = study.frames(clip), study.pixels(clip)
@@ -36,12 +35,12 @@ def recorded() -> pandas.DataFrame:
             best_score=np.nan,
             provenance=np.where(boxes["detected"], "recorded", "missing"),
             mouth_generated=boxes["detected"],
-            **{f"best_{side}": boxes[side] for side in ("x1", "y1", "x2", "y2")},
+            **{f"best_{side}": boxes[side] for side in study.BOX},
         )
         # a dropout goes on over a cut, since none was filled
         rows = detecting.detection_metrics(ledger, pixels=measured).reset_index().assign(shot=0)
-        tables.append(rows.assign(clip=clip, domain="animation"))
-    return pd.concat(tables, ignore_index=True)
+        tables.append(({"clip": clip, "domain": "animation"}, rows))
+    return stacked(tables)
 
 
 def missed_views() -> pandas.DataFrame:
@@ -58,15 +57,11 @@ def missed_views() -> pandas.DataFrame:
 
 
 def dropouts(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`metrics.misses.dropouts` of every clip of `frames` or `recorded`, with ``clip`` and ``domain``."""
-    import pandas as pd
-
-    tables = [
-        misses.dropouts(rows.set_index("frame")).assign(clip=clip, domain=domain)
-        for (clip, domain), rows in table.groupby(["clip", "domain"], sort=False)
-    ]
-    # a table of no row has columns of no kind, which would make those of the others uncertain
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    """`metrics.misses.dropouts` of every clip of `evaluated.frames` or `recorded`, with ``clip`` and ``domain``."""
+    groups = table.groupby(["clip", "domain"], sort=False)
+    return stacked(
+        ({"clip": clip, "domain": domain}, misses.dropouts(rows.set_index("frame"))) for (clip, domain), rows in groups
+    )
 
 
 def missed(table: pandas.DataFrame) -> pandas.DataFrame:
@@ -91,12 +86,9 @@ def missed(table: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def missed_detection_causes(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`metrics.misses.missed_detection_causes` of each domain of `frames`: columns domain, cause, misses, share, ..."""
-    import pandas as pd
-
-    by_domain = table.groupby("domain", sort=False)
-    tables = [misses.missed_detection_causes(rows).assign(domain=domain) for domain, rows in by_domain]
-    return pd.concat(tables).reset_index()
+    """`metrics.misses.missed_detection_causes` of each domain of `evaluated.frames`, with ``domain`` and ``cause``."""
+    groups = table.groupby("domain", sort=False)
+    return stacked(({"domain": domain}, misses.missed_detection_causes(rows).reset_index()) for domain, rows in groups)
 
 
 def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
@@ -134,40 +126,39 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
 
 def scores(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """`Evaluation.scores` of every clip, with ``clip`` and ``domain``."""
-    return _below(results, lambda result: result.evaluation.scores)
+    return by_clip(results, lambda result: result.evaluation.scores)
 
 
 def sync_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """`Evaluation.curves` of every clip, with ``clip`` and ``domain``; empty where no network judged."""
-    return _below(results, lambda result: result.evaluation.curves)
+    """`Evaluation.curves` of every clip, with ``clip`` and ``domain``; empty without a sync network."""
+    return by_clip(results, lambda result: result.evaluation.curves)
 
 
 def opening_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """Correlation of opening and loudness over offsets, of output, untouched source, and with sounds not their own.
+    """Correlation of mouth openness and loudness over audio offsets: output, untouched source, and two controls.
 
     Returns
     -------
     DataFrame
         clip, domain, input ("output", "source", "shifted_audio", "shuffled_audio"), offset (frames, as
-        `mouth.follows_sound`), correlation, frames.
+        `openness.follows_sound`), correlation, frames.
     """
-    import pandas as pd
 
     def curves(result: EvaluatedCase) -> pandas.DataFrame:
         wave, fps = _voice_of(result)
         unrelated = controls.control_inputs(wave)
-        given = {
-            "output": ("opened", wave),
-            "source": ("opened_source", wave),
-            **{name: ("opened", unrelated[name]) for name in ("shifted_audio", "shuffled_audio")},
+        frames = result.evaluation.frames
+        inputs = {
+            "output": ("mouth_openness", wave),
+            "source": ("mouth_openness_source", wave),
+            **{name: ("mouth_openness", unrelated[name]) for name in ("shifted_audio", "shuffled_audio")},
         }
-        by_input = {
-            name: openness.follows_sound(result.evaluation.frames[column].to_numpy(), sound, fps)[0]
-            for name, (column, sound) in given.items()
-        }
-        return pd.concat(by_input, names=["input"]).reset_index("input")
+        return stacked(
+            ({"input": name}, openness.follows_sound(frames[column].to_numpy(), sound, fps)[0])
+            for name, (column, sound) in inputs.items()
+        )
 
-    return _below(results, curves)
+    return by_clip(results, curves)
 
 
 def loudness(result: EvaluatedCase) -> np.ndarray:
@@ -177,9 +168,9 @@ def loudness(result: EvaluatedCase) -> np.ndarray:
 
 
 def bilabial_closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """Every M, B and P of the clips whose truth knows the sounds, and how far the mouth is open at its most closed.
+    """Every M, B and P of the clips whose ground truth has the phonemes, and how far the mouth closes.
 
-    A clip that is dubbed with another voice than its own is left out: its truth does not know that voice.
+    A clip that is dubbed with another voice than its own is left out, since its ground truth is that of its own voice.
 
     Returns
     -------
@@ -189,56 +180,47 @@ def bilabial_closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    tables = []
-    for result in results:
-        truth, info = ground_truth_of(result.face), result.run.info
-        if truth is None or info["speech"]["sha256"] != info["face"]["sha256"]:
-            continue
-        fps = _voice_of(result)[1]
-        spoken = list(_phonemes(truth, fps))
-        for given, column in {"output": "opened", "source": "opened_source"}.items():
-            sounds = openness.bilabial_closures(
-                result.evaluation.frames[column].to_numpy(), fps, spoken, result.evaluation.closed
-            )
-            about = {
-                "clip": result.case.name,
-                "domain": result.case.domain,
-                "input": given,
-                "threshold": result.evaluation.closed,
-            }
-            tables.append(sounds.assign(**about))
-    columns = ["clip", "domain", "input", "symbol", "start", "end", "first", "last", "least", "closed", "threshold"]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    columns = ["input", "symbol", "start", "end", "first", "last", "least", "closed", "threshold"]
+
+    def closures(result: EvaluatedCase) -> pandas.DataFrame:
+        ground_truth, info = ground_truth_of(result.face), result.run.info
+        if ground_truth is None or info["speech"]["sha256"] != info["face"]["sha256"]:
+            return pd.DataFrame(columns=columns)
+        fps, evaluation = float(Fraction(info["face"]["fps"])), result.evaluation
+        spoken = list(_phonemes(ground_truth, fps))
+        sides = {"output": "mouth_openness", "source": "mouth_openness_source"}
+        tables = {
+            name: openness.bilabial_closures(evaluation.frames[side].to_numpy(), fps, spoken, evaluation.closed)
+            for name, side in sides.items()
+        }
+        return stacked(({"input": name}, table.assign(threshold=evaluation.closed)) for name, table in tables.items())
+
+    return by_clip(results, closures)
 
 
-def _phonemes(truth: pandas.DataFrame, fps: float) -> Iterator[tuple[str, float, float]]:
-    """Symbol, start and end (seconds) of what is said; silence is nobody's."""
-    phonemes = truth["phoneme"].fillna("").tolist()
-    edges = [0, *(i for i in range(1, len(phonemes)) if phonemes[i] != phonemes[i - 1]), len(phonemes)]
-    for first, stop in zip(edges[:-1], edges[1:], strict=True):
-        if phonemes[first]:
-            yield phonemes[first], first / fps, stop / fps
+def _phonemes(ground_truth: pandas.DataFrame, fps: float) -> Iterator[tuple[str, float, float]]:
+    """Symbol, start and end (seconds) of each phoneme; silence has none."""
+    phonemes = ground_truth["phoneme"].fillna("")
+    for start, stop in spans(phonemes != "", phonemes.ne(phonemes.shift()).cumsum()):
+        yield phonemes.iloc[start], start / fps, stop / fps
 
 
 def mouths(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """`metrics.cadence.mouths` of every clip, with ``clip`` and ``domain``; those seen from beginning to end."""
-    table = _below(results, lambda result: cadence.mouths(result.evaluation.frames))
+    """`metrics.cadence.mouths` of every clip, with ``clip`` and ``domain``; those with both start and end."""
+    table = by_clip(results, lambda result: cadence.mouths(result.evaluation.frames))
     return table[table["whole"].astype(bool)].reset_index(drop=True)
 
 
 def cadence_summary(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """`metrics.cadence.summary` of every clip, a row each, with its ``domain``."""
+    """`metrics.cadence.summary` of every clip, a row each, with its ``domain``; index ``clip``."""
     import pandas as pd
 
-    rows = {
-        result.case.name: {"domain": result.case.domain} | cadence.summary(result.evaluation.frames)
-        for result in results
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
+    table = by_clip(results, lambda result: pd.DataFrame([cadence.summary(result.evaluation.frames)]))
+    return table.set_index("clip")
 
 
 def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """Everything that the numbers depend on: a row a fact, index ``fact``, column ``value`` (text)."""
+    """The models, settings, versions and files that the numbers depend on; index ``fact``, column ``value`` (text)."""
     import pandas as pd
 
     facts: dict[str, list[str]] = {}
@@ -266,12 +248,3 @@ def _voice_of(result: EvaluatedCase) -> tuple[np.ndarray, float]:
     """The voice of a run, as long as its frames, and frames a second."""
     fps = float(Fraction(result.run.info["face"]["fps"]))
     return audio.load(result.run.output)[: round(len(result.evaluation.frames) / fps * audio.SAMPLE_RATE)], fps
-
-
-def _below(results: Sequence[EvaluatedCase], table: Callable[[EvaluatedCase], pandas.DataFrame]) -> pandas.DataFrame:
-    import pandas as pd
-
-    tables = [table(result).assign(clip=result.case.name, domain=result.case.domain) for result in results]
-    # a table of no row has columns of no kind, which would make those of the others uncertain
-    rows = [table for table in tables if len(table)] or tables[:1]
-    return pd.concat(rows, ignore_index=True)

@@ -122,7 +122,7 @@ def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = ""
     Parameters
     ----------
     frames : DataFrame
-        Of `Evaluation.frames`: columns time (s), opened, opened_source (0 to 1).
+        Of `Evaluation.frames`: columns time (s), mouth_openness, mouth_openness_source (0 to 1).
     level : ndarray, (frames,)
         Of `evaluation.tables.loudness`, in decibels.
     domain : str
@@ -137,8 +137,8 @@ def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = ""
     ax.set_zorder(loud.get_zorder() + 1)
     ax.patch.set_visible(False)
     source = {"color": INK, "linewidth": 1.5, "linestyle": (0, (4, 2)), "label": "source"}
-    ax.plot(time, frames["opened_source"], **source)
-    ax.plot(time, frames["opened"], color=domain_colour(domain), linewidth=2.5, label="output")
+    ax.plot(time, frames["mouth_openness_source"], **source)
+    ax.plot(time, frames["mouth_openness"], color=domain_colour(domain), linewidth=2.5, label="output")
     ax.set(
         xlabel="time (s)", ylabel="mouth openness (0 to 1)", ylim=(0, 1.05), xlim=(0, time[-1] if len(time) > 1 else 1)
     )

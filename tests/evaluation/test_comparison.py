@@ -27,9 +27,9 @@ NULLS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio", "untouched
 
 
 def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluation:
-    """A mouth a frame, save where it was missed; open as the truth says; every second frame holds its drawing."""
+    """A mouth a frame, save where it was missed; open as in the ground truth; every second frame holds its drawing."""
     number = np.arange(FRAMES)
-    truth = ground_truth_of(samples.path(name))
+    ground_truth = ground_truth_of(samples.path(name))
     gone = np.isin(number, missed)
     frames = pd.DataFrame(
         {
@@ -45,8 +45,8 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
             "held": np.where(number, (number % 2).astype(float), NAN),
             "mouth": np.where(gone, NAN, number),
             "mouth_change_during_hold": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
-            "opened": np.where(gone, NAN, 1 - truth["openness"]),
-            "opened_source": truth["openness"],
+            "mouth_openness": np.where(gone, NAN, 1 - ground_truth["openness"]),
+            "mouth_openness_source": ground_truth["openness"],
             **dict.fromkeys(("false_positives", "occluded", "luma", "contrast", "motion", "since_cut"), NAN),
             "yaw": np.where(gone, 80.0, 3.0),
             "face_size": 150.0,
@@ -410,17 +410,19 @@ def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_agai
         assert list(by_clip["animation_hello"]) == numbers
     [seventh] = candidates["by hand"]["animation_hello"][7]
     assert seventh.box.y2 == pytest.approx(275.07)
-    # each frame is compared with its own row of the truth
-    truth = ground_truth_of(results[0].face)
-    exact = {n: [Detection(Box(*truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers}
+    # each frame is compared with its own row of the ground truth
+    ground_truth = ground_truth_of(results[0].face)
+    exact = {
+        n: [Detection(Box(*ground_truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers
+    }
     recall = evaluation.examples.recall(results[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
     assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [1, len(numbers), 0]
 
 
 def test_another_detectors_misses_are_its_own_and_have_causes(results):
-    truth = ground_truth_of(results[0].face)
+    ground_truth = ground_truth_of(results[0].face)
     numbers = [0, 20, 40, 60]
-    box = Box(*truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
+    box = Box(*ground_truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
     right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
     lists = [[right], [unsure], [], [beside]]
     candidates = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
@@ -451,13 +453,13 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(results):
     boxes = {
         name: [
             [Detection(Box(*row), 0.8)]
-            for row in truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
+            for row in ground_truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
         ]
-        for name, truth in truths.items()
+        for name, ground_truth in truths.items()
     }
     boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
     by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
-    recall = evaluation.examples.recall([drawn, as_drawn], {"truth": by_frame}).set_index("threshold")
+    recall = evaluation.examples.recall([drawn, as_drawn], {"exact": by_frame}).set_index("threshold")
     assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 
@@ -471,13 +473,13 @@ def test_opening_curves_hold_the_source_and_nulls_beside_the_output(results):
     assert evaluation.tables.sync_curves(results).empty
 
 
-def test_closures_are_those_of_the_truth(results):
+def test_closures_are_those_of_the_ground_truth(results):
     sounds = evaluation.tables.bilabial_closures(results)
-    truth = ground_truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
+    ground_truth = ground_truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
     spoken = [
         result
-        for number, result in enumerate(truth)
-        if result[:1] in {*"mbp"} and (not number or truth[number - 1] != result)
+        for number, result in enumerate(ground_truth)
+        if result[:1] in {*"mbp"} and (not number or ground_truth[number - 1] != result)
     ]
     of_source = sounds.query("clip == 'animation_hello' and input == 'source'")
     assert of_source["symbol"].tolist() == spoken
@@ -485,10 +487,10 @@ def test_closures_are_those_of_the_truth(results):
     assert of_source["closed"].all()
     assert not sounds.query("input == 'output'")["closed"].any()
     for row in of_source.itertuples():
-        assert set(truth[row.first : row.last + 1]) == {row.symbol}
+        assert set(ground_truth[row.first : row.last + 1]) == {row.symbol}
 
 
-def test_another_voice_has_no_closures_in_this_truth(results, tmp_path):
+def test_another_voice_has_no_closures_in_this_ground_truth(results, tmp_path):
     result = results[0]
     run = a_run(tmp_path / "other", "animation_hello", [])
     info = run.info | {"speech": {"file": "x", "sha256": "another"}}

@@ -35,8 +35,8 @@ def run(tmp_path_factory) -> runs.Run:
     home = tmp_path_factory.mktemp("evaluation")
     clip = home / "clip.mp4"
     shutil.copy(samples.path("animation_hello"), clip)
-    truth = ground_truth_of(samples.path("animation_hello"))
-    boxes = truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
+    ground_truth = ground_truth_of(samples.path("animation_hello"))
+    boxes = ground_truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
     boxes[10] = None
     (home / "boxes.json").write_text(json.dumps({"frames": len(boxes), "boxes": boxes}), encoding="utf-8")
     return Pipeline("identity", home / "boxes.json", device="cpu").run(clip, clip, home / "run")
@@ -66,15 +66,15 @@ def test_the_file_of_failures_is_the_table_that_pages_read(run):
 
 
 def test_the_ground_truth_is_in_the_key(run):
-    truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
+    ground_truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
     without = evaluate(run, **JUDGES)
     try:
-        shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), truth)
+        shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), ground_truth)
         with_it = evaluate(run, **JUDGES)
-        pd.read_csv(truth).assign(mouth_x1=0.0).to_csv(truth, index=False)
+        pd.read_csv(ground_truth).assign(mouth_x1=0.0).to_csv(ground_truth, index=False)
         edited = evaluate(run, **JUDGES)
     finally:
-        truth.unlink()
+        ground_truth.unlink()
     assert without.frames["crop_truncation"].isna().all()
     assert with_it.metric("crop_truncation") < 0.05 < edited.metric("crop_truncation")
     assert_frame_equal(evaluate(run, **JUDGES).frames, without.frames)

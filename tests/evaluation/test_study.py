@@ -138,7 +138,7 @@ def a_table(rows, columns):
 
 def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
     """Four frames: a hit, a hit with a false positive, another face that is no mistake, and no face at all."""
-    truth = a_table(
+    ground_truth = a_table(
         [
             ("a", "animation", 0, "target", 0, 0, 10, 10, "s3fd"),
             ("a", "animation", 1, "target", 0, 0, 10, 10, "s3fd"),
@@ -159,7 +159,7 @@ def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
         ],
         "clip domain detector frame score x1 y1 x2 y2",
     )
-    monkeypatch.setattr(study, "faces", lambda: truth)
+    monkeypatch.setattr(study, "faces", lambda: ground_truth)
     rates = study.detection_rates([0.1, 0.5, 0.85], proposed).set_index("threshold")
     assert rates["frames"].tolist() == [4, 4, 4]
     assert rates["recall"].tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 3])
@@ -167,12 +167,12 @@ def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
 
 
 def test_a_box_round_the_head_matches_by_its_centre_alone(monkeypatch):
-    truth = a_table(
+    ground_truth = a_table(
         [("a", "animation", 0, "target", 10, 10, 20, 20, "s3fd")], "clip domain frame face x1 y1 x2 y2 source"
     )
     columns = "clip domain detector frame score x1 y1 x2 y2"
     head, beside = (2, 0, 26, 30), (19, 10, 29, 20)
-    monkeypatch.setattr(study, "faces", lambda: truth)
+    monkeypatch.setattr(study, "faces", lambda: ground_truth)
     for box, overlap, centre in ((head, 0, 1), (beside, 0, 0), ((10, 10, 20, 19), 1, 1)):
         proposed = a_table([("a", "animation", "d", 0, 0.9, *box)], columns)
         for match, expected in (("overlap", overlap), ("centre", centre)):

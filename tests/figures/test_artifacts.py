@@ -129,7 +129,7 @@ BEAT = frames(
 )
 MOUTHS = pd.DataFrame({"ms": [40, 40, 80, 1200], "domain": "animation"})
 LEVEL = np.array([-20.0, -30, -100, -10, -10, -10])
-OPEN = BEAT.assign(opened=[0.1, 0.9, 0.5, NAN, NAN, 0], opened_source=0.5)
+OPEN = BEAT.assign(mouth_openness=[0.1, 0.9, 0.5, NAN, NAN, 0], mouth_openness_source=0.5)
 
 
 def example(clip: str, domain: str, value: float, shape: tuple[int, int] = (40, 40)) -> Example:
@@ -369,7 +369,7 @@ def test_mouth_openness_is_in_front_of_the_loudness():
     source, output = ax.lines
     assert output.get_color() == ANIMATION
     assert source.get_color() == INK
-    np.testing.assert_array_equal(output.get_ydata(), OPEN["opened"])
+    np.testing.assert_array_equal(output.get_ydata(), OPEN["mouth_openness"])
     loud = next(other for other in ax.figure.axes if other is not ax)
     assert loud.get_ylabel() == "loudness (dB)"
     heights = loud.collections[0].get_paths()[0].vertices[:, 1]
