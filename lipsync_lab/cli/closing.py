@@ -35,6 +35,22 @@ def lines(run: Run, outfile: Path) -> list[str]:
     return out
 
 
+def alignment(alignment: dict) -> str:
+    """One line on how an output lines up with its source (`Evaluation.alignment`)."""
+    scale, frames = alignment["scale"], f"output frame 0 is source frame {alignment['offset']:g}"
+    parts = [frames if alignment["offset"] >= 0 else f"the source begins at output frame {-alignment['offset']:g}"]
+    if alignment["rate"] != 1:
+        parts.append(f"{alignment['rate']:.4g} source frames an output frame")
+    if alignment["output_frames"] > alignment["source_frames"]:
+        parts.append(f"after the source's end: {alignment['loop']}")
+    parts.append(f"scale {scale[0]:.4g} x {scale[1]:.4g}")
+    for side in ("source", "output"):
+        box, whole = alignment[f"{side}_box"], [0, 0, *alignment[f"{side}_size"]]
+        if box != whole:
+            parts.append(f"{side} box {', '.join(f'{edge:g}' for edge in box)}")
+    return f"aligned: {'; '.join(parts)} (confidence {alignment['confidence']:.2f})"
+
+
 def table(metrics: pandas.DataFrame) -> list[str]:
     """`Evaluation.metrics` as lines of text in columns; metrics without a value follow, by their reason."""
     rows = [("metric", "value", "unit", "frames", "failed", "threshold")]

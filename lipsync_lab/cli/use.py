@@ -94,6 +94,8 @@ def evaluate(options: argparse.Namespace) -> int:
             out=options.out,
             progress=shown,
         )
+    if done.alignment is not None:
+        _say(options, closing.alignment(done.alignment))
     for line in closing.table(done.metrics):
         print(line)
     if options.out:

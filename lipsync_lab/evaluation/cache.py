@@ -85,11 +85,13 @@ def texts(evaluation: Evaluation) -> dict[str, str]:
         "scores.csv": text(evaluation.scores),
         "curves.csv": text(evaluation.curves),
     }
-    written = parsed(tables, evaluation.about, evaluation.domain)
+    written = parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment)
     return tables | {"failures.csv": text(written.failures), "metrics.csv": text(written.metrics)}
 
 
-def parsed(tables: Mapping[str, str], about: dict[str, Any], domain: str | None) -> Evaluation:
+def parsed(
+    tables: Mapping[str, str], about: dict[str, Any], domain: str | None, alignment: dict[str, Any] | None
+) -> Evaluation:
     """The evaluation that `texts` came from, with the digits that the files have."""
     import pandas as pd
 
@@ -97,7 +99,7 @@ def parsed(tables: Mapping[str, str], about: dict[str, Any], domain: str | None)
     frames["cause"] = frames["cause"].astype(object).fillna("")
     scores = pd.read_csv(io.StringIO(tables["scores.csv"]))
     scores["reason"] = scores["reason"].astype(object).fillna("")
-    return Evaluation(frames, scores, pd.read_csv(io.StringIO(tables["curves.csv"])), about, domain)
+    return Evaluation(frames, scores, pd.read_csv(io.StringIO(tables["curves.csv"])), about, domain, alignment)
 
 
 def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_key: str) -> None:
@@ -110,6 +112,7 @@ def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_k
         "key": own_key,
         "domain": evaluation.domain,
         "networks": evaluation.about,
+        "alignment": evaluation.alignment,
         "tables": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
     about["sha256"] = _sha256(_canonical(about))
@@ -136,7 +139,8 @@ def read(folder: Path, own_key: str) -> Evaluation | None:
         if _sha256(content) != wanted:
             return None
         tables[name] = content.decode()
-    return parsed(tables, about["networks"] if "networks" in about else about["judges"], about["domain"])
+    networks = about["networks"] if "networks" in about else about["judges"]
+    return parsed(tables, networks, about["domain"], about.get("alignment"))
 
 
 def _sha256(content: bytes) -> str:

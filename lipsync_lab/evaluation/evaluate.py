@@ -1,28 +1,32 @@
 """`evaluate`: any source and any output of it; a run is one caller.
 
 Both videos are decoded once, in one loop that feeds every metric (`metrics.collect`). What needs the whole clip, the
-source's palette among it, is computed from what that loop collected.
+source's palette among it, is computed from what that loop collected. Two videos that differ in size or length are
+aligned first (`alignment.align`), which reads each once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lipsync_lab import detection, files, runs, samples
+from lipsync_lab.detection.base import Detection
 from lipsync_lab.detection.detect import detect
-from lipsync_lab.detection.detections import read_detections
+from lipsync_lab.detection.detections import Detections, read_detections
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import cache
+from lipsync_lab.evaluation.alignment import Alignment, align, aligned_output, aligned_source
 from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
+from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
-from lipsync_lab.media.clip import Clip, open_clip
+from lipsync_lab.media.clip import Clip, View, open_clip
 from lipsync_lab.metrics import collect, openness, realism
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.models import registry
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Material:
-    """The inputs of an evaluation: the clip, the output, their boxes, the voice."""
+    """The inputs of an evaluation: the clip (aligned with the output), the output, their boxes, the voice."""
 
     clip: Clip
     output: Path
@@ -47,6 +51,7 @@ class _Material:
     ground_truth: pandas.DataFrame | None
     threshold: float
     exact: bool
+    alignment: Alignment | None = None
 
 
 def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
@@ -63,6 +68,7 @@ def evaluate(
     *,
     voice: str | Path | None = None,
     detections: str | Path | None = None,
+    alignment: Alignment | None = None,
     domain: str | None = None,
     sync_expert: str | Path | None = SYNC_EXPERT,
     discriminator: str | Path | None = DISCRIMINATOR,
@@ -81,12 +87,15 @@ def evaluate(
         The untouched video: a path, or the name of a sample. A run has its own output,
         voice and detections; its tables are written into its folder, under `FOLDER`, unless `out` names another.
     output : str or path
-        The dubbed video: as many frames as the source, to within one, and its size, where odd sides may have been
-        rounded up. Every frame with a face is taken to have a generated mouth.
+        The dubbed video. Every frame with a face is taken to have a generated mouth.
     voice : str or path, optional
         What the output says: a path, or the name of a sample; the output's own sound if not given.
     detections : path, optional
         A ``detections.json`` of the source; if not given, the default detector detects the faces.
+    alignment : alignment.Alignment, optional
+        How the two line up. If not given, frame n of the output is taken for frame n of the source where both have as
+        many frames, to within one, and the same size, where odd sides may have been rounded up; elsewhere it is
+        estimated. The ground truth of a synthetic clip is not used with an alignment.
     domain : str, optional
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
@@ -113,7 +122,7 @@ def evaluate(
     MediaError
         A video or the voice cannot be read.
     ParameterError
-        The two videos differ in size or in their number of frames, or the domain is unknown.
+        The two videos do not show the same footage, or the domain is unknown.
     CheckpointError
         A network of no known name, or a file that is not the right one.
     """
@@ -124,7 +133,7 @@ def evaluate(
         "mouth_openness": mouth_openness,
     }
     if isinstance(source, runs.Run):
-        if output is not None or voice is not None or detections is not None:
+        if any(given is not None for given in (output, voice, detections, alignment)):
             raise ParameterError("a run has its own output, voice and detections; give the run alone")
         return _evaluate_run(source, domain, names, device, out, force, progress)
     if output is None:
@@ -138,15 +147,20 @@ def evaluate(
         "voice": files.sha256(sound),
         "detections": _detector_identity() if detections is None else files.sha256(detections),
         "ground_truth": _ground_truth_hash(source),
+        "alignment": None if alignment is None else alignment.as_dict(),
     }
 
     def material() -> _Material:
-        _check_comparable(source, output)
-        clip = open_clip(source)
-        ledger, candidates = _detected(clip, detections, device or best_device(), progress)
+        clip, lined_up = open_clip(source), alignment
+        if lined_up is None and not _is_comparable(source, output):
+            lined_up = align(clip, open_clip(output))
+        ledger, candidates = _detected(clip, lined_up, detections, device or best_device(), progress)
         known_sound = sound if sound != output or video.probe(output).has_sound else None
-        ground_truth = ground_truth_of(source)
-        return _Material(clip, output, known_sound, ledger, candidates, ground_truth, Settings().threshold, True)
+        if lined_up is not None:
+            clip = aligned_source(clip, lined_up)
+        ground_truth = ground_truth_of(source) if lined_up is None else None
+        threshold, exact = Settings().threshold, lined_up is None
+        return _Material(clip, output, known_sound, ledger, candidates, ground_truth, threshold, exact, lined_up)
 
     return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
 
@@ -187,7 +201,7 @@ def _cached(material, inputs, domain, names, device, folder: Path | None, force,
     tables = cache.texts(evaluation)
     if folder is not None:
         cache.write(folder, tables, evaluation, own_key)
-    return cache.parsed(tables, evaluation.about, evaluation.domain)
+    return cache.parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment)
 
 
 def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
@@ -220,18 +234,26 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
     about = about | {"mouth_openness": about["mouth_openness"] | {"closed": closed}}
     wave = None
     if given.sound is not None:
-        wave = audio.load(given.sound)[: round(len(data) / fps * audio.SAMPLE_RATE)]
+        first = 0 if given.alignment is None else int((given.alignment.order() >= 0).argmax())
+        start, stop = (round(frame / fps * audio.SAMPLE_RATE) for frame in (first, first + len(data)))
+        wave = audio.load(given.sound)[start:stop]
     if progress:
         progress("evaluate: sound", 0, 1)
     scores, curves, columns = sound_metrics(data, wave, asked, about, fps, None if lse is None else lse.finish())
     if progress:
         progress("evaluate: sound", 1, 1)
     frames = data.with_columns(columns).with_metrics(domain).frames
-    return Evaluation(frames, scores, curves, about, domain)
+    alignment = None if given.alignment is None else given.alignment.as_dict()
+    return Evaluation(frames, scores, curves, about, domain, alignment)
 
 
 def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frame pairs, each video decoded once; raises where an output that must be as long as the source is not."""
+    if given.alignment is not None:
+        yield from zip(
+            given.clip.read(0, count), aligned_output(open_clip(given.output), given.alignment), strict=False
+        )
+        return
     outputs, read = video.frames(given.output, stop=None if given.exact else count), 0
     for image in given.clip.read(0, count):
         frame = next(outputs, None)
@@ -243,18 +265,15 @@ def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarr
         _check_lengths(given.clip.name, count, given.output, read + sum(1 for _ in outputs))
 
 
-def _check_comparable(source: Path, output: Path) -> None:
-    """Refuse videos of different size or length before anything is measured."""
+def _is_comparable(source: Path, output: Path) -> bool:
+    """Whether two videos have the same size and length, but for a frame more or less and odd sides rounded up."""
     first, second = video.probe(source), video.probe(output)
-    sizes = [(info.width, info.height) for info in (first, second)]
-    if len({(width + width % 2, height + height % 2) for width, height in sizes}) > 1:
-        shown = [f"{width} x {height}" for width, height in sizes]
-        raise ParameterError(
-            f"{source} has {shown[0]} pixels and {output} {shown[1]}: an output of another size cannot be compared"
-        )
-    if first.frames is not None and second.frames is not None and abs(first.frames - second.frames) > 1:
+    sizes = {(info.width + info.width % 2, info.height + info.height % 2) for info in (first, second)}
+    counts = [info.frames for info in (first, second)]
+    if None in counts or abs(counts[0] - counts[1]) > 1:
         # headers may be wrong
-        _check_lengths(source, *(sum(1 for _ in video.frames(source)), output), sum(1 for _ in video.frames(output)))
+        counts = [sum(1 for _ in video.frames(path)) for path in (source, output)]
+    return len(sizes) == 1 and abs(counts[0] - counts[1]) <= 1
 
 
 def _check_lengths(source: str | Path, frames: int, output: str | Path, length: int) -> None:
@@ -264,11 +283,38 @@ def _check_lengths(source: str | Path, frames: int, output: str | Path, length: 
         )
 
 
-def _detected(clip: Clip, detections: str | Path | None, device: str, progress: Progress | None):
-    """A ledger of the source's face, and all candidates."""
+def _detected(
+    clip: Clip, alignment: Alignment | None, detections: str | Path | None, device: str, progress: Progress | None
+):
+    """A ledger of the source's face, and all candidates, in the frames and pixels that are measured."""
+    if alignment is not None and detections is None:
+        clip = aligned_source(clip, alignment)
     record = detect(clip, detections, device=device, progress=progress)
+    if alignment is not None and detections is not None:
+        clip, record = aligned_source(clip, alignment), _carried(record, alignment)
     track = make_plan(clip, record, None).track
     return runs.ledger(track, track.provenance != "missing", clip.fps), record.candidates
+
+
+def _carried(record: Detections, alignment: Alignment) -> Detections:
+    """Detections of the source in the frames and pixels of the aligned source."""
+    order = alignment.order()
+    order = order[order >= 0].tolist()
+    rows = [[_carried_face(face, alignment) for face in record.candidates[number]] for number in order]
+    manual = {
+        frame: None if record.manual[number] is None else alignment.to_output(record.manual[number])
+        for frame, number in enumerate(order)
+        if number in record.manual
+    }
+    shot = np.searchsorted(record.shots or (0,), order, side="right")
+    starts = tuple([0, *(np.flatnonzero(np.diff(shot)) + 1).tolist()])
+    size = round(alignment.output_box.width), round(alignment.output_box.height)
+    return replace(record, candidates=tuple(rows), manual=manual, shots=starts, size=size, view=View(size))
+
+
+def _carried_face(face: Detection, alignment: Alignment) -> Detection:
+    points = (alignment.to_output(Box(x, y, x, y)) for x, y in face.landmarks)
+    return replace(face, box=alignment.to_output(face.box), landmarks=tuple((point.x1, point.y1) for point in points))
 
 
 def _detector_identity() -> str:

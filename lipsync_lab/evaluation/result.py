@@ -24,7 +24,8 @@ class Evaluation:
     Attributes
     ----------
     frames : DataFrame
-        One row a source frame, index ``frame``: the columns of `metrics.detection.detection_metrics`,
+        One row a source frame, or with an alignment one row an output frame that shows a source frame, index
+        ``frame``: the columns of `metrics.detection.detection_metrics`,
         `metrics.cadence.cadence_table` and `metrics.realism.realism_metrics`, and one column for each metric of
         `metrics.registry`; ``mouth_openness`` of the output (`metrics.openness`: as a share of the source's range
         where the regressor measures it, of its own range elsewhere), and ``mouth_openness_source``.
@@ -38,6 +39,8 @@ class Evaluation:
         regressor also ``closed``, the openness below which a mouth counts as closed.
     domain : str or None
         "animation", "live_action" or "synthetic_photo"; None where it is unknown.
+    alignment : dict or None
+        `alignment.Alignment.as_dict`; None where frame n of the output is frame n of the source, pixel by pixel.
     """
 
     frames: pandas.DataFrame
@@ -45,6 +48,7 @@ class Evaluation:
     curves: pandas.DataFrame
     about: dict[str, Any]
     domain: str | None = None
+    alignment: dict[str, Any] | None = None
 
     @property
     def closed(self) -> float:

@@ -580,6 +580,20 @@ def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
     assert (place / "tables" / "frames.csv").is_file()
 
 
+def test_evaluate_says_how_an_output_lines_up_and_refuses_other_footage(place, capsys):
+    frames = read(place / "in.mp4")
+    video.write_clip("later.mkv", frames[5:, ::2, ::2].copy(), 25, codec="ffv1")
+    line = ["evaluate", "--source", "in.mp4", "--device", "cpu", "--output"]
+    assert cli.main([*line, "later.mkv"]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "aligned: output frame 0 is source frame 5; scale 0.5 x 0.5 (confidence 0.9" in out or "(confidence 1.0" in out
+    )
+    video.write_clip("other.mkv", np.flip(frames[5:, ::2, ::2], (1, 2)).copy(), 25, codec="ffv1")
+    assert cli.main([*line, "other.mkv"]) == cli.BAD_INPUT
+    assert "do not show the same footage" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
