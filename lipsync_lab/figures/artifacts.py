@@ -17,6 +17,7 @@ from lipsync_lab.figures.style import (
     INK,
     axes_of,
     beside,
+    domain_bars,
     domain_colour,
     domain_handles,
     domain_label,
@@ -178,12 +179,10 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     kinds = [kind.failure for kind in failures.KINDS if kind.failure in set(known["kind"])]
     domains = in_order(table["domain"])
     ax = axes_of(ax, 0.14 + 0.056 * len(kinds))
-    for number, domain in enumerate(domains):
-        of_domain = table[table["domain"] == domain].set_index("kind").reindex(kinds)
-        place = np.arange(len(kinds)) + beside(number, len(domains), 0.8)
-        share = 100 * of_domain["share"].to_numpy(float)
-        colour, height = domain_colour(domain), 0.8 / len(domains)
-        bars = ax.barh(place, np.nan_to_num(share), height, color=colour, label=domain_label(domain))
+    by_kind = table.set_index(["domain", "kind"])["share"]
+    shares = {domain: 100 * by_kind[domain].reindex(kinds).to_numpy(float) for domain in domains}
+    bars_of = domain_bars(ax, {domain: np.nan_to_num(share) for domain, share in shares.items()})
+    for bars, share in zip(bars_of, shares.values(), strict=True):
         labels = ["not measured" if np.isnan(value) else f"{value:.0f}" for value in share]
         ax.bar_label(bars, labels=labels, padding=4, fontsize=11)
     ax.set_yticks(range(len(kinds)), labels=kinds)

@@ -6,26 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lipsync_lab.figures.style import (
-    DARK_HALO,
     GREY,
     HALO,
     INK,
     PROVENANCE_COLOURS,
     axes_of,
-    beside,
     colour_clip_names,
+    domain_bars,
     domain_colour,
     domain_handles,
-    domain_label,
+    frame_seconds,
     in_order,
     legend_above,
     note,
-    rectangle,
+    outline,
     styled,
 )
 
@@ -58,7 +56,7 @@ def detection_timeline(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         frames = table[table["clip"] == clip]
         colour, missed = domain_colour(frames["domain"].iloc[0]), frames["missed_detection"].to_numpy(float)
         time = frames["time"].to_numpy(float)
-        step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
+        step = frame_seconds(time)
         for value, style in ((0, {"color": colour, "alpha": 0.45}), (1, {"color": missing})):
             ax.broken_barh([(at, step) for at in time[missed == value]], (row - 0.36, 0.72), linewidth=0, **style)
         known = missed[~np.isnan(missed)]
@@ -90,12 +88,11 @@ def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     names = [f"{first}" if first == stop else f"{first}–{stop}" for first, stop in zip(_LENGTHS, last, strict=False)]
     names.append(f"{_LENGTHS[-1]} and more")
     domains = in_order(dropouts["domain"])
-    for number, domain in enumerate(domains):
-        lengths = dropouts["length"][dropouts["domain"] == domain].to_numpy(float)
-        count = np.histogram(lengths, [*_LENGTHS, np.inf])[0]
-        place = np.arange(len(names)) + beside(number, len(domains), 0.8)
-        bars = ax.bar(place, count, 0.8 / len(domains), color=domain_colour(domain), label=domain_label(domain))
-        ax.bar_label(bars, labels=[str(n) if n else "" for n in count], padding=2, fontsize=12)
+    lengths = {domain: dropouts["length"][dropouts["domain"] == domain].to_numpy(float) for domain in domains}
+    counts = {domain: np.histogram(values, [*_LENGTHS, np.inf])[0] for domain, values in lengths.items()}
+    for bars in domain_bars(ax, counts, upright=True):
+        labels = [f"{bar.get_height():g}" if bar.get_height() else "" for bar in bars]
+        ax.bar_label(bars, labels=labels, padding=2, fontsize=12)
     ax.set_xticks(range(len(names)), labels=names)
     ax.set(xlabel="length of a dropout (frames)", ylabel="number of dropouts")
     ax.margins(y=0.15)
@@ -148,10 +145,8 @@ def missed_detection_causes(table: pandas.DataFrame, ax: Axes | None = None) -> 
     names = [name for name in dict.fromkeys(table["cause"]) if name in known] or ["no missed detections"]
     domains = in_order(table["domain"])
     ax = axes_of(ax, 0.14 + 0.06 * len(names))
-    for number, domain in enumerate(domains):
-        misses = table[table["domain"] == domain].set_index("cause")["misses"].reindex(names).fillna(0)
-        place = np.arange(len(names)) + beside(number, len(domains), 0.8)
-        bars = ax.barh(place, misses, 0.8 / len(domains), color=domain_colour(domain), label=domain_label(domain))
+    misses = table.set_index(["domain", "cause"])["misses"]
+    for bars in domain_bars(ax, {domain: misses[domain].reindex(names).fillna(0) for domain in domains}):
         ax.bar_label(bars, padding=4, fontsize=12)
     ax.set_yticks(range(len(names)), labels=names)
     ax.invert_yaxis()
@@ -181,7 +176,7 @@ def detector_comparison(
     threshold : float
         Score that a candidate must exceed.
     """
-    # the widest picture decides: all of one width, so that columns stay columns
+    # all pictures have one width: the columns stay aligned
     tallest = max(image.shape[0] / image.shape[1] for image in images.values())
     gap, head = 0.05, 0.16
     total = len(images) * (1 + gap) - gap, len(candidates) * (tallest + head)
@@ -194,10 +189,8 @@ def detector_comparison(
             accepted = [detection for detection in detections if detection.score > threshold]
             for detection in reversed(accepted or list(detections[:1])):
                 colour = PROVENANCE_COLOURS["detected"] if accepted else "white"
-                line = rectangle(detection.box.scaled(scale, scale).padded(-y, y, -x, x), edgecolor=colour, linewidth=2)
-                line.set_linestyle("-" if accepted else (0, (3, 2)))
-                line.set_path_effects([*DARK_HALO, patheffects.Normal()])
-                ax.add_patch(line)
+                box, line = detection.box.scaled(scale, scale), "-" if accepted else (0, (3, 2))
+                outline(ax, box.padded(-y, y, -x, x), edgecolor=colour, linewidth=2, linestyle=line)
             best = f"best score {detections[0].score:.2f}" if detections else "no candidate"
             words = title if not row else ""
             ax.annotate(words, (x, 0), (0, 2), textcoords="offset points", va="bottom", annotation_clip=False)

@@ -14,7 +14,6 @@ from matplotlib.patches import Patch, Rectangle
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.figures.style import (
     ACCENT,
-    DARK_HALO,
     HALO,
     INK,
     PROVENANCE_COLOURS,
@@ -23,8 +22,9 @@ from lipsync_lab.figures.style import (
     colour_clip_names,
     counted,
     domain_label,
+    frame_seconds,
     legend_above,
-    rectangle,
+    outline,
     row_of_pictures,
     styled,
 )
@@ -61,7 +61,10 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
         wave, sr=audio.SAMPLE_RATE, max_points=_COLUMNS, axis="s", ax=ax, color="#0072B2", linewidth=0.6
     )
     if window is not None:
-        _span(ax, window, f"window of one frame: {window[1] - window[0]:.2f} s")
+        ax.axvspan(*window, color=ACCENT, alpha=0.25, linewidth=0)
+        for edge in window:
+            ax.axvline(edge, color=ACCENT, linewidth=1.5)
+        ax.set_title(f"window of one frame: {window[1] - window[0]:.2f} s")
     ax.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(wave) / audio.SAMPLE_RATE), ylim=(-1, 1))
     return ax
 
@@ -108,13 +111,6 @@ def mel_spectrogram(spectrogram: np.ndarray, first: int | None = None, ax: Axes 
     return ax
 
 
-def _span(ax: Axes, window: tuple[float, float], title: str) -> None:
-    ax.axvspan(*window, color=ACCENT, alpha=0.25, linewidth=0)
-    for edge in window:
-        ax.axvline(edge, color=ACCENT, linewidth=1.5)
-    ax.set_title(title)
-
-
 @styled
 def candidates(
     image: np.ndarray,
@@ -141,15 +137,13 @@ def candidates(
     ax.imshow(image, extent=(0, width, height, 0))
     handles = []
     if crop is not None:
-        # broad and below: the detected box often shares three of its edges
-        line = ax.add_patch(rectangle(crop, edgecolor=_CROP, linewidth=7))
-        line.set_path_effects([patheffects.withStroke(linewidth=8, foreground="black"), patheffects.Normal()])
+        # broad and below the others: the detected box often shares three of its edges
+        outline(ax, crop, [patheffects.withStroke(linewidth=8, foreground="black")], edgecolor=_CROP, linewidth=7)
         handles.append(Patch(fill=False, edgecolor=_CROP, linewidth=5, label="crop"))
     for detection in reversed(detections):  # the best on top
         box, accepted = detection.box, detection.score > threshold
-        style = {"edgecolor": PROVENANCE_COLOURS["detected"] if accepted else "white"}
-        line = ax.add_patch(rectangle(box, linewidth=2, linestyle="-" if accepted else (0, (3, 2)), **style))
-        line.set_path_effects([*DARK_HALO, patheffects.Normal()])
+        colour = PROVENANCE_COLOURS["detected"] if accepted else "white"
+        outline(ax, box, edgecolor=colour, linewidth=2, linestyle="-" if accepted else (0, (3, 2)))
         words = ax.text(box.x1, box.y1 - 0.01 * height, f"{detection.score:.2f}", color=INK, va="bottom")
         words.set_path_effects(HALO)
     accepted = sum(detection.score > threshold for detection in detections)
@@ -178,7 +172,7 @@ def score_timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None =
     """
     ax = axes_of(ax, 0.4)
     time = ledger["time"].to_numpy()
-    step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
+    step = frame_seconds(time)
     score = ledger["best_score"].to_numpy()
     accepted = score > threshold
     middle = time + step / 2
@@ -212,7 +206,7 @@ def generation_steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -
     Parameters
     ----------
     images : mapping of str to ndarray, uint8, (H, W, 3)
-        RGB; shown pixel by pixel, since what matters here is what the network has to work with.
+        RGB; shown pixel by pixel.
     """
     titles = [f"{name}\n{image.shape[1]} × {image.shape[0]}" for name, image in images.items()]
     return row_of_pictures(list(images.values()), titles, ax, interpolation="nearest")
@@ -226,7 +220,7 @@ def triptych(
     titles: tuple[str, str] = ("source", "output"),
     ax: Axes | None = None,
 ) -> Axes:
-    """Two pictures, and how far they lie apart.
+    """Two pictures and their difference.
 
     Parameters
     ----------
@@ -284,8 +278,7 @@ def contact_sheet(
             ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=3))
         else:
             box = Box(row["x1"] + x, row["y1"] + y, row["x2"] + x, row["y2"] + y)
-            line = ax.add_patch(rectangle(box, edgecolor=colour, linewidth=2.5))
-            line.set_path_effects([*HALO, patheffects.Normal()])
+            outline(ax, box, HALO, edgecolor=colour, linewidth=2.5)
     ax.set(xlim=(0, total[0]), ylim=(total[1], 0), aspect="equal")
     ax.axis("off")
     if kinds:

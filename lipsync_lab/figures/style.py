@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from lipsync_lab.geometry import PROVENANCES, Box
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
 
 #: The style of every figure.
 STYLE = Path(__file__).with_name("lab.mplstyle")
@@ -102,8 +103,24 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
 
-def rectangle(box: Box, **style) -> Rectangle:
-    return Rectangle((box.x1, box.y1), box.width, box.height, fill=False, **style)
+def outline(ax: Axes, box: Box, halo: Sequence[patheffects.AbstractPathEffect] = DARK_HALO, **style) -> None:
+    """The outline of a box, readable on any picture."""
+    line = ax.add_patch(Rectangle((box.x1, box.y1), box.width, box.height, fill=False, **style))
+    line.set_path_effects([*halo, patheffects.Normal()])
+
+
+def frame_seconds(time: np.ndarray) -> float:
+    """Seconds of a frame, from the times of all; 1/25 for a clip of one frame."""
+    return float(np.median(np.diff(time))) if len(time) > 1 else 0.04
+
+
+def domain_bars(ax: Axes, values: Mapping[str, np.ndarray], upright: bool = False) -> list[BarContainer]:
+    """A group of bars at 0, 1, 2, ..., with a bar a domain in each; horizontal, or upright."""
+    bars, width, out = ax.bar if upright else ax.barh, 0.8 / max(1, len(values)), []
+    for number, (domain, lengths) in enumerate(values.items()):
+        place = np.arange(len(lengths)) + beside(number, len(values), 0.8)
+        out.append(bars(place, lengths, width, color=domain_colour(domain), label=domain_label(domain)))
+    return out
 
 
 def legend_above(ax: Axes, handles: Sequence[Artist] | None = None, ncols: int = 4, right: bool = False) -> None:

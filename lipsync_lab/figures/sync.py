@@ -18,6 +18,7 @@ from lipsync_lab.figures.style import (
     domain_colour,
     domain_handles,
     domain_label,
+    frame_seconds,
     in_order,
     legend_above,
     note,
@@ -204,7 +205,7 @@ def cadence_timeline(frames: pandas.DataFrame, domain: str = "", ax: Axes | None
     """
     ax = axes_of(ax, 0.2)
     time = frames["time"].to_numpy(float)
-    step = float(np.median(np.diff(time))) if len(time) > 1 else 0.04
+    step = frame_seconds(time)
     for row, (column, colour) in enumerate((("drawing", GREY), ("mouth", domain_colour(domain)))):
         numbers = frames[column].to_numpy(float)
         for first, stop in spans(~np.isnan(numbers), numbers):

@@ -1,4 +1,4 @@
-"""Artifacts, against plain arithmetic, other libraries and pictures whose faults are known."""
+"""Artifacts, against plain arithmetic, other libraries and pictures with known artifacts."""
 
 import cv2
 import numpy as np
@@ -53,7 +53,7 @@ def compared(source, output, palette=None, box=FACE) -> dict:
     return metrics_table | {"out_of_palette": artifacts.out_of_palette(metrics_table["out_of_palette"], palette)}
 
 
-def test_an_untouched_clip_has_no_fault_and_everything_is_covered():
+def test_an_untouched_clip_has_no_artifact_and_everything_is_covered():
     frames = [face(), face(), face((52, 70, 76, 86))]
     palette = artifacts.palette(frames, perfect_ledger(known(3), (SIZE, SIZE)))
     metrics_table = measured(frames, frames, palette=palette)
@@ -165,7 +165,7 @@ def test_lines_say_how_much_is_gone():
     assert np.isnan(compared(np.full_like(source, 200), source)["line_art_loss"])  # no line to lose
 
 
-def test_blur_of_the_mouth_is_a_fault_and_of_the_whole_frame_an_encode():
+def test_blur_of_the_mouth_is_an_artifact_and_of_the_whole_frame_an_encode():
     source = face()
     soft = cv2.GaussianBlur(source, (0, 0), 1.0)
     output = source.copy()
@@ -222,4 +222,4 @@ def test_frames_of_another_run_are_refused():
         metrics_of([(face(), face())] * 3, ledger)
     with pytest.raises(ParameterError, match="1 rows for 2 frames"):
         metrics_of([(face(), face())] * 2, ledger, known(1))
-    assert len(metrics_of([(face(), face())], ledger)) == 1  # a shorter output is no fault
+    assert len(metrics_of([(face(), face())], ledger)) == 1  # a shorter output is allowed

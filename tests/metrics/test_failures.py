@@ -1,4 +1,4 @@
-"""Failures: stretches of a made-up ledger whose failures are known, and a twin that walks frame by frame."""
+"""Failures: tables whose failures are known, and a reference implementation that goes frame by frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def at(frames: int, where, value: float, rest: float = 0.0) -> np.ndarray:
     return values
 
 
-def test_nothing_fails_where_every_measure_is_zero():
+def test_nothing_fails_where_every_metric_is_zero():
     table = ledger(**{kind.name: 0.0 for kind in failures.KINDS})
     runs = failures.find(table)
     assert list(runs.columns) == list(failures.COLUMNS)
@@ -33,13 +33,13 @@ def test_what_is_undefined_does_not_fail():
 
 
 @pytest.mark.parametrize("kind", failures.KINDS, ids=lambda kind: kind.failure)
-def test_every_kind_is_found_where_its_measure_passes_the_bound(kind):
+def test_every_kind_fails_where_its_metric_passes_the_threshold(kind):
     value = (kind.threshold + kind.saturation) / 2
     runs = failures.find(ledger(**{kind.name: at(40, range(10, 15), value)}))
     assert runs[["kind", "first", "last", "frames", "metric"]].values.tolist() == [[kind.failure, 10, 14, 5, kind.name]]
     assert runs["severity"][0] == pytest.approx(0.5)
     assert "{" not in runs["evidence"][0]
-    # at the bound itself nothing fails yet
+    # at the threshold itself nothing fails
     assert not len(failures.find(ledger(**{kind.name: at(40, range(10, 15), kind.threshold)})))
 
 
@@ -79,7 +79,7 @@ def test_stretches_agree_with_a_walk_frame_by_frame():
     spans.append((open_since, last))
     runs = failures.find(table, gap=gap)
     assert sorted(zip(runs["first"], runs["last"], strict=True)) == spans
-    # every failing frame is in one stretch, and counted
+    # every failing frame is in one run, and counted
     assert runs["frames"].sum() == (values > bound).sum()
 
 

@@ -1,4 +1,4 @@
-"""The judge: what it is shown, and what is made of its opinion."""
+"""Realism: the discriminator's input, and the metric that is computed from its scores."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def crops(frames, ledger) -> list[np.ndarray | None]:
     return [None if box is None else crop(frame, box) for frame, box in zip(frames, boxes, strict=True)]
 
 
-def test_the_judge_is_shown_bgr_of_the_lower_half(network):
+def test_the_discriminator_gets_bgr_of_the_lower_half(network):
     shown = faces(35)  # more than go in at once
     scores = realism.discriminator_scores(network, shown)
     pixels = torch.from_numpy(shown[..., ::-1].copy()).float().permute(0, 3, 1, 2)[:, :, None] / 255

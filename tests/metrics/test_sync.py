@@ -1,5 +1,4 @@
-"""Sync: golden numbers, a twin by brute force, and networks that measure the time and so must find every planted
-offset."""
+"""Sync: golden numbers, brute force, and networks that measure the time, for which every injected offset is known."""
 
 from __future__ import annotations
 
@@ -95,7 +94,7 @@ def test_lse_embeddings_are_the_published_ones(known):
     np.testing.assert_allclose(sounds, known["aud"], rtol=1e-3, atol=1e-3)
 
 
-def test_the_expert_sees_and_hears_what_it_was_trained_on():
+def test_the_inputs_of_the_expert_are_those_of_its_training():
     rng = np.random.default_rng(1)
     faces = rng.integers(0, 256, (9, 96, 96, 3)).astype(np.uint8)
     wave = rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
@@ -155,7 +154,7 @@ def embedded(protocol, frames: int = LENGTH, fps: float = 25) -> tuple[Lips, Clo
 
 @PROTOCOLS
 @pytest.mark.parametrize("late", range(-6, 7))
-def test_planted_offsets_are_found_exactly(protocol, late: int):
+def test_injected_offsets_are_measured_exactly(protocol, late: int):
     """Positive as in syncnet_python: the sound comes too early."""
     lips, network = embedded(protocol)
     measured = measure_sync(lips, network, rising(late))

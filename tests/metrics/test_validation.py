@@ -17,7 +17,7 @@ SIZE, FRAMES = 160, 16
 
 @pytest.fixture(scope="module")
 def made() -> tuple[np.ndarray, pd.DataFrame]:
-    """A drawn face on twos that opens and closes its mouth."""
+    """An animated face on twos that opens and closes its mouth."""
     setting = scene.Scene(seed=7, style="anime", size=(SIZE, SIZE), framing="portrait", life=0.6)
     frames, truths = zip(*scene.frames(setting, lambda time: POSES[int(time * 8) % 3], FRAMES / 25), strict=True)
     return np.stack(frames), table(truths)

@@ -126,7 +126,7 @@ def test_the_table_counts_what_was_recorded(printed):
         "seconds": "0.40",
         "frames_written": "10",
     }
-    assert row["syncnet_distance"] == row["lse_d"] == row["error"] == ""  # ten frames are too short to be judged
+    assert row["syncnet_distance"] == row["lse_d"] == row["error"] == ""  # ten frames are too few for a score
     assert gone["clip"] == "broken"
     assert "broken.mp4" in gone["error"]
     assert gone["frames"] == ""
@@ -147,7 +147,7 @@ def evaluated(frames: pd.DataFrame, **scores) -> evaluation.Evaluation:
     return evaluation.Evaluation(frames, table, pd.DataFrame(), {})
 
 
-def test_what_was_judged_stands_in_the_table():
+def test_the_scores_are_in_the_table():
     numbers = {"syncnet_distance": 0.51234, "av_offset": -2.0, "lse_d": NAN}
     controls = {
         "syncnet_distance__shuffled_audio": 0.9,
@@ -422,9 +422,9 @@ def test_a_notebook_of_one_clip_is_printed_for_the_first_pair():
     assert parts.clips_to_show([], "07_explorer") == []
 
 
-def shot(before: np.ndarray, after: np.ndarray, drawn: bool) -> SimpleNamespace:
+def shot(before: np.ndarray, after: np.ndarray, generated: bool) -> SimpleNamespace:
     box = {"x1": 20.0, "y1": 20.0, "x2": 60.0, "y2": 60.0}
-    rows = pd.DataFrame([{"mouth_generated": drawn, **box}])
+    rows = pd.DataFrame([{"mouth_generated": generated, **box}])
     return SimpleNamespace(pictures=lambda frame: (before, after), run=SimpleNamespace(ledger=lambda: rows))
 
 
