@@ -230,7 +230,7 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
         if ground_truth is not None
         else {kind: net for kind, net in networks.items() if kind != "mouth_openness"}
     )
-    closed = openness.CLOSED_READ if "mouth_openness" in asked else openness.CLOSED_SEEN
+    closed = openness.CLOSED_BY_NETWORK if "mouth_openness" in asked else openness.CLOSED_BY_PIXELS
     about = about | {"mouth_openness": about["mouth_openness"] | {"closed": closed}}
     wave = None
     if given.sound is not None:

@@ -305,7 +305,7 @@ METRICS = (
         *("boundary_artifact", "grey levels", "picture", "boundary artifact", 4.0, 30.0),
         "the step across the boundary is {value:.1f} grey levels higher than in the source",
         of_pair=boundary_step,
-        artifact=Artifact("boundary step", injected.seam),
+        artifact=Artifact("boundary step", injected.boundary_step),
     ),
     Metric(
         *("colour_shift", "CIEDE2000", "picture", "colour shift", 3.0, 15.0),
@@ -324,13 +324,13 @@ METRICS = (
         *("line_art_loss", "share of the edges", "picture", "line-art loss", 0.25, 1.0),
         "{value:.0%} of the source's line art is lost",
         of_pair=line_art_loss,
-        artifact=Artifact("erased outlines", injected.erased_lines),
+        artifact=Artifact("erased outlines", injected.erased_outlines),
     ),
     Metric(
         *("ghosting", "share of the edges", "picture", "ghosting", 0.25, 1.0),
         "the source's mouth shows through the generated one ({value:.2f} of at most 0.5)",
         of_pair=ghosting,
-        artifact=Artifact("blended mouths", injected.ghost),
+        artifact=Artifact("blended mouths", injected.blended_mouths),
     ),
     Metric(
         *("temporal_flicker", "grey levels", "picture", "temporal flicker", 2.0, 12.0),
@@ -338,7 +338,7 @@ METRICS = (
         of_pair=temporal_flicker,
         of_clip=on_holds,
         requires="a generated mouth during a hold",
-        artifact=Artifact("skin noise", injected.flicker),
+        artifact=Artifact("skin noise", injected.skin_noise),
     ),
     Metric(
         *("background_change", "grey levels", "picture", "background change", 2.0, 10.0),

@@ -37,7 +37,7 @@ _AT_ONCE = 128
 
 #: A mouth with less openness is closed, as a share of the clip's own range (`in_range`): by `openness`, and by `read`
 #: with the bundled network, for which 97 % of closed animated lips lie below it and 1 % of those open by two pixels.
-CLOSED_SEEN, CLOSED_READ = 0.3, 0.1
+CLOSED_BY_PIXELS, CLOSED_BY_NETWORK = 0.3, 0.1
 
 
 def read(faces: np.ndarray, network: nn.Module) -> np.ndarray:

@@ -335,7 +335,7 @@ def generator(
             row.append(mouth_openness.correlation(reading, target))
         # a clip whose mouth never moves has no range
         resting = openness.in_range(openness.read(silent, regressor), before)
-        closed += [] if np.isnan(resting).any() else [float((resting < openness.CLOSED_READ).mean())]
+        closed += [] if np.isnan(resting).any() else [float((resting < openness.CLOSED_BY_NETWORK).mean())]
         if sync_expert is not None:
             starts = np.arange(0, count - 5, 5)
             for name, pictures in zip(in_sync, (dubbed, faces), strict=True):

@@ -78,8 +78,8 @@ def agreement(network: nn.Module, clips: Sequence[Clip], sigma: float = 0.0) -> 
     dict
         ``correlation``: Pearson's r of reading and gap within a clip, mean over clips. ``error``: mean absolute error
         in pixels of the crop. ``closed_recall``: share of closed mouths (gap below 0.2 pixels) with a reading below
-        `metrics.openness.CLOSED_READ` of the clip's range; ``open_recall``: share of open mouths (2 pixels or more)
-        with a reading of at least that. NaN where there are no such frames.
+        `metrics.openness.CLOSED_BY_NETWORK` of the clip's range; ``open_recall``: share of open mouths (2 pixels or
+        more) with a reading of at least that. NaN where there are no such frames.
     """
     correlations, readings, shares, gaps = [], [], [], []
     for clip in clips:
@@ -95,8 +95,8 @@ def agreement(network: nn.Module, clips: Sequence[Clip], sigma: float = 0.0) -> 
         return dict.fromkeys(("correlation", "error", "closed_recall", "open_recall"), np.nan)
     reading, share, gap = (np.concatenate(values) for values in (readings, shares, gaps))
     is_closed, is_open = (
-        share[gap < _CLOSED_GAP] < openness.CLOSED_READ,
-        share[gap >= _OPEN_GAP] >= openness.CLOSED_READ,
+        share[gap < _CLOSED_GAP] < openness.CLOSED_BY_NETWORK,
+        share[gap >= _OPEN_GAP] >= openness.CLOSED_BY_NETWORK,
     )
     return {
         "correlation": float(np.nanmean(correlations)) if np.isfinite(correlations).any() else np.nan,

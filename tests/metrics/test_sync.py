@@ -507,7 +507,7 @@ def test_the_bundled_reader_reads_lips_as_the_truth_knows_them(name):
     regressor = registry.load(registry.DEFAULTS["mouth_openness"], "mouth_openness").model
     gaps = openness.read(faces, regressor)
     assert np.corrcoef(gaps, ground_truth["openness"])[0, 1] > 0.9
-    closed = openness.in_range(gaps, gaps) < openness.CLOSED_READ
+    closed = openness.in_range(gaps, gaps) < openness.CLOSED_BY_NETWORK
     assert closed[ground_truth["openness"] < 0.02].mean() > 0.9
     assert closed[ground_truth["openness"] > 0.25].mean() < 0.05
     with pytest.raises(ParameterError, match="96, 96, 3"):

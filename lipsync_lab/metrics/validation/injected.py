@@ -6,7 +6,9 @@ boundary artifact is a step along the border and leaves the picture inside as it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import cv2
 import numpy as np
@@ -43,106 +45,105 @@ class Material:
             raise ParameterError(f"{count} frames (N, H, W, 3) need as many boxes, mouths and drawings")
 
 
-def blur(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """The lower half of the box out of focus, up to 2.5 % of its width; as generators of 96 x 96 are. Frames."""
+def _of_each_frame(change: Callable[[Material, int, float, int], np.ndarray]) -> Callable[..., np.ndarray]:
+    """An artifact of a clip from an artifact of one frame, ``change(material, row, strength, seed)``.
 
-    def spoil(frame, row, rng):
-        box, sigma = _box(material, row), 0.025 * strength * np.diff(material.boxes[row, 0::2]).item()
-        soft = cv2.GaussianBlur(frame, (0, 0), max(sigma, 1e-3), borderType=cv2.BORDER_REPLICATE)
-        return _mixed(frame, soft, _soft(frame.shape, box))
+    The artifact returns frames, uint8 RGB (N, H, W, 3). It leaves frames without a box, and all at strength 0, as they
+    are; a strength outside of 0 to 1 is a `ParameterError`.
+    """
 
-    return _each(material, strength, seed, spoil)
-
-
-def seam(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """A step of up to 60 levels along the border of the box, gone within a few pixels inwards. Frames."""
-
-    def spoil(frame, row, rng):
-        box = _box(material, row)
-        rows, columns = (np.arange(part.stop - part.start) for part in box.slices)
-        depth = np.minimum(np.minimum(rows, rows[::-1])[:, None], np.minimum(columns, columns[::-1])[None, :])
-        step = 60 * strength * np.exp(-depth / 1.5)[..., None]
-        out = frame.astype(float)
-        inner = out[box.slices]
-        # away from the nearer end of the scale, where it would be clipped
-        inner += np.where(inner > 127, -step, step)
+    @wraps(change)
+    def inject(material: Material, strength: float, seed: int = 0) -> np.ndarray:
+        if not 0 <= strength <= 1:
+            raise ParameterError(f"an artifact of strength {strength} is not possible; it must be from 0 to 1")
+        out = material.frames.copy()
+        for row in np.flatnonzero(~np.isnan(material.boxes).any(axis=1)) if strength > 0 else ():
+            out[row] = _whole(change(material, int(row), strength, seed))
         return out
 
-    return _each(material, strength, seed, spoil)
+    return inject
 
 
-def hue(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Another colour, up to 16 units of CIELAB away at the same lightness, with soft edges. Frames."""
+@_of_each_frame
+def blur(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """The lower half of the box out of focus, up to 2.5 % of its width; as generators of 96 x 96 are."""
+    frame, box = material.frames[row], _box(material, row)
+    soft = cv2.GaussianBlur(frame, (0, 0), max(0.025 * strength * box.width, 1e-3), borderType=cv2.BORDER_REPLICATE)
+    return _mixed(frame, soft, _soft(frame.shape, box))
+
+
+@_of_each_frame
+def boundary_step(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """A step of up to 60 levels along the border of the box, gone within a few pixels inwards."""
+    box = _box(material, row)
+    rows, columns = (np.arange(part.stop - part.start) for part in box.slices)
+    depth = np.minimum(np.minimum(rows, rows[::-1])[:, None], np.minimum(columns, columns[::-1])[None, :])
+    step = 60 * strength * np.exp(-depth / 1.5)[..., None]
+    out = material.frames[row].astype(float)
+    inner = out[box.slices]
+    # away from the nearer end of the scale, where it would be clipped
+    inner += np.where(inner > 127, -step, step)
+    return out
+
+
+@_of_each_frame
+def hue(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """Another colour, up to 16 units of CIELAB away at the same lightness, with soft edges."""
+    from skimage.color import lab2rgb, rgb2lab
+
     angle = np.random.default_rng([seed, 3]).uniform(0, 2 * np.pi)
     shift = 16 * strength * np.array([0, np.cos(angle), np.sin(angle)])
-
-    def spoil(frame, row, rng):
-        from skimage.color import lab2rgb, rgb2lab
-
-        box = _box(material, row)
-        out, weight = frame.astype(float), _soft(frame.shape, box)[box.slices][..., None]
-        # beyond what a screen can show the shift is cut off
-        out[box.slices] = 255 * lab2rgb(rgb2lab(frame[box.slices]) + weight * shift).clip(0, 1)
-        return out
-
-    return _each(material, strength, seed, spoil)
+    box, out = _box(material, row), material.frames[row].astype(float)
+    weight = _soft(out.shape, box)[box.slices][..., None]
+    # clipped to the colours that RGB has
+    out[box.slices] = 255 * lab2rgb(rgb2lab(material.frames[row][box.slices]) + weight * shift).clip(0, 1)
+    return out
 
 
-def extra_colours(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Up to three quarters of the lips in fixed blotches of two colours that the film does not have."""
-    rng = np.random.default_rng([seed, 4])
-    noise = cv2.GaussianBlur(rng.standard_normal((48, 48)), (0, 0), 4)
+@_of_each_frame
+def extra_colours(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """Up to three quarters of the lips in blotches, fixed through the clip, of two colours that it does not have."""
+    noise = cv2.GaussianBlur(np.random.default_rng([seed, 4]).standard_normal((48, 48)), (0, 0), 4)
     order = noise.ravel().argsort().argsort().reshape(noise.shape) / noise.size
     colours = np.array([(60, 255, 60), (60, 80, 255)], float)
-
-    def spoil(frame, row, rng):
-        lips, out = regions.inside(material.mouths[row], frame.shape), frame.astype(float)
-        if lips is not None:
-            part = out[lips.slices]
-            place = cv2.resize(order, part.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            colour = colours[(place * 8).astype(int) % 2]
-            part[:] = np.where((place < 0.75 * strength)[..., None], colour, part)
-        return out
-
-    return _each(material, strength, seed, spoil)
+    out = material.frames[row].astype(float)
+    lips = regions.inside(material.mouths[row], out.shape)
+    if lips is not None:
+        part = out[lips.slices]
+        place = cv2.resize(order, part.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        colour = colours[(place * 8).astype(int) % 2]
+        part[:] = np.where((place < 0.75 * strength)[..., None], colour, part)
+    return out
 
 
-def erased_lines(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Outlines round the lips fade into what is beside them. Frames."""
-
-    def spoil(frame, row, rng):
-        box = _box(material, row)
-        size = max(5, 2 * round(0.05 * box.width) + 1)
-        gone = cv2.medianBlur(cv2.morphologyEx(frame, cv2.MORPH_CLOSE, np.ones((size, size), np.uint8)), min(size, 7))
-        weight = np.zeros(frame.shape[:2])
-        weight[box.slices] = strength
-        lips = regions.inside(material.mouths[row], frame.shape, *regions.CLEAR)
-        if lips is not None:
-            weight[lips.slices] = 0
-        return _mixed(frame, gone, weight)
-
-    return _each(material, strength, seed, spoil)
+@_of_each_frame
+def erased_outlines(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """Outlines round the lips fade into their surroundings."""
+    frame, box = material.frames[row], _box(material, row)
+    size = max(5, 2 * round(0.05 * box.width) + 1)
+    gone = cv2.medianBlur(cv2.morphologyEx(frame, cv2.MORPH_CLOSE, np.ones((size, size), np.uint8)), min(size, 7))
+    weight = np.zeros(frame.shape[:2])
+    weight[box.slices] = strength
+    lips = regions.inside(material.mouths[row], frame.shape, *regions.CLEAR)
+    if lips is not None:
+        weight[lips.slices] = 0
+    return _mixed(frame, gone, weight)
 
 
-def ghost(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """Another mouth of the film shows through the source's, half and half at the strongest. Frames."""
-
-    def spoil(frame, row, rng):
-        return _with_mouth_of(material, row, _unlike(material, row), 0.5 * strength)
-
-    return _each(material, strength, seed, spoil)
+@_of_each_frame
+def blended_mouths(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """Another mouth of the clip shows through the source's, half and half at full strength."""
+    return _with_mouth_of(material, row, _unlike(material, row), 0.5 * strength)
 
 
-def flicker(material: Material, strength: float, seed: int = 0) -> np.ndarray:
-    """The lower half of the box boils: soft noise, new in each frame, up to 7 levels. Frames."""
-
-    def spoil(frame, row, rng):
-        box = _box(material, row)
-        noise = cv2.GaussianBlur(rng.standard_normal(frame.shape[:2]), (0, 0), 0.06 * box.width)
-        noise *= 7 * strength / noise[box.slices].std()
-        return frame + (noise * _soft(frame.shape, box))[..., None]
-
-    return _each(material, strength, seed, spoil)
+@_of_each_frame
+def skin_noise(material: Material, row: int, strength: float, seed: int) -> np.ndarray:
+    """Soft noise in the lower half of the box, new in each frame, up to 7 levels."""
+    frame, box = material.frames[row], _box(material, row)
+    noise = np.random.default_rng([seed, row]).standard_normal(frame.shape[:2])
+    noise = cv2.GaussianBlur(noise, (0, 0), 0.06 * box.width)
+    noise *= 7 * strength / noise[box.slices].std()
+    return frame + (noise * _soft(frame.shape, box))[..., None]
 
 
 def mouth_a_frame(material: Material, strength: float, seed: int = 0) -> np.ndarray:
@@ -170,16 +171,6 @@ def offset(wave: np.ndarray, strength: float, seconds: float = 0.4, rate: int = 
     """The sound comes late, by up to that many seconds, and silence before it; the length stays. Wave."""
     late = min(len(wave), round(strength * seconds * rate))
     return np.r_[np.zeros(late, wave.dtype), wave[: len(wave) - late]]
-
-
-def _each(material: Material, strength: float, seed: int, spoil) -> np.ndarray:
-    if not 0 <= strength <= 1:
-        raise ParameterError(f"an artifact of strength {strength} is not possible; it must be from 0 to 1")
-    out = material.frames.copy()
-    for row, frame in enumerate(material.frames):
-        if strength > 0 and not np.isnan(material.boxes[row]).any():
-            out[row] = _whole(spoil(frame, row, np.random.default_rng([seed, row])))
-    return out
 
 
 def _whole(picture: np.ndarray) -> np.ndarray:
