@@ -1,4 +1,4 @@
-"""How often each domain fails, how far two of them lie apart, and how certain that is.
+"""Failure rates of the domains, and differences of two domains with their intervals.
 
 Intervals are percentile intervals of the bootstrap (Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
 chapter 13), by SciPy.
@@ -17,47 +17,47 @@ from lipsync_lab.metrics import failures
 if TYPE_CHECKING:
     import pandas
 
-#: What the bootstrap resamples, and whether it resamples both domains together: whole clips of matched pairs; their
-#: seconds, which describe these very clips alone; and shots, which need no pairs.
+#: What the bootstrap resamples, and whether as pairs: matched pairs of clips; their seconds, whose interval holds for
+#: these clips alone; and shots, which need no pairs.
 UNITS = {"pair": True, "second": True, "shot": False}
 
 
 def failing(table: pandas.DataFrame) -> pandas.DataFrame:
-    """How much of each domain fails in which way.
+    """The share of failing frames, by kind of failure and domain.
 
     Returns
     -------
     DataFrame
-        kind, stage (`metrics.registry.Metric`), domain, covered (frames of `frames` in which the measure is known),
-        frames (in which it passes the bound), share (NaN where nothing is known).
+        kind, stage (`metrics.registry.Metric`), domain, covered (frames in which the metric is defined), frames (in
+        which it is beyond its threshold), share (NaN where it is defined nowhere).
     """
     import pandas as pd
 
     rows = []
     for kind in failures.KINDS:
         for domain, frames in table.groupby("domain", sort=False):
-            known = frames[kind.name].dropna() if kind.name in frames else []
-            count = int((known > kind.threshold).sum()) if len(known) else 0
-            share = count / len(known) if len(known) else np.nan
-            rows.append((kind.failure, kind.stage, domain, len(known), count, share))
+            values = frames[kind.name].dropna() if kind.name in frames else []
+            failed = int(kind.beyond(values).sum())
+            share = failed / len(values) if len(values) else np.nan
+            rows.append((kind.failure, kind.stage, domain, len(values), failed, share))
     return pd.DataFrame(rows, columns=["kind", "stage", "domain", "covered", "frames", "share"])
 
 
 def differences(
     table: pandas.DataFrame, by: str = "pair", level: float = 0.95, resamples: int = 4000, seed: int = 0
 ) -> pandas.DataFrame:
-    """Animation minus its counterpart, for the measure of every kind of failure, with its bootstrap interval.
+    """Animation minus its counterpart, for the metric of every kind of failure, with a bootstrap interval.
 
-    The counterpart is live_action if any frame is of that domain, else synthetic_photo (`examined.counterpart`).
+    The counterpart is live_action if any frame is of that domain, else synthetic_photo (`evaluated.counterpart`).
 
     Parameters
     ----------
     table : DataFrame
-        Of `frames`.
+        Of `evaluated.frames`.
     by : str
-        One of `UNITS`: what is drawn again and again. Each unit counts once, by the mean over its frames.
+        One of `UNITS`: what is resampled. Each unit counts once, by the mean over its frames.
     level : float
-        Share of resamples within the interval.
+        Coverage of the interval.
     resamples, seed : int
         Of the bootstrap.
 
@@ -65,10 +65,9 @@ def differences(
     -------
     DataFrame
         kind, metric, threshold (`metrics.registry.Metric`), by, counterpart (its domain), animation, other (means of
-        either side),
-        difference, low, high (in the measure's unit), animation_units, other_units, reason. Numbers are NaN, with the
-        reason, where a side has no unit; the interval is NaN where a side has one unit. A measure without a value has
-        no row.
+        the two domains), difference, low, high (in the metric's unit), animation_units, other_units, reason. Numbers
+        are NaN, with the reason, where a domain has no unit; the interval is NaN where a domain has one unit. A metric
+        without a value has no row.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def differences(
     return pd.DataFrame(rows, columns=["kind", "metric", "threshold", "by", "counterpart", *numbers, "reason"])
 
 
-def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
+def intervals(differences: pandas.DataFrame) -> pandas.DataFrame:
     """One table of `differences` by several units.
 
     Returns
@@ -106,29 +105,25 @@ def intervals(apart: pandas.DataFrame) -> pandas.DataFrame:
         metric, threshold; animation, the counterpart under the name of its domain, and difference, by the first unit
         that has them; and for every unit the interval as text, empty where there is none.
     """
-    import pandas as pd
-
-    known = apart[apart["difference"].notna()]
+    known = differences[differences["difference"].notna()]
     out = known.groupby("kind", sort=False)[["metric", "threshold", "animation", "other", "difference"]].first()
-    out = out.rename(columns={"other": next(iter(apart["counterpart"]), "other")})
-    for by in dict.fromkeys(apart["by"]):
-        shown = known[(known["by"] == by) & known["low"].notna()].set_index("kind")
-        text = pd.Series(
-            [f"{low:.3f} to {high:.3f}" for low, high in shown[["low", "high"]].to_numpy()], shown.index, str
-        )
-        out[f"interval by {by}"] = text.reindex(out.index).fillna("")
+    out = out.rename(columns={"other": next(iter(differences["counterpart"]), "other")})
+    for by in differences["by"].unique():
+        limits = known[(known["by"] == by) & known["low"].notna()].set_index("kind")[["low", "high"]]
+        texts = {kind: f"{low:.3f} to {high:.3f}" for kind, low, high in limits.itertuples()}
+        out[f"interval by {by}"] = [texts.get(kind, "") for kind in out.index]
     return out
 
 
 def _units(table: pandas.DataFrame, by: str) -> pandas.DataFrame:
-    """Means of every measure a unit and domain."""
-    measures = [kind.name for kind in failures.KINDS if kind.name in table]
+    """Means of every metric, by unit and domain."""
+    names = [kind.name for kind in failures.KINDS if kind.name in table]
     if by == "shot":
-        return table.groupby(["clip", "shot", "domain"])[measures].mean()
+        return table.groupby(["clip", "shot", "domain"])[names].mean()
     paired = table[table["pair"] != ""]
     # a frame's time is a multiple of its length, which is no round number in binary
     seconds = {"second": np.floor(paired["time"] + 1e-6).astype(int)} if by == "second" else {}
-    return paired.assign(**seconds).groupby(["pair", *seconds, "domain"])[measures].mean()
+    return paired.assign(**seconds).groupby(["pair", *seconds, "domain"])[names].mean()
 
 
 def interval(

@@ -71,7 +71,7 @@ def read(
     tables = [clip for clip in clips if Path(clip).suffix.lower() == ".csv"]
     if tables:
         if len(clips) > 1 or voices or domains:
-            raise ParameterError(f"{tables[0]}: a clips table stands alone; put clips, voices and domains into it")
+            raise ParameterError(f"{tables[0]}: give a clips table alone; it names clips, voices and domains")
         return read_table(tables[0])
     voices = list(voices) * (len(clips) if len(voices) == 1 else 1) or clips
     if len(voices) != len(clips):
@@ -138,15 +138,20 @@ def read_table(path: str | Path) -> list[Case]:
 
 def table(cases: Sequence[Case], home: Path) -> str:
     """The text of a clips table in the folder `home` that `read_table` reads as these cases."""
-    more = list(dict.fromkeys(column for case in cases for column in case.about))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *more], restval="", lineterminator="\n")
-    writer.writeheader()
-    for case in cases:
-        clip, voice = portable(case.clip, home), "" if case.voice == case.clip else portable(case.voice, home)
-        own = {"clip": clip, "domain": case.domain, "voice": voice, "pair": case.pair, "name": case.name}
-        writer.writerow(own | dict(case.about))
-    return text.getvalue()
+    import pandas as pd
+
+    rows = [
+        {
+            "clip": portable(case.clip, home),
+            "domain": case.domain,
+            "voice": "" if case.voice == case.clip else portable(case.voice, home),
+            "pair": case.pair,
+            "name": case.name,
+            **case.about,
+        }
+        for case in cases
+    ]
+    return pd.DataFrame(rows).fillna("").to_csv(index=False, lineterminator="\n")
 
 
 def portable(name: str | Path, home: Path) -> str:
@@ -155,7 +160,7 @@ def portable(name: str | Path, home: Path) -> str:
 
 
 def is_plain(case: Case) -> bool:
-    """Whether clip and voice alone say all of a case."""
+    """Whether a case has neither a pair, nor further columns, nor a domain other than that of its sample."""
     return not case.pair and not case.about and case.domain == _domain_of_sample(case.clip)
 
 
@@ -178,8 +183,8 @@ def _check_pairs(cases: Sequence[Case], path: Path) -> None:
     for pair in dict.fromkeys(case.pair for case in cases if case.pair):
         members = [case for case in cases if case.pair == pair]
         domains = ", ".join(f"{case.name} ({case.domain or 'no domain'})" for case in members)
-        drawn = sum(case.domain == "animation" for case in members)
-        if len(members) != 2 or drawn != 1 or not all(case.domain for case in members):
+        animated = sum(case.domain == "animation" for case in members)
+        if len(members) != 2 or animated != 1 or not all(case.domain for case in members):
             raise ParameterError(
                 f"{path}, pair {pair!r}: has {domains}; a matched pair is one clip of animation and one of "
                 "live_action or synthetic_photo"
@@ -203,7 +208,7 @@ def _domain_of_sample(clip: str) -> str:
 
 
 def _names(clips: Sequence[str]) -> list[str]:
-    """Names for folders and addresses on any system, none of them twice."""
+    """Different names for folders and addresses, valid on any system."""
     out: list[str] = []
     for clip in clips:
         stem = clip if clip in samples.SAMPLES else Path(clip).stem

@@ -89,7 +89,7 @@ def evaluate(
     output : str or path
         The dubbed video. Every frame with a face is taken to have a generated mouth.
     voice : str or path, optional
-        What the output says: a path, or the name of a sample; the output's own sound if not given.
+        The voice that was dubbed: a path, or the name of a sample; the output's own sound if not given.
     detections : path, optional
         A ``detections.json`` of the source; if not given, the default detector detects the faces.
     alignment : alignment.Alignment, optional

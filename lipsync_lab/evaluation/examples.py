@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from lipsync_lab.detection import Detection
 
-#: Frames that two pictures of one clip lie apart at the least, so that they are not twice the same.
-APART = 12
+#: Smallest distance of two frames that are shown of one clip.
+LEAST_DISTANCE = 12
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        Rows of `frames`, at most so many a domain, `APART` frames apart in a clip.
+        Rows of `evaluated.frames`, at most so many a domain, `LEAST_DISTANCE` frames apart in a clip.
     """
     faces = table[table["missed_detection"].notna()].assign(sure=table["best_score"].fillna(-1.0))
     return _spread(faces.sort_values(["missed_detection", "sure"], ascending=[False, True], kind="stable"), most)
@@ -193,7 +193,7 @@ def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:
     chosen: list = []
     for row in table.itertuples():
         same = [other for other in chosen if other.domain == row.domain]
-        near = [other for other in same if other.clip == row.clip and abs(other.frame - row.frame) < APART]
+        near = [other for other in same if other.clip == row.clip and abs(other.frame - row.frame) < LEAST_DISTANCE]
         if len(same) < most and not near:
             chosen.append(row)
     return table.loc[[row.Index for row in chosen]]

@@ -132,20 +132,20 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     return "\n".join(lines)
 
 
-def of_domains(results: Sequence[EvaluatedCase], apart: pandas.DataFrame) -> str:
+def of_domains(results: Sequence[EvaluatedCase], differences: pandas.DataFrame) -> str:
     """The failures that are more severe in animation than in its counterpart, and the reverse.
 
     Parameters
     ----------
     results : sequence of EvaluatedCase
-    apart : DataFrame
+    differences : DataFrame
         Of `evaluation.bootstrap.differences`, of several units one below the other.
     """
     count, against = len(pairs(results)), label(counterpart(result.case.domain for result in results))
     about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
     lines = [about, *_missed_shares(frames(results))]
     for by in UNITS:
-        rows = apart[apart["by"] == by]
+        rows = differences[differences["by"] == by]
         certain = rows[rows["low"].notna()]
         if not len(certain):
             reasons = rows["reason"][rows["reason"] != ""]

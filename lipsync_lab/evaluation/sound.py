@@ -138,7 +138,7 @@ def _sync_scores(lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callab
 def _mouth_scores(mouth_openness: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
     return openness.SCORES, lambda wave: (
         *openness.follows_sound(mouth_openness, wave, fps)[1],
-        *openness.in_silence(mouth_openness, wave, fps, bound=closed),
+        *openness.in_silence(mouth_openness, wave, fps, threshold=closed),
     )
 
 

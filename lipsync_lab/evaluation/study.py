@@ -26,7 +26,7 @@ PATH = HOME / "s3fd_boxes.json"
 PIXELS, VIEWS = HOME / "pixels.csv", HOME / "views.csv"
 #: Candidates of five detectors on these clips and others, a file each; made by `benchmarks/record_detections.py`.
 DETECTIONS = HOME / "detections"
-#: Faces marked by eye: `labels`.
+#: Faces labelled by a person: `labels`.
 LABELS = HOME / "labels.csv"
 
 #: Columns of a box.
@@ -107,7 +107,7 @@ def pixels(clip: str) -> pandas.DataFrame:
 
 
 def views() -> pandas.DataFrame:
-    """The view of the face in each dropout (run of missed frames), labelled by eye in its middle frame.
+    """The view of the face in each dropout (run of missed frames), labelled by a person in its middle frame.
 
     Returns
     -------
@@ -158,12 +158,12 @@ def detectors() -> tuple[str, ...]:
 
 
 def labels(repeated: bool = False) -> pandas.DataFrame:
-    """Faces marked by eye, a row a face.
+    """Faces labelled by a person, a row a face.
 
     Parameters
     ----------
     repeated : bool
-        The second, independent marking of 40 of the frames in place of the first marking of all.
+        The second, independent labels of 40 of the frames, in place of the first labels of all.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def faces() -> pandas.DataFrame:
     pandas.DataFrame
         ``clip``, ``domain``, ``frame``, ``face`` and ``x1`` to ``y2`` as in `labels`, and ``source`` of the box:
 
-        - "s3fd" in every fourth frame of the study in which the published S3FD found the face;
+        - "s3fd" in every fourth frame of the study in which the published S3FD detected the face;
         - "label" for every fourth of those in which it missed it, for further faces, and for the other animation;
         - "agreement" in filmed clips, which show one face in every frame: the median box of the detectors' best
           candidates, those of `AGREEMENT` detectors at least overlapping it. Frames without such agreement are absent,
@@ -274,7 +274,7 @@ def rates_by_domain(rates: pandas.DataFrame, level: float = 0.95) -> pandas.Data
         ``detector``, ``domain``, ``threshold``, ``clips``, ``frames``, and for ``recall`` and ``false_positives`` the
         mean over clips with Student's t interval over clips (``recall_low``, ``recall_high`` and so on), cut to the
         possible values. The interval is NaN below `LEAST_CLIPS` clips, for which the clips' own values are to be shown,
-        and where all clips have the same value, which says nothing about other clips.
+        and where all clips have the same value.
     """
     import pandas as pd
     from scipy import stats

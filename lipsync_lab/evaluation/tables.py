@@ -239,7 +239,7 @@ def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
         }
         for fact, value in facts_of_run.items():
             facts.setdefault(fact, []).append(value)
-    # runs of several models may stand side by side
+    # runs may differ in models or settings
     facts_of_run = {fact: "; ".join(dict.fromkeys(values)) for fact, values in facts.items()}
     return pd.DataFrame({"value": pd.Series(facts_of_run)}).rename_axis("fact")
 

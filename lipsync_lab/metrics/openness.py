@@ -145,7 +145,7 @@ def openness(faces: np.ndarray) -> np.ndarray:
 
 
 def follows_sound(
-    opened: np.ndarray, wave: np.ndarray, fps: float, shift: int = SHIFT
+    mouth_openness: np.ndarray, wave: np.ndarray, fps: float, shift: int = SHIFT
 ) -> tuple[pandas.DataFrame, tuple[Score, ...]]:
     """Correlation of the mouth's opening with the loudness of the sound, for every offset between them.
 
@@ -154,7 +154,7 @@ def follows_sound(
 
     Parameters
     ----------
-    opened : ndarray, float, (N,)
+    mouth_openness : ndarray, float, (N,)
         In any unit; NaN where unknown.
     wave : ndarray, float32, (n,)
         Mono at 16 kHz, in [-1, 1].
@@ -174,24 +174,24 @@ def follows_sound(
     """
     import pandas
 
-    opened = np.asarray(opened, float)
-    count, rows = len(opened), []
+    mouth_openness = np.asarray(mouth_openness, float)
+    count, rows = len(mouth_openness), []
     loud = level(wave, fps, count).clip(min=_FLOOR_DB)
     for offset in range(-shift, shift + 1):
         first, stop = max(0, offset), max(0, offset, min(count, count + offset))
-        mouth, sound = opened[first:stop], loud[max(0, first - offset) : max(0, stop - offset)]
+        mouth, sound = mouth_openness[first:stop], loud[max(0, first - offset) : max(0, stop - offset)]
         known = ~np.isnan(mouth)
         rows.append((offset, _correlation(mouth[known], sound[known]), int(known.sum())))
     curve = pandas.DataFrame(rows, columns=["offset", "correlation", "frames"])
     zero, best, at = float(curve["correlation"][shift]), np.nan, np.nan
     if curve["correlation"].notna().any():
         best, at = curve.loc[curve["correlation"].idxmax(), ["correlation", "offset"]]
-    known = int((~np.isnan(opened)).sum())
+    known = int((~np.isnan(mouth_openness)).sum())
     reason = (
         f"the mouth is known in {known} frames, and {_FEWEST} are needed"
         if known < _FEWEST
         else "the mouth never moves"
-        if np.nanmax(opened) == np.nanmin(opened)
+        if np.nanmax(mouth_openness) == np.nanmin(mouth_openness)
         else "the sound is as loud, or as silent, throughout"
     )
     values = {"correlation": zero, "best": best, "offset": at}
@@ -206,20 +206,24 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def bilabial_closures(
-    opened: np.ndarray, fps: float, phonemes: Iterable[tuple[str, float, float]], bound: float = 0.1, slack: float = 0.0
+    mouth_openness: np.ndarray,
+    fps: float,
+    phonemes: Iterable[tuple[str, float, float]],
+    threshold: float = 0.1,
+    slack: float = 0.0,
 ) -> pandas.DataFrame:
     """Whether the mouth closes on M, B and P.
 
     Parameters
     ----------
-    opened : ndarray, float, (N,)
+    mouth_openness : ndarray, float, (N,)
         NaN where unknown.
     fps : float
         Frames a second; frame i stands from i / fps to (i + 1) / fps.
     phonemes : iterable of (symbol, start, end)
         IPA symbol and seconds.
-    bound : float
-        Open less than this is closed, in the unit of `opened`.
+    threshold : float
+        A mouth that is less open than this is closed.
     slack : float
         Seconds before and after the sound in which a closed mouth counts too.
 
@@ -231,24 +235,24 @@ def bilabial_closures(
     """
     import pandas
 
-    opened, rows = np.asarray(opened, float), []
+    mouth_openness, rows = np.asarray(mouth_openness, float), []
     for symbol, start, end in phonemes:
         if symbol[:1] not in CLOSING or not symbol:
             continue
         first = max(0, int(np.floor((start - slack) * fps + 1e-6)))
-        stop = min(len(opened), int(np.ceil((end + slack) * fps - 1e-6)))
-        during = opened[first:stop]
+        stop = min(len(mouth_openness), int(np.ceil((end + slack) * fps - 1e-6)))
+        during = mouth_openness[first:stop]
         known = ~np.isnan(during)
         least = float(during[known].min()) if known.any() else np.nan
-        rows.append((symbol, start, end, first, stop - 1, least, least < bound))
+        rows.append((symbol, start, end, first, stop - 1, least, least < threshold))
     return pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])
 
 
 def in_silence(
-    opened: np.ndarray,
+    mouth_openness: np.ndarray,
     wave: np.ndarray,
     fps: float,
-    bound: float = 0.1,
+    threshold: float = 0.1,
     silent_db: float = SILENT_DB,
     shortest: float = 0.3,
     margin: float = 0.1,
@@ -259,14 +263,14 @@ def in_silence(
 
     Parameters
     ----------
-    opened : ndarray, float, (N,)
+    mouth_openness : ndarray, float, (N,)
         NaN where unknown.
     wave : ndarray, float32, (n,)
         Mono at 16 kHz, in [-1, 1].
     fps : float
         Frames a second.
-    bound : float
-        Open this far is open; a change by this much from one frame to the next is movement. In the unit of `opened`.
+    threshold : float
+        A mouth is open from this openness on, and moves if it changes by this from one frame to the next.
     silent_db : float
         Softer than this is silence, in decibels against full scale.
     shortest, margin : float
@@ -277,22 +281,22 @@ def in_silence(
     (Score, Score)
         ``silence_open`` and ``silence_moving``: shares of the silent frames.
     """
-    opened = np.asarray(opened, float)
-    silent, edge = np.zeros(len(opened), bool), int(np.ceil(margin * fps))
-    for start, stop in spans(level(wave, fps, len(opened)) < silent_db):
+    mouth_openness = np.asarray(mouth_openness, float)
+    silent, edge = np.zeros(len(mouth_openness), bool), int(np.ceil(margin * fps))
+    for start, stop in spans(level(wave, fps, len(mouth_openness)) < silent_db):
         if stop - start >= shortest * fps:
             # no voice lies beyond the ends of the clip
-            silent[start + edge * (start > 0) : stop - edge * (stop < len(opened))] = True
-    known = silent & ~np.isnan(opened)
-    change = np.abs(np.diff(opened, prepend=np.nan))
+            silent[start + edge * (start > 0) : stop - edge * (stop < len(mouth_openness))] = True
+    known = silent & ~np.isnan(mouth_openness)
+    change = np.abs(np.diff(mouth_openness, prepend=np.nan))
     both = known & ~np.isnan(change) & np.concatenate([[False], silent[:-1]])[: len(silent)]
     reason = "the mouth is known in no silent frame" if silent.any() else f"there is no silence of {shortest} s"
     values = {
-        "open": (opened[known] >= bound).mean() if known.any() else np.nan,
-        "moving": (change[both] >= bound).mean() if both.any() else np.nan,
+        "open": (mouth_openness[known] >= threshold).mean() if known.any() else np.nan,
+        "moving": (change[both] >= threshold).mean() if both.any() else np.nan,
     }
     rests = {"open": known, "moving": both}
     return tuple(
-        scored(f"silence_{name}", value, rests[name].mean() if len(opened) else 0.0, reason)
+        scored(f"silence_{name}", value, rests[name].mean() if len(mouth_openness) else 0.0, reason)
         for name, value in values.items()
     )

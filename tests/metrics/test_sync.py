@@ -444,7 +444,7 @@ def test_closures_by_hand():
     assert np.isnan(sounds["least"][2])
     # with a slack, a mouth that closes a little late is closed
     assert openness.bilabial_closures(opened, 25, phonemes, slack=0.04)["closed"].sum() == 2
-    assert openness.bilabial_closures(opened, 25, phonemes, bound=0.7)["closed"].tolist() == [True, True, False]
+    assert openness.bilabial_closures(opened, 25, phonemes, threshold=0.7)["closed"].tolist() == [True, True, False]
     assert openness.bilabial_closures(opened, 25, [("a", 0, 1)]).empty
 
 
