@@ -171,9 +171,9 @@ def test_a_table_that_is_not_valid_is_refused_with_its_line(four, tmp_path, rows
 
 def test_a_table_stands_alone_and_must_be_there(four, tmp_path):
     listed = table(tmp_path / "clips.csv", "clip", "animation_hello")
-    with pytest.raises(ParameterError, match="stands alone"):
+    with pytest.raises(ParameterError, match="a clips table alone"):
         clips_tables.read([listed, "animation_hello"])
-    with pytest.raises(ParameterError, match="stands alone"):
+    with pytest.raises(ParameterError, match="a clips table alone"):
         clips_tables.read(listed, domains=["animation"])
     with pytest.raises(MediaError, match="clips table cannot be read"):
         clips_tables.read(tmp_path / "gone.csv")
