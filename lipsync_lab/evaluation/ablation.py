@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas
 
 #: Faces without a generated mouth: the one column of the table that is no registered metric.
-NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5
+NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5, 1
 #: Values of `max_dropout` (frames) for which `filled` counts.
 MAX_DROPOUTS = (3, 6, 12, 25, 50, 100)
 #: Smaller changes are not shown, in units of the metric's threshold.
@@ -137,27 +137,29 @@ def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        mitigation, kind (of failure), metric, threshold (NaN for a metric that never fails), clip, domain, before,
-        after (means over the frames in which both are known), difference, low, high (95 % interval of the difference,
-        from a bootstrap that resamples seconds of the clip; not corrected for the number of metrics), seconds (that it
-        rests on). NaN where nothing is known.
+        mitigation, kind (of failure), metric, threshold (NaN for a metric that never fails), direction (1: larger is
+        worse), clip, domain, before, after (means over the frames in which both are known), difference, low, high (95 %
+        interval of the difference, from a bootstrap that resamples seconds of the clip; not corrected for the number of
+        metrics), seconds (that it rests on). NaN where nothing is known.
     """
     import pandas as pd
 
-    metrics = [NOT_GENERATED, *((metric.name, label(metric.name), metric.threshold) for metric in registry.metrics())]
+    known = [(metric.name, label(metric.name), metric.threshold, metric.direction) for metric in registry.metrics()]
     rows = []
     for mitigation in mitigations():
-        for metric, kind, threshold in metrics:
+        for metric, kind, threshold, direction in (NOT_GENERATED, *known):
             for before, after in zip(results[BASELINE.name], results[mitigation.name], strict=True):
                 sides = {"before": before.evaluation.frames, "after": after.evaluation.frames}
                 both = {side: frames.get(metric, np.nan) for side, frames in sides.items()}
                 second = np.floor(sides["before"]["time"] + 1e-6)
                 means = pd.DataFrame(both, second.index).dropna().groupby(second).mean()
                 now, was, *change = interval(means["after"].to_numpy(), means["before"].to_numpy(), paired=True)
-                about = mitigation.name, kind, metric, threshold, before.case.name, before.case.domain
+                about = mitigation.name, kind, metric, threshold, direction, before.case.name, before.case.domain
                 rows.append((*about, was, now, *change, len(means)))
     numbers = ["before", "after", "difference", "low", "high", "seconds"]
-    return pd.DataFrame(rows, columns=["mitigation", "kind", "metric", "threshold", "clip", "domain", *numbers])
+    return pd.DataFrame(
+        rows, columns=["mitigation", "kind", "metric", "threshold", "direction", "clip", "domain", *numbers]
+    )
 
 
 def largest_effects(effects: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:

@@ -190,7 +190,9 @@ def _effect(row) -> str:
     change = f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**"
     if row.low != row.low:
         return f"{change} (no interval)"
-    return change if row.low > 0 or row.high < 0 else f"{change} (95 % CI includes 0)"
+    if row.low <= 0 <= row.high:
+        return f"{change} (95 % CI includes 0)"
+    return f"{change}, worse" if row.direction * (row.after - row.before) > 0 else change
 
 
 def _missed_shares(table: pandas.DataFrame) -> list[str]:

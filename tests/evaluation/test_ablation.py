@@ -115,10 +115,11 @@ def test_the_largest_effects_are_largest_in_units_of_the_threshold():
 
 def test_effects_in_words():
     def words(**numbers):
-        row = {"clip": "toon", "before": 1.0, "after": 2.0, "low": 0.5, "high": 1.5} | numbers
+        row = {"clip": "toon", "before": 1.0, "after": 2.0, "low": 0.5, "high": 1.5, "direction": 1} | numbers
         return findings._effect(SimpleNamespace(**row))
 
-    assert words() == "toon from 1 to **2**"
+    assert words() == "toon from 1 to **2**, worse"
+    assert words(direction=-1) == "toon from 1 to **2**"
     assert words(low=-0.5) == "toon from 1 to **2** (95 % CI includes 0)"
     assert words(low=NAN, high=NAN) == "toon from 1 to **2** (no interval)"
     assert words(after=1.0, low=0.0, high=0.0) == "toon unchanged at 1"
