@@ -110,7 +110,7 @@ def execute(
     Returns
     -------
     Outcome
-        With an error where a cell failed, was interrupted or was never reached; what was executed until then is kept.
+        With an error where a cell failed, was interrupted or was never reached; the cells before it are kept.
     """
     import nbformat
     from nbclient.exceptions import CellTimeoutError
@@ -165,7 +165,7 @@ def _compress_pictures(notebook) -> None:
 
 
 def _raised(notebook) -> str | None:
-    """The error that an executed notebook shows; to papermill, `exit()` is none."""
+    """The error that an executed notebook shows; papermill takes `exit()` for a success."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
@@ -182,7 +182,7 @@ def _unreached(notebook) -> str | None:
 
 
 def _unbraced(path: Path) -> str:
-    """papermill takes braces in a path for places to fill in."""
+    """The path for papermill, which formats paths with braces in them."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 

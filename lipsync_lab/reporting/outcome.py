@@ -46,7 +46,7 @@ class Outcome:
     seconds : float
         What it took; near zero where it was `reused`.
     reused : bool
-        An earlier report made it from the same inputs by the same code.
+        It is left from an earlier report with the same inputs and code.
     """
 
     kind: str

@@ -204,7 +204,7 @@ def _manifest(
             for model, pipeline in pipelines.items()
         },
         "detector": first.detector.identity,
-        "metric_networks": networks,
+        "networks": networks,
         "device": first.device,
         "clips": {
             case.name: {
@@ -236,9 +236,9 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         **{f"{model}: settings": _listed(about["settings"]) for model, about in generators.items()},
         "detector": _listed(manifest["detector"]),
         **{
-            f"metric network: {kind.replace('_', ' ')}": f"{about['name'] or 'none'}: "
+            f"network: {kind.replace('_', ' ')}": f"{about['name'] or 'none'}: "
             f"{about.get('sha256') or about.get('absent')}"
-            for kind, about in manifest["metric_networks"].items()
+            for kind, about in manifest["networks"].items()
         },
         "device": manifest["device"],
         **{

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.progress import Progress
 
-#: The explorer is a single picture on paper: it is executed for one clip.
+#: Executed for one clip: a printed explorer is a single picture.
 _EXPLORER = "07_explorer"
-#: The ablation dubs its clips again and again: it is executed for the first matched pair alone.
+#: Executed for the first matched pair alone: it dubs its clips with every mitigation.
 _ABLATION = "06_ablation"
 
 

@@ -23,13 +23,13 @@ def dub_and_evaluate(
     pipeline: Pipeline, cases: Sequence[evaluation.cases.Case], folder: str | Path, progress: Progress | None = None
 ) -> list[evaluation.evaluated.EvaluatedCase]:
     """Dub every case into a folder of its name, unless the same run is there (`runs.run_once`), and evaluate it."""
-    made = {
+    runs_of = {
         case.name: runs.run_once(
             pipeline, file_of(case.clip), file_of(case.voice), Path(folder) / case.name, progress=progress
         )
         for case in cases
     }
-    return evaluation.evaluated.evaluate_cases(cases, made, progress)
+    return evaluation.evaluated.evaluate_cases(cases, runs_of, progress)
 
 
 def frame_summary(run: runs.Run) -> dict[str, Any]:
@@ -60,15 +60,9 @@ def evaluation_summary(result: evaluation.Evaluation) -> dict[str, str | int]:
     Scores have three digits after the point, and are empty where they are undefined.
     """
     bad, failing = worst_failures(result), result.failures
-    scores = {
-        "syncnet_distance": result.score("syncnet_distance"),
-        "av_offset": result.score("av_offset"),
-        "syncnet_distance_shuffled_audio": result.score("syncnet_distance", "shuffled_audio"),
-        "syncnet_distance_silent_audio": result.score("syncnet_distance", "silent_audio"),
-        "syncnet_distance_untouched_source": result.score("syncnet_distance", "untouched_source"),
-        "lse_d": result.score("lse_d"),
-        "lse_c": result.score("lse_c"),
-    }
+    scores = {name: result.score(name) for name in ("syncnet_distance", "av_offset", "lse_d", "lse_c")}
+    for control in ("shuffled_audio", "silent_audio", "untouched_source"):
+        scores[f"syncnet_distance_{control}"] = result.score("syncnet_distance", control)
     return {
         **{name: "" if number != number else f"{number:.3f}" for name, number in scores.items()},
         "failures": len(failing),

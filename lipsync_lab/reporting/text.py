@@ -1,4 +1,4 @@
-"""The banner of a page: the models that made its pictures, and what these are evidence of."""
+"""The banner of a page: the models behind its pictures, and what these are evidence of."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def banner(pipeline: Pipeline) -> str:
-    """Markdown for the top of a page: the models that made its pictures, and what these are evidence of.
+    """Markdown for the top of a page: the models behind its pictures, and what these are evidence of.
 
-    Names from files (weights, `detections.json`) are escaped: they are shown, and neither HTML nor links in them work.
+    Names from files (weights, `detections.json`) are escaped: HTML and links in them do not work.
     """
     return (
         f"> **Models.** {plain(models_sentence(pipeline))}\n>\n"
@@ -23,12 +23,12 @@ def banner(pipeline: Pipeline) -> str:
 
 
 def models_sentence(pipeline: Pipeline) -> str:
-    """The models that made the pictures, as a sentence of plain text."""
+    """The models behind the pictures, as a sentence of plain text."""
     return f"{pipeline.models[0].upper()}{pipeline.models[1:]}."
 
 
 def evidence_note(pipeline: Pipeline) -> str:
-    """What pictures made by these models are evidence of, and what not: plain text."""
+    """What pictures of these models are evidence of, and what not: plain text."""
     weights, identity = pipeline.generator, pipeline.detector.identity
     model = registry.MODELS.get(weights.name)
     if weights.name == "untrained":

@@ -278,7 +278,7 @@ def test_the_manifest_names_inputs_models_and_versions(printed, material):
     assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
     assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").generator.sha256
     assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
-    assert set(manifest["metric_networks"]) == {"sync_expert", "discriminator", "lse", "mouth_openness"}
+    assert set(manifest["networks"]) == {"sync_expert", "discriminator", "lse", "mouth_openness"}
     assert manifest["detector"]["sha256"] == hashlib.sha256((material / "boxes.json").read_bytes()).hexdigest()
     assert {"torch", "papermill", "lipsync_lab", "python"} <= set(manifest["versions"])
 
