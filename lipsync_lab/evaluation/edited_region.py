@@ -1,0 +1,343 @@
+"""The part of the picture that a lip-sync model changed, and the noise of the encode in the rest.
+
+A pixel's difference between source and output is compared with those outside of the region, at places where an encode
+alone makes as much of a difference. The logarithm of the two likelihoods' ratio is its evidence, and the region of a
+frame is the rectangle with the largest sum of evidence over a few frames. Region and likelihoods are estimated in turn,
+as in expectation-maximisation: neither the level of the output's noise nor its shape is assumed. Where an encode makes
+a difference is known from the source itself, encoded once (`encode_control.encoded`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.geometry import Box
+
+#: What a region is: a rectangle that was pasted, a soft mask, or nothing beyond the noise of the encode.
+KINDS = ("rectangle", "mask", "none")
+#: Pixels of the longer side of the maps that regions are looked for in, and share of a face's size that is looked at
+#: on each side of it.
+_WORK, _AROUND = 256, 0.7
+#: Levels of the difference (fourths of a doubling), and classes of the difference that an encode alone makes there.
+_LEVELS, _CLASSES = 32, (0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 4.0)
+#: Number of codes: each stands for a level and a class.
+_CODES = (len(_CLASSES) + 1) * _LEVELS
+#: Pixels over which the difference of the encode alone is averaged: where it falls is known, its grain is not.
+_NEAR = 9
+#: Levels above the median from which on a difference is evidence at first; the best of these starts is kept.
+_STARTS = (3, 7, 11)
+#: Pixels of the cells of the first search, and pixels by which an edge may move from there.
+_CELL, _REACH = 4, 8
+#: Rounds of estimation, frames that are used for it, and frames on each side that a region is supported by.
+_ROUNDS, _FRAMES, _SUPPORT = 5, 40, 2
+#: Largest evidence of a pixel, and pixels of the maps beside a region that count neither as region nor as noise.
+_MOST, _RIM = 3.0, 4
+#: Share of the median frame's evidence below which a frame was not changed.
+_ABSENT = 0.15
+#: Mean difference inside over that outside, where an encode makes the same, below which nothing was changed.
+_CONTRAST = 1.3
+#: Share of the sides that a corner takes, and share of its pixels with evidence from which on it is a rectangle's.
+_CORNER, _FILLED = 0.12, 0.62
+
+
+@dataclass(frozen=True, eq=False)
+class EditedRegion:
+    """Where a model changed the picture.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    boxes : ndarray, float64, (N, 4)
+        The rectangle of each frame, or the box round its mask, in pixels of the aligned frames; NaN where nothing
+        changed beyond the noise.
+    contrast : float
+        Mean difference inside the boxes over that outside, at places where an encode alone makes the same.
+    filled : float
+        Evidence in the corners of the boxes, as a share of what it is inside them: high where rectangles were pasted.
+    size : (width, height)
+        Pixels of the frames.
+    """
+
+    kind: str
+    boxes: np.ndarray
+    contrast: float
+    filled: float
+    size: tuple[int, int]
+    _masks: np.ndarray = field(repr=False)
+    _window: Box = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def box(self, frame: int) -> Box | None:
+        """The frame's rectangle, or None where nothing was changed."""
+        row = self.boxes[frame]
+        return None if np.isnan(row[0]) else Box(*row.tolist())
+
+    def mask(self, frame: int) -> np.ndarray:
+        """Weight of the model's picture at each pixel, float32 (H, W), 0 to 1: of a rectangle, 0 or 1."""
+        weight = np.zeros(self.size[::-1], np.float32)
+        box = self.box(frame)
+        if box is None:
+            return weight
+        if self.kind == "rectangle":
+            weight[Box(*np.rint(tuple(box))).clipped(*self.size).slices] = 1
+            return weight
+        place = self._window.slices
+        size = place[1].stop - place[1].start, place[0].stop - place[0].start
+        weight[place] = cv2.resize(self._masks[frame], size, interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+        return weight
+
+
+@dataclass(frozen=True)
+class EncodeNoise:
+    """Difference between source and output outside of the edited region, in grey levels.
+
+    Attributes
+    ----------
+    channels : tuple of float
+        Mean absolute difference of red, green and blue.
+    luma, p99 : float
+        Mean absolute difference of luma, and its 99th percentile.
+    frames : ndarray, float64, (N,)
+        Mean absolute difference of luma in each frame; NaN where the region fills the frame.
+    """
+
+    channels: tuple[float, float, float]
+    luma: float
+    p99: float
+    frames: np.ndarray = field(repr=False)
+
+
+def edited_region(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    encoded: Iterable[np.ndarray],
+    faces: np.ndarray | None = None,
+) -> EditedRegion:
+    """Estimate the part of the picture that a model changed.
+
+    Parameters
+    ----------
+    pairs : iterable of (source, output)
+        Aligned frames, uint8 RGB (H, W, 3), read once. Of each, two maps of 64 kB at the most stay in memory.
+    encoded : iterable of ndarray
+        The same source frames after an encode of their own (`encode_control.encoded`), at any quality.
+    faces : ndarray, float, (N, 4), optional
+        Boxes of the source's face in pixels of the aligned frames, NaN where there is none. The region is looked for
+        near them; without them, in the whole picture.
+
+    Returns
+    -------
+    EditedRegion
+
+    Raises
+    ------
+    ParameterError
+        There is no pair, or the frames of a pair differ in size.
+    """
+    codes, size, window = [], None, None
+    for (source, output), control in zip(pairs, encoded, strict=False):
+        if not source.shape == output.shape == control.shape:
+            raise ParameterError(f"frames of {source.shape}, {output.shape} and {control.shape} are not aligned")
+        if size is None:
+            size = source.shape[1], source.shape[0]
+            window = _window(faces, size)
+        codes.append(_coded(*(image[window.slices] for image in (source, output, control))))
+    if size is None:
+        raise ParameterError("there is no aligned pair of frames to compare")
+    codes = np.stack(codes)
+    used = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), _FRAMES)).astype(int))
+    tables = [_estimated(codes, used, _first_table(codes, start)) for start in _STARTS]
+    table, _ = max(tables, key=lambda pair: _gain(codes[used], *pair))
+    gains, boxes = [], np.zeros((len(codes), 4))
+    for frame in range(len(codes)):
+        evidence = _evidence(codes, table, frame)
+        boxes[frame] = x1, y1, x2, y2 = _rectangle(evidence)
+        gains.append(float(table[codes[frame]][y1:y2, x1:x2].sum()))
+    absent = np.array(gains) < _ABSENT * np.median(gains)
+    boxes = ndimage.median_filter(boxes, (min(5, len(boxes)), 1), mode="nearest").astype(int)
+    contrast, filled = _contrast(codes, boxes, ~absent), _filled(codes, table, boxes, ~absent)
+    kind = "none" if contrast < _CONTRAST else "rectangle" if filled > _FILLED else "mask"
+    masks = np.zeros(codes.shape, np.uint8)
+    if kind == "mask":
+        for frame, (x1, y1, x2, y2) in enumerate(boxes):
+            weight = cv2.GaussianBlur(_evidence(codes, table, frame), (0, 0), 2.0)
+            masks[frame, y1:y2, x1:x2] = np.rint(255 / (1 + np.exp(-2 * weight[y1:y2, x1:x2])))
+    by = np.array([window.width / codes.shape[2], window.height / codes.shape[1]] * 2)
+    places = boxes * by + np.array([window.x1, window.y1] * 2)
+    places[absent | (kind == "none")] = np.nan
+    return EditedRegion(kind, places, contrast, filled, size, masks, window)
+
+
+def encode_noise(pairs: Iterable[tuple[np.ndarray, np.ndarray]], region: EditedRegion) -> EncodeNoise:
+    """Measure the difference between source and output outside of the edited region.
+
+    Parameters
+    ----------
+    pairs : iterable of (source, output)
+        The frames that `edited_region` was given.
+    region : EditedRegion
+
+    Returns
+    -------
+    EncodeNoise
+        NaN where the region fills every frame.
+    """
+    total, pixels, count, frames = np.zeros(3), 0, np.zeros(256), []
+    for number, (source, output) in enumerate(pairs):
+        outside = np.ones(source.shape[:2], bool)
+        box = region.box(number)
+        if box is not None:
+            # the encoder's blocks carry the change over the border by up to one of them
+            outside[box.padded(8, 8, 8, 8).clipped(*region.size).slices] = False
+        total += cv2.absdiff(source, output)[outside].sum(axis=0)
+        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (source, output)]
+        own = np.bincount(cv2.absdiff(*grey)[outside], minlength=256)
+        frames.append(float(own @ np.arange(256) / own.sum()) if own.sum() else np.nan)
+        count, pixels = count + own, pixels + int(own.sum())
+    if not pixels:
+        return EncodeNoise((np.nan,) * 3, np.nan, np.nan, np.array(frames))
+    p99 = float(np.searchsorted(np.cumsum(count), 0.99 * pixels))
+    return EncodeNoise(tuple((total / pixels).tolist()), float(count @ np.arange(256) / pixels), p99, np.array(frames))
+
+
+def _window(faces: np.ndarray | None, size: tuple[int, int]) -> Box:
+    """The part of the frames that is looked at: round all faces, else all of it."""
+    if faces is None or np.isnan(faces).all():
+        return Box(0, 0, *size)
+    width, height = np.nanmax(faces[:, 2:] - faces[:, :2], axis=0)
+    (x1, y1), (x2, y2) = np.nanmin(faces[:, :2], axis=0), np.nanmax(faces[:, 2:], axis=0)
+    across, down = _AROUND * width, _AROUND * height
+    return Box(*np.rint(tuple(Box(x1, y1, x2, y2).padded(down, down, across, across))).tolist()).clipped(*size)
+
+
+def _coded(source: np.ndarray, output: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+    """Level of the difference, and class of the difference that an encode makes, of each pixel: uint8 (h, w).
+
+    Luma alone: every encode subsamples the chroma again.
+    """
+    by = min(1.0, _WORK / max(source.shape))
+    size = max(_CELL, round(source.shape[1] * by)), max(_CELL, round(source.shape[0] * by))
+    first, *rest = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (source, output, encoded))
+    own, noise = (
+        cv2.resize(cv2.absdiff(first, image).astype(np.float32), size, interpolation=cv2.INTER_AREA) for image in rest
+    )
+    level = np.clip(np.rint(4 * np.log2(1 + 2 * cv2.blur(own, (3, 3)))), 0, _LEVELS - 1).astype(np.uint8)
+    return level + _LEVELS * np.digitize(cv2.blur(noise, (_NEAR, _NEAR)), _CLASSES).astype(np.uint8)
+
+
+def _counted(codes: np.ndarray) -> np.ndarray:
+    return np.bincount(codes.ravel(), minlength=_CODES).reshape(-1, _LEVELS)
+
+
+def _first_table(codes: np.ndarray, start: float) -> np.ndarray:
+    """Evidence of each code before a region is known: the level above the median of the same class."""
+    below = np.cumsum(_counted(codes), axis=1)
+    median = (below < 0.5 * below[:, -1:]).sum(axis=1, keepdims=True)
+    return np.clip((np.arange(_LEVELS) - median - start) / 4, -1, 2).astype(np.float32).ravel()
+
+
+def _split(codes: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of pixels of each class and level inside and outside the boxes, float64."""
+    inside, outside = np.zeros((2, _CODES // _LEVELS, _LEVELS))
+    for code, (x1, y1, x2, y2) in zip(codes, boxes, strict=True):
+        inside += _counted(code[y1:y2, x1:x2])
+        outside += _counted(code)
+        outside -= _counted(code[max(0, y1 - _RIM) : y2 + _RIM, max(0, x1 - _RIM) : x2 + _RIM])
+    return inside, outside
+
+
+def _estimated(codes: np.ndarray, used: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence of each code, and the boxes of the used frames, from a first guess of the evidence."""
+    for _ in range(_ROUNDS):
+        boxes = np.array([_rectangle(_evidence(codes, table, frame)) for frame in used])
+        rates = []
+        for count in _split(codes[used], boxes):
+            count = ndimage.gaussian_filter1d(count, 1.0, axis=1)
+            count += 1e-4 * count.sum(axis=1, keepdims=True) + 1
+            rates.append(count / count.sum(axis=1, keepdims=True))
+        evidence = np.clip(np.log(rates[0] / rates[1]), -_MOST, _MOST)
+        # a model makes the difference larger: less than the noise's median is never a sign of it
+        quiet = np.cumsum(rates[1], axis=1) < 0.5
+        table = np.where(quiet, np.minimum(evidence, 0), evidence).astype(np.float32).ravel()
+    return table, boxes
+
+
+def _gain(codes: np.ndarray, table: np.ndarray, boxes: np.ndarray) -> float:
+    """Evidence of the median frame, over the root of the area: large regions with little evidence are noise."""
+    gains = [
+        table[code[y1:y2, x1:x2]].sum() / np.sqrt((x2 - x1) * (y2 - y1))
+        for code, (x1, y1, x2, y2) in zip(codes, boxes, strict=True)
+    ]
+    return float(np.median(gains))
+
+
+def _evidence(codes: np.ndarray, table: np.ndarray, frame: int) -> np.ndarray:
+    """Mean evidence of each pixel over the frames that support a frame, float32 (h, w)."""
+    return table[codes[max(0, frame - _SUPPORT) : frame + _SUPPORT + 1]].mean(axis=0)
+
+
+def _contrast(codes: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
+    inside, outside = _split(codes[there], boxes[there])
+    known = (inside.sum(axis=1) > 0) & (outside.sum(axis=1) > 0)
+    if not known.any():
+        return np.inf  # the region fills the picture
+    level = (2 ** (np.arange(_LEVELS) / 4) - 1) / 2
+    means = [(count @ level)[known] / count.sum(axis=1)[known] for count in (inside, outside)]
+    weight = inside.sum(axis=1)[known]
+    return float((weight @ means[0]) / max(weight @ means[1], 1e-9))
+
+
+def _filled(codes: np.ndarray, table: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
+    """Evidence in the corners, as a share of what pixels of the same classes have inside; the median frame's."""
+    inside = _split(codes[there], boxes[there])[0]
+    usual = (inside * table.reshape(inside.shape)).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+    shares = []
+    for frame in np.flatnonzero(there):
+        x1, y1, x2, y2 = boxes[frame]
+        corner = np.zeros((y2 - y1, x2 - x1), bool)
+        x, y = (max(1, round(_CORNER * side)) for side in corner.shape[::-1])
+        for rows in (slice(y), slice(-y, None)):
+            corner[rows, :x] = corner[rows, -x:] = True
+        wanted = usual[codes[frame] // _LEVELS][y1:y2, x1:x2][corner].sum()
+        shares.append(_evidence(codes, table, frame)[y1:y2, x1:x2][corner].sum() / max(wanted, 1e-3))
+    return float(np.median(shares)) if shares else 0.0
+
+
+def _rectangle(evidence: np.ndarray) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of the rectangle with the largest sum: over cells first (all pairs of rows), then edge by edge."""
+    height, width = (side // _CELL for side in evidence.shape)
+    cells = evidence[: height * _CELL, : width * _CELL].reshape(height, _CELL, width, _CELL).sum(axis=(1, 3))
+    below = np.vstack((np.zeros(width, np.float32), np.cumsum(cells, axis=0)))
+    top, bottom = np.triu_indices(height + 1, 1)
+    sums = np.cumsum(below[bottom] - below[top], axis=1)
+    sums = np.hstack((np.zeros((len(sums), 1), np.float32), sums))
+    # the best stretch of columns that ends at each column (Kadane)
+    least = np.minimum.accumulate(sums, axis=1)
+    pair, stop = np.unravel_index(int((sums - least)[:, 1:].argmax()), (len(sums), width))
+    start = int(sums[pair, : stop + 1].argmin())
+    box = [start * _CELL, int(top[pair]) * _CELL, int(stop + 1) * _CELL, int(bottom[pair]) * _CELL]
+    for edge in (*range(4), *range(4)):
+        box[edge] = _moved_edge(evidence, box, edge)
+    return tuple(box)
+
+
+def _moved_edge(evidence: np.ndarray, box: list[int], edge: int) -> int:
+    """Where an edge has to be, near where it is, for the largest sum inside."""
+    x1, y1, x2, y2 = box
+    profile = evidence[y1:y2].sum(axis=0) if edge % 2 == 0 else evidence[:, x1:x2].sum(axis=1)
+    low, high = max(0, box[edge] - _REACH), min(len(profile), box[edge] + _REACH)
+    if edge < 2:
+        high = min(high, box[edge + 2] - 1)
+    else:
+        low = max(low, box[edge - 2] + 1)
+    # an edge at the left takes out what is before it, one at the right takes it in
+    sums = np.r_[0, np.cumsum(profile[low:high])]
+    return low + int(sums.argmin() if edge < 2 else sums.argmax())
