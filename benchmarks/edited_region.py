@@ -5,8 +5,8 @@
 
 Each clip is dubbed by `wav2lip-lab` and by `identity`, with a hard paste and with one that is feathered, and the output
 is encoded again at crf 18, 23 and 28, and at crf 23 at three quarters of the size. One line a case: kind, contrast, the
-intersection over union with the box of the ledger (median and 10th percentile over frames), and the frames in which a
-region was missed or where none is. With a feathered paste the true box is where the generated face has a weight of a
+intersection over union with the box of the ledger (median and 10th percentile over frames), and the numbers of frames
+without a region where there is one (absent) and with one where there is none (false). With a feathered paste the true box is where the generated face has a weight of a
 half: 5 % inside the lower half of the crop. The last lines are medians over the clips.
 """
 
@@ -81,7 +81,7 @@ def measured(clip: str, generator: str, feather: float, folder: Path) -> list[di
                     **{"faces": name, "kind": region.kind, "contrast": region.contrast},
                     "iou": float(np.median(overlap)) if len(overlap) else 0.0,
                     "iou_p10": float(np.quantile(overlap, 0.1)) if len(overlap) else 0.0,
-                    **{"frames": int(known.sum()), "missed": int((known & ~there).sum())},
+                    **{"frames": int(known.sum()), "absent": int((known & ~there).sum())},
                     "false": int((there & ~known).sum()),
                 }
             )

@@ -51,6 +51,15 @@ def alignment(alignment: dict) -> str:
     return f"aligned: {'; '.join(parts)} (confidence {alignment['confidence']:.2f})"
 
 
+def encode(about: dict) -> str:
+    """One line on the edited region and on the noise outside of it (`Evaluation.encode`)."""
+    noise = f"noise outside of it {about['noise']['luma']:.2f} grey levels, as of crf {about['crf']}"
+    if about["kind"] == "none":
+        return f"edited region: nothing beyond the noise of the encode; {noise.replace(' outside of it', '')}"
+    box = ", ".join(f"{edge:.0f}" for edge in about["box"])
+    return f"edited region: {about['kind']}, median box {box}; {noise}"
+
+
 def table(metrics: pandas.DataFrame) -> list[str]:
     """`Evaluation.metrics` as lines of text in columns; metrics without a value follow, by their reason."""
     rows = [("metric", "value", "unit", "frames", "failed", "threshold")]

@@ -89,6 +89,7 @@ def evaluate(options: argparse.Namespace) -> int:
             output,
             voice=voice,
             detections=options.detections,
+            encode_control=options.encode_control,
             domain=options.domain,
             device=options.device,
             out=options.out,
@@ -96,6 +97,8 @@ def evaluate(options: argparse.Namespace) -> int:
         )
     if done.alignment is not None:
         _say(options, closing.alignment(done.alignment))
+    if done.encode is not None:
+        _say(options, closing.encode(done.encode))
     for line in closing.table(done.metrics):
         print(line)
     if options.out:

@@ -85,12 +85,18 @@ def texts(evaluation: Evaluation) -> dict[str, str]:
         "scores.csv": text(evaluation.scores),
         "curves.csv": text(evaluation.curves),
     }
-    written = parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment)
+    if evaluation.control is not None:
+        tables["control.csv"] = text(evaluation.control, True)
+    written = parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment, evaluation.encode)
     return tables | {"failures.csv": text(written.failures), "metrics.csv": text(written.metrics)}
 
 
 def parsed(
-    tables: Mapping[str, str], about: dict[str, Any], domain: str | None, alignment: dict[str, Any] | None
+    tables: Mapping[str, str],
+    about: dict[str, Any],
+    domain: str | None,
+    alignment: dict[str, Any] | None,
+    encode: dict[str, Any] | None,
 ) -> Evaluation:
     """The evaluation that `texts` came from, with the digits that the files have."""
     import pandas as pd
@@ -99,7 +105,10 @@ def parsed(
     frames["cause"] = frames["cause"].astype(object).fillna("")
     scores = pd.read_csv(io.StringIO(tables["scores.csv"]))
     scores["reason"] = scores["reason"].astype(object).fillna("")
-    return Evaluation(frames, scores, pd.read_csv(io.StringIO(tables["curves.csv"])), about, domain, alignment)
+    curves, control = pd.read_csv(io.StringIO(tables["curves.csv"])), None
+    if "control.csv" in tables:
+        control = pd.read_csv(io.StringIO(tables["control.csv"]), index_col="frame")
+    return Evaluation(frames, scores, curves, about, domain, alignment, encode, control)
 
 
 def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_key: str) -> None:
@@ -113,6 +122,7 @@ def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_k
         "domain": evaluation.domain,
         "networks": evaluation.about,
         "alignment": evaluation.alignment,
+        "encode": evaluation.encode,
         "tables": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
     about["sha256"] = _sha256(_canonical(about))
@@ -140,7 +150,7 @@ def read(folder: Path, own_key: str) -> Evaluation | None:
             return None
         tables[name] = content.decode()
     networks = about["networks"] if "networks" in about else about["judges"]
-    return parsed(tables, networks, about["domain"], about.get("alignment"))
+    return parsed(tables, networks, about["domain"], about.get("alignment"), about.get("encode"))
 
 
 def _sha256(content: bytes) -> str:

@@ -9,14 +9,15 @@ on the place: at crf 28 the skin of a small dark face is off by 5 CIEDE2000, tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lipsync_lab.evaluation.edited_region import EditedRegion, EncodeNoise, encode_noise
+from lipsync_lab.evaluation.edited_region import EditedRegion, EncodeNoise, edited_region, encode_noise
 from lipsync_lab.media import video
 from lipsync_lab.media.clip import Clip
 from lipsync_lab.metrics import collect, realism, registry
@@ -27,6 +28,47 @@ USUAL = 23
 _LEAST, _MOST, _FRAMES = 10, 44, 48
 #: Frames over which the control's worst value counts: two encodes lose the same, though not in the same frame.
 _SPAN = 5
+
+
+def controlled(
+    source: Clip,
+    pairs: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]],
+    ledger: pd.DataFrame,
+    truth: pd.DataFrame | None,
+    domain: str | None,
+    discriminator,
+    folder: str | Path,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The edited region, the noise outside of it, and the metrics of the source encoded to that noise.
+
+    Parameters
+    ----------
+    source : Clip
+        Aligned with the output.
+    pairs : callable
+        Gives the aligned frames of source and output, as often as it is called.
+    ledger, truth, domain, discriminator
+        See `control_frames`. Near the ledger's boxes the region is looked for.
+    folder : path
+        For the encoded source, some of the output's size.
+
+    Returns
+    -------
+    (dict, DataFrame)
+        `Evaluation.encode` and `Evaluation.control`.
+    """
+    path = encoded(source, Path(folder) / "control.mp4")
+    faces = ledger[["x1", "y1", "x2", "y2"]].to_numpy(float)
+    region = edited_region(pairs(), frames_of(source, path), faces)
+    noise = encode_noise(pairs(), region)
+    crf = matching_quality(source, region, noise, folder)
+    control = control_frames(source, encoded(source, path, crf), ledger, truth, domain, discriminator)
+    box = None if np.isnan(region.boxes).all() else np.nanmedian(region.boxes, axis=0).tolist()
+    channels = dict(zip(("red", "green", "blue"), noise.channels, strict=True))
+    return {
+        **{"kind": region.kind, "contrast": region.contrast, "box": box, "crf": crf},
+        "noise": {"luma": noise.luma, **channels},
+    }, control
 
 
 def encoded(source: Clip, path: str | Path, crf: int = USUAL, frames: int | None = None) -> Path:
@@ -75,9 +117,10 @@ def matching_quality(source: Clip, region: EditedRegion, noise: EncodeNoise, fol
     int
         From 10 to 44; the usual one where the noise is unknown.
     """
-    path, wanted = Path(folder) / "quality.mp4", float(np.nanmean(noise.frames[:_FRAMES]))
-    if np.isnan(wanted):
+    path, known = Path(folder) / "quality.mp4", noise.frames[:_FRAMES][~np.isnan(noise.frames[:_FRAMES])]
+    if not len(known):
         return USUAL
+    wanted = float(known.mean())
 
     def made(crf: int) -> float:
         encoded(source, path, crf, _FRAMES)

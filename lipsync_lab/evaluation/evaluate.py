@@ -7,6 +7,7 @@ aligned first (`alignment.align`), which reads each once more.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from lipsync_lab.detection.detections import Detections, read_detections
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation import cache
 from lipsync_lab.evaluation.alignment import Alignment, align, aligned_output, aligned_source
+from lipsync_lab.evaluation.encode_control import controlled
 from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
@@ -52,6 +54,7 @@ class _Material:
     threshold: float
     exact: bool
     alignment: Alignment | None = None
+    encode_control: bool = False
 
 
 def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
@@ -69,6 +72,7 @@ def evaluate(
     voice: str | Path | None = None,
     detections: str | Path | None = None,
     alignment: Alignment | None = None,
+    encode_control: bool = False,
     domain: str | None = None,
     sync_expert: str | Path | None = SYNC_EXPERT,
     discriminator: str | Path | None = DISCRIMINATOR,
@@ -96,6 +100,10 @@ def evaluate(
         How the two line up. If not given, frame n of the output is taken for frame n of the source where both have as
         many frames, to within one, and the same size, where odd sides may have been rounded up; elsewhere it is
         estimated. The ground truth of a synthetic clip is not used with an alignment.
+    encode_control : bool
+        Whether to encode the source alone as the output was, to the noise that there is outside of the edited region,
+        and to count as failures only what is beyond that (`encode_control`). For an output that was encoded again; it
+        takes about three times as long. Not for a run.
     domain : str, optional
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
@@ -133,7 +141,7 @@ def evaluate(
         "mouth_openness": mouth_openness,
     }
     if isinstance(source, runs.Run):
-        if any(given is not None for given in (output, voice, detections, alignment)):
+        if encode_control or any(given is not None for given in (output, voice, detections, alignment)):
             raise ParameterError("a run has its own output, voice and detections; give the run alone")
         return _evaluate_run(source, domain, names, device, out, force, progress)
     if output is None:
@@ -148,6 +156,7 @@ def evaluate(
         "detections": _detector_identity() if detections is None else files.sha256(detections),
         "ground_truth": _ground_truth_hash(source),
         "alignment": None if alignment is None else alignment.as_dict(),
+        "encode_control": encode_control,
     }
 
     def material() -> _Material:
@@ -160,7 +169,9 @@ def evaluate(
             clip = aligned_source(clip, lined_up)
         ground_truth = ground_truth_of(source) if lined_up is None else None
         threshold, exact = Settings().threshold, lined_up is None
-        return _Material(clip, output, known_sound, ledger, candidates, ground_truth, threshold, exact, lined_up)
+        return _Material(
+            clip, output, known_sound, ledger, candidates, ground_truth, threshold, exact, lined_up, encode_control
+        )
 
     return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
 
@@ -201,7 +212,7 @@ def _cached(material, inputs, domain, names, device, folder: Path | None, force,
     tables = cache.texts(evaluation)
     if folder is not None:
         cache.write(folder, tables, evaluation, own_key)
-    return cache.parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment)
+    return cache.parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment, evaluation.encode)
 
 
 def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
@@ -244,7 +255,18 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
         progress("evaluate: sound", 1, 1)
     frames = data.with_columns(columns).with_metrics(domain).frames
     alignment = None if given.alignment is None else given.alignment.as_dict()
-    return Evaluation(frames, scores, curves, about, domain, alignment)
+    encode = control = None
+    if given.encode_control:
+        if progress:
+            progress("evaluate: encode", 0, 1)
+        with tempfile.TemporaryDirectory(prefix="lipsync_lab_") as folder:
+            encode, control = controlled(
+                *(given.clip, lambda: _frames(given, count), given.ledger, ground_truth, domain),
+                *(networks.get("discriminator"), folder),
+            )
+        if progress:
+            progress("evaluate: encode", 1, 1)
+    return Evaluation(frames, scores, curves, about, domain, alignment, encode, control)
 
 
 def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

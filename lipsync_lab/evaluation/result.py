@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab.evaluation.encode_control import beyond_noise
 from lipsync_lab.metrics import controls, failures, registry
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class Evaluation:
         "animation", "live_action" or "synthetic_photo"; None where it is unknown.
     alignment : dict or None
         `alignment.Alignment.as_dict`; None where frame n of the output is frame n of the source, pixel by pixel.
+    encode : dict or None
+        With a control: the edited region (``kind``, ``contrast``, ``box``: the median over frames), the ``noise``
+        outside of it in grey levels (``luma``, ``red``, ``green``, ``blue``), and the control's ``crf``.
+    control : DataFrame or None
+        Metrics of the source alone, encoded to the same noise (`encode_control.control_frames`). Failures are what is
+        beyond them.
     """
 
     frames: pandas.DataFrame
@@ -49,6 +56,8 @@ class Evaluation:
     about: dict[str, Any]
     domain: str | None = None
     alignment: dict[str, Any] | None = None
+    encode: dict[str, Any] | None = None
+    control: pandas.DataFrame | None = None
 
     @property
     def closed(self) -> float:
@@ -58,7 +67,12 @@ class Evaluation:
     @cached_property
     def failures(self) -> pandas.DataFrame:
         """Runs of failing frames, the worst first: see `metrics.failures.find`. ``failures.csv`` holds this table."""
-        return failures.find(self.frames)
+        return failures.find(self._judged)
+
+    @cached_property
+    def _judged(self) -> pandas.DataFrame:
+        """`frames`, less the noise of the encode where it is known."""
+        return self.frames if self.control is None else beyond_noise(self.frames, self.control)
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:
@@ -87,7 +101,7 @@ class Evaluation:
             reason = self.about.get(metric.network, {}).get("absent", "it was not measured")
             return metric.name, nan, metric.unit, 0, 0.0, metric.threshold, 0, reason
         values = self.frames[metric.name].astype(float)
-        count, failed, reason = int(values.notna().sum()), int(metric.beyond(values).sum()), ""
+        count, failed, reason = int(values.notna().sum()), int(metric.beyond(self._judged[metric.name]).sum()), ""
         if not metric.defined_in(self.domain):
             reason = f"it is defined for {' and '.join(metric.domains)} only, and this clip is {self.domain}"
         elif not count:

@@ -165,9 +165,9 @@ def test_an_encode_alone_is_no_failure(home, name, crf):
 
 def test_the_worst_value_nearby_is_the_noise_and_the_rest_is_beyond_it():
     index = pd.RangeIndex(9, name="frame")
-    control = pd.DataFrame({"colour": [0, 0, 0, 0, 2.0, 0, 0, 0, np.nan]}, index=index)
-    levels = noise_levels(control)["colour"].tolist()
+    control = pd.DataFrame({"colour_shift": [0, 0, 0, 0, 2.0, 0, 0, 0, np.nan]}, index=index)
+    levels = noise_levels(control)["colour_shift"].tolist()
     assert levels == [0, 0, 2, 2, 2, 2, 2, 0, 0]
-    frames = pd.DataFrame({"colour": np.full(9, 3.5), "shot": 0}, index=index)
-    assert beyond_noise(frames, control)["colour"].tolist() == [3.5, 3.5, 1.5, 1.5, 1.5, 1.5, 1.5, 3.5, 3.5]
+    frames = pd.DataFrame({"colour_shift": np.full(9, 3.5), "shot": 0}, index=index)
+    assert beyond_noise(frames, control)["colour_shift"].tolist() == [3.5, 3.5, 1.5, 1.5, 1.5, 1.5, 1.5, 3.5, 3.5]
     assert beyond_noise(frames, control)["shot"].tolist() == [0] * 9

@@ -367,6 +367,28 @@ def test_an_output_of_another_size_and_length_is_aligned(run, boxes, tmp_path):
     assert again.alignment == result.alignment
 
 
+@pytest.mark.parametrize("name", ["small_in_the_hills", "cut_in_the_city", "astronaut_hello"])
+def test_a_source_that_was_only_encoded_again_has_no_failure(tmp_path, name):
+    images = [frame.image for frame in video.frames(samples.path(name), stop=20)]
+    source = video.write_clip(tmp_path / "source.mkv", images, 25, codec="ffv1")
+    rows = ground_truth_of(samples.path(name))[["face_x1", "face_y1", "face_x2", "face_y2"]][:20].to_numpy().tolist()
+    (tmp_path / "boxes.json").write_text(json.dumps({"frames": 20, "boxes": rows}), encoding="utf-8")
+    options = {"detections": tmp_path / "boxes.json", "domain": samples.get(name).domain, **JUDGES}
+    options["discriminator"] = networks.DISCRIMINATOR
+    output = video.write_clip(tmp_path / "output.mp4", images, 25, crf=28)
+    result = evaluate(source, output, encode_control=True, **options, out=tmp_path / "out")
+    assert not set(result.failures["metric"]) & set(result.control.columns)
+    assert not result.metrics.set_index("metric").loc[list(result.control.columns), "failed"].any()
+    assert result.encode["crf"] == pytest.approx(28, abs=2)
+    assert result.encode["noise"]["luma"] > 0.3
+    if name == "small_in_the_hills":
+        assert "colour_shift" in set(failures.find(result.frames)["metric"])
+    again = evaluate(source, output, encode_control=True, **options, out=tmp_path / "out")
+    assert_frame_equal(again.control, result.control)
+    assert again.encode == result.encode
+    assert_frame_equal(again.failures, result.failures)
+
+
 def test_an_alignment_that_is_given_is_taken(run, boxes, tmp_path):
     source = Path(run.info["face"]["file"])
     later = changed(run.output, tmp_path / "later.mkv", slice(8, None))
