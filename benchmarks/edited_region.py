@@ -4,10 +4,11 @@
     python benchmarks/edited_region.py animation_hello     # one clip
 
 Each clip is dubbed by `wav2lip-lab` and by `identity`, with a hard paste and with one that is feathered, and the output
-is encoded again at crf 18, 23 and 28, and at crf 23 at three quarters of the size. One line a case: kind, contrast, the
-intersection over union with the box of the ledger (median and 10th percentile over frames), and the numbers of frames
-without a region where there is one (absent) and with one where there is none (false). With a feathered paste the true box is where the generated face has a weight of a
-half: 5 % inside the lower half of the crop. The last lines are medians over the clips.
+is encoded again at crf 18, 23 and 28, and at crf 23 at three quarters of the size. One line a case: whether the boxes
+of faces were given, kind, contrast, the intersection over union with the box of the ledger (median and 10th
+percentile over frames), the frames, and of those the ones without a region (absent), and frames with a region where
+nothing was pasted (false). With a feathered paste the true box is where the generated face has a weight of a half: 5 %
+inside the lower half of the crop. The last lines are medians over the clips.
 """
 
 from __future__ import annotations
