@@ -22,7 +22,7 @@ IDENTIFIERS = frozenset(
         r"\S+",
         """
         found finder seeker looks strangers Rhythm rhythm stood examined Examined examine mends mended heard seen
-        telling_frame judged said told one some others every proof stretch stretches
+        telling_frame by_eye judged said told one some others every proof stretch stretches
         mouth_drawn longest_gap mel_lead analysis_size cartoon extra_mouth new_colours drawn_jitter_centre
         expert_at_zero
         """,
@@ -36,7 +36,7 @@ STRINGS = frozenset(
         """
         drawn photographic mouth_drawn longest_gap mel_lead analysis_size upstream
         blur seam colour new_colours lines ghost outside cropped extra_mouth switch missed flicker unreal
-        drawn_jitter_centre
+        drawn_jitter_centre among_found opened_source opening_shuffled
         expert_distance expert_confidence expert_offset expert_at_zero lse_distance lse_confidence lse_offset
         --mouths --gap --longest-gap --fill --mel-lead --analysis-size --face-index --models --on --mouth-on
         --photograph

@@ -48,7 +48,7 @@ DETECTED, FRAMES = 2240, 2841
 
 def names() -> tuple[str, ...]:
     """The ten clips whose boxes are here, in the order of the alphabet."""
-    return tuple(sorted(_read()))
+    return tuple(sorted(_json(PATH)))
 
 
 def frames(clip: str | None = None) -> pandas.DataFrame:
@@ -72,7 +72,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
     """
     import pandas as pd
 
-    content = _read()
+    content = _json(PATH)
     if clip is not None and clip not in content:
         raise ParameterError(f"the study has no clip {clip!r}; it has {', '.join(names())}")
     tables = []
@@ -85,7 +85,7 @@ def frames(clip: str | None = None) -> pandas.DataFrame:
             "time": np.round(number / float(samples.get(name).fps), 6),
             "detected": ~np.isnan(boxes[:, 0]),
         }
-        tables.append(pd.DataFrame(columns | dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True))))
+        tables.append(pd.DataFrame(columns | dict(zip(BOX, boxes.T, strict=True))))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -335,10 +335,6 @@ def _table(path: Path) -> pandas.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise MediaError(f"{path}: cannot be read ({error}); restore it from the repository") from None
-
-
-def _read() -> dict[str, dict]:
-    return _json(PATH)
 
 
 def _json(path: Path) -> dict[str, dict]:
