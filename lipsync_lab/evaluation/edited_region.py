@@ -53,7 +53,8 @@ class EditedRegion:
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        One of `KINDS`. "none" is rare: some place always differs more than others, and of 27 outputs that were only
+        encoded (nine bundled ones at crf 18, 23 and 28), 24 have a region, with a contrast of up to 2.7.
     boxes : ndarray, float64, (N, 4)
         The rectangle of each frame, or the box round its mask, in pixels of the aligned frames; NaN where nothing
         changed beyond the noise.
