@@ -20,8 +20,8 @@ from lipsync_lab.detection.base import Detection
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, read_detections
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.evaluation import cache
-from lipsync_lab.evaluation.alignment import Alignment, align, aligned_output, aligned_source
+from lipsync_lab.evaluation import cache, registration
+from lipsync_lab.evaluation.alignment import SAME, Alignment, align, aligned_output, aligned_source
 from lipsync_lab.evaluation.encode_control import controlled
 from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
@@ -39,6 +39,9 @@ from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
     import pandas
+
+#: Most frames whose luma tells whether two videos of one size and length show the same footage.
+_COMPARED = 12
 
 
 @dataclass(frozen=True)
@@ -277,14 +280,34 @@ def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarr
         )
         return
     outputs, read = video.frames(given.output, stop=None if given.exact else count), 0
+    compared, correlations = set(registration.spread(count, _COMPARED).tolist()), []
     for image in given.clip.read(0, count):
         frame = next(outputs, None)
         if frame is None:
             break
+        shown = frame.image[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
+        if given.exact and read in compared:
+            correlations.append(_correlation(image, shown))
         read += 1
-        yield image, frame.image[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
+        yield image, shown
     if given.exact:
         _check_lengths(given.clip.name, count, given.output, read + sum(1 for _ in outputs))
+        _check_same_footage(given.clip.name, given.output, correlations)
+
+
+def _correlation(source: np.ndarray, output: np.ndarray) -> float:
+    """Correlation of the luma of two frames without its low frequencies; NaN where a frame is flat."""
+    pair = registration.unit(registration.luma(frame, registration.SMALL) for frame in (source, output))
+    return float(pair[0] @ pair[1]) if (np.linalg.norm(pair, axis=1) > 0.5).all() else float("nan")
+
+
+def _check_same_footage(source: str | Path, output: str | Path, correlations: list[float]) -> None:
+    known = [value for value in correlations if not np.isnan(value)]
+    if known and np.median(known) < SAME:
+        raise ParameterError(
+            f"{source} and {output} do not show the same footage: the luma of {len(known)} frames correlates by "
+            f"{np.median(known):.2f} (median), and {SAME} is needed; if they are apart in time, give an alignment"
+        )
 
 
 def _is_comparable(source: Path, output: Path) -> bool:

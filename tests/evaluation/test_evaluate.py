@@ -333,7 +333,8 @@ def test_other_footage_is_refused_with_numbers(tmp_path):
         evaluate(source)
     # one frame more or less, and sides that were rounded up, are what encoders do
     odd = written(tmp_path / "odd.mkv", 12, (63, 47))
-    near = written(tmp_path / "near.mkv", 13)
+    images = [np.pad(frame.image, ((0, 1), (0, 1), (0, 0)), mode="edge") for frame in video.frames(odd)]
+    near = video.write_clip(tmp_path / "near.mkv", [*images, images[-1]], 25, codec="ffv1")
     result = evaluate(odd, near, detections=boxes, **JUDGES)
     assert len(result.frames) == 12
     assert result.domain is None
@@ -457,3 +458,8 @@ def test_a_metric_is_added_by_its_declaration_alone(run, toy):
 def test_a_removed_metric_is_gone(run):
     assert "brightness" not in evaluate(run, **JUDGES).frames
     assert "darkened frame" not in [kind.failure for kind in failures.KINDS]
+
+
+def test_other_footage_of_the_same_size_and_length_is_refused():
+    with pytest.raises(ParameterError, match="do not show the same footage"):
+        evaluate("animation_hello", "astronaut_hello", sync_expert=None, discriminator=None, mouth_openness=None)
