@@ -8,6 +8,7 @@ SHA-256 at each use. `SAMPLES` is every sample by name, in the manifest's order;
 from __future__ import annotations
 
 import csv
+import difflib
 import os
 import warnings
 from dataclasses import dataclass
@@ -192,15 +193,20 @@ def resolve_path(name: str | Path, progress: bool = False) -> Path:
     Returns
     -------
     Path
-        `name` itself if a file or folder is there or if no sample has that name, else the sample's file.
+        `name` itself if a file or folder is there or if no sample has a name like it, else the sample's file.
 
     Raises
     ------
     MediaError
-        The sample's file is absent and cannot be fetched, or is not the manifest's.
+        The sample's file is absent and cannot be fetched, or is not the manifest's; or a sample has nearly that name.
     """
-    known = str(name) in _samples() or str(name) in renamed.SAMPLES
-    return path(str(name), progress) if known and not Path(name).exists() else Path(name)
+    if Path(name).exists():
+        return Path(name)
+    if str(name) in _samples() or str(name) in renamed.SAMPLES:
+        return path(str(name), progress)
+    if near := difflib.get_close_matches(str(name).lower(), _samples(), 1, 0.8):
+        raise MediaError(f"{name}: no such file, and no sample of that name; did you mean {near[0]}?")
+    return Path(name)
 
 
 def place(name: str) -> Path:

@@ -144,7 +144,10 @@ class Settings:
         if present != dict(values) or preset in renamed.PRESETS:
             old = [name for name in values if name not in present or values[name] != present[name]]
             spelling = ", ".join([*old, *([f"preset {preset}"] if preset in renamed.PRESETS else [])])
-            warnings.warn(f"settings have new names and values: {spelling}", DeprecationWarning, stacklevel=2)
+            new = [f"{name}={value!r}" for name, value in present.items() if values.get(name) != value]
+            new += [f"preset {renamed.PRESETS[preset]}"] if preset in renamed.PRESETS else []
+            message = f"settings have new names and values: {spelling} is now {', '.join(new)}"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
             values, preset = present, renamed.PRESETS.get(preset, preset)
         unknown = [name for name in values if name not in known]
         if unknown:

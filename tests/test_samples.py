@@ -294,3 +294,9 @@ def test_former_names_are_accepted_with_a_warning(name):
     with pytest.warns(DeprecationWarning, match=f"drawn_{name} is now animation_{name}"):
         assert samples.resolve_path(f"drawn_{name}") == samples.path(f"animation_{name}")
     assert f"drawn_{name}" not in samples.names()
+
+
+def test_a_mistyped_sample_is_told_the_nearest_name():
+    with pytest.raises(MediaError, match="did you mean animation_hello"):
+        samples.resolve_path("animation_helo")
+    assert samples.resolve_path("some/talk.mp4") == Path("some/talk.mp4")
