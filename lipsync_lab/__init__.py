@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lipsync_lab.runs import Run
     from lipsync_lab.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Box",

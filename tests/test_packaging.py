@@ -259,7 +259,7 @@ def test_package_takes_its_other_files_along():
 
 def test_version_is_that_of_the_package():
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "lipsync_lab.__version__"}
-    assert lipsync_lab.__version__ == "0.1.0"
+    assert lipsync_lab.__version__ == "0.2.0"
 
 
 def test_licence_is_apache_2():
