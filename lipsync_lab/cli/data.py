@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from lipsync_lab import progress
 from lipsync_lab.cli import extras
@@ -57,11 +58,18 @@ def samples(options: argparse.Namespace) -> int:
 
 def synthesize(options: argparse.Namespace) -> int:
     extras.need("synthesis", "synthesize")
+    from lipsync_lab.media import audio
+    from lipsync_lab.metrics.sync import LEAST_SECONDS
     from lipsync_lab.synthesis import film
     from lipsync_lab.synthesis.animation.settings import Scene
+    from lipsync_lab.synthesis.recordings import recorded
     from lipsync_lab.synthesis.speech import speak
 
-    speech = speak(options.text, voice=options.voice, variant=options.variant, rate=options.rate, pitch=options.pitch)
+    voice = {"voice": options.voice, "variant": options.variant}
+    if options.recording:
+        speech = recorded(audio.load(options.recording), options.text, **voice)
+    else:
+        speech = speak(options.text, **voice, rate=options.rate, pitch=options.pitch)
     size = tuple(options.size)
     with progress.make(quiet=options.quiet) as shown:
         if options.portrait:
@@ -81,6 +89,12 @@ def synthesize(options: argparse.Namespace) -> int:
                 text=options.subtitle,
             )
             table = film.write_scene(options.out, speech, setting, shown)
+    if speech.duration < LEAST_SECONDS:
+        print(
+            f"lipsync_lab: {options.out}: lasts {speech.duration:.2f} s; sync is measured from {LEAST_SECONDS:.2f} s "
+            "on: give a longer text",
+            file=sys.stderr,
+        )
     if not options.quiet:
         print(f"{options.out}: {speech.duration:.2f} s; ground truth: {table}")
     return 0

@@ -259,6 +259,7 @@ def synthesize(parser: argparse.ArgumentParser) -> None:
     add("--text", required=True, help="what the character says")
     add("--out", required=True, metavar="CLIP.mp4", help="the ground truth of every frame goes beside it, .truth.csv")
     add("--voice", default="en-us", help="espeak-ng's language code (en-us)")
+    add("--recording", metavar="SOUND", help="file with a recording of the text, to speak in espeak-ng's place (none)")
     add("--variant", help="espeak-ng's voice variant, such as f2 or m3; the plain voice if not given")
     add("--rate", type=int, default=160, help="words per minute (160)")
     add("--pitch", type=int, default=50, help="0 to 99 (50)")

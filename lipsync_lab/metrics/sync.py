@@ -37,6 +37,8 @@ FPS = 25
 WINDOW = 5
 #: Largest offset between lips and sound, in frames, as published.
 SHIFT = 15
+#: Duration from which on either network measures sync, in seconds: one window with sound at every offset.
+LEAST_SECONDS = (2 * SHIFT + WINDOW + 1) / FPS
 
 _MFCC_WINDOW = RATE * WINDOW // FPS
 _AT_ONCE = 20

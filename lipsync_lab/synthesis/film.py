@@ -17,11 +17,12 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, truth, visemes
 from lipsync_lab.synthesis.animation import scene
 from lipsync_lab.synthesis.animation.settings import Scene
+from lipsync_lab.synthesis.recordings import RECORDING
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, Speech, join, silence
 
 _Pictures = Iterable[tuple[np.ndarray, truth.GroundTruth]]
 
-_SOURCE = "Made by lipsync_lab's character generator; animation Apache-2.0; voice synthesised with espeak-ng"
+_SOURCE = "Made by lipsync_lab's character generator; animation Apache-2.0; voice "
 _PORTRAIT = "She never said this: NASA's portrait of Eileen Collins (public domain, from scikit-image), animated"
 
 
@@ -71,7 +72,7 @@ def write_scenes(
     ((_, fps),) = formats
     speeches = [_whole_frames(speech, fps) for speech, _ in takes[:-1]] + [takes[-1][0]]
     pictures = _numbered(map(_take, speeches, [settings for _, settings in takes]), fps)
-    return _write(Path(out), pictures, fps, join(*speeches), _SOURCE, progress, **writer)
+    return _write(Path(out), pictures, fps, join(*speeches), "", progress, **writer)
 
 
 def write_portrait(
@@ -86,7 +87,7 @@ def write_portrait(
 ) -> Path:
     """Write a clip of the animated portrait; parameters as for `write_scene` and `portrait.frames`."""
     pictures = portrait.frames(visemes.timeline(speech), fps=fps, size=size, seed=seed)
-    return _write(Path(out), pictures, fps, speech, f"{_PORTRAIT}. {_SOURCE}", progress, **writer)
+    return _write(Path(out), pictures, fps, speech, f"{_PORTRAIT}. ", progress, **writer)
 
 
 def _take(speech: Speech, settings: Scene) -> _Pictures:
@@ -122,10 +123,11 @@ def _numbered(takes: Iterable[_Pictures], fps: float) -> Iterator[tuple[np.ndarr
 
 
 def _write(
-    out: Path, pictures: _Pictures, fps: float, speech: Speech, source: str, progress: Progress | None, **writer
+    out: Path, pictures: _Pictures, fps: float, speech: Speech, about: str, progress: Progress | None, **writer
 ) -> Path:
     rows, total = [], max(1, round(speech.duration * fps))
-    tags = {"comment": f"{source}: {speech.text}"}
+    voice = "from a recording" if speech.voice == RECORDING else "synthesised with espeak-ng"
+    tags = {"comment": f"{about}{_SOURCE}{voice}: {speech.text}"}
     with video.Writer(out, fps=fps, sound=Sound.from_wave(speech.wave), tags=tags, **writer) as film:
         for image, row in pictures:
             film.write(image)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.media import audio
-from lipsync_lab.synthesis.speech import LANGUAGES, SAMPLE_RATE, VARIANTS, Phoneme, Speech, join, silence, speak
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.synthesis.speech import LANGUAGES, VARIANTS, Speech, join, silence, speak
 
 SPLITS = ("train", "validation")
 #: Smaller seeds are for training, seeds from here on for validation.
@@ -25,8 +24,6 @@ HELD_OUT_VARIANTS = ("m4", "f5", "Annie", "Lee", "boris", "grandpa", "linda")
 _TRAIN_VARIANTS = tuple(variant for variant in VARIANTS if variant not in HELD_OUT_VARIANTS)
 #: One sentence in this number is held out.
 _HELD_OUT_SENTENCES = 8
-#: Ticks a second in GRID's alignments.
-_TICKS = 25_000
 
 
 @cache
@@ -101,61 +98,3 @@ def as_recorded(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
             noise = np.convolve(noise, np.ones(8) / 8**0.5, mode="same")  # low-pass
         wave = wave + noise * 10 ** rng.uniform(-3.6, -2.2)
     return np.clip(wave, -1, 1).astype(np.float32)
-
-
-def aligned(sound: str | Path, alignment: str | Path, voice: str = "film") -> Speech:
-    """Return a recording with word alignments as a `Speech`.
-
-    Parameters
-    ----------
-    sound : path
-        English, any file with sound.
-    alignment : path
-        Lines of ``start end word`` in 25,000 ticks a second, as in the GRID corpus; "sil" and "sp" are silence.
-    voice : str
-        Name of the speaker.
-
-    Returns
-    -------
-    Speech
-        The phonemes of each word are those of espeak-ng, with the same relative durations.
-
-    Raises
-    ------
-    MediaError
-        One of the files cannot be read.
-    """
-    wave = audio.load(sound)
-    try:
-        rows = [row.split() for row in Path(alignment).read_text(encoding="utf-8").splitlines() if row.strip()]
-        words = [(int(start) / _TICKS, int(end) / _TICKS, word) for start, end, word in rows]
-    except (OSError, ValueError) as error:
-        raise MediaError(
-            f"{alignment}: is no alignment of lines 'start end word' ({error}); give GRID's .align"
-        ) from None
-    duration, phonemes, now = len(wave) / SAMPLE_RATE, [], 0.0
-    for start, end, word in words:
-        start, end = max(start, now), min(end, duration)
-        if word in ("sil", "sp") or end <= start:
-            continue
-        if start > now:
-            phonemes.append(Phoneme("", now, start))
-        phonemes += [
-            Phoneme(sound.symbol, start + a * (end - start), start + b * (end - start), sound.stress)
-            for sound, a, b in _spread(word)
-        ]
-        now = end
-    if now < duration:
-        phonemes.append(Phoneme("", now, duration))
-    return Speech(wave, tuple(phonemes), " ".join(word for *_, word in words if word not in ("sil", "sp")), voice)
-
-
-@cache
-def _spread(word: str) -> tuple[tuple[Phoneme, float, float], ...]:
-    """Return the phonemes of a word, with start and end as shares of its duration."""
-    # GRID contains single letters: in lower case "a" is the article
-    spoken = speak(word.upper() if len(word) == 1 else word)
-    sounds = [phoneme for phoneme in spoken.phonemes if phoneme.symbol]
-    lengths = np.array([sound.end - sound.start for sound in sounds])
-    edges = np.concatenate([[0.0], np.cumsum(lengths / lengths.sum())]).tolist()
-    return tuple(zip(sounds, edges[:-1], edges[1:], strict=True))

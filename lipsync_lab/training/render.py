@@ -22,6 +22,7 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import portrait, visemes
 from lipsync_lab.synthesis.animation import scene
 from lipsync_lab.synthesis.animation.settings import random_scene
+from lipsync_lab.synthesis.recordings import aligned
 from lipsync_lab.synthesis.speech import Speech
 from lipsync_lab.synthesis.truth import GroundTruth
 from lipsync_lab.training import corpus
@@ -51,11 +52,11 @@ def clip(seed: int, recordings: tuple[tuple[str, str], ...] = ()) -> Clip:
     seed : int
         From `corpus.seeds`.
     recordings : tuple of (sound, alignment)
-        Files for `corpus.aligned`, as voices of some characters; never in validation.
+        Files for `synthesis.recordings.aligned`, as voices of some characters; never in validation.
     """
     rng = np.random.default_rng([seed, 0xC11B])
     if recordings and not corpus.is_held_out(seed) and rng.integers(_RECORDINGS) == 0:
-        speech = corpus.aligned(*recordings[rng.integers(len(recordings))], voice="recording")
+        speech = aligned(*recordings[rng.integers(len(recordings))])
     else:
         speech = corpus.line(seed)
     return (_portrait if seed % _PORTRAITS == 5 else _animation)(seed, speech, rng)

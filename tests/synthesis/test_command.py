@@ -2,10 +2,14 @@
 
 import shlex
 
-from lipsync_lab import cli
-from lipsync_lab.media import video
+import numpy as np
+from scipy.io import wavfile
 
-TEXT = ["--text", "Me too.", "--size", "64", "48", "--quiet"]
+from lipsync_lab import cli
+from lipsync_lab.media import audio, video
+from lipsync_lab.synthesis.speech import SAMPLE_RATE, join, silence, speak
+
+TEXT = ["--text", "Me too, my dear, and all of us.", "--size", "64", "48", "--quiet"]
 
 
 def test_exposures_reach_the_ground_truth(tmp_path, capsys):
@@ -26,3 +30,20 @@ def test_the_portrait_has_no_holds(tmp_path):
     column = rows[0].split(",").index("drawing")
     drawings = [int(row.split(",")[column]) for row in rows[1:]]
     assert drawings == list(range(len(drawings)))
+
+
+def test_a_clip_that_is_too_short_for_sync_says_what_is_needed(tmp_path, capsys):
+    assert cli.main(["synthesize", *TEXT, "--text", "Me too.", "--out", str(tmp_path / "short.mp4")]) == 0
+    assert "sync is measured from 1.44 s on" in capsys.readouterr().err
+
+
+def test_a_character_speaks_a_recording(tmp_path, capsys):
+    speech = join(silence(0.3), speak("Me too, my dear, me too.", variant="f3", rate=130), silence(0.3))
+    recording, out = tmp_path / "voice.wav", tmp_path / "clip.mp4"
+    wavfile.write(recording, SAMPLE_RATE, speech.wave)
+    command = ["synthesize", "--text", speech.text, "--size", "64", "48", "--quiet", "--recording", str(recording)]
+    assert cli.main([*command, "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+    sound = audio.load(out)[: len(speech.wave)]
+    assert np.corrcoef(sound, speech.wave)[0, 1] > 0.95
+    assert "from a recording" in video.probe(out).tags["comment"]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from pathlib import Path
-
 import numpy as np
 import pytest
-from scipy.io import wavfile
 
-from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.training import (
-    corpus,
-)
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.synthesis.speech import SAMPLE_RATE
+from lipsync_lab.training import corpus
 
 # ------------------------------------------------------------------------------------------------- what is held out
 
@@ -45,22 +40,5 @@ def test_spoken_lines_keep_to_their_side():
             assert speech.voice.partition("+")[2] in allowed
             assert corpus.sentence_is_held_out(speech.text) == (part == "validation")
             # it begins and ends with a silence, so that a network learns what a closed mouth sounds like
-            assert not speech.wave[: corpus.SAMPLE_RATE // 10].any()
-            assert not speech.wave[-corpus.SAMPLE_RATE // 10 :].any()
-
-
-def test_a_recording_becomes_speech_with_its_own_times(tmp_path: Path):
-    wave = (np.sin(np.arange(32_000) / 9) * 9000).astype(np.int16)
-    wavfile.write(tmp_path / "a.wav", 16_000, wave)
-    (tmp_path / "a.align").write_text("0 12500 sil\n12500 25000 blue\n25000 27000 b\n27000 50000 sil\n")
-    speech = corpus.aligned(tmp_path / "a.wav", tmp_path / "a.align")
-    assert speech.text == "blue b"
-    assert speech.phonemes[0].start == 0
-    assert speech.phonemes[-1].end == pytest.approx(2.0)
-    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(speech.phonemes))
-    sounds = [phoneme for phoneme in speech.phonemes if phoneme.symbol]
-    assert sounds[0].symbol == "b"
-    assert (sounds[0].start, sounds[-1].end) == pytest.approx((0.5, 1.08))
-    (tmp_path / "a.align").write_text("not an alignment\n")
-    with pytest.raises(MediaError, match=r"a\.align"):
-        corpus.aligned(tmp_path / "a.wav", tmp_path / "a.align")
+            assert not speech.wave[: SAMPLE_RATE // 10].any()
+            assert not speech.wave[-SAMPLE_RATE // 10 :].any()
