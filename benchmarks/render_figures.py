@@ -18,21 +18,21 @@ import pandas as pd
 from PIL import Image
 
 from lipsync_lab import samples
+from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.media import video
 from lipsync_lab.synthesis import visemes
 from lipsync_lab.synthesis.animation.character import STYLES
 from lipsync_lab.synthesis.animation.scene import frames
 from lipsync_lab.synthesis.animation.settings import Scene
-from lipsync_lab.synthesis.pose import MouthPose
 from lipsync_lab.synthesis.samples import CLIPS
 from lipsync_lab.synthesis.speech import Speech, speak
 
 _MOUTHS = (
-    MouthPose("X", 0.0, 0.5),
-    MouthPose("D", 0.9, 0.6, teeth=0.6, tongue=0.2),
-    MouthPose("C", 0.5, 0.6, teeth=0.5, tongue=0.2),
-    MouthPose("A", 0.0, 0.55),
-    MouthPose("E", 0.5, 0.35, rounding=0.6),
+    MouthShape("X", 0.0, 0.5),
+    MouthShape("D", 0.9, 0.6, teeth=0.6, tongue=0.2),
+    MouthShape("C", 0.5, 0.6, teeth=0.5, tongue=0.2),
+    MouthShape("A", 0.0, 0.55),
+    MouthShape("E", 0.5, 0.35, rounding=0.6),
 )
 _VIEWS = ("front", "three-quarter", "front", "three-quarter", "profile")
 

@@ -235,7 +235,7 @@ def test_a_planted_fault_is_found(module: str, source: str, fault: str):
         ("models.s3fd", "from .blocks import Conv\nfrom lipsync_lab.models import blocks\nself.load_state_dict(x)"),
         ("models.registry", "from pathlib import Path\nopen('models.csv')"),
         ("pipeline", "import lipsync_lab\nfrom lipsync_lab import __version__, media\nlipsync_lab.__version__"),
-        ("synthesis.film", "from lipsync_lab.synthesis.pose import SHAPES\nfrom lipsync_lab.media.video import Writer"),
+        ("synthesis.film", "from lipsync_lab.models.s3fd import S3FD\nfrom lipsync_lab.media.video import Writer"),
         ("training.clips", "from lipsync_lab.synthesis import film\nfrom lipsync_lab.metrics.sync import label"),
         ("cli", "from lipsync_lab.training import train\nfrom lipsync_lab import reporting\nimport matplotlib"),
         ("__main__", "from lipsync_lab.cli import main"),

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.synthesis.pose import REST, MouthPose
+from lipsync_lab.generation.cel.shapes import REST, MouthShape
 from lipsync_lab.synthesis.truth import GroundTruth
 from lipsync_lab.synthesis.visemes import Timeline, phoneme_at, pose_at
 
@@ -117,12 +117,12 @@ def _frames(timeline, fps, size, look, count):
         yield cv2.LUT(picture, look.curve), _truth(frame, time, pose, phoneme_at(timeline, time), matrix, size)
 
 
-def still(pose: MouthPose = REST, *, size: tuple[int, int] = (256, 256), blink: float = 0.0) -> np.ndarray:
+def still(pose: MouthShape = REST, *, size: tuple[int, int] = (256, 256), blink: float = 0.0) -> np.ndarray:
     """Return one picture of the portrait with a pose of the mouth.
 
     Parameters
     ----------
-    pose : MouthPose
+    pose : MouthShape
     size : (int, int)
         Width and height in pixels.
     blink : float
@@ -190,7 +190,7 @@ class _Lips:
     raised: float
 
     @classmethod
-    def of(cls, pose: MouthPose) -> _Lips:
+    def of(cls, pose: MouthShape) -> _Lips:
         width = 0.66 + 0.48 * pose.width - 0.14 * max(pose.width - 0.5, 0) - 0.11 * pose.rounding - 0.07 * pose.openness
         gap = _WIDEST_GAP * pose.openness
         # A smile's corners are high; in speech they come down, and in rounding to the middle.

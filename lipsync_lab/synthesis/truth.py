@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.synthesis.pose import SHAPES
+from lipsync_lab.generation.cel.shapes import SHAPES
 
 if TYPE_CHECKING:
     import pandas
@@ -38,7 +38,7 @@ class GroundTruth:
     width_px : float
         Distance between the corners of the mouth; NaN when there is no face.
     shape : str
-        One of `pose.SHAPES`.
+        One of `shapes.SHAPES`.
     phoneme : str
         Phoneme in IPA without stress marks; empty in silence.
     drawing : int

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lipsync_lab.synthesis.pose import REST, MouthPose
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED, REST, MouthShape
 from lipsync_lab.synthesis.speech import SAMPLE_RATE, Phoneme, Speech
 
 #: Shortest time for which a shape is shown, in seconds (as in Rhubarb Lip Sync).
@@ -23,22 +23,6 @@ MINIMUM_HOLD = 0.07
 MINIMUM_PAUSE = 0.12
 #: Duration of the transition between two shapes, in seconds.
 TRANSITION = 0.08
-
-#: Pose of each shape in clear speech.
-POSES = {
-    "A": MouthPose("A", 0.0, 0.5),
-    "B": MouthPose("B", 0.18, 0.6, teeth=0.8),
-    "C": MouthPose("C", 0.5, 0.6, teeth=0.4, tongue=0.15),
-    "D": MouthPose("D", 1.0, 0.55, teeth=0.3, tongue=0.1),
-    "E": MouthPose("E", 0.5, 0.3, rounding=0.6, teeth=0.15),
-    "F": MouthPose("F", 0.25, 0.05, rounding=1.0),
-    "G": MouthPose("G", 0.12, 0.5, teeth=1.0),
-    "H": MouthPose("H", 0.5, 0.55, teeth=0.4, tongue=0.9),
-    "X": REST,
-}
-
-#: Shapes with closed lips.
-CLOSED = "AX"
 
 #: Shape of each IPA letter, for the languages in `speech.LANGUAGES` and related ones.
 _LETTERS = {
@@ -63,7 +47,7 @@ class Key:
 
     start: float
     end: float
-    pose: MouthPose
+    pose: MouthShape
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,7 @@ def timeline(speech: Speech) -> Timeline:
     return Timeline(keys, speech.phonemes, speech.duration)
 
 
-def pose_at(timeline: Timeline, time: float) -> MouthPose:
+def pose_at(timeline: Timeline, time: float) -> MouthShape:
     """Return the continuous pose of the mouth at `time` seconds.
 
     A transition lies half before and half after the border between two shapes, except that closed lips stay closed for
@@ -133,7 +117,7 @@ def pose_at(timeline: Timeline, time: float) -> MouthPose:
     return _between(other, key.pose, share * share * (3 - 2 * share))
 
 
-def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthPose:
+def key_at(timeline: Timeline, time: float, hold: float = 0.0) -> MouthShape:
     """Return the pose that an animator would draw at `time` seconds: one of the nine shapes, without in-betweens.
 
     Parameters
@@ -172,7 +156,7 @@ def _index(timeline, time) -> int:
     return max(bisect.bisect_right(timeline.keys, time, key=lambda key: key.start) - 1, 0)
 
 
-def _between(first, second, share) -> MouthPose:
+def _between(first, second, share) -> MouthShape:
     """Interpolate the numbers between two poses; the letter is that of the second pose."""
     numbers = ("openness", "width", "rounding", "teeth", "tongue")
     mixed = {name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in numbers}
@@ -184,7 +168,7 @@ class _Span:
     """A key before its times are final. Spans of higher rank take missing time from spans of lower rank."""
 
     duration: float
-    pose: MouthPose | None
+    pose: MouthShape | None
     rank: int
 
     @property
@@ -212,7 +196,7 @@ def _spans(phoneme, loudness) -> list[_Span]:
     shapes = shape_of(symbol)
     if not shapes or (shapes == "X" and duration < MINIMUM_PAUSE):
         return [_Span(duration, None, 0)]
-    poses = [POSES[shape] for shape in shapes]
+    poses = [CHART[shape] for shape in shapes]
     if _VOWELS.intersection(symbol):
         # a loud vowel opens wide, an unstressed one hardly; loudness grows about with the square root of the level
         poses = [replace(pose, openness=pose.openness * (0.65 + 0.35 * loudness**0.5)) for pose in poses]
@@ -235,7 +219,7 @@ def _without_hidden(spans) -> list[_Span]:
             return [_Span(result[0].duration, REST, _VOWEL)]
         beside = _beside(result, hidden[0])
         if len(beside) == 2 and all(span.closed for span in beside):
-            result[hidden[0]] = _Span(result[hidden[0]].duration, POSES["B"], _CONSONANT)
+            result[hidden[0]] = _Span(result[hidden[0]].duration, CHART["B"], _CONSONANT)
         else:
             _absorb(result, hidden[0])
     return result
@@ -287,7 +271,7 @@ def _with_minimum_hold(spans) -> list[_Span]:
     return spans
 
 
-def _with_rounding(poses) -> list[MouthPose]:
+def _with_rounding(poses) -> list[MouthShape]:
     """Round the lips during the consonant before a rounded vowel (anticipatory co-articulation)."""
     result = list(poses)
     for index, (pose, following) in enumerate(itertools.pairwise(poses)):

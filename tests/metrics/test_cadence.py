@@ -9,6 +9,7 @@ import pytest
 import lipsync_lab
 from lipsync_lab import runs
 from lipsync_lab.generation import holds as drawings
+from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
 from lipsync_lab.metrics import cadence
@@ -17,10 +18,9 @@ from lipsync_lab.metrics.validation.response import perfect_ledger
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
 from lipsync_lab.synthesis.animation import scene
-from lipsync_lab.synthesis.pose import MouthPose
 from lipsync_lab.synthesis.truth import GroundTruth, table
 
-POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("E", 0.5, 0.35, rounding=0.6)]
+POSES = [MouthShape("A", 0.0, 0.5), MouthShape("D", 1.0, 0.6, teeth=0.6), MouthShape("E", 0.5, 0.35, rounding=0.6)]
 FACE, MOUTH = (16, 16, 80, 80), (36, 60, 60, 72)
 
 

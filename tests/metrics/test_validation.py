@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.metrics import artifacts, openness, registry
 from lipsync_lab.metrics.validation import injected, response
 from lipsync_lab.synthesis.animation import scene
-from lipsync_lab.synthesis.pose import MouthPose
 from lipsync_lab.synthesis.truth import table
 
-POSES = [MouthPose("A", 0.0, 0.5), MouthPose("D", 1.0, 0.6, teeth=0.6), MouthPose("B", 0.2, 0.6, teeth=0.8)]
+POSES = [MouthShape("A", 0.0, 0.5), MouthShape("D", 1.0, 0.6, teeth=0.6), MouthShape("B", 0.2, 0.6, teeth=0.8)]
 SIZE, FRAMES = 160, 16
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.generation.cel.shapes import REST, SHAPES, MouthShape
 from lipsync_lab.synthesis.animation import figure, props
 from lipsync_lab.synthesis.animation.backgrounds import KINDS, background
 from lipsync_lab.synthesis.animation.cel import Cel, bow, curve, oval, place
@@ -18,33 +19,32 @@ from lipsync_lab.synthesis.animation.character import STYLES, character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.scene import face_crops, frames, render
 from lipsync_lab.synthesis.animation.settings import Scene, random_scene
-from lipsync_lab.synthesis.pose import REST, SHAPES, MouthPose
 
 POSES = {
-    "A": MouthPose("A", 0.0, 0.5),
-    "B": MouthPose("B", 0.18, 0.6, teeth=0.9),
-    "C": MouthPose("C", 0.5, 0.6, teeth=0.5, tongue=0.2),
-    "D": MouthPose("D", 1.0, 0.6, teeth=0.6, tongue=0.2),
-    "E": MouthPose("E", 0.5, 0.35, rounding=0.6),
-    "F": MouthPose("F", 0.25, 0.05, rounding=1.0),
-    "G": MouthPose("G", 0.12, 0.5, teeth=1.0),
-    "H": MouthPose("H", 0.5, 0.55, teeth=0.4, tongue=0.9),
+    "A": MouthShape("A", 0.0, 0.5),
+    "B": MouthShape("B", 0.18, 0.6, teeth=0.9),
+    "C": MouthShape("C", 0.5, 0.6, teeth=0.5, tongue=0.2),
+    "D": MouthShape("D", 1.0, 0.6, teeth=0.6, tongue=0.2),
+    "E": MouthShape("E", 0.5, 0.35, rounding=0.6),
+    "F": MouthShape("F", 0.25, 0.05, rounding=1.0),
+    "G": MouthShape("G", 0.12, 0.5, teeth=1.0),
+    "H": MouthShape("H", 0.5, 0.55, teeth=0.4, tongue=0.9),
     "X": REST,
 }
 YAWS = {"front": 3.0, "three-quarter": -33.0, "profile": 90.0}
 STILL = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
-def silent(time: float) -> MouthPose:
+def silent(time: float) -> MouthShape:
     return REST
 
 
-def chatter(time: float) -> MouthPose:
+def chatter(time: float) -> MouthShape:
     """A mouth that changes eight times a second."""
     return POSES["XDBACEFAGCHDBXX"[int(time * 8 + 1e-6) % 15]]
 
 
-def drawn(seed: int, style: str, yaw: float, pose: MouthPose, size: int = 200, **look):
+def drawn(seed: int, style: str, yaw: float, pose: MouthShape, size: int = 200, **look):
     """A character on green, its mouth as measured, and its look."""
     hero = character(seed, style)
     look = Look(size / 2, size * 0.46, size * 0.3, yaw=yaw, **look)
@@ -94,7 +94,7 @@ def test_the_gap_in_the_truth_is_the_gap_in_the_picture(style, yaw):
         for colour in ((255, 0, 0), (0, 255, 0)):
             painted = replace(hero, palette=replace(hero.palette, mouth=colour, tongue=colour, teeth=colour))
             cel = Cel(size, size)
-            mouth = figure.draw(cel, painted, look, MouthPose("D", openness, 0.6))
+            mouth = figure.draw(cel, painted, look, MouthShape("D", openness, 0.6))
             pictures.append(cel.over(np.zeros((size, size, 3), np.uint8)).astype(int))
         hollow = np.abs(pictures[0] - pictures[1]).max(2) > 128
         measured = hollow.sum(0).max()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES
 from lipsync_lab.geometry import Box
 from lipsync_lab.synthesis import portrait, visemes
-from lipsync_lab.synthesis.pose import SHAPES
 from lipsync_lab.synthesis.speech import Phoneme, join, silence, speak
 from lipsync_lab.synthesis.truth import table
 
@@ -54,7 +54,7 @@ def test_openness_can_be_read_from_pixels(films, seed):
 
 @pytest.mark.parametrize("shape", "CDE")
 def test_gap_and_width_are_those_of_the_picture(shape):
-    pose = visemes.POSES[shape]
+    pose = CHART[shape]
     held = visemes.Timeline((visemes.Key(0.0, 1.0, pose),), (Phoneme("a", 0.0, 1.0),), 1.0)
     picture, row = list(portrait.frames(held, fps=5))[2]
     assert row.openness == pose.openness
@@ -102,10 +102,10 @@ def test_what_opens_lies_inside_the_mouth_box(films):
 
 
 def test_only_mouth_jaw_and_lids_change():
-    closed = portrait.still(visemes.POSES["X"], size=(380, 380)).astype(int)
+    closed = portrait.still(CHART["X"], size=(380, 380)).astype(int)
     changed = np.zeros((380, 380), bool)
     for shape in SHAPES:
-        changed |= np.abs(portrait.still(visemes.POSES[shape], size=(380, 380)).astype(int) - closed).max(axis=-1) > 2
+        changed |= np.abs(portrait.still(CHART[shape], size=(380, 380)).astype(int) - closed).max(axis=-1) > 2
     rows, columns = np.nonzero(changed)
     # Twice the portrait's pixels: below the nose and inside the patch, whose border must not show as a seam.
     left, top = 2 * (164 - 224) + 190, 2 * (124 - 118) + 190
@@ -123,7 +123,7 @@ def test_jaw_follows_the_lower_lip():
     """The chin's edge against the neck, measured as the darkest row under the mouth."""
 
     def chin(shape):
-        column = portrait.still(visemes.POSES[shape], size=(380, 380))[280:345, 180:200].mean(axis=(1, 2))
+        column = portrait.still(CHART[shape], size=(380, 380))[280:345, 180:200].mean(axis=(1, 2))
         return int(np.argmin(column[:45]))
 
     assert chin("D") >= chin("A") + 4

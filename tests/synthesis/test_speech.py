@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED, SHAPES, MouthShape
 from lipsync_lab.synthesis import visemes
-from lipsync_lab.synthesis.pose import SHAPES, MouthPose
 from lipsync_lab.synthesis.speech import (
     LANGUAGES,
     SAMPLE_RATE,
@@ -216,11 +216,11 @@ def test_words_have_the_mouths_that_an_animator_gives_them(voice, word, shapes):
 
 
 def test_every_shape_is_used_and_ordered_by_openness():
-    assert set(visemes.POSES) == set(SHAPES)
-    openness = {shape: pose.openness for shape, pose in visemes.POSES.items()}
+    assert set(CHART) == set(SHAPES)
+    openness = {shape: pose.openness for shape, pose in CHART.items()}
     assert openness["X"] == openness["A"] == 0
     assert 0 < openness["G"] < openness["B"] < openness["F"] < openness["C"] < openness["D"] == 1
-    assert visemes.POSES["F"].width < visemes.POSES["E"].width < visemes.POSES["X"].width
+    assert CHART["F"].width < CHART["E"].width < CHART["X"].width
 
 
 @pytest.mark.parametrize("rate", [140, 200, 280])
@@ -257,14 +257,14 @@ def test_stressed_vowels_open_and_pauses_close(voice):
 def test_mouth_is_at_rest_outside_the_speech(voice):
     line = visemes.timeline(speak(SENTENCES[voice].rstrip("!."), voice=voice))
     for moment in (-0.1, line.duration, line.duration + 0.02, line.duration + 3):
-        assert visemes.pose_at(line, moment) == visemes.key_at(line, moment) == visemes.POSES["X"]
+        assert visemes.pose_at(line, moment) == visemes.key_at(line, moment) == CHART["X"]
         assert visemes.phoneme_at(line, moment) == ""
     assert visemes.pose_at(line, line.duration - 1e-4).openness < 0.01
 
 
 def test_silence_is_at_rest():
     line = visemes.timeline(silence(1.0))
-    assert [key.pose for key in line.keys] == [visemes.POSES["X"]]
+    assert [key.pose for key in line.keys] == [CHART["X"]]
 
 
 def random_speech(rng) -> Speech:
@@ -286,7 +286,7 @@ def test_any_sequence_holds_its_shapes_and_moves_without_jumps():
         if len(line.keys) > 1:
             assert min(key.end - key.start for key in line.keys) > visemes.MINIMUM_HOLD - 1e-4
         for key in line.keys:
-            assert key.pose.openness == 0 or key.pose.shape not in visemes.CLOSED
+            assert key.pose.openness == 0 or key.pose.shape not in CLOSED
         poses = [visemes.pose_at(line, t) for t in np.arange(0, line.duration, 0.002)]
         for name in ("openness", "width", "rounding", "teeth", "tongue"):
             values = np.array([getattr(pose, name) for pose in poses])
@@ -353,7 +353,7 @@ def test_table_has_a_row_a_frame_and_its_columns():
 def test_truth_knows_its_shapes():
     with pytest.raises(ParameterError, match="frame 4"):
         GroundTruth(4, 0.16, shape="Q")
-    assert MouthPose("D", 1.0, 0.5).shape in SHAPES
+    assert MouthShape("D", 1.0, 0.5).shape in SHAPES
 
 
 def test_the_second_of_the_day_does_not_matter():

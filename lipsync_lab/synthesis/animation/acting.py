@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync_lab.synthesis.pose import MouthPose
+from lipsync_lab.generation.cel.shapes import MouthShape
 
 _EASE = 0.28  # seconds that a move takes
 _BLINK = 0.20  # seconds from open to open
@@ -68,7 +68,7 @@ def perform(
     start: float,
     duration: float,
     life: float = 1.0,
-    pose_at: Callable[[float], MouthPose] | None = None,
+    pose_at: Callable[[float], MouthShape] | None = None,
 ) -> Acting:
     """Return random acting for `duration` seconds from `start`.
 
@@ -80,7 +80,7 @@ def perform(
     life : float
         Scale of the moves.
     pose_at : callable, optional
-        From seconds to `MouthPose`; stresses are placed at wide openings of the mouth.
+        From seconds to `MouthShape`; stresses are placed at wide openings of the mouth.
     """
     times = start + np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.7, int(duration / 0.5) + 2))])
     keys = rng.normal(0, 0.5, (len(times), len(FIELDS))).clip(-1, 1) * _REACH * life

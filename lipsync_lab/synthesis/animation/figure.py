@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from lipsync_lab.generation.cel.shapes import REST, MouthShape
 from lipsync_lab.geometry import Box
 from lipsync_lab.synthesis.animation import features, hair, head, lips, profile
 from lipsync_lab.synthesis.animation.cel import Cel, compose
 from lipsync_lab.synthesis.animation.character import Character
 from lipsync_lab.synthesis.animation.head import Look, Turn
-from lipsync_lab.synthesis.pose import REST, MouthPose
 
 
-def draw(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
+def draw(cel: Cel, character: Character, look: Look, pose: MouthShape) -> lips.Mouth:
     """Draw the character with its mouth; the plane of the cel is the frame in pixels."""
     if look.view == "profile":
         return draw_profile(cel, character, look, pose)
@@ -54,13 +54,13 @@ def draw_body(cel: Cel, character: Character, look: Look) -> None:
         hair.hat(cel, c, look)
 
 
-def draw_mouth(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
+def draw_mouth(cel: Cel, character: Character, look: Look, pose: MouthShape) -> lips.Mouth:
     """Draw the mouth over a body on the cel."""
     with cel.plane(look.head()), cel.plane(wrap=Turn(character, look)):
         return lips.mouth(cel, character, look, pose)
 
 
-def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthPose) -> lips.Mouth:
+def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthShape) -> lips.Mouth:
     """Draw body and mouth together, since in profile the lips are part of the contour of the head."""
     c = character
     edge, _, _ = profile.outline(c, REST)

@@ -1,4 +1,4 @@
-"""Drawing of mouths: lips, teeth and tongue of a `MouthPose`, in all styles, in front and three-quarter view.
+"""Drawing of mouths: lips, teeth and tongue of a `MouthShape`, in all styles, in front and three-quarter view.
 
 The nine shapes are not nine drawings: each number of the pose moves one thing. `openness` is the gap, `width` and
 `rounding` set the corners, and the line from corner to corner is flat-topped when the mouth is wide and an oval when
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.synthesis.animation.cel import SUPERSAMPLE, Cel, bow, curve, oval
 from lipsync_lab.synthesis.animation.character import Character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.palette import mix, shaded
-from lipsync_lab.synthesis.pose import MouthPose
 
 #: Gaps smaller than this, in head units, are drawn as a closed line.
 CLOSED = 0.012
@@ -52,7 +52,7 @@ def measure(cel: Cel, edge: np.ndarray, upper: np.ndarray, lower: np.ndarray, pe
     )
 
 
-def _opening(character: Character, look: Look, pose: MouthPose) -> tuple[np.ndarray, np.ndarray]:
+def _opening(character: Character, look: Look, pose: MouthShape) -> tuple[np.ndarray, np.ndarray]:
     """Return the upper and the lower side of the gap, from left to right: two lines of 25 points with the same x."""
     y = character.mouth_y
     half = character.mouth_w * (0.62 + 0.76 * pose.width) * (1 - 0.42 * pose.rounding)
@@ -68,7 +68,7 @@ def _opening(character: Character, look: Look, pose: MouthPose) -> tuple[np.ndar
     return np.column_stack([half * t, y + corners - above]), np.column_stack([half * t, y + corners + below])
 
 
-def mouth(cel: Cel, character: Character, look: Look, pose: MouthPose) -> Mouth:
+def mouth(cel: Cel, character: Character, look: Look, pose: MouthShape) -> Mouth:
     """Draw the mouth of a front or three-quarter face; the plane of the cel is in head units and wrapped."""
     skin, line = character.palette, character.line
     upper, lower = _opening(character, look, pose)
@@ -103,7 +103,7 @@ def mouth(cel: Cel, character: Character, look: Look, pose: MouthPose) -> Mouth:
     return measure(cel, around, upper, lower, pen * 1.5)
 
 
-def _closed(cel: Cel, character: Character, pose: MouthPose, line: np.ndarray, ink, pen: float) -> None:
+def _closed(cel: Cel, character: Character, pose: MouthShape, line: np.ndarray, ink, pen: float) -> None:
     skin = character.palette
     if pose.rounding > 0.5:
         middle = line[12]
@@ -113,7 +113,7 @@ def _closed(cel: Cel, character: Character, pose: MouthPose, line: np.ndarray, i
         cel.stroke(line[9:16] + (0, 0.075), mix(ink, skin.skin, 0.4), pen * 0.8, (0.0, 0.0))
 
 
-def _painted_lips(cel: Cel, character: Character, pose: MouthPose, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+def _painted_lips(cel: Cel, character: Character, pose: MouthShape, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """Draw coloured lips around the gap; return their outer edge."""
     skin = character.palette
     t = np.linspace(-1, 1, len(upper))
@@ -132,7 +132,7 @@ def _painted_lips(cel: Cel, character: Character, pose: MouthPose, upper: np.nda
     return around
 
 
-def _within(cel: Cel, character: Character, pose: MouthPose, upper: np.ndarray, lower: np.ndarray, gap: float) -> None:
+def _within(cel: Cel, character: Character, pose: MouthShape, upper: np.ndarray, lower: np.ndarray, gap: float) -> None:
     """Draw tongue and teeth; the caller clips them to the gap."""
     skin = character.palette
     left, right = lower[0, 0], lower[-1, 0]

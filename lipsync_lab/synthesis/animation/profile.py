@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from lipsync_lab.generation.cel.shapes import REST, MouthShape
 from lipsync_lab.synthesis.animation.cel import Cel, bow, curve, oval
 from lipsync_lab.synthesis.animation.character import Character
 from lipsync_lab.synthesis.animation.features import iris
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.lips import CLOSED, Mouth, measure
 from lipsync_lab.synthesis.animation.palette import lighter, mix, shaded
-from lipsync_lab.synthesis.pose import REST, MouthPose
 
 #: How far each kind of nose stands out, relative to its size; balls are drawn on top instead.
 _REACH = dict(dot=2.2, tick=2.2, none=2.2, bridge=1.5, hook=1.8, long=2.4, wedge=1.5, bar=1.3, ell=1.5)
@@ -24,7 +24,7 @@ def _front(character: Character) -> float:
     return 0.84 * character.width
 
 
-def _notch(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def _notch(character: Character, pose: MouthShape) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Return the edge of the upper lip, the corner, the edge of the lower lip, and the protrusion of the lips."""
     f, y = _front(character), character.mouth_y
     gap = 0.85 * pose.openness * character.mouth_open
@@ -37,7 +37,7 @@ def _notch(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarra
     return np.array([x, y - 0.40 * gap]), corner, np.array([x - 0.12 * gap, y + 0.60 * gap]), push
 
 
-def outline(character: Character, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def outline(character: Character, pose: MouthShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the closed contour, and the upper and lower side of the mouth, both from the corner to the front."""
     c, f, w = character, _front(character), character.width
     upper, corner, lower, push = _notch(c, pose)
@@ -106,7 +106,7 @@ def box_outline(character: Character) -> np.ndarray:
     return np.concatenate([edge[edge[:, 0] > -0.05], [(-0.2, character.eye_y), (-0.2, 0.4)]])
 
 
-def face(cel: Cel, character: Character, look: Look, pose: MouthPose) -> tuple[Mouth, np.ndarray]:
+def face(cel: Cel, character: Character, look: Look, pose: MouthShape) -> tuple[Mouth, np.ndarray]:
     """Draw the head without hair: skin, mouth, nose, eye and brow. Return the mouth and the outline."""
     c, skin, line = character, character.palette, character.line
     edge, top, bottom = outline(c, pose)
@@ -179,7 +179,7 @@ def face(cel: Cel, character: Character, look: Look, pose: MouthPose) -> tuple[M
     return mouth, edge
 
 
-def _inside(cel: Cel, c: Character, pose: MouthPose, top: np.ndarray, bottom: np.ndarray) -> None:
+def _inside(cel: Cel, c: Character, pose: MouthShape, top: np.ndarray, bottom: np.ndarray) -> None:
     skin, gap = c.palette, bottom[-1, 1] - top[-1, 1]
     hollow = np.concatenate([top, bow(top[-1], bottom[-1], 0.12), bottom[::-1]])
     cel.fill(hollow, skin.mouth)

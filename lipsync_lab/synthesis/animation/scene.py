@@ -1,6 +1,6 @@
 """Rendering of scenes: shots, camera and events, streamed as frames with their ground truth.
 
-Settings and seed determine a scene; the speech is given as a function from seconds to a `MouthPose`. Bodies and mouths
+Settings and seed determine a scene; the speech is given as a function from seconds to a `MouthShape`. Bodies and mouths
 have separate exposures (on ones, twos, threes) and are held in between; the camera moves on ones.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lipsync_lab.generation.cel.shapes import REST, MouthShape
 from lipsync_lab.geometry import Box
 from lipsync_lab.synthesis.animation import figure, props
 from lipsync_lab.synthesis.animation.cel import Cel, compose
@@ -19,7 +20,6 @@ from lipsync_lab.synthesis.animation.character import character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.animation.shots import PoseAt, Shot, shots
-from lipsync_lab.synthesis.pose import REST, MouthPose
 from lipsync_lab.synthesis.truth import GroundTruth
 
 #: A face counts as visible if at least this share of its box is inside the frame.
@@ -55,7 +55,7 @@ def frames(
     scene : Scene
         Settings.
     pose_at : callable
-        From seconds to `MouthPose`; called for each drawing of the mouth with the time at which it appears.
+        From seconds to `MouthShape`; called for each drawing of the mouth with the time at which it appears.
     duration : float
         Seconds.
     phoneme_at : callable, optional
@@ -91,7 +91,7 @@ def face_crops(
     scene : Scene
         Settings; the `size` of the scene only affects the staging.
     pose_at : callable
-        From seconds to `MouthPose`.
+        From seconds to `MouthShape`.
     duration : float
         Seconds.
     size : int
@@ -124,7 +124,7 @@ class _Moment:
     number: int
     time: float
     body_time: float
-    pose: MouthPose
+    pose: MouthShape
     phoneme: str
 
 
@@ -221,7 +221,7 @@ class _Stage:
                     outline = outline @ view[:, :2].T + view[:, 2]
         return cel.over(self._behind(view, fit, camera, size)), mouth, outline
 
-    def _draw_bodies(self, cel: Cel, look: Look | None, partner: Look | None, pose: MouthPose, whole: bool):
+    def _draw_bodies(self, cel: Cel, look: Look | None, partner: Look | None, pose: MouthShape, whole: bool):
         shot, mouth = self.shot, None
         if partner is not None:
             figure.draw(cel, shot.partner, partner, REST)

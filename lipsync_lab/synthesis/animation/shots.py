@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.synthesis.animation.acting import Acting, perform
 from lipsync_lab.synthesis.animation.backgrounds import background
 from lipsync_lab.synthesis.animation.character import Character, character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.props import moonlight
 from lipsync_lab.synthesis.animation.settings import FRAMINGS, Scene
-from lipsync_lab.synthesis.pose import MouthPose
 
-PoseAt = Callable[[float], MouthPose]
+PoseAt = Callable[[float], MouthShape]
 
 _MARGIN = 0.16  # of the frame that the background is larger on each side
 _OCCLUDED = (0.32, 0.68)  # the middle part of a shot, in which a prop hides the mouth

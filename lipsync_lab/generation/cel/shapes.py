@@ -1,4 +1,4 @@
-"""The pose of a mouth at one instant, which the speech decides and all drawing styles draw."""
+"""Mouth shapes: the nine shapes of animators' mouth charts, and the pose of a mouth at one instant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHAPES = "ABCDEFGHX"
 
 
 @dataclass(frozen=True)
-class MouthPose:
+class MouthShape:
     """Pose of a mouth; all numbers are in [0, 1].
 
     Attributes
@@ -38,4 +38,20 @@ class MouthPose:
     tongue: float = 0.0
 
 
-REST = MouthPose("X", 0.0, 0.5)
+REST = MouthShape("X", 0.0, 0.5)
+
+#: The mouth chart: pose of each shape in clear speech.
+CHART = {
+    "A": MouthShape("A", 0.0, 0.5),
+    "B": MouthShape("B", 0.18, 0.6, teeth=0.8),
+    "C": MouthShape("C", 0.5, 0.6, teeth=0.4, tongue=0.15),
+    "D": MouthShape("D", 1.0, 0.55, teeth=0.3, tongue=0.1),
+    "E": MouthShape("E", 0.5, 0.3, rounding=0.6, teeth=0.15),
+    "F": MouthShape("F", 0.25, 0.05, rounding=1.0),
+    "G": MouthShape("G", 0.12, 0.5, teeth=1.0),
+    "H": MouthShape("H", 0.5, 0.55, teeth=0.4, tongue=0.9),
+    "X": REST,
+}
+
+#: Shapes with closed lips.
+CLOSED = "AX"

@@ -1,0 +1,1 @@
+"""The animation generator: mouths of a chart, drawn in the line and the colours of the clip."""
