@@ -39,7 +39,8 @@ TIMED_CLIP, TIMED_FRAMES = "output3", 24
 def steps() -> dict[str, int]:
     """The clips, and every how many frames each is examined: the long ones every second one."""
     clips = dict.fromkeys(study.names(), 1) | dict.fromkeys(OTHER_ANIMATION, 25)
-    return clips | {name: 1 + (samples.get(name).frames > 400) for name in samples.names("live_action")}
+    filmed = [samples.get(name) for name in samples.names("live_action")]
+    return clips | {sample.name: 1 + (sample.frames > 400) for sample in filmed if sample.url}
 
 
 def record(name: str, detector: detection.Detector, step: int, size: int) -> dict:

@@ -3,7 +3,8 @@
     python benchmarks/render_figures.py            # or: make figures
 
 characters.png: the characters of seeds 0 to 23. four_styles.png: one sentence in the four drawing styles.
-matched_pair.png: mouths of a matched pair of bundled clips. samples.png: one frame of each bundled clip.
+matched_pair.png: mouths of a matched pair of bundled clips. samples.png: one frame of each longer bundled clip.
+pairs.png: one frame of each of the short matched pairs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lipsync_lab.synthesis import visemes
 from lipsync_lab.synthesis.animation.character import STYLES
 from lipsync_lab.synthesis.animation.scene import frames
 from lipsync_lab.synthesis.animation.settings import Scene
-from lipsync_lab.synthesis.samples import CLIPS
+from lipsync_lab.synthesis.samples import CLIPS, PAIRS
 from lipsync_lab.synthesis.speech import Speech, speak
 
 _MOUTHS = (
@@ -111,7 +112,8 @@ def main() -> None:
         "characters": characters(),
         "four_styles": four_styles(speak("My mother and father love the warm weather.")),
         "matched_pair": matched_pair([name for name in CLIPS if name.endswith("_hello")]),
-        "samples": bundled(CLIPS),
+        "samples": bundled(name for name in CLIPS if name.split("_")[1] not in PAIRS),
+        "pairs": bundled((f"{side}_{word}" for side in ("animation", "astronaut") for word in PAIRS), 144, 144, 8),
     }
     for name, picture in figures.items():
         # a palette makes the files a quarter as large

@@ -55,6 +55,8 @@ class Sample:
     has_sound : bool
     bundled : bool
         Whether the file came with the repository.
+    pair : str
+        Name of the matched pair that the clip is of; empty where it is of none.
     note : str
         What it is suited to, and its limits.
     """
@@ -71,6 +73,7 @@ class Sample:
     size: tuple[int, int] | None
     has_sound: bool
     bundled: bool
+    pair: str
     note: str
 
 

@@ -100,6 +100,8 @@ def test_names_by_domain_and_place():
     assert set(names("live_action", bundled=False)) == {
         *("grid_s2_pwij3p", "grid_s2_swwp2s", "grid_s3_sbia1a", "grid_lip_lbax4n", "grid_lip_lbbc2a"),
         *("grid_lip_sbwe5n", "grid_unk_032621", "grid_unk_120232", "obama_address"),
+        *("grid_s1_bbal8p", "grid_s1_briz6n", "grid_s1_lbak1s", "grid_s1_lrwf1s"),
+        *("grid_s1_pgij8n", "grid_s1_pwwy4p", "grid_s1_sgwd1s", "grid_s1_swih6n"),
     }
     assert all(get(name).has_sound for name in names("voice"))
     with pytest.raises(ParameterError, match="animation, live_action, synthetic_photo, voice"):
@@ -107,8 +109,16 @@ def test_names_by_domain_and_place():
 
 
 def test_the_bundled_portrait_is_a_synthetic_photo_and_nothing_bundled_is_live_action():
-    assert names("synthetic_photo") == ["astronaut_hello", "astronaut_baker"]
+    assert all(name.startswith("astronaut_") for name in names("synthetic_photo"))
     assert names("live_action", bundled=True) == []
+
+
+def test_a_pair_is_one_animation_and_one_synthetic_photo():
+    words = dict.fromkeys(sample.pair for sample in SAMPLES.values() if sample.pair)
+    assert len(words) >= 10
+    for word in words:
+        members = [(sample.name, sample.domain) for sample in SAMPLES.values() if sample.pair == word]
+        assert members == [(f"animation_{word}", "animation"), (f"astronaut_{word}", "synthetic_photo")]
 
 
 def test_a_name_that_there_is_not():

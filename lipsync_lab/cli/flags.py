@@ -290,7 +290,7 @@ def report(report: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="CLIP",
         help="samples or files; or one clips table in CSV, whose columns are clip, domain, voice, pair, name and any "
-        "others, all but the first optional (if no clip is named at all: two bundled pairs and four difficult clips)",
+        "others, all but the first optional (if no clip is named at all: eight bundled pairs and four difficult clips)",
     )
     add("--animation", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is animation (none)")
     add("--live", nargs="+", default=[], metavar="CLIP", help="further clips, whose domain is live_action (none)")

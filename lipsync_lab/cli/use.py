@@ -118,7 +118,7 @@ def report(options: argparse.Namespace) -> int:
     with progress.make(quiet=options.quiet) as shown:
         done = reporting.report(
             options.out,
-            clips or reporting.CLIPS,
+            clips or None,
             voices=options.voices,
             domains=domains,
             generators=options.generators or (None,),

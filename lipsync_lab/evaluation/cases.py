@@ -28,7 +28,7 @@ class Case:
     domain : str
         One of `samples.CLIP_DOMAINS`; empty where it is unknown.
     pair : str
-        Name of the matched pair that a clips table puts the clip into; empty where pairs follow from the voices.
+        Name of the matched pair that a clips table puts the clip into; else empty (see `evaluated.pairs`).
     about : mapping of str to str
         Further columns of the clips table, such as ``shot_type``.
     """

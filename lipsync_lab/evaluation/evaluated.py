@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import runs
+from lipsync_lab import runs, samples
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.evaluation.evaluate import evaluate
@@ -133,8 +133,9 @@ def counterpart(domains: Iterable[str]) -> str:
 def pairs(results: Sequence[EvaluatedCase]) -> dict[str, tuple[str, str]]:
     """Matched pairs: names of a clip of animation and of one of its `counterpart`, by the pair's name.
 
-    Two clips are a pair if a clips table says so (`Case.pair`); clips without an entry there are paired, in their
-    order, with those that are dubbed with the same sound. No clip is in two pairs.
+    Two clips are a pair if a clips table says so (`Case.pair`). Without an entry there, two samples are one if the
+    manifest says so, and files are paired in their order; both only if they are dubbed with the same sound. No clip is
+    in two pairs.
     """
     sides = ("animation", counterpart(result.case.domain for result in results))
     out = {}
@@ -148,8 +149,12 @@ def pairs(results: Sequence[EvaluatedCase]) -> dict[str, tuple[str, str]]:
     return out
 
 
-def _pair_key(result: EvaluatedCase) -> tuple[str, str]:
-    return ("pair", result.case.pair) if result.case.pair else ("sound", result.sound)
+def _pair_key(result: EvaluatedCase) -> tuple[str, ...]:
+    if result.case.pair:
+        return "table", result.case.pair
+    sample = samples.SAMPLES.get(result.case.clip)
+    # a sample without a pair is of none
+    return "sample" if sample else "file", (sample.pair or sample.name) if sample else "", result.sound
 
 
 def frames(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:

@@ -7,12 +7,13 @@ and ``notebooks/`` with each notebook as it was executed, and as HTML. A part th
 The command line and the notebooks use the names below; everything else is imported from its module.
 """
 
-from lipsync_lab.reporting.build import CLIPS, Report, report
+from lipsync_lab.reporting.build import CLIPS, VOICES, Report, report
 from lipsync_lab.reporting.runs import box_to_show, dub_and_evaluate, frame_summary, frame_to_show
 from lipsync_lab.reporting.text import banner
 
 __all__ = [
     "CLIPS",
+    "VOICES",
     "Report",
     "banner",
     "box_to_show",

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.progress import Progress
 
-#: The clips of a report for which no others are named: two matched pairs, and four clips on which methods fail.
-CLIPS = (
-    *("animation_hello", "astronaut_hello", "animation_baker", "astronaut_baker"),
-    *("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there"),
-)
+_PAIRS = ("kettle", "village", "apples", "violin", "tomatoes", "wardrobe", "postman", "bus")
+_DIFFICULT = ("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there")
+#: The clips of a report for which no others are named: eight matched pairs, and four clips on which methods fail.
+CLIPS = (*(f"{side}_{pair}" for pair in _PAIRS for side in ("animation", "astronaut")), *_DIFFICULT)
+#: Their voices: either clip of a pair gets the sentence of the next pair, the others keep their own.
+VOICES = (*(f"animation_{pair}" for pair in (*_PAIRS[1:], _PAIRS[0]) for _ in range(2)), *_DIFFICULT)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Report:
 
 def report(
     out: str | Path,
-    clips: str | Path | Sequence[str | Path] = CLIPS,
+    clips: str | Path | Sequence[str | Path] | None = None,
     *,
     voices: Sequence[str | Path] | None = None,
     domains: Sequence[str] | None = None,
@@ -82,9 +83,9 @@ def report(
     out : path
         Folder of the report. What an earlier report left there is used again where its inputs, its settings and the
         code are still the same.
-    clips : path, or sequence of str or path
+    clips : path, or sequence of str or path, optional
         Names of samples, or files; or a clips table (`evaluation.cases.read_table`), which also has voices, domains and
-        pairs.
+        pairs. None for `CLIPS` with `VOICES`.
     voices : sequence of str or path, optional
         Names of samples, or any files with sound: one per clip, or one for all. None for each clip's own sound.
     domains : sequence of str, optional
@@ -118,6 +119,8 @@ def report(
         a clips table that is not valid, an unknown parameter, weights that are not there, a folder that cannot be
         written.
     """
+    if clips is None:
+        clips, voices = CLIPS, voices or VOICES
     cases = read(clips, voices or (), domains or ())
     _check_inputs(cases)
     if not isinstance(notebooks, Mapping):

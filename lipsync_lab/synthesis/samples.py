@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,21 @@ class Portrait:
 _HELD_OUT = 1_000_000_000
 _HELLO = Line("Hello! Tell me, am I drawn, or was I filmed?", "f2")
 _BAKER = Line("Every morning, my baker makes five warm loaves for me.", "linda", rate=150, before=0.2, after=0.3)
+
+#: Matched pairs of two seconds: the line, and the character who says it in the animation; the portrait says it too.
+PAIRS: dict[str, tuple[Line, Scene]] = {
+    word: (replace(line, before=0.2), Scene(seed=_HELD_OUT + seed, style=style, size=(288, 288), grain=0.0))
+    for word, line, seed, style in (
+        ("kettle", Line("The kettle is boiling over.", "Annie", after=0.342), 107, "anime"),
+        ("village", Line("We leave this village tomorrow.", "boris", pitch=45, after=0.234), 109, "western"),
+        ("apples", Line("Five apples fell at once.", "linda", rate=180, pitch=60, after=0.192), 105, "flat"),
+        ("violin", Line("My brother plays the violin.", "Lee", "en-gb", pitch=55, after=0.174), 103, "anime"),
+        ("tomatoes", Line("Please water the tomatoes.", "grandpa", rate=150, after=0.222), 104, "western"),
+        ("wardrobe", Line("Who opened my wardrobe?", "Annie", "en-gb", 150, 70, after=0.336), 102, "rubberhose"),
+        ("postman", Line("That parrot bit the postman.", "boris", "en-gb", 165, 30, after=0.163), 108, "flat"),
+        ("bus", Line("Bob missed his bus again.", "linda", "en-gb", 150, 45, after=0.18), 110, "rubberhose"),
+    )
+}
 
 #: Takes of each clip; the keys are the names of the files.
 CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
@@ -110,6 +125,9 @@ CLIPS: dict[str, tuple[tuple[Line, Scene | Portrait], ...]] = {
         ),
     ),
 }
+for _number, (_word, (_line, _scene)) in enumerate(PAIRS.items()):
+    CLIPS[f"animation_{_word}"] = ((_line, _scene),)
+    CLIPS[f"astronaut_{_word}"] = ((_line, Portrait(seed=_HELD_OUT + 11 + _number, size=(288, 288))),)
 
 #: Voices to dub with, which no clip contains.
 VOICES: dict[str, Line] = {

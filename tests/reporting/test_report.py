@@ -398,10 +398,29 @@ def test_paths_beyond_the_repository_are_whole(tmp_path):
     assert runs.portable(root / "data" / "a.mp4", tmp_path) == str(root / "data" / "a.mp4")
 
 
-def test_clips_of_the_usual_report_are_there_and_hold_both_pairs():
-    bundled = samples.names(bundled=True)
-    assert set(reporting.CLIPS) <= set(bundled)
-    assert [samples.get(name).domain for name in reporting.CLIPS[:4]] == ["animation", "synthetic_photo"] * 2
+def test_clips_of_the_usual_report_are_eight_pairs_that_are_dubbed_with_another_sentence():
+    assert {*reporting.CLIPS, *reporting.VOICES} <= set(samples.names(bundled=True))
+    cases = evaluation.cases.read(reporting.CLIPS, reporting.VOICES)
+    planned = [evaluation.evaluated.EvaluatedCase(case, None, None, case.voice) for case in cases]
+    pairs = evaluation.evaluated.pairs(planned)
+    assert len(pairs) == 8
+    voice = {case.name: case.voice for case in cases}
+    for animation, photo in pairs.values():
+        word = samples.get(animation).pair
+        assert (samples.get(photo).pair, samples.get(photo).domain) == (word, "synthetic_photo")
+        assert voice[animation] == voice[photo] != animation
+        assert samples.get(voice[animation]).pair != word
+    assert len(set(voice.values())) == 12
+
+
+def test_a_sample_without_a_pair_is_of_none_and_the_voice_makes_no_pair():
+    cases = evaluation.cases.read(["turning_away", "astronaut_hello", "animation_baker"], ["voice_umbrella"])
+    assert (
+        evaluation.evaluated.pairs(
+            [evaluation.evaluated.EvaluatedCase(case, None, None, "one sound") for case in cases]
+        )
+        == {}
+    )
 
 
 def dubbed(name: str, domain: str, sound: str) -> evaluation.evaluated.EvaluatedCase:
@@ -465,7 +484,7 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
     )
     assert cli.main(["report", "--quiet", "--checkpoint_path", "identity", "--detector", "lbp", "--force"]) == 0
     assert [options["generators"] for _, _, options in given] == [["identity", "untrained"], ["identity"]]
-    assert [clips for _, clips, _ in given] == [["a"], reporting.CLIPS]
+    assert [clips for _, clips, _ in given] == [["a"], None]
     assert [options["voices"] for _, _, options in given] == [["b"], None]
     assert [options["detector"] for _, _, options in given] == [None, "lbp"]
     assert [options["force"] for _, _, options in given] == [False, True]
