@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from urllib.request import urlopen
 
 import nbformat
 import pytest
+from browser import chromium
 from clips import boxes
 
 from lipsync_lab import cli, runs, samples
@@ -36,17 +36,6 @@ KERNEL_IS_READY = """() => {
     const kernel = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
     return kernel?.connectionStatus === "connected" && kernel?.status === "idle";
 }"""
-
-
-def chromium() -> str:
-    """Path of the system's browser; Playwright's own is never downloaded."""
-    path = os.environ.get("LIPSYNC_LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        missing = "no chromium on the path (Debian: apt-get install chromium; or set LIPSYNC_LAB_CHROMIUM)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return path
 
 
 @pytest.fixture
