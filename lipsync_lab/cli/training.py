@@ -46,7 +46,13 @@ def _recipe_flag(add: Callable) -> None:
 def _render_flags(add: Callable) -> None:
     add("--data", required=True, metavar="FOLDER", help="of the shards, which go into train/ and validation/")
     _recipe_flag(add)
-    add("--what", nargs="+", choices=("faces", "frames"), default=("faces", "frames"), help="both if not given")
+    add(
+        "--what",
+        nargs="+",
+        choices=("faces", "frames", "voices"),
+        default=("faces", "frames"),
+        help="faces and frames if not given; voices are for the viseme network",
+    )
     add("--shards", type=int, help="number of training shards, instead of the recipe's")
     add("--first", type=int, default=0, metavar="NUMBER", help="of the first training shard (0)")
     add("--workers", type=int, default=1, help="processes (1)")

@@ -25,12 +25,13 @@ KINDS = {
     "discriminator": "discriminator",
     "lse": "network of the LSE metric",
     "mouth_openness": "mouth-openness regressor",
+    "visemes": "viseme network",
 }
 
 
 def network(kind: str, width: float) -> nn.Module:
     """A network of a kind, with torch's initial weights."""
-    from lipsync_lab.models import mouth_openness, s3fd, syncnet, wav2lip
+    from lipsync_lab.models import mouth_openness, s3fd, syncnet, visemes, wav2lip
 
     networks = {
         "detector": s3fd.S3FD,
@@ -39,6 +40,7 @@ def network(kind: str, width: float) -> nn.Module:
         "discriminator": wav2lip.QualityDiscriminator,
         "lse": syncnet.SyncNetV2,
         "mouth_openness": mouth_openness.MouthOpennessNet,
+        "visemes": visemes.VisemeNet,
     }
     return networks[kind](width)
 

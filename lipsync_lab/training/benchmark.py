@@ -94,6 +94,13 @@ MEANINGS = {
         "closed_recall": "share of closed mouths that are read as closed",
         "open_recall": "share of mouths open by 2 pixels or more that are read as open",
     },
+    "visemes": {
+        "accuracy": "share of frames, 25 a second, with the right one of nine mouth shapes; closed and at rest are one",
+        "closure_recall": "share of closures (M, B, P) in which the network has a closed mouth",
+        "closure_precision": "share of the network's closures that overlap a closed mouth",
+        "openness_correlation": "Pearson's r of the openness with that of the character generator, over all frames",
+        "frames": "number of frames",
+    },
 }
 _BATCH = 16
 #: Settings of a run, of which detectors get the threshold and the size.

@@ -128,6 +128,16 @@ class MouthOpennessRecipe:
 
 
 @dataclass(frozen=True)
+class VisemesRecipe:
+    """The viseme network. `lines`: spoken lines in a batch; `columns`: mel columns (80 a second) of each."""
+
+    schedule: Schedule
+    width: float = 1.0
+    lines: int = 16
+    columns: int = 200
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Recipes of all models, and the numbers of training and validation shards of faces and of frames."""
 
@@ -136,6 +146,7 @@ class Recipe:
     generator: GeneratorRecipe
     discriminator: DiscriminatorRecipe
     mouth_openness: MouthOpennessRecipe
+    visemes: VisemesRecipe
     face_shards: tuple[int, int]
     frame_shards: tuple[int, int]
 
@@ -149,6 +160,7 @@ SMALL_CPU = Recipe(
     generator=GeneratorRecipe(Schedule(5500, 1.5e-3), 0.25, faces=30),
     discriminator=DiscriminatorRecipe(Schedule(3000, 4e-4), 0.125, faces=16),
     mouth_openness=MouthOpennessRecipe(Schedule(4000, 2e-3)),
+    visemes=VisemesRecipe(Schedule(6000, 2e-3, average=0.999)),
     face_shards=(60, 5),
     frame_shards=(24, 3),
 )
@@ -161,6 +173,7 @@ GPU = Recipe(
     ),
     discriminator=DiscriminatorRecipe(Schedule(8_000, 3e-4, workers=8), 0.25, faces=128),
     mouth_openness=MouthOpennessRecipe(Schedule(8_000, 2e-3, workers=8), width=1.5, faces=256),
+    visemes=VisemesRecipe(Schedule(12_000, 2e-3, average=0.999, workers=8), width=1.5, lines=64),
     face_shards=(400, 12),
     frame_shards=(120, 6),
 )

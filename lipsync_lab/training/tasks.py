@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Kinds of models that can be trained.
-TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness")
+TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness", "visemes")
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 
 
@@ -41,7 +41,7 @@ def render(
         Folder of the shards, which go into ``train/`` and ``validation/``; existing shards are kept.
     recipe : str
         Key of `recipes.RECIPES`, which has the number of shards.
-    what : sequence of {"faces", "frames"}
+    what : sequence of {"faces", "frames", "voices"}
     shards : int, optional
         Number of training shards instead of the recipe's; validation has the recipe's number.
     first : int
@@ -55,7 +55,11 @@ def render(
     from lipsync_lab.training import render as rendering
 
     numbers, pairs = _recipe(recipe), _recordings(recordings)
-    for content in what:
+    if "voices" in what:
+        from lipsync_lab.training import visemes
+
+        visemes.write(data, pairs, progress)
+    for content in (content for content in what if content != "voices"):
         count, held_out = numbers.face_shards if content == "faces" else numbers.frame_shards
         count = count if shards is None else shards
         common = {"workers": workers, "progress": progress}
@@ -190,6 +194,11 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
     if kind == "detector":
         unseen = s3fd.open_frames(held_out) if held_out.is_dir() else ()
         return s3fd.DetectorTask(numbers, s3fd.open_frames(data / "train"), unseen)
+    if kind == "visemes":
+        from lipsync_lab.training import visemes
+
+        splits = [visemes.read(data / part / visemes.FILE) for part in ("train", "validation")]
+        return visemes.VisemesTask(numbers, *splits)
     clips = open_shards(data / "train"), _shuffled(open_shards(held_out)) if held_out.is_dir() else ()
     if kind == "sync_expert":
         return syncnet.SyncExpertTask(numbers, *clips)
@@ -310,6 +319,10 @@ def benchmark(
     if kind == "detector":
         numbers = recall_and_precision(network, open_frames(held_out))
         return numbers | _recorded_material(weights, clips, boxes, tiles, step, device, progress)
+    if kind == "visemes":
+        from lipsync_lab.training import visemes
+
+        return visemes.accuracy(network, visemes.read(held_out / visemes.FILE))
     shards = open_shards(held_out)
     if kind == "sync_expert":
         return measures.sync_expert(network, shards, _recipe(recipe).sync_expert)

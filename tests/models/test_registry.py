@@ -27,6 +27,7 @@ from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.registry import KINDS, MODELS, fetch, load, verify
 from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
+from lipsync_lab.models.visemes import VisemeNet
 from lipsync_lab.models.wav2lip import QualityDiscriminator, Wav2Lip
 
 NETWORKS = {
@@ -36,6 +37,7 @@ NETWORKS = {
     "discriminator": QualityDiscriminator,
     "lse": SyncNetV2,
     "mouth_openness": MouthOpennessNet,
+    "visemes": VisemeNet,
 }
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"
 
@@ -55,7 +57,7 @@ def network(kind="generator", width=0.125):
 
 def granularity(kind: str) -> float:
     """Widths nearer to each other than this may be the same network: channels are whole numbers."""
-    return 1 / (64 if kind == "mouth_openness" else 512)
+    return 1 / {"mouth_openness": 64, "visemes": 128}.get(kind, 512)
 
 
 def as_published(module):

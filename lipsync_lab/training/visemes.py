@@ -1,0 +1,210 @@
+"""The viseme network: mouth shapes from sound, for the animation generator.
+
+Its material is sound alone, as mel spectrograms with the mouth shape of every column: lines that espeak-ng speaks, and
+recordings with word alignments. The shapes are those that the character generator draws (`synthesis.visemes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from lipsync_lab import files
+from lipsync_lab.errors import MediaError
+from lipsync_lab.generation.cel.shapes import CLOSED, SHAPES
+from lipsync_lab.geometry import spans
+from lipsync_lab.media import audio
+from lipsync_lab.models.visemes import CLASSES, VisemeNet
+from lipsync_lab.progress import Progress
+from lipsync_lab.synthesis import visemes
+from lipsync_lab.synthesis.recordings import aligned
+from lipsync_lab.synthesis.speech import Speech
+from lipsync_lab.training import corpus
+from lipsync_lab.training.loop import seeded
+from lipsync_lab.training.recipes import VisemesRecipe
+
+#: File of the material in a split's folder.
+FILE = "voices.npz"
+#: Lines for training and for validation, and how often every recording is added.
+LINES, REPEATED = (2400, 160), 2
+#: Weight of the three numbers of the pose in the loss.
+_POSE = 3.0
+#: Frames a second at which accuracy is measured.
+_FPS = 25
+
+
+@dataclass(frozen=True)
+class Line:
+    """A spoken line: its mel spectrogram, and what the mouth does in each column.
+
+    Attributes
+    ----------
+    mel : ndarray, float16, (80, T)
+    shapes : ndarray, uint8, (T,)
+        Index into `SHAPES`.
+    pose : ndarray, float16, (3, T)
+        Openness, width and rounding, 0 to 1.
+    """
+
+    mel: np.ndarray
+    shapes: np.ndarray
+    pose: np.ndarray
+
+
+def labelled(speech: Speech, wave: np.ndarray | None = None) -> Line:
+    """The mouth shapes of a speech, by mel column; `wave` replaces its sound."""
+    timeline = visemes.timeline(speech)
+    mel = audio.melspectrogram(speech.wave if wave is None else wave)
+    times = np.arange(mel.shape[1]) / audio.MELS_PER_SECOND
+    shapes = [SHAPES.index(visemes.key_at(timeline, time).shape) for time in times]
+    poses = [visemes.pose_at(timeline, time) for time in times]
+    numbers = np.array([[pose.openness, pose.width, pose.rounding] for pose in poses], np.float16).T
+    return Line(mel.astype(np.float16), np.array(shapes, np.uint8), numbers)
+
+
+def write(
+    data: str | Path, recordings: Sequence[tuple[str, str]] = (), progress: Progress | None = None
+) -> tuple[Path, Path]:
+    """Write the material of both splits: the file `FILE` in ``DATA/train`` and in ``DATA/validation``.
+
+    Parameters
+    ----------
+    data : path
+    recordings : sequence of (sound, alignment)
+        Files for `synthesis.recordings.aligned`, for training alone.
+    progress : callable, optional
+    """
+    paths = []
+    for part, count in zip(corpus.SPLITS, LINES, strict=True):
+        lines = []
+        for done, seed in enumerate(corpus.seeds(part, 0, count)):
+            speech, rng = corpus.line(seed), np.random.default_rng([seed, 0x715E])
+            lines.append(labelled(speech, corpus.as_recorded(rng, speech.wave)))
+            if progress:
+                progress(f"voices: {part}", done + 1, count)
+        if part == "train":
+            lines += REPEATED * [labelled(aligned(*pair)) for pair in recordings]
+        paths.append(Path(data) / part / FILE)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        with files.atomic_file(paths[-1]) as target, target.open("wb") as stream:
+            columns = {name: np.concatenate([getattr(line, name) for line in lines], -1) for name in _ARRAYS}
+            np.savez(stream, lengths=[len(line.shapes) for line in lines], **columns)
+    return paths[0], paths[1]
+
+
+_ARRAYS = ("mel", "shapes", "pose")
+
+
+def read(path: str | Path) -> list[Line]:
+    """The lines of a file that `write` made."""
+    if not Path(path).is_file():
+        raise MediaError(f"{path}: there are no voices; make them with `train render --what voices`")
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in _ARRAYS}
+        edges = np.concatenate([[0], np.cumsum(archive["lengths"])])
+    pieces = zip(edges[:-1], edges[1:], strict=True)
+    return [Line(*(arrays[name][..., start:stop] for name in _ARRAYS)) for start, stop in pieces]
+
+
+class VisemesTask:
+    """Task of the viseme network; see `loop.Task`."""
+
+    kind = "visemes"
+
+    def __init__(self, recipe: VisemesRecipe, lines: Sequence[Line], held_out: Sequence[Line] = ()):
+        self.recipe, self.lines, self.held_out = recipe, lines, held_out
+        self.networks = {self.kind: seeded(lambda: VisemeNet(recipe.width), recipe.schedule.seed)}
+
+    def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
+        length = self.recipe.columns
+        mels, shapes, poses = [], [], []
+        for _ in range(self.recipe.lines):
+            line = self.lines[rng.integers(len(self.lines))]
+            start = int(rng.integers(max(len(line.shapes) - length, 0) + 1))
+            part = slice(start, start + length)
+            missing = max(length - len(line.shapes), 0)
+            mel = np.pad(line.mel[:, part].astype(np.float32), ((0, 0), (0, missing)), constant_values=-audio.MAX_ABS)
+            mels.append(augmented(mel, rng))
+            shapes.append(np.pad(line.shapes[part], (0, missing), constant_values=SHAPES.index("X")))
+            poses.append(np.pad(line.pose[:, part].astype(np.float32), ((0, 0), (0, missing)), mode="edge"))
+        return {"mel": np.stack(mels), "shapes": np.stack(shapes).astype(np.int64), "pose": np.stack(poses)}
+
+    def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
+        given = self.networks[self.kind](batch["mel"]).float()
+        entropy = nn.functional.cross_entropy(given[:, :CLASSES], batch["shapes"], label_smoothing=0.05)
+        pose = nn.functional.smooth_l1_loss(given[:, CLASSES:].sigmoid(), batch["pose"], beta=0.1)
+        yield self.kind, entropy + _POSE * pose, {"entropy": entropy, "pose": pose}
+
+    def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        return accuracy(networks[self.kind], self.held_out) if self.held_out else {}
+
+
+def augmented(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mel spectrogram from another throat, room and microphone; a new array.
+
+    Vocal tract length by up to 15 % (Jaitly and Hinton 2013), spectral tilt, gain, echo, a floor of noise, lost high
+    bands, and blanked bands and columns (Park et al. 2019, "SpecAugment").
+    """
+    bands, top = np.arange(len(mel)), audio.MAX_ABS
+    if rng.random() < 0.8:
+        at = np.minimum(bands * rng.uniform(0.85, 1.18), bands[-1])
+        low = np.minimum(at.astype(int), bands[-1] - 1)
+        share = (at - low).astype(np.float32)[:, None]
+        mel = mel[low] * (1 - share) + mel[low + 1] * share
+    if rng.random() < 0.4:  # an echo decays by so much a column
+        fall, echo = rng.uniform(0.25, 0.8), mel.copy()
+        for column in range(1, mel.shape[1]):
+            echo[:, column] = np.maximum(echo[:, column], echo[:, column - 1] - fall)
+        mel = np.maximum(mel, echo - rng.uniform(0.2, 1.0))
+    tilt = rng.uniform(-0.9, 0.9) * (bands / bands[-1] - 0.5)
+    mel = mel + (rng.uniform(-1.2, 0.6) + tilt + 0.2 * rng.standard_normal(len(mel))).astype(np.float32)[:, None]
+    if rng.random() < 0.6:
+        floor = rng.uniform(-3.9, -1.6) + rng.uniform(-0.5, 0.5) * (bands / bands[-1] - 0.5)
+        mel = np.maximum(mel, floor[:, None] + 0.3 * rng.standard_normal(mel.shape))
+    if rng.random() < 0.25:
+        mel[int(rng.integers(45, 78)) :] = -top
+    for axis, most in ((0, 12), (1, 10)):
+        if rng.random() < 0.4:
+            width = int(rng.integers(1, most))
+            start = int(rng.integers(mel.shape[axis] - width))
+            mel[(slice(None),) * axis + (slice(start, start + width),)] = -top
+    return np.clip(mel, -top, top).astype(np.float32)
+
+
+def accuracy(network: nn.Module, lines: Iterable[Line]) -> dict[str, float]:
+    """Agreement of the network with labelled lines, at 25 frames a second.
+
+    Returns
+    -------
+    dict
+        ``accuracy``: share of frames with the right one of nine shapes, closed (A) and rest (X) counted as one;
+        ``closure_recall``: share of closures (spans of shape A) in which the network has a closed mouth in at least one
+        column; ``closure_precision``: share of the network's closed spans that overlap a closed one;
+        ``openness_correlation``: Pearson's r of the openness, over all frames; ``frames``.
+    """
+    import torch
+
+    right, given_openness, true_openness, closures, claimed = [], [], [], [], []
+    for line in lines:
+        with torch.inference_mode():
+            given = network(torch.from_numpy(line.mel.astype(np.float32))[None])[0].float().numpy()
+        frames = np.arange(0, len(line.shapes), audio.MELS_PER_SECOND / _FPS).astype(int)
+        shapes = given[:CLASSES].argmax(0)
+        closed, truly = (np.isin(s, [SHAPES.index(c) for c in CLOSED]) for s in (shapes, line.shapes))
+        right.append(((shapes == line.shapes) | (closed & truly))[frames])
+        given_openness.append(1 / (1 + np.exp(-given[CLASSES, frames])))
+        true_openness.append(line.pose[0, frames].astype(float))
+        closures += [closed[slice(*span)].any() for span in spans(line.shapes == SHAPES.index("A"))]
+        claimed += [truly[slice(*span)].any() for span in spans(shapes == SHAPES.index("A"))]
+    correlation = np.corrcoef(np.concatenate(given_openness), np.concatenate(true_openness))[0, 1]
+    return {
+        "accuracy": float(np.concatenate(right).mean()),
+        "closure_recall": float(np.mean(closures)) if closures else np.nan,
+        "closure_precision": float(np.mean(claimed)) if claimed else np.nan,
+        "openness_correlation": float(correlation),
+        "frames": int(sum(map(len, right))),
+    }

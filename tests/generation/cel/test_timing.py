@@ -1,0 +1,120 @@
+"""Exposure sheets: exposures, the best path against brute force, closures, and files of mouth timing."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.generation.cel import exchange, timing
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES
+from lipsync_lab.generation.cel.timing import Cue, SpokenShapes
+
+FPS = 25.0
+
+
+def speech_of(letters: str, columns: int = 8, sure: float = 0.8) -> SpokenShapes:
+    """A voice in which each letter lasts for some mel columns (0.1 s)."""
+    rows = np.full((len(SHAPES), columns * len(letters)), (1 - sure) / (len(SHAPES) - 1), np.float32)
+    for place, letter in enumerate(letters):
+        rows[SHAPES.index(letter), columns * place : columns * (place + 1)] = sure
+    openness = np.repeat([CHART[letter].openness for letter in letters], columns)
+    return SpokenShapes(rows, openness.astype(np.float32))
+
+
+def test_an_exposure_begins_with_a_drawing_and_lasts_70_ms():
+    assert timing.exposures(np.array([0, 0, 2, 2, 2, 5, 5, 5]), FPS) == [(0, 2), (2, 5), (5, 8)]
+    on_ones = timing.exposures(np.arange(7), FPS)
+    assert on_ones == [(0, 2), (2, 4), (4, 6), (6, 7)]
+    assert timing.exposures(np.arange(9), 60.0)[:2] == [(0, 4), (4, 8)]
+    assert timing.exposures(np.array([0, 0, -1, -1, 4, 4]), FPS) == [(0, 2), (2, 4), (4, 6)]
+    assert timing.exposures(np.array([], int), FPS) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_best_path_is_that_of_brute_force(seed):
+    scores = np.random.default_rng(seed).normal(size=(5, 4))
+
+    def worth(path):
+        changes = sum(a != b for a, b in itertools.pairwise(path))
+        return sum(scores[step, state] for step, state in enumerate(path)) - 0.7 * changes
+
+    best = max(itertools.product(range(4), repeat=5), key=worth)
+    assert timing._best_path(scores, 0.7) == list(best)
+
+
+def test_the_sheet_says_what_is_heard():
+    spoken = speech_of("XDDEFBX")
+    exposed = timing.exposures(2 * (np.arange(17) // 2), FPS)
+    letters = "".join(shape.shape for shape in timing.sheet(spoken, exposed, FPS))
+    assert [letter for letter, _ in itertools.groupby(letters)] == list("XDEFBX")
+
+
+def test_mouths_may_lead_the_sound_by_a_drawing():
+    spoken = speech_of("XXDDXX", columns=16)
+    exposed = timing.exposures(2 * (np.arange(30) // 2), FPS)
+    late, early = (
+        [shape.shape for shape in timing.sheet(spoken, exposed, FPS, audio_offset=offset)] for offset in (0, -2)
+    )
+    assert early[:-1] == late[1:]
+
+
+def test_a_short_closure_is_not_skipped():
+    # one twentieth of a second between two wide vowels, within one exposure of 0.12 s
+    rows = speech_of("D" * 24, columns=1)
+    rows.probabilities[:, 12:16] = 0.05
+    rows.probabilities[SHAPES.index("A"), 12:16] = 0.6
+    exposed = [(0, 3), (3, 6), (6, 7)]
+    assert [shape.shape for shape in timing.sheet(rows, exposed, FPS)] == ["D", "A", "D"]
+
+
+def test_quiet_speech_opens_the_mouth_less():
+    loud, quiet = speech_of("DDD"), speech_of("DDD")
+    quiet.openness[:] = 0.5
+    widths = [timing.sheet(spoken, [(0, 7)], FPS)[0].openness for spoken in (loud, quiet)]
+    assert widths == [1.0, 0.55]
+
+
+CUES = [Cue(0.0, 0.2, CHART["X"]), Cue(0.2, 0.32, CHART["D"]), Cue(0.32, 0.4, CHART["A"]), Cue(0.4, 0.8, CHART["F"])]
+
+
+@pytest.mark.parametrize("suffix", exchange.SUFFIXES)
+def test_timing_survives_a_file(tmp_path, suffix):
+    path = tmp_path / f"mouths{suffix}"
+    exchange.write_timing(path, CUES, FPS, sound="voice.wav")
+    again = exchange.read_timing(path, FPS)
+    exposed = timing.exposures(np.arange(20), FPS)
+    assert timing.shapes_of(again, exposed, FPS) == timing.shapes_of(CUES, exposed, FPS)
+    assert again[-1].end == pytest.approx(0.8)
+
+
+def test_files_are_those_of_the_tools(tmp_path):
+    exchange.write_timing(tmp_path / "a.tsv", CUES, FPS)
+    assert (tmp_path / "a.tsv").read_text().splitlines() == ["0.00\tX", "0.20\tD", "0.32\tA", "0.40\tF", "0.80\tX"]
+    exchange.write_timing(tmp_path / "a.dat", CUES, FPS)
+    lines = ["MohoSwitch1", "1 rest", "6 AI", "9 MBP", "11 U", "21 rest"]
+    assert (tmp_path / "a.dat").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{}"),
+        ("a.json", '{"mouthCues": [{"start": 0, "end": 1, "value": "Q"}]}'),
+        ("a.tsv", "soon\tA\n"),
+        ("a.dat", "1 A\n"),
+        ("a.csv", "frame,shape\n"),
+        ("a.txt", "0 A"),
+    ],
+)
+def test_what_is_no_timing_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(MediaError, match="no mouth timing"):
+        exchange.read_timing(tmp_path / name, FPS)
+
+
+def test_cues_must_follow_each_other():
+    with pytest.raises(ParameterError, match="overlap"):
+        timing.shapes_of([CUES[1], CUES[0]], [(0, 2)], FPS)
