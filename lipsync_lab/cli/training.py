@@ -49,9 +49,9 @@ def _render_flags(add: Callable) -> None:
     add(
         "--what",
         nargs="+",
-        choices=("faces", "frames", "voices"),
+        choices=("faces", "frames", "voices", "mouths"),
         default=("faces", "frames"),
-        help="faces and frames if not given; voices are for the viseme network",
+        help="faces and frames if not given; voices are for the viseme network, mouths for the mouth locator",
     )
     add("--shards", type=int, help="number of training shards, instead of the recipe's")
     add("--first", type=int, default=0, metavar="NUMBER", help="of the first training shard (0)")

@@ -79,6 +79,7 @@ DEFAULTS = {
     "discriminator": "discriminator-lab",
     "lse": "syncnet_v2",
     "mouth_openness": "mouth-openness-lab",
+    "mouth_locator": "mouth-locator-lab",
 }
 
 

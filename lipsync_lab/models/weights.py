@@ -26,12 +26,13 @@ KINDS = {
     "lse": "network of the LSE metric",
     "mouth_openness": "mouth-openness regressor",
     "visemes": "viseme network",
+    "mouth_locator": "mouth locator",
 }
 
 
 def network(kind: str, width: float) -> nn.Module:
     """A network of a kind, with torch's initial weights."""
-    from lipsync_lab.models import mouth_openness, s3fd, syncnet, visemes, wav2lip
+    from lipsync_lab.models import mouth_locator, mouth_openness, s3fd, syncnet, visemes, wav2lip
 
     networks = {
         "detector": s3fd.S3FD,
@@ -41,6 +42,7 @@ def network(kind: str, width: float) -> nn.Module:
         "lse": syncnet.SyncNetV2,
         "mouth_openness": mouth_openness.MouthOpennessNet,
         "visemes": visemes.VisemeNet,
+        "mouth_locator": mouth_locator.MouthLocatorNet,
     }
     return networks[kind](width)
 

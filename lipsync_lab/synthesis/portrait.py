@@ -17,7 +17,7 @@ import numpy as np
 
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation.cel.shapes import REST, MouthShape
-from lipsync_lab.synthesis.truth import GroundTruth
+from lipsync_lab.synthesis.truth import MOUTH_POINTS, GroundTruth
 from lipsync_lab.synthesis.visemes import Timeline, phoneme_at, pose_at
 
 # Landmarks of the portrait, in its own 512 x 512 pixels (x, y). The smile's inner edges run from corner to corner.
@@ -365,12 +365,17 @@ def _truth(frame, time, pose, phoneme, matrix, size) -> GroundTruth:
         lips.middle + opened + _LIPS[1] * full,
     )
     mouth = _box(lip_box, matrix, size)
+    middle = lips.middle + np.array([-lips.raised, opened])
+    points = [(_CENTER - lips.half, lips.corner), (_CENTER + lips.half, lips.corner), *((_CENTER, y) for y in middle)]
+    points = np.array(points) @ matrix[:, :2].T + matrix[:, 2] + 0.5
+    points[:2] = points[points[:2, 0].argsort()]  # a mirrored portrait has its corners the other way round
     across, down = np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])
     return GroundTruth(
         frame=frame,
         time=time,
         **dict(zip(("face_x1", "face_y1", "face_x2", "face_y2"), face, strict=True)),
         **dict(zip(("mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"), mouth, strict=True)),
+        **dict(zip(MOUTH_POINTS, points.ravel().tolist(), strict=True)),
         openness=pose.openness,
         openness_px=float(lips.gap * down),
         width_px=float(2 * lips.half * across),

@@ -31,6 +31,11 @@ class GroundTruth:
         Face box by S3FD's convention: brow to chin, ear to ear. NaN when there is no face.
     mouth_x1, mouth_y1, mouth_x2, mouth_y2 : float
         Box round the outer edge of the lips. NaN when there is no face.
+    mouth_left_x, mouth_left_y, mouth_right_x, mouth_right_y : float
+        Corners of the mouth, named by their side of the picture. NaN when there is no face.
+    mouth_top_x, mouth_top_y, mouth_bottom_x, mouth_bottom_y : float
+        Upper and lower edge of the gap between the lips: in its middle, or in profile at the front. NaN when there is
+        no face.
     openness : float
         Gap between the lips in this frame, from 0 (closed) to 1 (the widest gap of this face).
     openness_px : float
@@ -62,6 +67,14 @@ class GroundTruth:
     mouth_y1: float = NAN
     mouth_x2: float = NAN
     mouth_y2: float = NAN
+    mouth_left_x: float = NAN
+    mouth_left_y: float = NAN
+    mouth_right_x: float = NAN
+    mouth_right_y: float = NAN
+    mouth_top_x: float = NAN
+    mouth_top_y: float = NAN
+    mouth_bottom_x: float = NAN
+    mouth_bottom_y: float = NAN
     openness: float = 0.0
     openness_px: float = NAN
     width_px: float = NAN
@@ -79,6 +92,8 @@ class GroundTruth:
             )
 
 
+#: Columns of the points of a mouth, x and y in turn: corners, and the edges of the gap.
+MOUTH_POINTS = tuple(f"mouth_{point}_{axis}" for point in ("left", "right", "top", "bottom") for axis in "xy")
 #: The table's columns, in order.
 COLUMNS = tuple(column.name for column in fields(GroundTruth))
 

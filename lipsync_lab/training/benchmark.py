@@ -25,8 +25,10 @@ from lipsync_lab.metrics import openness
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 from lipsync_lab.training import discriminator, expert, mouth_openness
+from lipsync_lab.training import mouth_locator as locator
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.generator import generate, reconstruction
+from lipsync_lab.training.mouth_examples import MouthExamples
 from lipsync_lab.training.recipes import SyncExpertRecipe
 
 #: Targets: kind of model -> number -> comparison and value.
@@ -87,6 +89,24 @@ MEANINGS = {
         "auc": "AUC of real against generated faces",
         "monotonic": "1 if the mean score falls with each step of the artifact's strength, else 0",
         **{f"{strength:g}": f"mean score at strength {strength:g}" for strength in discriminator.STRENGTHS},
+    },
+    "mouth_locator": {
+        "n": "number of mouths that are visible or in profile",
+        "centre_median": "distance of the centre from its true place, in widths of the mouth: median",
+        "centre_p90": "the same, 90th percentile",
+        "width_median": "error of the distance between the corners, as a share of it: median",
+        "width_p90": "the same, 90th percentile",
+        "gap_median": "error of the height of the gap between the lips, in widths of the mouth: median",
+        "gap_p90": "the same, 90th percentile",
+        "angle_median": "error of the angle of the line between the corners, in degrees: median",
+        "angle_p90": "the same, 90th percentile",
+        "visibility_accuracy": "share of crops with the right one of five visibilities",
+        "mouth_recall": "share of mouths, visible or in profile, that are named visible or profile",
+        "no_mouth_recall": "share of crops with a hidden mouth, a mouth off the picture, or none, that are named so",
+        "confidence_auc": "AUC of the confidence, right poses against all others; a pose is right if its centre is "
+        "within 0.2 widths of the mouth and its width within 25 %, and the mouth is visible or in profile",
+        "confidence_error": "mean difference, over tenths of the crops by confidence, of confidence and share of right "
+        "poses (expected calibration error)",
     },
     "mouth_openness": {
         "correlation": "Pearson's r of reading and ground truth within a clip, mean over clips",
@@ -370,6 +390,12 @@ def openness_regressor(network: nn.Module, clips: Sequence[Clip]) -> dict[str, f
     results = {name: mouth_openness.agreement(network, selected) for name, selected in by_domain.items()}
     results["blurred"] = mouth_openness.agreement(network, by_domain["animation"], sigma=1.0)
     return {f"{prefix}_{name}": value for prefix, numbers in results.items() for name, value in numbers.items()}
+
+
+def mouth_locator(network: nn.Module, examples: MouthExamples) -> dict[str, float]:
+    """Measure the mouth locator on unseen characters, as they are and ``degraded``; see `MEANINGS`."""
+    worse = locator.measure(network, examples, degraded=True)
+    return locator.measure(network, examples) | {f"degraded_{name}": value for name, value in worse.items()}
 
 
 def quality_discriminator(

@@ -201,7 +201,7 @@ def new_shard(folder: str | Path) -> AbstractContextManager[Path]:
 
 
 def _is_shard(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("faces.npy", "frames.npy"))
+    return any((folder / name).is_file() for name in ("faces.npy", "frames.npy", "crops.npy"))
 
 
 def open_shards(root: str | Path) -> list[Clip]:

@@ -34,6 +34,7 @@ _PURPOSE = {
     "detector": "detects faces (S3FD)",
     "sync_expert": "classifies whether lips and sound are in sync (SyncNet, the sync expert of Wav2Lip)",
     "generator": "generates the lower half of a face for 0.2 s of speech (Wav2Lip)",
+    "mouth_locator": "locates the mouth in a face crop: corners, gap, visibility and a confidence",
     "visemes": "tells the mouth shape of an animator's chart from the sound",
     "mouth_openness": "regresses the height of the gap between the lips from a synthetic face",
     "discriminator": "separates real lower halves of faces from generated and degraded ones (Wav2Lip's discriminator)",
@@ -42,6 +43,7 @@ _PURPOSE = {
 _REPORTED = (
     *("animation_correlation", "animation_closed_recall", "animation_open_recall"),
     *("accuracy", "closure_recall", "openness_correlation"),
+    *("all_centre_median", "all_centre_p90", "all_width_median", "no_mouth_recall"),
 )
 
 
@@ -122,7 +124,7 @@ def export(
     with files.atomic_file(path) as part:
         save_file(tensors, part, metadata=about)
         part.chmod(0o644)  # safetensors writes files that only their owner can read
-    share = "" if kind in ("mouth_openness", "visemes") else " of the published network's channels"
+    share = "" if kind in ("mouth_openness", "visemes", "mouth_locator") else " of the published network's channels"
     facts = {
         "width": f"{width:g}{share}, "
         f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million numbers",

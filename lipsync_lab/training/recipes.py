@@ -138,8 +138,17 @@ class VisemesRecipe:
 
 
 @dataclass(frozen=True)
+class MouthLocatorRecipe:
+    """The mouth locator. `crops`: crops in a batch."""
+
+    schedule: Schedule
+    width: float = 1.0
+    crops: int = 64
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """Recipes of all models, and the numbers of training and validation shards of faces and of frames."""
+    """Recipes of all models, and the numbers of training and validation shards of faces, of frames and of mouths."""
 
     detector: DetectorRecipe
     sync_expert: SyncExpertRecipe
@@ -147,8 +156,10 @@ class Recipe:
     discriminator: DiscriminatorRecipe
     mouth_openness: MouthOpennessRecipe
     visemes: VisemesRecipe
+    mouth_locator: MouthLocatorRecipe
     face_shards: tuple[int, int]
     frame_shards: tuple[int, int]
+    mouth_shards: tuple[int, int]
 
 
 #: About two and a half hours on two idle cores without bfloat16. Seconds of a core for a step, measured on an EPYC with
@@ -161,8 +172,10 @@ SMALL_CPU = Recipe(
     discriminator=DiscriminatorRecipe(Schedule(3000, 4e-4), 0.125, faces=16),
     mouth_openness=MouthOpennessRecipe(Schedule(4000, 2e-3)),
     visemes=VisemesRecipe(Schedule(6000, 2e-3, average=0.999)),
+    mouth_locator=MouthLocatorRecipe(Schedule(2300, 3e-3, average=0.995), crops=48),
     face_shards=(60, 5),
     frame_shards=(24, 3),
+    mouth_shards=(56, 6),
 )
 #: One to two hours on a GPU, with more material.
 GPU = Recipe(
@@ -174,8 +187,10 @@ GPU = Recipe(
     discriminator=DiscriminatorRecipe(Schedule(8_000, 3e-4, workers=8), 0.25, faces=128),
     mouth_openness=MouthOpennessRecipe(Schedule(8_000, 2e-3, workers=8), width=1.5, faces=256),
     visemes=VisemesRecipe(Schedule(12_000, 2e-3, average=0.999, workers=8), width=1.5, lines=64),
+    mouth_locator=MouthLocatorRecipe(Schedule(20_000, 3e-3, workers=8), crops=256),
     face_shards=(400, 12),
     frame_shards=(120, 6),
+    mouth_shards=(200, 6),
 )
 RECIPES = {"small-cpu": SMALL_CPU, "gpu": GPU}
 

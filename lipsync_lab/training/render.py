@@ -6,7 +6,7 @@ Split and number of a shard determine its content: on every machine its bytes ar
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
@@ -184,6 +184,7 @@ def render(
     first: int = 0,
     workers: int = 1,
     recordings: tuple[tuple[str, str], ...] = (),
+    make: Callable | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Render shards; existing shards are kept.
@@ -192,8 +193,8 @@ def render(
     ----------
     folder : path
         Shards go into ``<folder>/<part>/<what>-<number>/``.
-    what : {"faces", "frames"}
-        Clips of faces, or frames for the detector.
+    what : {"faces", "frames", "mouths"}
+        Clips of faces, frames for the detector, or whatever `make` writes.
     part : {"train", "validation"}
     shards, first : int
         Number of shards, and number of the first.
@@ -201,6 +202,8 @@ def render(
         Processes.
     recordings : tuple of (sound, alignment)
         See `clip`.
+    make : callable, optional
+        Writes a shard of something else, such as `mouth_examples.make_shard`.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -208,12 +211,13 @@ def render(
     -------
     list of Path
     """
-    if what not in _MAKERS:
+    make = make or _MAKERS.get(what)
+    if make is None:
         raise ParameterError(f"there are no shards of {what!r}; take {' or '.join(_MAKERS)}")
     corpus.seeds(part, first * CLIPS, shards * CLIPS)
     paths = [Path(folder) / part / f"{what}-{number:05d}" for number in range(first, first + shards)]
     work = [(path, part, number) for number, path in enumerate(paths, start=first) if not path.is_dir()]
-    make = partial(_MAKERS[what], recordings=recordings)
+    make = partial(make, recordings=recordings)
     with ExitStack() as stack:
         run = map
         if workers > 1 and len(work) > 1:

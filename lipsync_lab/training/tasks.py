@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Kinds of models that can be trained.
-TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness", "visemes")
+TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness", "visemes", "mouth_locator")
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 
 
@@ -41,7 +41,7 @@ def render(
         Folder of the shards, which go into ``train/`` and ``validation/``; existing shards are kept.
     recipe : str
         Key of `recipes.RECIPES`, which has the number of shards.
-    what : sequence of {"faces", "frames", "voices"}
+    what : sequence of {"faces", "frames", "voices", "mouths"}
     shards : int, optional
         Number of training shards instead of the recipe's; validation has the recipe's number.
     first : int
@@ -52,6 +52,7 @@ def render(
         Folder of recordings with GRID's ``.align`` files beside them, as voices of some characters.
     progress : callable, optional
     """
+    from lipsync_lab.training import mouth_examples
     from lipsync_lab.training import render as rendering
 
     numbers, pairs = _recipe(recipe), _recordings(recordings)
@@ -60,9 +61,10 @@ def render(
 
         visemes.write(data, pairs, progress)
     for content in (content for content in what if content != "voices"):
-        count, held_out = numbers.face_shards if content == "faces" else numbers.frame_shards
+        count, held_out = getattr(numbers, f"{content.rstrip('s')}_shards")
         count = count if shards is None else shards
         common = {"workers": workers, "progress": progress}
+        common |= {"make": mouth_examples.make_shard} if content == "mouths" else {}
         rendering.render(data, content, "train", count, first=first, recordings=pairs, **common)
         rendering.render(data, content, "validation", held_out, **common)
 
@@ -185,7 +187,7 @@ def _begin(task, weights: str | Path) -> str:
 
 def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
     from lipsync_lab.training import detector as s3fd
-    from lipsync_lab.training import discriminator, mouth_openness
+    from lipsync_lab.training import discriminator, mouth_examples, mouth_locator, mouth_openness
     from lipsync_lab.training import expert as syncnet
     from lipsync_lab.training import generator as wav2lip
     from lipsync_lab.training.clips import open_shards
@@ -199,6 +201,9 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
 
         splits = [visemes.read(data / part / visemes.FILE) for part in ("train", "validation")]
         return visemes.VisemesTask(numbers, *splits)
+    if kind == "mouth_locator":
+        unseen = mouth_examples.open_examples(held_out) if held_out.is_dir() else None
+        return mouth_locator.MouthLocatorTask(numbers, mouth_examples.open_examples(data / "train"), unseen)
     clips = open_shards(data / "train"), _shuffled(open_shards(held_out)) if held_out.is_dir() else ()
     if kind == "sync_expert":
         return syncnet.SyncExpertTask(numbers, *clips)
@@ -311,6 +316,7 @@ def benchmark(
     """
     from lipsync_lab.models import registry
     from lipsync_lab.training import benchmark as measures
+    from lipsync_lab.training import mouth_examples
     from lipsync_lab.training.clips import open_shards
     from lipsync_lab.training.detector import open_frames, recall_and_precision
 
@@ -323,6 +329,8 @@ def benchmark(
         from lipsync_lab.training import visemes
 
         return visemes.accuracy(network, visemes.read(held_out / visemes.FILE))
+    if kind == "mouth_locator":
+        return measures.mouth_locator(network, mouth_examples.open_examples(held_out))
     shards = open_shards(held_out)
     if kind == "sync_expert":
         return measures.sync_expert(network, shards, _recipe(recipe).sync_expert)

@@ -23,6 +23,7 @@ from lipsync_lab import renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import sha256
 from lipsync_lab.models import builtin, registry
+from lipsync_lab.models.mouth_locator import MouthLocatorNet
 from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.registry import KINDS, MODELS, fetch, load, verify
 from lipsync_lab.models.s3fd import S3FD
@@ -38,6 +39,7 @@ NETWORKS = {
     "lse": SyncNetV2,
     "mouth_openness": MouthOpennessNet,
     "visemes": VisemeNet,
+    "mouth_locator": MouthLocatorNet,
 }
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"
 
@@ -57,7 +59,7 @@ def network(kind="generator", width=0.125):
 
 def granularity(kind: str) -> float:
     """Widths nearer to each other than this may be the same network: channels are whole numbers."""
-    return 1 / {"mouth_openness": 64, "visemes": 128}.get(kind, 512)
+    return 1 / {"mouth_openness": 64, "mouth_locator": 64, "visemes": 128}.get(kind, 512)
 
 
 def as_published(module):

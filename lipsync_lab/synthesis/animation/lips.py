@@ -33,22 +33,36 @@ class Mouth:
         Largest height of the gap between the lips.
     width : float
         Distance between the corners.
+    points : tuple of (float, float)
+        The corners, that on the left of the picture first; and the upper and the lower edge of the gap in its middle,
+        or in profile at the front.
     """
 
     box: tuple[float, float, float, float]
     gap: float
     width: float
+    points: tuple[tuple[float, float], ...]
 
 
-def measure(cel: Cel, edge: np.ndarray, upper: np.ndarray, lower: np.ndarray, pen: float) -> Mouth:
-    """Measure the drawn mouth: `edge` bounds it, `upper` and `lower` are the gap's sides (all in drawing units)."""
+def measure(
+    cel: Cel, edge: np.ndarray, upper: np.ndarray, lower: np.ndarray, pen: float, at: int | None = None
+) -> Mouth:
+    """Measure the drawn mouth: `edge` bounds it, `upper` and `lower` are the gap's sides (all in drawing units).
+
+    The height of the gap is marked at point `at` of the sides, the middle one if not given.
+    """
     around, above, below = (cel.project(points) / SUPERSAMPLE for points in (edge, upper, lower))
     pen = pen * cel.unit / SUPERSAMPLE / 2 + 1
     x1, y1 = around.min(0) - pen
     x2, y2 = around.max(0) + pen
     gaps = np.hypot(*(above - below).T)
+    at = len(above) // 2 if at is None else at
+    corners = sorted(((above + below) / 2)[[0, -1]].tolist())
     return Mouth(
-        (float(x1), float(y1), float(x2), float(y2)), float(gaps.max()), float(np.hypot(*(above[-1] - above[0])))
+        (float(x1), float(y1), float(x2), float(y2)),
+        float(gaps.max()),
+        float(np.hypot(*(above[-1] - above[0]))),
+        tuple(map(tuple, (*corners, above[at].tolist(), below[at].tolist()))),
     )
 
 

@@ -175,7 +175,7 @@ def face(cel: Cel, character: Character, look: Look, pose: MouthShape) -> tuple[
     _brow(cel, c, look)
     # The lips' contour moves with the gap: it belongs to the mouth from under the nose to above the chin.
     front = edge[(edge[:, 1] > c.nose_y) & (edge[:, 1] < 0.91) & (edge[:, 0] > 0.6 * _front(c))]
-    mouth = measure(cel, np.concatenate([*around, front]), top, bottom, line)
+    mouth = measure(cel, np.concatenate([*around, front]), top, bottom, line, at=-1)
     return mouth, edge
 
 

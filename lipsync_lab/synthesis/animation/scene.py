@@ -20,7 +20,7 @@ from lipsync_lab.synthesis.animation.character import character
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.animation.shots import PoseAt, Shot, shots
-from lipsync_lab.synthesis.truth import GroundTruth
+from lipsync_lab.synthesis.truth import MOUTH_POINTS, GroundTruth
 
 #: A face counts as visible if at least this share of its box is inside the frame.
 VISIBLE = 0.35
@@ -80,7 +80,7 @@ def render(
 
 
 def face_crops(
-    scene: Scene, pose_at: PoseAt, duration: float, size: int = 96, bottom: float = 0.06
+    scene: Scene, pose_at: PoseAt, duration: float, size: int = 96, bottom: float = 0.06, margin: float = 0.0
 ) -> Iterator[tuple[np.ndarray, GroundTruth]]:
     """Stream face crops that are drawn at crop size, several times as fast as cropping `frames`.
 
@@ -98,6 +98,8 @@ def face_crops(
         Width and height of the crop in pixels; the face box is scaled to it.
     bottom : float
         Part of the crop below the chin, as a share of the height of the face box.
+    margin : float
+        Part of the crop beyond each side of the face box, as a share of its width and height.
 
     Yields
     ------
@@ -110,8 +112,10 @@ def face_crops(
         box = moment.stage.face(moment)
         if box is None:
             continue
-        tall = box.height * (1 + bottom)
-        fit = np.array([[size / box.width, 0, -box.x1 * size / box.width], [0, size / tall, -box.y1 * size / tall]])
+        wide, high = margin * box.width, margin * box.height
+        x1, y1, x2, y2 = box.padded(high, high + bottom * box.height, wide, wide)
+        across, down = size / (x2 - x1), size / (y2 - y1)
+        fit = np.array([[across, 0, -x1 * across], [0, down, -y1 * down]])
         frame = moment.stage.frame(moment, fit, (size, size))
         yield frame.pixels, frame.ground_truth
 
@@ -189,6 +193,7 @@ class _Stage:
         if box is not None:
             row |= dict(zip(("face_x1", "face_y1", "face_x2", "face_y2"), box, strict=True))
             row |= dict(zip(("mouth_x1", "mouth_y1", "mouth_x2", "mouth_y2"), mouth.box, strict=True))
+            row |= dict(zip(MOUTH_POINTS, np.ravel(mouth.points).tolist(), strict=True))
             row |= dict(openness=pose.openness, openness_px=mouth.gap, width_px=mouth.width, shape=pose.shape)
             row |= dict(pose=look.view, yaw=float(look.yaw))
             row |= dict(occluded=int(outline is not None and props.hides(outline, mouth.box)))
