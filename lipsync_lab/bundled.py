@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 #: Folders of bundled files: name -> path in the repository. ``setup.py`` copies them into every wheel.
-FOLDERS = {"checkpoints": "checkpoints", "samples": "data/samples", "study": "data/study"}
+FOLDERS = {"checkpoints": "checkpoints", "samples": "data/samples", "study": "data/study", "pairs": "data/pairs"}
 #: Folder inside the installed package that contains the copies.
 PACKAGED = "_bundled"
 
