@@ -35,31 +35,6 @@ def lines(run: Run, outfile: Path) -> list[str]:
     return out
 
 
-def alignment(alignment: dict) -> str:
-    """One line on how an output lines up with its source (`Evaluation.alignment`)."""
-    scale, frames = alignment["scale"], f"output frame 0 is source frame {alignment['offset']:g}"
-    parts = [frames if alignment["offset"] >= 0 else f"the source begins at output frame {-alignment['offset']:g}"]
-    if alignment["rate"] != 1:
-        parts.append(f"{alignment['rate']:.4g} source frames an output frame")
-    if alignment["output_frames"] > alignment["source_frames"]:
-        parts.append(f"after the source's end: {alignment['loop']}")
-    parts.append(f"scale {scale[0]:.4g} x {scale[1]:.4g}")
-    for side in ("source", "output"):
-        box, whole = alignment[f"{side}_box"], [0, 0, *alignment[f"{side}_size"]]
-        if box != whole:
-            parts.append(f"{side} box {', '.join(f'{edge:g}' for edge in box)}")
-    return f"aligned: {'; '.join(parts)} (confidence {alignment['confidence']:.2f})"
-
-
-def encode(about: dict) -> str:
-    """One line on the edited region and on the noise outside of it (`Evaluation.encode`)."""
-    noise = f"noise outside of it {about['noise']['luma']:.2f} grey levels, as of crf {about['crf']}"
-    if about["kind"] == "none":
-        return f"edited region: nothing beyond the noise of the encode; {noise.replace(' outside of it', '')}"
-    box = ", ".join(f"{edge:.0f}" for edge in about["box"])
-    return f"edited region: {about['kind']}, median box {box}; {noise}"
-
-
 def table(metrics: pandas.DataFrame) -> list[str]:
     """`Evaluation.metrics` as lines of text in columns; metrics without a value follow, by their reason."""
     rows = [("metric", "value", "unit", "frames", "failed", "threshold")]
@@ -71,3 +46,15 @@ def table(metrics: pandas.DataFrame) -> list[str]:
     for reason, missing in metrics[metrics["reason"] != ""].groupby("reason", sort=False):
         lines.append(f"not measured ({reason}): {', '.join(missing['metric'])}")
     return lines
+
+
+def metric_list() -> list[str]:
+    """Name, unit, threshold and meaning of every metric, a line each, by stage."""
+    from lipsync_lab.metrics import registry
+
+    lines = []
+    for metric in registry.metrics():
+        limit = f"fails {'above' if metric.direction > 0 else 'below'} {metric.threshold:g}" if metric.failure else "-"
+        lines.append((metric.name, metric.unit, limit, registry.definition(metric)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

@@ -21,6 +21,9 @@ DETECTOR = (
     f"({DEFAULTS['detector']}: small, trained by this project)"
 )
 
+#: `evaluation.alignment.LOOPS`, whose module takes long to import.
+LOOPS = ("loop", "pingpong", "hold", "none")
+
 #: Settings whose flag is not the setting's name with hyphens: those of the published script.
 _PUBLISHED = {
     "resize_factor": "--resize_factor",
@@ -229,9 +232,13 @@ def _detection(group: argparse._ActionsContainer) -> None:
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit codes: 0, also where failures were found; 1, pairs of a table failed, and the others were measured; 2, "
+        "the input cannot be compared. --list-metrics explains every metric in one line."
+    )
     add = parser.add_argument
-    add("--source", required=True, metavar="CLIP", help="the untouched video, or the name of a sample")
-    add("--output", required=True, metavar="CLIP", help="the dubbed video, of any lip-sync model")
+    add("--source", metavar="CLIP", help="the untouched video, or the name of a sample (required without --pairs)")
+    add("--output", metavar="CLIP", help="the dubbed video, of any lip-sync model (required without --pairs)")
     add("--voice", metavar="VOICE", help="what the output says; the output's own sound if not given")
     add("--domain", help="animation, live_action or synthetic_photo; that of the sample, or unknown, if not given")
     add("--detections", metavar="FILE", help="detections.json of the source; detected if not given")
@@ -241,7 +248,44 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         help="for an output that was encoded again: fail only what is beyond the same encode of the source (no)",
     )
     add("--device", help="cuda or cpu; if not given, cuda where it is available")
-    add("--out", metavar="FOLDER", help="for the tables; they are only printed in short if not given")
+    add(
+        "--out",
+        metavar="FOLDER",
+        help="for the tables and a page with the pair; the metrics are only printed if not given",
+    )
+    add(
+        "--pairs",
+        metavar="TABLE.csv",
+        help="measure many, in place of --source and --output: a table with the columns source, output and, "
+        "optionally, voice, detections, domain, name, model and others; paths from the table's folder (one pair)",
+    )
+    add(
+        "--list-metrics",
+        action="store_true",
+        help="print name, unit, threshold and meaning of every metric, and stop (no)",
+    )
+    group = parser.add_argument_group("how output and source line up; what is not given is estimated")
+    corners = {"nargs": 4, "type": float, "metavar": ("X1", "Y1", "X2", "Y2")}
+    add = group.add_argument
+    add(
+        "--offset",
+        type=float,
+        metavar="FRAMES",
+        help="source frame that output frame 0 shows; negative if none yet (estimated)",
+    )
+    add(
+        "--loop",
+        choices=LOOPS,
+        help="how the output goes on after the source's last frame; none: with other frames (estimated)",
+    )
+    add(
+        "--source-box",
+        **corners,
+        help="the part of the source that the output shows, in pixels of the source (estimated)",
+    )
+    add(
+        "--output-box", **corners, help="where the output shows it, in pixels of the output, if it has bars (estimated)"
+    )
 
 
 def samples(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lipsync_lab import files, progress
 from lipsync_lab.cli import closing, extras, flags
-from lipsync_lab.errors import CheckpointError, MediaError, ParameterError
+from lipsync_lab.errors import CheckpointError, LipsyncError, MediaError, ParameterError
 from lipsync_lab.settings import Settings
 
 #: Exit code of a report of which a part failed.
@@ -76,34 +76,125 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    if options.list_metrics:
+        for line in closing.metric_list():
+            print(line)
+        return 0
+    if options.pairs is not None:
+        return _evaluate_pairs(options)
+    if options.source is None or options.output is None:
+        raise ParameterError("give --source and --output, or a table of many with --pairs")
+    from lipsync_lab.evaluation import text
     from lipsync_lab.evaluation.evaluate import evaluate as evaluate_videos
 
     source, output = _clip(options.source, "--source"), _clip(options.output, "--output")
     voice = None if options.voice is None else _clip(options.voice, "--voice")
-    for read in filter(None, (source, output, voice, options.detections)):
-        if options.out and Path(read).resolve() == Path(options.out).resolve():
-            raise ParameterError(f"--out {options.out}: is an input; name a folder for the tables")
+    _keep_inputs(options.out, source, output, voice, options.detections)
     with progress.make(quiet=options.quiet) as shown:
         done = evaluate_videos(
             source,
             output,
             voice=voice,
             detections=options.detections,
+            alignment=_alignment(options, source, output),
             encode_control=options.encode_control,
             domain=options.domain,
             device=options.device,
             out=options.out,
             progress=shown,
         )
+        page = _page_writer()
+        if options.out and page is not None:
+            shown("evaluate: page", 0, 1)
+            page(options.out, done, source, output, voice=voice)
+            shown("evaluate: page", 1, 1)
     if done.alignment is not None:
-        _say(options, closing.alignment(done.alignment))
+        _say(options, text.alignment(done.alignment))
     if done.encode is not None:
-        _say(options, closing.encode(done.encode))
+        _say(options, text.encode(done.encode))
     for line in closing.table(done.metrics):
         print(line)
     if options.out:
-        _say(options, f"{options.out}: {', '.join(sorted(path.name for path in Path(options.out).glob('*.csv')))}")
+        _say(options, f"{options.out}: {', '.join(sorted(path.name for path in Path(options.out).glob('*.*')))}")
     return 0
+
+
+def _evaluate_pairs(options: argparse.Namespace) -> int:
+    from lipsync_lab.evaluation import many
+
+    single = ("source", "output", "voice", "detections", "domain", "offset", "loop", "source_box", "output_box")
+    given = [f"--{name.replace('_', '-')}" for name in single if getattr(options, name) is not None]
+    if given:
+        raise ParameterError(f"--pairs and {', '.join(given)} exclude each other; the table's columns name the files")
+    if not options.out:
+        raise ParameterError("--pairs needs --out, a folder for the results")
+    page = _page_writer()
+
+    def finished(pair: many.Pair, evaluation, folder: Path) -> None:
+        about = {name: pair.given[name] for name in pair.given if name not in (*many.FILES, "name", "domain")}
+        page(folder, evaluation, pair.source, pair.output, voice=pair.voice, title=pair.name, about=about)
+
+    with progress.make(quiet=options.quiet) as shown:
+        table = many.evaluate_pairs(
+            options.pairs,
+            options.out,
+            device=options.device,
+            encode_control=options.encode_control,
+            finished=None if page is None else finished,
+            progress=shown,
+        )
+        failed = table[table["status"] == "failed"]
+        shown.failed = len(failed)
+    if page is not None:
+        from lipsync_lab.reporting import evaluation_page
+
+        evaluation_page.write_pairs(options.out, table)
+    for row in failed.itertuples():
+        print(f"lipsync_lab: pair {row.name} failed: {row.reason}", file=sys.stderr)
+    index = Path(options.out) / ("index.html" if page is not None else many.TABLE)
+    print(f"{index}: {len(table) - len(failed)} of {len(table)} pairs measured")
+    return FAILED if len(failed) else 0
+
+
+def _page_writer():
+    """`evaluation_page.write`, or None, with a warning, where the packages that pages need are not installed."""
+    try:
+        extras.need("lab", "evaluate --out")
+    except LipsyncError as error:
+        _warn([f"no index.html is written: {error}"])
+        return None
+    from lipsync_lab.reporting import evaluation_page
+
+    return evaluation_page.write
+
+
+def _alignment(options: argparse.Namespace, source: Path, output: Path):
+    """The alignment that the flags ask for; None where all of it is to be estimated."""
+    from lipsync_lab.evaluation.alignment import align
+    from lipsync_lab.geometry import Box
+    from lipsync_lab.media.clip import open_clip
+
+    boxes = {
+        name: None if corners is None else Box(*corners)
+        for name, corners in (("source_box", options.source_box), ("output_box", options.output_box))
+    }
+    given = {"offset": options.offset, "loop": options.loop, **boxes}
+    if all(value is None for value in given.values()):
+        return None
+    return align(open_clip(source), open_clip(output), **given)
+
+
+def _keep_inputs(out: str | None, *read: str | Path | None) -> None:
+    """Refuse a folder for results in which one of the inputs has the name of a result."""
+    if not out:
+        return
+    folder = Path(out).resolve()
+    for path in filter(None, read):
+        place = Path(path).resolve()
+        if place == folder:
+            raise ParameterError(f"--out {out}: is an input; name a folder for the tables")
+        if place.parent == folder / "media":
+            raise ParameterError(f"{path}: lies where --out {out} keeps its own copies; name another folder")
 
 
 def report(options: argparse.Namespace) -> int:

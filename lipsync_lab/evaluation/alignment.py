@@ -7,10 +7,11 @@ of a source that is shorter, by the correlation over all offsets, then the geome
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -113,6 +114,14 @@ class Alignment:
         if not self.cropped and size == self.source_size:
             return frame
         return registration.warped(frame, self.source_box, size)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Alignment:
+        """From the mapping that `as_dict` makes."""
+        boxes = {name: Box(*values[name]) for name in ("source_box", "output_box")}
+        sizes = {name: tuple(values[name]) for name in ("source_size", "output_size")}
+        rest = {field.name: values[field.name] for field in fields(cls)} | sizes | boxes
+        return cls(**rest | {"fps": Fraction(values["fps"])})
 
     def as_dict(self) -> dict:
         """For JSON."""

@@ -80,7 +80,7 @@ def read(
         raise ParameterError(f"{len(domains)} domains for {len(clips)} clips; name one per clip")
     given = domains or [""] * len(clips)
     known = [samples.clip_domain(text) or _domain_of_sample(str(clip)) for text, clip in zip(given, clips, strict=True)]
-    names = _names([str(clip) for clip in clips])
+    names = plain_names([str(clip) for clip in clips])
     return [Case(*map(str, row)) for row in zip(names, clips, voices, known, strict=True)]
 
 
@@ -122,7 +122,7 @@ def read_table(path: str | Path) -> list[Case]:
     if not rows:
         raise ParameterError(f"{path}: has no rows; write one line per clip")
     clips = [_input(row["clip"], path.parent, where, "clip") for where, row in rows]
-    names = _names([row.get("name") or clip for (_, row), clip in zip(rows, clips, strict=True)])
+    names = plain_names([row.get("name") or clip for (_, row), clip in zip(rows, clips, strict=True)])
     cases = []
     for (where, row), clip, name in zip(rows, clips, names, strict=True):
         voice = _input(row["voice"], path.parent, where, "voice") if row.get("voice") else clip
@@ -207,7 +207,7 @@ def _domain_of_sample(clip: str) -> str:
     return sample.domain if sample and sample.domain in samples.CLIP_DOMAINS else ""
 
 
-def _names(clips: Sequence[str]) -> list[str]:
+def plain_names(clips: Sequence[str]) -> list[str]:
     """Different names for folders and addresses, valid on any system."""
     out: list[str] = []
     for clip in clips:

@@ -319,6 +319,7 @@ METRICS = (
         of_pair=lip_colours,
         of_clip=lambda clip: [out_of_palette(colours, clip.palette) for colours in clip.collected["out_of_palette"]],
         artifact=Artifact("extra colours", injected.extra_colours),
+        definition="Share of the mouth's pixels whose colours do not occur in the source",
     ),
     Metric(
         *("line_art_loss", "share of the edges", "picture", "line-art loss", 0.25, 1.0),
@@ -331,6 +332,7 @@ METRICS = (
         "the source's mouth shows through the generated one ({value:.2f} of at most 0.5)",
         of_pair=ghosting,
         artifact=Artifact("blended mouths", injected.blended_mouths),
+        definition="Share of the edges of the source's mouth that show through the generated one, 0.5 at most",
     ),
     Metric(
         *("temporal_flicker", "grey levels", "picture", "temporal flicker", 2.0, 12.0),
@@ -344,6 +346,13 @@ METRICS = (
         *("background_change", "grey levels", "picture", "background change", 2.0, 10.0),
         "the frame outside the box changes by {value:.1f} grey levels",
         of_pair=lambda pair: pair.outside[0],
+        definition="Mean difference between output and source outside of the box",
     ),
-    Metric("background_change_peak", "grey levels", "picture", of_pair=lambda pair: pair.outside[1]),
+    Metric(
+        "background_change_peak",
+        "grey levels",
+        "picture",
+        of_pair=lambda pair: pair.outside[1],
+        definition="Largest difference between output and source outside of the box, of all blocks",
+    ),
 )

@@ -295,16 +295,19 @@ METRICS = (
         "no face was detected in {frames} frame{s}{cause}",
         artifact=Artifact("dropped boxes", injected.dropped_boxes, "boxes"),
         requires="a face",
+        definition="1 where no face was detected in a frame with a face, else 0",
     ),
     Metric(
         *("identity_switch", "share of the frames", "detection", "identity switch", 0.5, 1.0),
         "the box jumps to another place than the face of the frame before",
         requires="a box after another box of its shot",
+        definition="1 where the box jumps to another place than the face of the frame before, else 0",
     ),
     Metric(
         *("box_jitter_on_holds", "share of the box", "detection", "box jitter on holds", 0.02, 0.10),
         "the box moves by {value:.1%} of its size during a hold",
         domains=(ANIMATION,),
         requires="a box during a hold",
+        definition="Movement of the box against the frame before, during a hold of the animation",
     ),
 )

@@ -96,5 +96,6 @@ METRICS = (
         *("realism_loss", "share", "picture", "realism loss", 0.5, 1.0),
         "the discriminator's score is {value:.2f} below the source's",
         network="discriminator",
+        definition="Score of a discriminator of real and generated mouths, source less output",
     ),
 )

@@ -7,6 +7,7 @@ cache of evaluations and the validation matrix read `metrics` and name no metric
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class Metric:
         Kind of the network that the metric needs; empty for none.
     requires : str
         What a frame must have for the metric to be defined: part of the reason where it is undefined.
+    definition : str
+        What is measured, in a sentence; where it is empty, see `definition`.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Metric:
     domains: tuple[str, ...] = ()
     network: str = ""
     requires: str = "a generated mouth"
+    definition: str = ""
 
     def __post_init__(self):
         if self.stage not in STAGES or self.direction not in (1, -1):
@@ -174,3 +178,10 @@ def label(name: str) -> str:
         if metric.name == name:
             return metric.failure or name.replace("_", " ")
     return _LABELS.get(name, name.replace("_", " "))
+
+
+def definition(metric: Metric) -> str:
+    """What a metric measures, in a sentence: its own, that of its function's docstring, or its message."""
+    function = metric.of_pair or metric.of_clip
+    written = metric.definition or (function and inspect.getdoc(function)) or metric.message
+    return " ".join(written.partition("\n\n")[0].split()).rstrip(".")

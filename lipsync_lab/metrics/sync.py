@@ -424,5 +424,6 @@ METRICS = (
         1.25,
         "the SyncNet distance is {value:.2f}",
         network="sync_expert",
+        definition="Distance of the lips and of the sound that goes with them, by the sync expert",
     ),
 )

@@ -60,12 +60,12 @@ def render_pictures(clip: EvaluatedCase, folder: Path) -> None:
         _video(folder / "after.mp4", frames, source, audio.open_sound(clip.run.output), settings.crf)
     number = frame_to_show(ledger)
     for name, image in zip(("before", "after"), clip.pictures(number), strict=True):
-        _jpeg(folder / f"{name}.jpg", _scaled(image, _POSTER / max(image.shape[:2])))
+        jpeg(folder / f"{name}.jpg", scaled(image, _POSTER / max(image.shape[:2])))
     worst = worst_failures(clip.evaluation)["worst"]
     for place, frame in enumerate(worst, start=1):
-        _jpeg(folder / f"worst-{place}.jpg", comparison(clip, int(frame)))
+        jpeg(folder / f"worst-{place}.jpg", comparison(clip, int(frame)))
     if not len(worst):
-        _jpeg(folder / "frame.jpg", comparison(clip, number))
+        jpeg(folder / "frame.jpg", comparison(clip, number))
     save_chart(folder / "timeline.png", figures.score_timeline(ledger, settings.threshold))
     write_text(note, json.dumps([_LAYOUT, key]))
 
@@ -83,12 +83,16 @@ def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
     ndarray, uint8, (`_STRIP`, W, 3)
         RGB; the absolute difference is amplified by `AMPLIFY`.
     """
-    before, after = clip.pictures(frame)
-    box = regions.inside(regions.generated(clip.run.ledger())[frame], before.shape, 0.15, 0.15)
+    return beside(*clip.pictures(frame), regions.generated(clip.run.ledger())[frame])
+
+
+def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """`comparison` of two frames, uint8 RGB (H, W, 3), cut to the surroundings of a box (4,), not NaN."""
+    box = regions.inside(box, before.shape, 0.15, 0.15)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
     change = cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)
-    parts = [_scaled(image, _STRIP / image.shape[0]) for image in (before, after, change)]
+    parts = [scaled(image, _STRIP / image.shape[0]) for image in (before, after, change)]
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
 
@@ -145,10 +149,12 @@ def _video(
             writer.write(image)
 
 
-def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+def scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), resized by a factor."""
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _jpeg(path: Path, image: np.ndarray) -> None:
+def jpeg(path: Path, image: np.ndarray) -> None:
+    """Write a picture, uint8 RGB (H, W, 3)."""
     Image.fromarray(image).save(path, "JPEG", quality=80)

@@ -84,7 +84,7 @@ def viewer(
     }
     # no "<" in a script element that holds data: it must not end early
     packed = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return _template("viewer.j2").render(
+    return template("viewer.j2").render(
         title=title,
         source=source_video,
         output=output_video,
@@ -119,7 +119,8 @@ def policy(*scripts: str) -> str:
     )
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this folder, which escapes all text for HTML."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )

@@ -594,6 +594,62 @@ def test_evaluate_says_how_an_output_lines_up_and_refuses_other_footage(place, c
     assert "do not show the same footage" in capsys.readouterr().err
 
 
+def test_evaluate_takes_an_alignment_from_flags(place, capsys):
+    """Of a clip that moves little the given offset is taken, where the estimated one would be another."""
+    frames = read(place / "in.mp4")
+    video.write_clip("out.mkv", frames[4:, 8:, 16:].copy(), 25, codec="ffv1")
+    line = ["evaluate", "--source", "in.mp4", "--output", "out.mkv", "--device", "cpu", "--offset", "3"]
+    assert cli.main([*line, "--source-box", "16", "8", "128", "96"]) == 0
+    out = capsys.readouterr().out
+    assert "output frame 0 is source frame 3" in out
+    assert "source box 16, 8, 128, 96" in out
+    assert cli.main([*line, "--source-box", "0", "0", "40", "30"]) == cli.BAD_INPUT
+    assert "do not show the same footage" in capsys.readouterr().err
+
+
+def test_evaluate_writes_a_page_and_spares_its_inputs(place, capsys):
+    line = ["evaluate", "--source", "in.mp4", "--output", "in.mp4", "--device", "cpu", "--quiet", "--out"]
+    assert cli.main([*line, "result"]) == 0
+    there = {path.relative_to(place / "result").as_posix() for path in (place / "result").rglob("*")}
+    assert {"metrics.csv", "frames.csv", "failures.csv", "index.html", "media/source.mp4", "media/output.mp4"} <= there
+    (place / "media").mkdir()
+    (place / "media" / "source.mp4").write_bytes((place / "in.mp4").read_bytes())
+    line[2] = "media/source.mp4"
+    assert cli.main([*line, "."]) == cli.BAD_INPUT
+    assert "media/source.mp4: lies where --out" in capsys.readouterr().err
+
+
+def test_evaluate_of_many_pairs(place, capsys):
+    (place / "broken.mp4").write_bytes(b"this is no clip")
+    (place / "pairs.csv").write_text("source,output,model\nin.mp4,in.mp4,a\nin.mp4,broken.mp4,b\n")
+    assert cli.main(["evaluate", "--pairs", "pairs.csv", "--out", "many", "--device", "cpu", "--quiet"]) == cli.FAILED
+    out = capsys.readouterr()
+    assert "many/index.html: 1 of 2 pairs measured" in out.out
+    assert "pair broken failed: " in out.err
+    table = pandas.read_csv(place / "many" / "pairs.csv")
+    assert table["status"].tolist() == ["measured", "failed"]
+    assert (place / "many" / "in" / "index.html").is_file()
+
+
+def test_metrics_are_listed_with_their_meaning(capsys):
+    from lipsync_lab.metrics import registry as metrics
+
+    assert cli.main(["evaluate", "--list-metrics"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert list(lines) == [metric.name for metric in metrics.metrics()]
+    for metric in metrics.metrics():
+        assert metric.unit in lines[metric.name]
+        assert ("fails" in lines[metric.name]) == bool(metric.failure)
+        assert len(metrics.definition(metric).split()) > 3, metric.name
+
+
+def test_the_loops_of_the_flag_are_those_of_an_alignment():
+    from lipsync_lab.cli import flags
+    from lipsync_lab.evaluation import alignment
+
+    assert flags.LOOPS == alignment.LOOPS
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -602,6 +658,10 @@ def test_evaluate_says_how_an_output_lines_up_and_refuses_other_footage(place, c
         (["--source", "in.mp4", "--output", "in.mp4", "--domain", "comic"], "comic"),
         (["--source", "in.mp4", "--output", "in.mp4", "--voice", ""], "--voice is empty"),
         (["--source", "in.mp4", "--output", "in.mp4", "--out", "in.mp4"], "--out in.mp4"),
+        (["--source", "in.mp4"], "--source and --output, or"),
+        (["--pairs", "none.csv", "--out", "o"], "none.csv"),
+        (["--pairs", "v.wav", "--source", "in.mp4", "--offset", "1", "--out", "o"], "--source, --offset exclude"),
+        (["--pairs", "in.mp4"], "--pairs needs --out"),
     ],
 )
 def test_evaluate_refuses_bad_input_in_one_line(words, message, place, capsys):

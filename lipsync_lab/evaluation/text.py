@@ -1,0 +1,28 @@
+"""Sentences on an evaluation, for the command line and for pages."""
+
+from __future__ import annotations
+
+
+def alignment(alignment: dict) -> str:
+    """One line on how an output lines up with its source (`Evaluation.alignment`)."""
+    scale, frames = alignment["scale"], f"output frame 0 is source frame {alignment['offset']:g}"
+    parts = [frames if alignment["offset"] >= 0 else f"the source begins at output frame {-alignment['offset']:g}"]
+    if alignment["rate"] != 1:
+        parts.append(f"{alignment['rate']:.4g} source frames an output frame")
+    if alignment["output_frames"] > alignment["source_frames"]:
+        parts.append(f"after the source's end: {alignment['loop']}")
+    parts.append(f"scale {scale[0]:.4g} x {scale[1]:.4g}")
+    for side in ("source", "output"):
+        box, whole = alignment[f"{side}_box"], [0, 0, *alignment[f"{side}_size"]]
+        if box != whole:
+            parts.append(f"{side} box {', '.join(f'{edge:g}' for edge in box)}")
+    return f"aligned: {'; '.join(parts)} (confidence {alignment['confidence']:.2f})"
+
+
+def encode(about: dict) -> str:
+    """One line on the edited region and on the noise outside of it (`Evaluation.encode`)."""
+    noise = f"noise outside of it {about['noise']['luma']:.2f} grey levels, as of crf {about['crf']}"
+    if about["kind"] == "none":
+        return f"edited region: nothing beyond the noise of the encode; {noise.replace(' outside of it', '')}"
+    box = ", ".join(f"{edge:.0f}" for edge in about["box"])
+    return f"edited region: {about['kind']}, median box {box}; {noise}"

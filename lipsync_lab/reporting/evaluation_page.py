@@ -1,0 +1,283 @@
+"""The pages of `evaluate`: one pair with its viewer and its table, and the table of many pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab import files
+from lipsync_lab.evaluation import many, text
+from lipsync_lab.evaluation.alignment import Alignment, aligned_pairs
+from lipsync_lab.evaluation.result import Evaluation
+from lipsync_lab.files import write_text
+from lipsync_lab.media import audio, video
+from lipsync_lab.media.clip import open_clip
+from lipsync_lab.metrics import registry
+from lipsync_lab.reporting import media
+from lipsync_lab.reporting import viewer as viewers
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Folder of the videos and pictures, beside the page.
+MEDIA = "media"
+#: Pixels of the videos' longest side, their quality, and the most pictures of failures.
+_LONGEST, _CRF, _PICTURES = 640, 20, 4
+#: Version of what is rendered.
+_LAYOUT = 1
+
+
+def write(
+    folder: str | Path,
+    evaluation: Evaluation,
+    source: str | Path,
+    output: str | Path,
+    *,
+    voice: str | Path | None = None,
+    title: str = "",
+    about: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``index.html`` and its `MEDIA` beside the tables of an evaluation, unless they are those of it already.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that `evaluate` wrote its tables into.
+    evaluation : Evaluation
+    source, output : path
+        The videos that were compared.
+    voice : path, optional
+        That of the output; its own sound if not given.
+    title : str
+        Name of the pair; that of the output if not given.
+    about : mapping of str to str, optional
+        Facts on the pair, such as the model.
+
+    Returns
+    -------
+    Path
+        Of the page. It needs no network.
+    """
+    folder = Path(folder)
+    page, note = folder / "index.html", folder / MEDIA / "made.json"
+    wanted = [_LAYOUT, files.sha256(folder / "about.json")]
+    if not (note.is_file() and json.loads(note.read_text(encoding="utf-8"))["of"] == wanted):
+        made = _rendered(folder / MEDIA, evaluation, Path(source), Path(output), voice)
+        write_text(note, json.dumps({"of": wanted, **made}) + "\n")
+    made = json.loads(note.read_text(encoding="utf-8"))
+    shown = viewers.viewer(
+        title or Path(output).stem,
+        f"{MEDIA}/source.mp4",
+        f"{MEDIA}/output.mp4",
+        evaluation.frames,
+        fps=made["fps"],
+        size=made["size"],
+        boxes=_boxes(evaluation),
+        failures=evaluation.failures,
+        key_frames=[(f"{MEDIA}/{name}", caption) for name, caption in made["pictures"]],
+    )
+    metrics = evaluation.metrics
+    facts = {"source": Path(source).name, "output": Path(output).name, **(about or {})}
+    if evaluation.domain:
+        facts["domain"] = evaluation.domain
+    content = {
+        "title": title or Path(output).stem,
+        "facts": {name: value for name, value in facts.items() if value},
+        "sentences": sentences(evaluation),
+        "viewer": shown,
+        "rows": _metric_rows(metrics[metrics["reason"] == ""]),
+        "undefined": [
+            (reason, [registry.label(name) for name in rows["metric"]])
+            for reason, rows in metrics[metrics["reason"] != ""].groupby("reason", sort=False)
+        ],
+        "networks": evaluation.about,
+        "files": sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json")),
+    }
+    write_text(page, _page("evaluation.html.j2", content, viewers.script()))
+    return page
+
+
+def write_pairs(out: str | Path, table: pandas.DataFrame) -> Path:
+    """Write the ``index.html`` of many pairs.
+
+    Parameters
+    ----------
+    out : path
+        The folder of `many.evaluate_pairs`.
+    table : DataFrame
+        What it returned.
+    """
+    out = Path(out)
+    names = [metric.name for metric in registry.metrics() if metric.name in table and table[metric.name].notna().any()]
+    shares = [name for name in names if _metric(name).failure and _metric(name).stage != "detection"]
+    about = [column for column in ("model", "domain") if column in table]
+    content = {
+        "title": f"{len(table)} pairs of source and output",
+        "measured": int((table["status"] == "measured").sum()),
+        "failed": table[table["status"] == "failed"].to_dict("records"),
+        "about": about,
+        "metrics": [{"name": name, "label": registry.label(name), "unit": _metric(name).unit} for name in shares],
+        "rows": [
+            {
+                **row,
+                "values": [(_number(row[name]), bool(_metric(name).beyond(row[name]))) for name in shares],
+                "page": f"{row['name']}/index.html",
+                "picture": f"{row['name']}/{MEDIA}/{picture}" if (picture := _thumbnail(out / row["name"])) else "",
+            }
+            for row in table[table["status"] == "measured"].to_dict("records")
+        ],
+        "medians": _median_rows(table, shares, about),
+    }
+    script = Path(__file__).with_name("sort.js").read_text(encoding="utf-8")
+    write_text(out / "index.html", _page("pairs.html.j2", content, script))
+    return out / "index.html"
+
+
+def sentences(evaluation: Evaluation) -> list[str]:
+    """What an evaluation says, most important first: the failures, the alignment, the edited region."""
+    table = evaluation.metrics
+    failed = table[(table["failed"] > 0) & (table["reason"] == "")]
+    failed = failed.assign(share=failed["failed"] / failed["n_frames"].clip(lower=1)).sort_values(
+        "share", ascending=False
+    )
+    parts = [f"{registry.label(row.metric)} in {row.share:.0%} of {row.n_frames} frames" for row in failed.itertuples()]
+    out = [f"Beyond the threshold: {'; '.join(parts)}." if parts else "No metric is beyond its threshold in any frame."]
+    if evaluation.alignment is not None:
+        out.append(_sentence(text.alignment(evaluation.alignment)))
+    else:
+        out.append("Aligned: output frame n is source frame n, pixel by pixel.")
+    if evaluation.encode is not None:
+        out.append(_sentence(text.encode(evaluation.encode)))
+    return out
+
+
+def _rendered(folder: Path, evaluation: Evaluation, source: Path, output: Path, voice) -> dict[str, Any]:
+    """Write videos and pictures; returns frames a second, the frames' size, and the pictures with their captions."""
+    count, boxes = len(evaluation.frames), _boxes(evaluation)
+    captions = _key_frames(evaluation)
+    fps, first, pairs = _pairs(source, output, evaluation.alignment)
+    sound, start = None, first / fps * audio.SAMPLE_RATE
+    if voice is not None or video.probe(output).has_sound:
+        wave = audio.load(output if voice is None else voice)
+        sound = audio.Sound.from_wave(wave[round(start) : round(start + count / fps * audio.SAMPLE_RATE)])
+    pictures, size, scale = [], None, 1.0
+    with (
+        video.Writer(folder / "source.mp4", fps=fps, crf=_CRF) as before,
+        video.Writer(folder / "output.mp4", fps=fps, crf=_CRF, sound=sound) as after,
+    ):
+        for row, images in zip(range(count), pairs, strict=False):
+            if size is None:
+                size = images[0].shape[1], images[0].shape[0]
+                scale = min(1.0, _LONGEST / max(size))
+            if row in captions:
+                box = np.full(4, np.nan) if boxes is None else boxes[min(row, len(boxes) - 1)]
+                pictures.append((f"frame-{row}.jpg", captions[row]))
+                media.jpeg(folder / pictures[-1][0], media.beside(*images, box))
+            for image, writer in zip(images, (before, after), strict=True):
+                writer.write(image if scale == 1 else media.scaled(image, scale))
+    order = list(captions)
+    pictures.sort(key=lambda picture: order.index(int(picture[0][6:-4])))
+    return {"fps": float(fps), "size": size, "pictures": pictures}
+
+
+def _pairs(
+    source: Path, output: Path, alignment: dict | None
+) -> tuple[Fraction, int, Iterator[tuple[np.ndarray, np.ndarray]]]:
+    """Frames a second, the first output frame that shows the source, and the frame pairs that were measured."""
+    first, second = open_clip(source), open_clip(output)
+    if alignment is not None:
+        given = Alignment.of(alignment)
+        return given.fps, int((given.order() >= 0).argmax()), aligned_pairs(first, second, given)
+    # encoders round odd sides up
+    pairs = zip(first.read(0, None), second.read(0, None), strict=False)
+    return first.fps, 0, ((image, shown[: image.shape[0], : image.shape[1]]) for image, shown in pairs)
+
+
+def _boxes(evaluation: Evaluation) -> np.ndarray | None:
+    """The edited region, one box for all frames; None where it is not known."""
+    box = (evaluation.encode or {}).get("box")
+    return None if box is None else np.array([box], float)
+
+
+def _key_frames(evaluation: Evaluation) -> dict[int, str]:
+    """Rows and captions of the worst frames, one a kind of failure; without a failure the middle frame."""
+    rows = {number: row for row, number in enumerate(evaluation.frames.index)}
+    out: dict[int, str] = {}
+    for failure in evaluation.failures.drop_duplicates("kind").itertuples():
+        if len(out) < _PICTURES:
+            out.setdefault(rows[failure.worst], f"{failure.kind}, frame {failure.worst}: {failure.evidence}")
+    middle = len(rows) // 2
+    return out or {middle: f"frame {evaluation.frames.index[middle]}, nothing failed"}
+
+
+def _metric_rows(metrics: pandas.DataFrame) -> list[dict[str, Any]]:
+    out = []
+    for row in metrics.to_dict("records"):
+        limits = [_number(row.get(name, np.nan)) for name in ("low", "high")]
+        out.append(
+            {
+                **row,
+                "label": registry.label(row["metric"]),
+                "value": _number(row["value"]),
+                "spread": f"{limits[0]} to {limits[1]}" if all(limits) else "",
+                "threshold": _number(row["threshold"]),
+                "coverage": f"{row['coverage']:.0%}",
+            }
+        )
+    return out
+
+
+def _median_rows(table: pandas.DataFrame, names: list[str], about: list[str]) -> list[dict[str, Any]]:
+    """A row a model and domain, a cell a metric."""
+    medians = many.medians(table)
+    out = []
+    for key, group in medians.groupby(about, sort=True) if about else [((), medians)]:
+        cells = group.set_index("metric").reindex(names)
+        out.append(
+            {
+                "group": [*key],
+                "sources": int(group["sources"].max()),
+                "cells": [
+                    (_number(cell.median), f"{_number(cell.low)} to {_number(cell.high)}, n = {cell.sources:.0f}")
+                    if cell.sources == cell.sources
+                    else ("", "")
+                    for cell in cells.itertuples()
+                ],
+            }
+        )
+    return out
+
+
+def _thumbnail(folder: Path) -> str:
+    """The picture of a pair's worst failure."""
+    note = folder / MEDIA / "made.json"
+    return json.loads(note.read_text(encoding="utf-8"))["pictures"][0][0] if note.is_file() else ""
+
+
+def _metric(name: str) -> registry.Metric:
+    return next(metric for metric in registry.metrics() if metric.name == name)
+
+
+def _number(value: float) -> str:
+    return "" if value != value else f"{value:.3g}"
+
+
+def _sentence(line: str) -> str:
+    return f"{line[0].upper()}{line[1:]}."
+
+
+def _page(template: str, content: Mapping[str, Any], script: str) -> str:
+    import lipsync_lab
+
+    return viewers.template(template).render(
+        style=viewers.style(),
+        script=script,
+        policy=viewers.policy(script),
+        version=lipsync_lab.__version__,
+        **content,
+    )
