@@ -17,11 +17,9 @@ from typing import Any
 
 from lipsync_lab import files
 from lipsync_lab.detection.shots import Shots
-from lipsync_lab.evaluation.result import Evaluation
+from lipsync_lab.evaluation.result import SCHEMA, Evaluation
 from lipsync_lab.metrics import registry
 
-#: Version of the files.
-SCHEMA = 2
 #: Code that the numbers depend on: modules and packages of `lipsync_lab`.
 _CODE = (*("metrics", "evaluation", "detection", "generation", "media", "geometry", "plan"),)
 
@@ -112,10 +110,11 @@ def parsed(
 
 
 def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_key: str) -> None:
-    """Write the tables, and ``about.json`` last, so that an interrupted evaluation is a miss."""
+    """Write the tables, ``evaluation.json``, and ``about.json`` last, so that an interrupted evaluation is a miss."""
     (folder / "about.json").unlink(missing_ok=True)
     for name, text in tables.items():
         files.write_text(folder / name, text)
+    files.write_text(folder / "evaluation.json", json.dumps(evaluation.as_dict(), indent=1) + "\n")
     about = {
         "schema": SCHEMA,
         "key": own_key,

@@ -12,6 +12,8 @@ from lipsync_lab.metrics import controls, failures, registry
 if TYPE_CHECKING:
     import pandas
 
+#: Version of the files and of `Evaluation.as_dict`.
+SCHEMA = 2
 #: Folder of an evaluation in a run's folder.
 FOLDER = "evaluation"
 #: Columns of `Evaluation.metrics`.
@@ -118,3 +120,8 @@ class Evaluation:
         """One number of `scores`; NaN where it was not measured."""
         values = self.scores.loc[(self.scores["score"] == name) & (self.scores["input"] == given), "value"]
         return float(values.iloc[0]) if len(values) else float("nan")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the numbers rest on, for JSON: ``evaluation.json``."""
+        facts = {"domain": self.domain, "frames": len(self.frames), "alignment": self.alignment}
+        return {"schema": SCHEMA, **facts, "encode": self.encode, "networks": self.about}

@@ -145,7 +145,7 @@ def sentences(evaluation: Evaluation) -> list[str]:
     failed = failed.assign(share=failed["failed"] / failed["n_frames"].clip(lower=1)).sort_values(
         "share", ascending=False
     )
-    parts = [f"{registry.label(row.metric)} in {row.share:.0%} of {row.n_frames} frames" for row in failed.itertuples()]
+    parts = [f"{registry.label(row.metric)} in {row.failed} of {row.n_frames} frames" for row in failed.itertuples()]
     out = [f"Beyond the threshold: {'; '.join(parts)}." if parts else "No metric is beyond its threshold in any frame."]
     if evaluation.alignment is not None:
         out.append(_sentence(text.alignment(evaluation.alignment)))
@@ -243,9 +243,7 @@ def _median_rows(table: pandas.DataFrame, names: list[str], about: list[str]) ->
                 "group": [*key],
                 "sources": int(group["sources"].max()),
                 "cells": [
-                    (_number(cell.median), f"{_number(cell.low)} to {_number(cell.high)}, n = {cell.sources:.0f}")
-                    if cell.sources == cell.sources
-                    else ("", "")
+                    (_number(cell.median), f"{_number(cell.low)} to {_number(cell.high)}" if cell.sources > 1 else "")
                     for cell in cells.itertuples()
                 ],
             }

@@ -611,7 +611,15 @@ def test_evaluate_writes_a_page_and_spares_its_inputs(place, capsys):
     line = ["evaluate", "--source", "in.mp4", "--output", "in.mp4", "--device", "cpu", "--quiet", "--out"]
     assert cli.main([*line, "result"]) == 0
     there = {path.relative_to(place / "result").as_posix() for path in (place / "result").rglob("*")}
-    assert {"metrics.csv", "frames.csv", "failures.csv", "index.html", "media/source.mp4", "media/output.mp4"} <= there
+    assert {
+        "metrics.csv",
+        "frames.csv",
+        "failures.csv",
+        "evaluation.json",
+        "index.html",
+        "media/source.mp4",
+        "media/output.mp4",
+    } <= there
     (place / "media").mkdir()
     (place / "media" / "source.mp4").write_bytes((place / "in.mp4").read_bytes())
     line[2] = "media/source.mp4"
