@@ -54,7 +54,7 @@ def write(
     voice : path, optional
         That of the output; its own sound if not given.
     title : str
-        Name of the pair; that of the output if not given.
+        Name of the pair; the names of the two files if not given.
     about : mapping of str to str, optional
         Facts on the pair, such as the model.
 
@@ -63,7 +63,7 @@ def write(
     Path
         Of the page. It needs no network.
     """
-    folder = Path(folder)
+    folder, title = Path(folder), title or f"{Path(output).name} against {Path(source).name}"
     page, note = folder / "index.html", folder / MEDIA / "made.json"
     wanted = [_LAYOUT, files.sha256(folder / "about.json")]
     if not (note.is_file() and json.loads(note.read_text(encoding="utf-8"))["of"] == wanted):
@@ -71,7 +71,7 @@ def write(
         write_text(note, json.dumps({"of": wanted, **made}) + "\n")
     made = json.loads(note.read_text(encoding="utf-8"))
     shown = viewers.viewer(
-        title or Path(output).stem,
+        title,
         f"{MEDIA}/source.mp4",
         f"{MEDIA}/output.mp4",
         evaluation.frames,
@@ -86,11 +86,12 @@ def write(
     if evaluation.domain:
         facts["domain"] = evaluation.domain
     content = {
-        "title": title or Path(output).stem,
+        "title": title,
         "facts": {name: value for name, value in facts.items() if value},
         "sentences": sentences(evaluation),
         "viewer": shown,
-        "rows": _metric_rows(metrics[metrics["reason"] == ""]),
+        "rows": (rows := _metric_rows(metrics[metrics["reason"] == ""])),
+        "quartiles": any(row["spread"] for row in rows),
         "undefined": [
             (reason, [registry.label(name) for name in rows["metric"]])
             for reason, rows in metrics[metrics["reason"] != ""].groupby("reason", sort=False)
