@@ -133,9 +133,9 @@ def counterpart(domains: Iterable[str]) -> str:
 def pairs(results: Sequence[EvaluatedCase]) -> dict[str, tuple[str, str]]:
     """Matched pairs: names of a clip of animation and of one of its `counterpart`, by the pair's name.
 
-    Two clips are a pair if a clips table says so (`Case.pair`). Without an entry there, two samples are one if the
-    manifest says so, and files are paired in their order; both only if they are dubbed with the same sound. No clip is
-    in two pairs.
+    Two clips are a pair if a clips table says so (`Case.pair`). Without an entry there, two samples that are dubbed
+    with one voice are a pair if the manifest says so, and two files are if they have the same sound and keep it. No
+    clip is in two pairs.
     """
     sides = ("animation", counterpart(result.case.domain for result in results))
     out = {}
@@ -150,11 +150,13 @@ def pairs(results: Sequence[EvaluatedCase]) -> dict[str, tuple[str, str]]:
 
 
 def _pair_key(result: EvaluatedCase) -> tuple[str, ...]:
-    if result.case.pair:
-        return "table", result.case.pair
-    sample = samples.SAMPLES.get(result.case.clip)
-    # a sample without a pair is of none
-    return "sample" if sample else "file", (sample.pair or sample.name) if sample else "", result.sound
+    case, sample = result.case, samples.SAMPLES.get(result.case.clip)
+    if case.pair:
+        return "table", case.pair
+    if sample and sample.pair:
+        return "sample", sample.pair, result.sound
+    # a voice that is given to a file says nothing about the file
+    return ("file", result.sound) if not sample and case.voice == case.clip else ("none", case.name)
 
 
 def frames(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
