@@ -133,8 +133,14 @@ def _benchmark_flags(add: Callable) -> None:
     add("--mouth-openness", metavar="MODEL", help="for the generator: regressor of its mouths (mouth-openness-lab)")
     add("--sync-expert", metavar="MODEL", help="for the generator: also measure sync")
     add("--generator", metavar="MODEL", help="for the discriminator: source of generated faces")
-    add("--clips", nargs="+", default=(), metavar="CLIP", help="for the detector: clips in which to count detections")
-    add("--boxes", metavar="BOXES.json", help="recorded boxes of these clips")
+    add(
+        "--clips",
+        nargs="+",
+        default=(),
+        metavar="CLIP",
+        help="in which to count detections, or to locate marked mouths",
+    )
+    add("--boxes", metavar="BOXES", help="recorded boxes, or marked mouths, of these clips")
     add("--tiles", metavar="BOXES.json", help="faces of a picture of tiles that lies beside this file")
     add("--step", type=int, default=1, metavar="FRAMES", help="measure each n-th frame of the clips (1)")
     add("--device", default="cpu", help="cpu or cuda (cpu)")

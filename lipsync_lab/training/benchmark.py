@@ -91,7 +91,7 @@ MEANINGS = {
         **{f"{strength:g}": f"mean score at strength {strength:g}" for strength in discriminator.STRENGTHS},
     },
     "mouth_locator": {
-        "n": "number of mouths that are visible or in profile",
+        "n": "number of mouths that are visible or in profile; of marked clips, the number of drawings",
         "centre_median": "distance of the centre from its true place, in widths of the mouth: median",
         "centre_p90": "the same, 90th percentile",
         "width_median": "error of the distance between the corners, as a share of it: median",
@@ -103,6 +103,13 @@ MEANINGS = {
         "visibility_accuracy": "share of crops with the right one of five visibilities",
         "mouth_recall": "share of mouths, visible or in profile, that are named visible or profile",
         "no_mouth_recall": "share of crops with a hidden mouth, a mouth off the picture, or none, that are named so",
+        "right": "share of right poses",
+        "drawable": "share of mouths that are named visible or profile",
+        "threshold": "lowest confidence from which on 0.9 of the poses are right, on every second marked clip",
+        "accepted": "share of poses of at least this confidence, on the other clips",
+        "accepted_right": "share of right poses among the accepted ones",
+        "rejected_right": "share of right poses among the others",
+        "reported_n": "number of drawings in those other clips",
         "confidence_auc": "AUC of the confidence, right poses against all others; a pose is right if its centre is "
         "within 0.2 widths of the mouth and its width within 25 %, and the mouth is visible or in profile",
         "confidence_error": "mean difference, over tenths of the crops by confidence, of confidence and share of right "

@@ -299,9 +299,10 @@ def benchmark(
     generator : path, optional
         Source of generated faces for the discriminator.
     clips : sequence of path
-        For a detector: clips in which to count detections.
+        For a detector: clips in which to count detections. For a mouth locator: clips with marked mouths.
     boxes : path, optional
-        Recorded boxes of those clips; see `benchmark.read_boxes`. Without boxes only the detections are counted.
+        For a detector: recorded boxes of those clips; see `benchmark.read_boxes`. Without boxes only the detections are
+        counted. For a mouth locator: its table of marked mouths.
     tiles : path, optional
         A ``boxes.json`` beside its picture of tiles.
     step : int
@@ -330,7 +331,8 @@ def benchmark(
 
         return visemes.accuracy(network, visemes.read(held_out / visemes.FILE))
     if kind == "mouth_locator":
-        return measures.mouth_locator(network, mouth_examples.open_examples(held_out))
+        numbers = measures.mouth_locator(network, mouth_examples.open_examples(held_out))
+        return numbers | (_marked_mouths(network, clips, boxes) if clips else {})
     shards = open_shards(held_out)
     if kind == "sync_expert":
         return measures.sync_expert(network, shards, _recipe(recipe).sync_expert)
@@ -346,6 +348,16 @@ def benchmark(
     return measures.generator(
         network, regressor, shards, audio_offset=audio_offset, sync_expert=expert, progress=progress
     )
+
+
+def _marked_mouths(network, clips, marks) -> dict[str, float]:
+    """Measure the mouth locator on clips with marked mouths."""
+    from lipsync_lab.training import mouth_marks
+
+    if marks is None:
+        raise ParameterError("the clips need marked mouths; give their table with --boxes, as data/study/mouths.csv")
+    numbers = mouth_marks.measure(network, _clips(clips), mouth_marks.read_marks(marks))
+    return {f"marked_{name}": value for name, value in numbers.items()}
 
 
 def _recorded_material(weights, clips, boxes, tiles, step, device, progress) -> dict[str, float]:
