@@ -3,7 +3,8 @@
 Every recorded candidate of `s3fd-lab` on the study's clips (``data/study/detections``) is shown to `mouth-locator-lab`.
 A candidate without a mouth is rejected: one that the network names "no face", or one whose confidence is below a
 threshold. The threshold is the highest one of `THRESHOLDS` that keeps the mean recall within `LOSS` of what it was, on
-every second clip by name; the rates are those of the other clips.
+every second clip by name, and its rates are those of the other clips; "named no face" has no threshold and is reported
+on all clips.
 
     python benchmarks/mouth_locator.py FOLDER_OF_CLIPS ...
 """
@@ -40,16 +41,26 @@ def main() -> None:
     table = with_mouths(study.detections(DETECTOR), files, network)
     clips = sorted(table["clip"].unique())
     chosen, reported = (table[table["clip"].isin(clips[start::2])] for start in (0, 1))
-    no_face = {"before": everything, "named no face": named}
     for score in SCORES:
         threshold = best_threshold(chosen, score)
-        rules = no_face | {f"confidence < {threshold:g}": lambda rows, low=threshold: rows["confidence"] >= low}
-        for name, rule in rules.items():
-            for domain, rate in rates(reported, rule, score).groupby("domain"):
-                print(
-                    f"score > {score}  {domain:12s} {name:18s} clips {len(rate):2d} frames {rate['frames'].sum():4d}  "
-                    f"recall {rate['recall'].mean():.3f}  false positives a frame {rate['false_positives'].mean():.3f}"
-                )
+        show("all clips", table, score, {"before": everything, "named no face": named})
+        rules = {"before": everything, f"confidence < {threshold:g}": lambda rows, low=threshold: keeps(rows, low)}
+        show("other half", reported, score, rules)
+
+
+def show(clips: str, table: pd.DataFrame, score: float, rules: dict) -> None:
+    """Print the rates of each rule, by domain."""
+    for name, rule in rules.items():
+        for domain, rate in rates(table, rule, score).groupby("domain"):
+            print(
+                f"score > {score}  {clips}  {domain:12s} {name:18s} clips {len(rate):2d} frames {rate['frames'].sum()}"
+                f"  recall {rate['recall'].mean():.3f}  false positives a frame {rate['false_positives'].mean():.3f}"
+            )
+
+
+def keeps(rows: pd.DataFrame, low: float) -> pd.Series:
+    """Keep what has a confidence of at least `low`."""
+    return rows["confidence"] >= low
 
 
 def everything(rows: pd.DataFrame) -> pd.Series:
@@ -100,7 +111,7 @@ def best_threshold(table: pd.DataFrame, score: float) -> float:
     before = rates(table, everything, score)["recall"].mean()
     best = 0.0
     for threshold in THRESHOLDS:
-        after = rates(table, lambda rows, low=threshold: rows["confidence"] >= low, score)["recall"].mean()
+        after = rates(table, lambda rows, low=threshold: keeps(rows, low), score)["recall"].mean()
         if after < before - LOSS:
             break
         best = float(threshold)
