@@ -413,14 +413,20 @@ def test_clips_of_the_usual_report_are_eight_pairs_that_are_dubbed_with_another_
     assert len(set(voice.values())) == 12
 
 
-def test_a_sample_without_a_pair_is_of_none_and_the_voice_makes_no_pair():
-    cases = evaluation.cases.read(["turning_away", "astronaut_hello", "animation_baker"], ["voice_umbrella"])
-    assert (
-        evaluation.evaluated.pairs(
-            [evaluation.evaluated.EvaluatedCase(case, None, None, "one sound") for case in cases]
-        )
-        == {}
-    )
+@pytest.mark.parametrize(
+    ("clips", "voices", "count"),
+    [
+        (["turning_away", "astronaut_hello", "animation_baker"], ["voice_umbrella"], 0),
+        (["animation_hello", "astronaut_hello"], ["voice_umbrella"], 1),
+        (["a.mp4", "b.mp4"], [], 1),
+        (["a.mp4", "b.mp4"], ["v.wav"], 0),
+    ],
+)
+def test_the_voice_that_clips_are_dubbed_with_makes_no_pair(clips, voices, count):
+    domains = ["animation", "live_action"] if "a.mp4" in clips else []
+    cases = evaluation.cases.read(clips, voices, domains)
+    planned = [evaluation.evaluated.EvaluatedCase(case, None, None, "one sound") for case in cases]
+    assert len(evaluation.evaluated.pairs(planned)) == count
 
 
 def dubbed(name: str, domain: str, sound: str) -> evaluation.evaluated.EvaluatedCase:
