@@ -80,6 +80,7 @@ DEFAULTS = {
     "lse": "syncnet_v2",
     "mouth_openness": "mouth-openness-lab",
     "mouth_locator": "mouth-locator-lab",
+    "visemes": "visemes-lab",
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from torch import Tensor, nn
 
 from lipsync_lab import files
@@ -117,6 +118,9 @@ class VisemesTask:
 
     def __init__(self, recipe: VisemesRecipe, lines: Sequence[Line], held_out: Sequence[Line] = ()):
         self.recipe, self.lines, self.held_out = recipe, lines, held_out
+        # rare shapes count more, by the root of their rarity
+        counts = np.bincount(np.concatenate([line.shapes for line in lines]), minlength=CLASSES)
+        self.weights = (np.sqrt(counts.mean() / np.maximum(counts, 1))).clip(0.5, 3.0).tolist()
         self.networks = {self.kind: seeded(lambda: VisemeNet(recipe.width), recipe.schedule.seed)}
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
@@ -128,6 +132,9 @@ class VisemesTask:
             part = slice(start, start + length)
             missing = max(length - len(line.shapes), 0)
             mel = np.pad(line.mel[:, part].astype(np.float32), ((0, 0), (0, missing)), constant_values=-audio.MAX_ABS)
+            if rng.random() < 0.3:  # another voice in the background
+                other = self.lines[rng.integers(len(self.lines))].mel[:, :length].astype(np.float32)
+                mel[:, : other.shape[1]] = np.maximum(mel[:, : other.shape[1]], other - rng.uniform(0.8, 2.0))
             mels.append(augmented(mel, rng))
             shapes.append(np.pad(line.shapes[part], (0, missing), constant_values=SHAPES.index("X")))
             poses.append(np.pad(line.pose[:, part].astype(np.float32), ((0, 0), (0, missing)), mode="edge"))
@@ -135,7 +142,8 @@ class VisemesTask:
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         given = self.networks[self.kind](batch["mel"]).float()
-        entropy = nn.functional.cross_entropy(given[:, :CLASSES], batch["shapes"], label_smoothing=0.05)
+        weights = given.new_tensor(self.weights)
+        entropy = nn.functional.cross_entropy(given[:, :CLASSES], batch["shapes"], weights, label_smoothing=0.05)
         pose = nn.functional.smooth_l1_loss(given[:, CLASSES:].sigmoid(), batch["pose"], beta=0.1)
         yield self.kind, entropy + _POSE * pose, {"entropy": entropy, "pose": pose}
 
@@ -146,8 +154,8 @@ class VisemesTask:
 def augmented(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A mel spectrogram from another throat, room and microphone; a new array.
 
-    Vocal tract length by up to 15 % (Jaitly and Hinton 2013), spectral tilt, gain, echo, a floor of noise, lost high
-    bands, and blanked bands and columns (Park et al. 2019, "SpecAugment").
+    Vocal tract length by up to 18 % (Jaitly and Hinton 2013), echo, blur, the response of a microphone, gain, a floor
+    of noise, lost high bands, and blanked bands and columns (Park et al. 2019, "SpecAugment").
     """
     bands, top = np.arange(len(mel)), audio.MAX_ABS
     if rng.random() < 0.8:
@@ -160,8 +168,12 @@ def augmented(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for column in range(1, mel.shape[1]):
             echo[:, column] = np.maximum(echo[:, column], echo[:, column - 1] - fall)
         mel = np.maximum(mel, echo - rng.uniform(0.2, 1.0))
+    if rng.random() < 0.5:  # less crisp than espeak-ng: its bands and closures are sharper than those of people
+        sigma = rng.uniform(0.3, 2.0), rng.uniform(0.2, 1.3)
+        mel = ndimage.gaussian_filter(mel, sigma, mode="nearest")
     tilt = rng.uniform(-0.9, 0.9) * (bands / bands[-1] - 0.5)
-    mel = mel + (rng.uniform(-1.2, 0.6) + tilt + 0.2 * rng.standard_normal(len(mel))).astype(np.float32)[:, None]
+    room = np.interp(bands, np.linspace(0, bands[-1], 9), rng.normal(0, 0.35, 9))
+    mel = mel + (rng.uniform(-1.2, 0.6) + tilt + room).astype(np.float32)[:, None]
     if rng.random() < 0.6:
         floor = rng.uniform(-3.9, -1.6) + rng.uniform(-0.5, 0.5) * (bands / bands[-1] - 0.5)
         mel = np.maximum(mel, floor[:, None] + 0.3 * rng.standard_normal(mel.shape))

@@ -24,8 +24,8 @@ SHORTEST = 0.07
 CHANGE = 2.0
 #: Openings of a shape that are drawn, as shares of the chart's: quiet speech opens the mouth less.
 LEVELS = (0.55, 0.8, 1.0)
-#: Probability of a closed mouth from which on the sound has a closure that must be shown.
-CLOSURE = 0.5
+#: Probability of a closed mouth (shape A) from which on the sound has a closure that must be shown.
+CLOSURE = 0.25
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,11 @@ def sheet(
 def _closures(spoken: SpokenShapes, parts: Sequence[slice]) -> set[int]:
     """The exposures that must be closed: of each closure, the one that has most of it."""
     closed = spoken.probabilities[SHAPES.index("A")]
-    either = closed + spoken.probabilities[SHAPES.index("X")]
     places = set()
     starts = np.array([part.start for part in parts])
-    for first, last in spans(either > CLOSURE):
-        if closed[first:last].max() < CLOSURE / 2:
-            continue  # a pause, which needs no exposure of its own
+    for first, last in spans(closed > CLOSURE):
         near = range(max(int(np.searchsorted(starts, first, "right")) - 1, 0), int(np.searchsorted(starts, last)))
-        shares = [either[max(first, parts[place].start) : min(last, parts[place].stop)].sum() for place in near]
+        shares = [closed[max(first, parts[place].start) : min(last, parts[place].stop)].sum() for place in near]
         if shares:
             places.add(near[int(np.argmax(shares))])
     return places

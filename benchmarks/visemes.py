@@ -1,0 +1,163 @@
+"""Mouth shapes of unseen speakers: the viseme network beside Rhubarb Lip Sync.
+
+    python benchmarks/visemes.py --transcripts ljspeech_metadata.csv
+    python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --rhubarb FOLDER [--weights FILE_OR_RUN]
+
+Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
+on, and recordings of LJ Speech that lie beside their transcripts. Nobody marked their mouths: the reference is what the
+character generator draws for the phonemes of espeak-ng, warped in time onto the recording
+(`synthesis.recordings.recorded`); its own errors count against both systems alike.
+
+``--rhubarb`` names a folder in which ``npm install rhubarb-lip-sync-wasm`` was run; Rhubarb gets the transcript too.
+All shapes are compared at 25 frames a second; A and X, both closed, count as one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.io import wavfile
+
+from lipsync_lab import samples
+from lipsync_lab.generation.cel import timing
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED
+from lipsync_lab.media import audio
+from lipsync_lab.synthesis import visemes
+from lipsync_lab.synthesis.recordings import recorded
+from lipsync_lab.training import tasks
+
+FPS = 25
+#: GRID's sentences, letter by letter of a clip's name; the fourth word is a letter of the alphabet.
+GRAMMAR = (
+    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
+    {"b": "blue", "g": "green", "r": "red", "w": "white"},
+    {"a": "at", "b": "by", "i": "in", "w": "with"},
+    None,
+    {
+        "z": "zero",
+        "1": "one",
+        "2": "two",
+        "3": "three",
+        "4": "four",
+        "5": "five",
+        "6": "six",
+        "7": "seven",
+        "8": "eight",
+        "9": "nine",
+    },
+    {"a": "again", "n": "now", "p": "please", "s": "soon"},
+)
+#: A mouth may close this much earlier or later than the sound, in seconds.
+TOLERANCE = 0.04
+RHUBARB = """
+import fs from "fs"; import {createRequire} from "module"; import {pathToFileURL} from "url";
+const [folder, sound, text] = process.argv.slice(2);
+const path = createRequire(folder + "/").resolve("rhubarb-lip-sync-wasm");
+const {Rhubarb} = await import(pathToFileURL(path));
+const result = await Rhubarb.getLipSync(fs.readFileSync(sound).subarray(44), {dialogText: text});
+console.log("\\nCUES" + JSON.stringify(result.mouthCues)); process.exit(0);
+"""
+
+
+def grid_sentence(name: str) -> str:
+    """The sentence of a GRID clip from its name: "lbax4n" is "lay blue at X four now"."""
+    return " ".join(
+        letter.upper() if words is None else words[letter] for letter, words in zip(name, GRAMMAR, strict=True)
+    )
+
+
+def material(transcripts: Path) -> Iterator[tuple[str, str, np.ndarray, str]]:
+    """Speaker, name, waveform and text."""
+    for name in samples.names("live_action"):
+        _, speaker, *code = name.split("_")
+        if name.startswith("grid_") and speaker not in ("s1", "unk"):
+            yield (
+                f"GRID {speaker} {code[0] if speaker == 'lip' else ''}".strip(),
+                name,
+                audio.load(samples.path(name)),
+                grid_sentence(code[0]),
+            )
+    with transcripts.open(encoding="utf-8", newline="") as lines:
+        for name, _, text in csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE):
+            if (path := transcripts.with_name(f"{name}.wav")).is_file():
+                yield "LJ Speech", name, audio.load(path), text
+
+
+def rhubarb(folder: Path, wave: np.ndarray, text: str) -> list[timing.Cue]:
+    script, sound = folder / "cues.mjs", folder / "sound.wav"
+    script.write_text(RHUBARB)
+    wavfile.write(sound, audio.SAMPLE_RATE, (np.clip(wave, -1, 1) * 32767).astype(np.int16))
+    done = subprocess.run(["node", script, folder.resolve(), sound, text], capture_output=True, text=True, check=True)
+    cues = json.loads(done.stdout.rpartition("CUES")[2])
+    # cues of this port may overlap: each ends where the next one begins
+    ends = [min(cue["end"], after["start"]) for cue, after in zip(cues, cues[1:], strict=False)] + [cues[-1]["end"]]
+    return [timing.Cue(cue["start"], end, CHART[cue["value"]]) for cue, end in zip(cues, ends, strict=True)]
+
+
+def at_frames(cues: list[timing.Cue], frames: int) -> list:
+    """The shape of each frame."""
+    return timing.shapes_of(cues, [(frame, frame + 1) for frame in range(frames)], FPS)
+
+
+def row(cues: list[timing.Cue], truth: visemes.Timeline, frames: int) -> dict:
+    shapes = at_frames(cues, frames)
+    true = [visemes.key_at(truth, (frame + 0.5) / FPS) for frame in range(frames)]
+    same = [a.shape == b.shape or (a.shape in CLOSED and b.shape in CLOSED) for a, b in zip(shapes, true, strict=True)]
+    keys = [key for key in truth.keys if key.pose.shape == "A"]
+    met = [
+        any(c.shape.shape in CLOSED and c.start < k.end + TOLERANCE and c.end > k.start - TOLERANCE for c in cues)
+        for k in keys
+    ]
+    inner = [cue.end - cue.start for cue in cues[1:-1]]
+    return {
+        "frames": frames,
+        "right": sum(same),
+        "closures": len(met),
+        "closed": sum(met),
+        "openness": float(np.corrcoef([s.openness for s in shapes], [t.openness for t in true])[0, 1]),
+        "closed_share": float(np.mean([shape.shape in CLOSED for shape in shapes])),
+        "closed_share_reference": float(np.mean([shape.shape in CLOSED for shape in true])),
+        "shortest_ms": round(1000 * min(inner)) if inner else None,
+        "mouths_a_second": len(cues) / (frames / FPS),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--transcripts", type=Path, required=True, metavar="FILE", help="LJ Speech's metadata.csv")
+    parser.add_argument("--rhubarb", type=Path, metavar="FOLDER", help="with rhubarb-lip-sync-wasm in node_modules")
+    parser.add_argument("--weights", default="visemes-lab", help="name, file, or run's folder (visemes-lab)")
+    options = parser.parse_args()
+    network, _ = tasks.network_of("visemes", options.weights)
+    rows = []
+    for speaker, name, wave, text in material(options.transcripts):
+        truth = visemes.timeline(recorded(wave, text))
+        frames = int(len(wave) / audio.SAMPLE_RATE * FPS)
+        spoken = timing.classify(audio.melspectrogram(wave), network)
+        exposed = timing.exposures(2 * (np.arange(frames) // 2), FPS)
+        systems = {"network, on twos": timing.cues(timing.sheet(spoken, exposed, FPS), exposed, FPS)}
+        if options.rhubarb:
+            systems["Rhubarb"] = rhubarb(options.rhubarb, wave, text)
+            rhubarb_on_twos = timing.shapes_of(systems["Rhubarb"], exposed, FPS)
+            systems["Rhubarb, on twos"] = timing.cues(rhubarb_on_twos, exposed, FPS)
+        for system, cues in systems.items():
+            rows.append({"system": system, "speaker": speaker.split()[0], "name": name} | row(cues, truth, frames))
+    table = pd.DataFrame(rows)
+    groups = table.groupby(["speaker", "system"])
+    sums = groups[["frames", "right", "closures", "closed"]].sum()
+    shown = groups[["openness", "closed_share", "closed_share_reference", "mouths_a_second"]].mean()
+    shown.insert(0, "closures_met", sums["closed"] / sums["closures"])
+    shown.insert(0, "accuracy", sums["right"] / sums["frames"])
+    shown["shortest_ms"] = groups["shortest_ms"].min()
+    print(shown.join(sums[["frames", "closures"]]).join(groups.size().rename("recordings")).round(3).T.to_string())
+
+
+if __name__ == "__main__":
+    main()
