@@ -1,0 +1,208 @@
+"""`cel`: the generator that draws mouths as an animator does, instead of repainting the face.
+
+It needs the whole clip before the first mouth: where the mouth is in each drawing (`locate`), how the clip draws
+(`look`), and which shape each exposure shows (`timing`). `Cel.prepare` finds all that; the `DrawnClip` that it returns
+then changes one frame after the other, and only where the old mouth was and the new one is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync_lab.generation import holds
+from lipsync_lab.generation.cel import draw, timing
+from lipsync_lab.generation.cel.erase import Erased, erase, region
+from lipsync_lab.generation.cel.locate import MouthPose, locate, steady
+from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
+from lipsync_lab.generation.cel.shapes import MouthShape
+from lipsync_lab.generation.cel.timing import Cue
+from lipsync_lab.geometry import Box
+from lipsync_lab.media.audio import MEL_WINDOW
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Drawings on which the look of a clip is measured.
+SAMPLES = 24
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Cel:
+    """The animation generator; see `generation.base.Generator` for the attributes.
+
+    It has no crop and no square that is pasted: `prepare` gives what draws whole frames.
+    """
+
+    locator: nn.Module = field(repr=False)
+    visemes: nn.Module = field(repr=False)
+    sha256: str | None
+    name: str = "cel"
+    path: Path | None = None
+    width: float = 1.0
+    provenance: str = "cel: mouths drawn by lipsync_lab in the line of the clip"
+    audio_offset: int = 0
+    cues: tuple[Cue, ...] | None = None
+
+    side = 96
+    region = (0.0, 0.5, 1.0, 1.0)
+    window = MEL_WINDOW
+
+    @classmethod
+    def load(cls, device: str = "cpu") -> Cel:
+        """With the bundled networks; raises `CheckpointError` where they are absent."""
+        from lipsync_lab.models import registry
+
+        locator, visemes = (
+            registry.load(registry.DEFAULTS[kind], kind, device) for kind in ("mouth_locator", "visemes")
+        )
+        return cls(locator.model, visemes.model, f"{locator.sha256} {visemes.sha256}")
+
+    def prepare(self, clip, plan) -> tuple[DrawnClip, Any]:
+        """Find the mouths of a clip and the shapes of a voice.
+
+        Parameters
+        ----------
+        clip : Clip
+            Read once.
+        plan : plan.Plan
+
+        Returns
+        -------
+        DrawnClip
+        Plan
+            With the exposures as `Plan.mouths`. Frames whose mouth is not sure, hidden or off the picture are
+            passthrough frames.
+        """
+        poses, first, samples = self._survey(clip, plan.track)
+        order, fps = plan.order, float(clip.fps)
+        spoken = (plan.mouths >= 0) & np.array([pose is not None and pose.drawable for pose in poses])[order]
+        shown = np.where(spoken, holds.mouth_frames(_runs(first[order], spoken)), -1)
+        exposed = [(start, stop) for start, stop in timing.exposures(shown, fps) if spoken[start]]
+        if self.cues is None:
+            sounds = timing.classify(plan.voice.mel, self.visemes)
+            shapes = timing.sheet(sounds, exposed, fps, plan.settings.audio_offset or 0)
+        else:
+            shapes = timing.shapes_of(self.cues, exposed, fps)
+        mouths = np.full(len(order), -1, np.int64)
+        shape_of: dict[int, MouthShape] = {}
+        for (start, stop), shape in zip(exposed, shapes, strict=True):
+            mouths[start:stop], shape_of[start] = start, shape
+        mouths[~spoken] = -1
+        look = look_of(samples) if samples else None
+        drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, timing.cues(shapes, exposed, fps))
+        return drawn, replace(plan, mouths=mouths)
+
+    def _survey(self, clip, track) -> tuple[list[MouthPose | None], np.ndarray, list[Sample]]:
+        """The pose in every source frame, the first frame of its hold, and drawings to measure the look on."""
+        found, poses, samples = holds.Holds(), [], []
+        first: list[int] = []
+        batch: list[np.ndarray] = []
+        step = max(1, len(track) // (3 * SAMPLES))
+
+        def finish() -> None:
+            start = len(poses)
+            poses.extend(locate(batch, [track.box(start + i) for i in range(len(batch))], network=self.locator))
+            for number, frame in enumerate(batch, start):
+                pose = poses[number]
+                if number % step == 0 and first[number] == number and pose is not None and pose.drawable:
+                    erased = erase(frame, pose)
+                    samples.append(Sample(track.box(number), pose, frame[erased.box.slices].copy(), erased))
+            batch.clear()
+
+        for number, frame in enumerate(clip.read(0, len(track))):
+            first.append(found.add(frame, track.box(number)))
+            batch.append(frame)
+            if len(batch) == _AT_ONCE:
+                finish()
+        finish()
+        firsts = np.array(first, np.int64)
+        chosen = np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)
+        return steady(poses, firsts, track.shots), firsts, [samples[place] for place in chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnClip:
+    """The mouths of a clip and a voice, ready to be drawn.
+
+    Attributes
+    ----------
+    look : Look or None
+        None where no mouth can be drawn.
+    poses : sequence of MouthPose or None
+        Of each source frame.
+    first : ndarray, int64
+        First frame of the hold of each source frame.
+    order, mouths : ndarray, int64, (M,)
+        As in `plan.Plan`; a mouth is numbered by the first frame of its exposure.
+    shapes : dict of int to MouthShape
+        By the number of the mouth.
+    track : FaceTrack
+    cues : list of Cue
+        The mouth timing, for `exchange.write_timing`.
+    """
+
+    look: Look | None
+    poses: Sequence[MouthPose | None]
+    first: np.ndarray
+    order: np.ndarray
+    mouths: np.ndarray
+    shapes: dict[int, MouthShape]
+    track: Any
+    cues: list[Cue]
+
+    def draw(self, frame: np.ndarray, number: int) -> np.ndarray:
+        """An output frame with its mouth.
+
+        Parameters
+        ----------
+        frame : ndarray, uint8, (H, W, 3)
+            RGB, the source frame.
+        number : int
+            Of the output frame.
+
+        Returns
+        -------
+        ndarray, uint8, (H, W, 3)
+            A copy that differs from `frame` only where the old mouth was erased or the new one is drawn. Within a hold
+            one shape has the same pixels in every frame.
+        """
+        if self.mouths[number] < 0:
+            return frame
+        source, shape = int(self.order[number]), self.shapes[int(self.mouths[number])]
+        hold = int(self.first[source])
+        pose, box = self.poses[source], self.track.box(source)
+        if hold != self._now.get("hold"):
+            self._now.clear()
+            self._now.update(hold=hold, erased=erase(frame, pose))
+        if shape not in self._now:
+            self._now[shape] = self._mouth(self._now["erased"], shape, pose, box)
+        part, pixels, where = self._now[shape]
+        out = frame.copy()
+        out[part.slices][where] = pixels[where]
+        return out
+
+    @cached_property
+    def _now(self) -> dict:
+        """The erased face of the present hold, and the mouths that it showed already."""
+        return {}
+
+    def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box):
+        scale = box.width / self.look.face
+        pen = replace(
+            self.look.pen, thickness=self.look.pen.thickness * scale, softness=self.look.pen.softness * min(scale, 1.5)
+        )
+        layer = draw.drawn(shape, seat_of(pose, box, self.look), pen, erased.box)
+        return erased.box, draw.composited(erased.pixels, layer), erased.mask | (layer[..., 3] > 1 / 512)
+
+
+def _runs(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """First place of each run of equal values; a place without the mask is a run of its own."""
+    new = np.r_[True, (values[1:] != values[:-1]) | ~mask[1:] | ~mask[:-1]]
+    return np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))

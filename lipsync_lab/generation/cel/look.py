@@ -1,0 +1,169 @@
+"""The look of a clip's mouths: line, colours inside, sharpness and proportions, measured on its own drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lipsync_lab.generation.cel.draw import Colour, Pen, Seat
+from lipsync_lab.generation.cel.erase import Erased
+from lipsync_lab.generation.cel.locate import MouthPose
+from lipsync_lab.geometry import Box
+
+#: Height of the widest gap in widths of the mouth at rest: where a clip shows no wider one, and at most.
+GAP, WIDEST = 0.55, 0.8
+#: Openness from which on a mouth shows its inside, and below which it is closed.
+_OPEN, _SHUT = 0.22, 0.1
+#: CIELAB lightness and chroma of teeth, and chroma of a tongue.
+_TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
+#: Colours of the inside on a skin of middle brightness, where a clip shows none.
+_INNER, _WHITE, _RED = (96.0, 34.0, 40.0), (240.0, 236.0, 228.0), (190.0, 92.0, 92.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A drawing of the clip: its face box, the pose of its mouth, the part of the frame around it, and it erased."""
+
+    box: Box
+    pose: MouthPose
+    pixels: np.ndarray
+    erased: Erased
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is measured on the samples of a clip.
+
+    Attributes
+    ----------
+    pen : Pen
+        Its thickness and softness are in pixels of a face as wide as `face`.
+    face : float
+        Median width of the face box in pixels.
+    width : float
+        Width of the mouth at rest, as a share of the face box.
+    gap : float
+        Height of the widest gap in widths of the mouth at rest.
+    smile : float
+        See `draw.Seat`.
+    """
+
+    pen: Pen
+    face: float
+    width: float
+    gap: float
+    smile: float
+
+
+def look_of(samples: Sequence[Sample]) -> Look:
+    """Measure the look of a clip on its drawings; at least one."""
+    face = float(np.median([sample.box.width for sample in samples]))
+    width = float(np.median([sample.pose.width / sample.box.width for sample in samples]))
+    gaps = [sample.pose.openness * sample.pose.width / (width * sample.box.width) for sample in samples]
+    gap = float(np.clip(max(GAP, np.percentile(gaps, 95)), GAP, WIDEST))
+    skin = np.median([sample.erased.skin[0] for sample in samples], axis=0)
+    lines = [_line(sample, skin) for sample in samples]
+    lines = [line for line in lines if line is not None] or [(0.25 * skin, 0.012 * face, 0.5)]
+    colour = np.median([line[0] for line in lines], axis=0)
+    thickness, softness = (float(np.median([line[place] for line in lines])) for place in (1, 2))
+    thickness = float(np.clip(thickness, 0.8, max(1.2, 0.09 * width * face)))
+    return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), _lip(samples), softness), face, width,
+                gap, _smile(samples))  # fmt: skip
+
+
+def seat_of(pose: MouthPose, box: Box, look: Look) -> Seat:
+    """Where the mouth of a pose is drawn."""
+    own, usual = pose.width, look.width * box.width
+    # a pursed or stretched mouth has the width of the face's others; a turned head shortens it
+    width = usual if 0.7 * usual < own < 1.4 * usual else own
+    x, y = np.mean([pose.left, pose.right], axis=0)
+    room = max(box.y2 - y, 0.25 * width)
+    turn = float(np.clip((x - box.center[0]) / (0.3 * box.width), -1, 1))
+    return Seat(float(x), float(y), width, min(look.gap * width, 1.15 * room), pose.angle, turn, look.smile)
+
+
+def _rgb(colour) -> Colour:
+    return tuple(float(value) for value in colour)
+
+
+def _line(sample: Sample, skin: np.ndarray) -> tuple[np.ndarray, float, float] | None:
+    """Colour, thickness and softness (pixels) of the lines around a mouth; None where there is no dark line."""
+    part = sample.pixels.astype(np.float32)
+    dark = (skin - part) @ np.array([0.299, 0.587, 0.114], np.float32)
+    ink = sample.erased.ink & (dark > 12)
+    if ink.sum() < 8:
+        return None
+    colour = np.median(part[ink & (dark >= np.percentile(dark[ink], 75))], axis=0)
+    contrast = float((skin - colour) @ np.array([0.299, 0.587, 0.114]))
+    cover = np.clip(dark / max(contrast, 1.0), 0, 1)
+    solid = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+    thin = (solid > 0) & (solid >= cv2.dilate(solid, np.ones((3, 3), np.uint8)) - 1e-3) & (solid < 4)
+    if thin.sum() < 4:
+        return None
+    thickness = 2 * float(np.median(solid[thin])) - 0.5
+    steepest = np.percentile(np.hypot(cv2.Sobel(cover, cv2.CV_32F, 1, 0), cv2.Sobel(cover, cv2.CV_32F, 0, 1))[ink], 90)
+    # the slope of an edge that was blurred by sigma is 1 / (sigma sqrt(2 pi)); Sobel's weights sum to 8
+    sigma = 8 / max(float(steepest), 0.5) / np.sqrt(2 * np.pi)
+    return colour, thickness, float(np.clip(np.sqrt(max(sigma**2 - 0.45**2, 0)), 0, 2.5))
+
+
+def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tuple[Colour, Colour, Colour]:
+    """Colours of the inner mouth, teeth and tongue: those of the clip's open mouths, else usual ones as bright as the
+    skin."""
+    light = float(np.clip(skin.mean() / 190, 0.35, 1.1))
+    inner, teeth, tongue = (np.array(colour) * light for colour in (_INNER, _WHITE, _RED))
+    inner = 0.8 * inner + 0.2 * line
+    pixels = [_gap_pixels(sample) for sample in samples if sample.pose.openness > _OPEN]
+    pixels = np.concatenate(pixels) if pixels else np.zeros((0, 3), np.float32)
+    if len(pixels) >= 30:
+        lab = cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+        chroma = np.hypot(lab[:, 1], lab[:, 2])
+        white = (lab[:, 0] > _TEETH * min(light, 1)) & (chroma < _GREY)
+        dark = ~white & (lab[:, 0] < 50 * light + 5)
+        red = ~white & ~dark & (chroma > _TONGUE)
+        inner, teeth, tongue = (
+            np.median(pixels[some], axis=0) if some.mean() > 0.08 else usual
+            for some, usual in ((dark, inner), (white, teeth), (red, tongue))
+        )
+    return _rgb(inner), _rgb(np.minimum(teeth, 255)), _rgb(np.minimum(tongue, 255))
+
+
+def _gap_pixels(sample: Sample) -> np.ndarray:
+    """Pixels well inside the gap between the lips, float32 (n, 3)."""
+    pose, box = sample.pose, sample.erased.box
+    centre = pose.centre[0] - box.x1, pose.centre[1] - box.y1
+    axes = 0.33 * pose.width, 0.33 * pose.openness * pose.width
+    sheet = np.zeros(sample.pixels.shape[:2], np.uint8)
+    cv2.ellipse(sheet, (centre, (2 * axes[0], 2 * axes[1]), pose.angle), 255, -1)
+    return sample.pixels[sheet > 0].astype(np.float32)
+
+
+def _lip(samples: Sequence[Sample]) -> Colour | None:
+    """Colour of a line below closed mouths, where most of them have one."""
+    colours, closed = [], [sample for sample in samples if sample.pose.openness < _SHUT]
+    for sample in closed:
+        pose, box = sample.pose, sample.erased.box
+        down = np.radians(pose.angle + 90)
+        x = pose.centre[0] - box.x1 + np.cos(down) * pose.width * np.linspace(0.12, 0.38, 9)
+        y = pose.centre[1] - box.y1 + np.sin(down) * pose.width * np.linspace(0.12, 0.38, 9)
+        places = np.column_stack([y, x]).astype(int)
+        inside = (places >= 0).all(1) & (places < sample.pixels.shape[:2]).all(1)
+        ink = [tuple(place) for place in places[inside] if sample.erased.ink[tuple(place)]]
+        if ink:
+            colours.append(min((sample.pixels[place] for place in ink), key=lambda colour: int(colour.sum())))
+    return _rgb(np.median(colours, axis=0)) if len(colours) > 0.5 * len(closed) and closed else None
+
+
+def _smile(samples: Sequence[Sample]) -> float:
+    """Rise of the corners of closed mouths over their middle, in widths."""
+    rises = []
+    for sample in samples:
+        pose = sample.pose
+        if pose.openness < _SHUT:
+            middle = np.mean([pose.top, pose.bottom], axis=0) - np.mean([pose.left, pose.right], axis=0)
+            angle = np.radians(pose.angle)
+            rises.append((middle[1] * np.cos(angle) - middle[0] * np.sin(angle)) / max(pose.width, 1))
+    return float(np.clip(np.median(rises), -0.12, 0.16)) if rises else 0.0
