@@ -33,11 +33,11 @@ from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
 from lipsync_lab.models.registry import best_device
-from lipsync_lab.plan import Plan, make_plan, render
+from lipsync_lab.plan import Plan, make_plan, prepared, render
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
-__all__ = ["Pipeline", "Plan", "Progress", "dub", "make_plan", "render"]
+__all__ = ["Pipeline", "Plan", "Progress", "dub", "make_plan", "prepared", "render"]
 
 
 class Pipeline:
@@ -125,6 +125,8 @@ class Pipeline:
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
             detections, plan = self._planned(clip, voice, progress, clock)
+            with clock("prepare"):
+                generator, plan = prepared(clip, plan, self.generator)
             writer = video.Writer(
                 output,
                 fps=clip.fps,
@@ -135,7 +137,7 @@ class Pipeline:
                 tags={"comment": self._tag(plan), "title": f"{face.stem}, dubbed"},
             )
             with writer:
-                for frame in render(clip, plan, self.generator, progress, clock):
+                for frame in render(clip, plan, generator, progress, clock):
                     with clock("encode"):
                         writer.write(frame)
             about = {"threshold": settings.threshold, "fps": str(clip.fps)}
@@ -203,7 +205,8 @@ class Pipeline:
         """
         clip, clock = clip_from_array(frames, fps, self.settings), runs.Clock()
         _, plan = self._planned(clip, Voice.from_wave(wave), progress, clock)
-        return np.stack(list(render(clip, plan, self.generator, progress, clock))), plan.track
+        generator, plan = prepared(clip, plan, self.generator)
+        return np.stack(list(render(clip, plan, generator, progress, clock))), plan.track
 
     def _planned(
         self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock

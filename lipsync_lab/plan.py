@@ -138,6 +138,15 @@ def _first_in_hold(order: np.ndarray, same: np.ndarray, spoken: np.ndarray) -> n
     return np.maximum.accumulate(np.where(held, 0, numbers))
 
 
+def prepared(clip: Clip, plan: Plan, generator: Generator) -> tuple[Generator, Plan]:
+    """A generator that is ready for a clip, and the plan that it needs.
+
+    A generator that needs the whole clip first has ``prepare(clip, plan)``, which returns these two (`generation.cel`);
+    for any other they are the ones given.
+    """
+    return generator.prepare(clip, plan) if hasattr(generator, "prepare") else (generator, plan)
+
+
 def render(
     clip: Clip,
     plan: Plan,
@@ -152,6 +161,7 @@ def render(
     clip : Clip
     plan : Plan
     generator : Generator
+        Of `prepared`.
     progress : callable, optional
         See `progress.Progress`; the stage is "generate", the unit a frame.
     timed : callable, optional
@@ -168,14 +178,17 @@ def render(
         The clip has fewer frames than when the plan was made.
     """
     settings, length, done = plan.settings, len(plan.order), 0
+    draws = hasattr(generator, "draw")
     kept: dict[int, np.ndarray] = {}
     playing = played(clip, len(plan.track), length, settings.extend)
     for batch in batches(_timed(playing, timed), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]
-            shown = plan.mouths[done : done + len(batch)]
+            if draws:
+                frames = [generator.draw(frame, number) for number, frame in enumerate(frames, done)]
+            shown = plan.mouths[done : done + len(batch)] if not draws else np.zeros(0, np.int64)
             kept = {number: face for number, face in kept.items() if number in shown}
-            kept |= _generated(plan, generator, frames, done)
+            kept |= {} if draws else _generated(plan, generator, frames, done)
             for place, number in enumerate(shown.tolist()):
                 if number >= 0:
                     box = plan.track.box(plan.order[done + place])

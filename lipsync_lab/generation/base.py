@@ -24,6 +24,10 @@ register = REGISTRY.register
 class Generator(Protocol):
     """Generates mouths from face crops and mel windows.
 
+    A generator that needs the whole clip before the first mouth has ``prepare(clip, plan)`` as well, which returns an
+    object with ``draw(frame, number)``, and a plan; its `crop`, `generate` and `paste` are not called
+    (`generation.cel.generator`).
+
     Attributes
     ----------
     name : str

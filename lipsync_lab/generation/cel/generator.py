@@ -17,7 +17,7 @@ import numpy as np
 
 from lipsync_lab.generation import holds
 from lipsync_lab.generation.cel import draw, timing
-from lipsync_lab.generation.cel.erase import Erased, erase, region
+from lipsync_lab.generation.cel.erase import Erased, erase
 from lipsync_lab.generation.cel.locate import MouthPose, locate, steady
 from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
 from lipsync_lab.generation.cel.shapes import MouthShape
