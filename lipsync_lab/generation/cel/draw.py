@@ -34,8 +34,6 @@ class Pen:
         Of the line, in pixels.
     inner, teeth, tongue : Colour
         Colours inside the mouth.
-    lip : Colour or None
-        Of the line below the lower lip; None for no such line.
     softness : float
         Standard deviation in pixels of the blur of the clip's lines.
     """
@@ -45,7 +43,6 @@ class Pen:
     inner: Colour
     teeth: Colour
     tongue: Colour
-    lip: Colour | None = None
     softness: float = 0.0
 
 
@@ -111,9 +108,6 @@ def drawn(shape: MouthShape, seat: Seat, pen: Pen, box: Box) -> np.ndarray:
             _paint(colour, alpha, np.minimum(inside, _fill(size, to(teeth))), pen.teeth)
         _paint(colour, alpha, _stroke(size, to(lower), 0.8 * thickness, 0.35), pen.line)
     _paint(colour, alpha, _stroke(size, to(upper), thickness, 0.35), pen.line)
-    if pen.lip is not None:
-        middle = lower[8:17] + (0, 0.16 * seat.width)
-        _paint(colour, alpha, _stroke(size, to(middle), 0.8 * thickness, 0.0), pen.lip)
     layer = np.dstack([colour, alpha])
     layer = cv2.resize(layer, (box.width, box.height), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(layer, (0, 0), pen.softness) if pen.softness > 0.2 else layer

@@ -2,7 +2,8 @@
 
 A drawn mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
 (lit, in shadow); what differs from all of them near the mouth is ink. Ink that is connected with the mouth and ends
-near it is the mouth; of ink that goes on (jaw, beard, a hand) only the part between the lips is taken. The hole is
+near it is the mouth; of ink that goes on (jaw, beard, a hand) only the part between the lips is taken. A separate line
+of the lower lip stays. The hole is
 filled from its own border: each pixel gets the skin colour whose border it continues, so that the edge of a shadow that
 ran behind the mouth runs on, and no colour is smeared over it.
 """
@@ -25,8 +26,8 @@ ZONE = (0.68, 0.42)
 INK = 9.0
 #: Skin colours that are told apart, and the least CIELAB distance between two of them.
 SKINS, APART = 3, 7.0
-#: A lower lip or its shadow lies at most so far below the mouth, in widths; what is so far above it is the nose.
-_BELOW, _ABOVE = 0.42, 0.16
+#: What is so far above the mouth, in widths, is the nose.
+_ABOVE = 0.16
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,6 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
     core = (np.abs(along) < 0.5) & (np.abs(across) < gap + 0.07)
     zone = (along / ZONE[0]) ** 2 + (across / (gap + ZONE[1])) ** 2 < 1
     zone &= across > -(gap + _ABOVE)
-    below = (np.abs(along) < 0.4) & (across > 0) & (across < gap + _BELOW)
     tight = (along / 0.6) ** 2 + (across / (gap + 0.16)) ** 2 < 1
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
     mouth = np.zeros(ink.shape, bool)
@@ -149,8 +149,6 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
         size, inside = int(piece.sum()), int((piece & zone).sum())
         if (piece & core).any():
             mouth |= piece if inside > 0.85 * size else piece & (tight if inside < 0.5 * size else zone)
-        elif (piece & below).sum() > 0.8 * size:
-            mouth |= piece  # the lower lip, or the shadow below it
     return mouth
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from lipsync_lab.generation import holds
 from lipsync_lab.generation.cel import draw, timing
 from lipsync_lab.generation.cel.erase import Erased, erase
-from lipsync_lab.generation.cel.locate import MouthPose, locate, steady
+from lipsync_lab.generation.cel.locate import DRAWABLE, MouthPose, locate, steady
 from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
 from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.generation.cel.timing import Cue
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Drawings on which the look of a clip is measured.
 SAMPLES = 24
+#: Confidence that is enough beside a frame whose mouth is sure.
+LESS_SURE = 0.15
 _AT_ONCE = 16
 
 
@@ -82,7 +84,7 @@ class Cel:
         """
         poses, first, samples = self._survey(clip, plan.track)
         order, fps = plan.order, float(clip.fps)
-        spoken = (plan.mouths >= 0) & np.array([pose is not None and pose.drawable for pose in poses])[order]
+        spoken = (plan.mouths >= 0) & accepted(poses, plan.track.shots)[order]
         shown = np.where(spoken, holds.mouth_frames(_runs(first[order], spoken)), -1)
         exposed = [(start, stop) for start, stop in timing.exposures(shown, fps) if spoken[start]]
         if self.cues is None:
@@ -200,6 +202,24 @@ class DrawnClip:
         )
         layer = draw.drawn(shape, seat_of(pose, box, self.look), pen, erased.box)
         return erased.box, draw.composited(erased.pixels, layer), erased.mask | (layer[..., 3] > 1 / 512)
+
+
+def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndarray:
+    """Frames in which a mouth is drawn, bool.
+
+    Those with a pose that is sure; and those with a less sure one (`LESS_SURE`) beside them in the same shot, if the
+    mouth is at nearly the same place: a mouth that comes and goes is worse than one that is a little off.
+    """
+    sure = np.array([pose is not None and pose.drawable for pose in poses])
+    for order in (range(1, len(poses)), range(len(poses) - 2, -1, -1)):
+        for frame in order:
+            before = frame - order.step
+            pose, other = poses[frame], poses[before]
+            if sure[frame] or not sure[before] or pose is None or shots[frame] != shots[before]:
+                continue
+            moved = np.hypot(pose.centre[0] - other.centre[0], pose.centre[1] - other.centre[1])
+            sure[frame] = pose.visibility in DRAWABLE and pose.confidence >= LESS_SURE and moved < 0.5 * other.width
+    return sure
 
 
 def _runs(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

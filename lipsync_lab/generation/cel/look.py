@@ -70,7 +70,7 @@ def look_of(samples: Sequence[Sample]) -> Look:
     colour = np.median([line[0] for line in lines], axis=0)
     thickness, softness = (float(np.median([line[place] for line in lines])) for place in (1, 2))
     thickness = float(np.clip(thickness, 0.8, max(1.2, 0.09 * width * face)))
-    return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), _lip(samples), softness), face, width,
+    return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness), face, width,
                 gap, _smile(samples))  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def _line(sample: Sample, skin: np.ndarray) -> tuple[np.ndarray, float, float] |
     ink = sample.erased.ink & (dark > 12)
     if ink.sum() < 8:
         return None
-    colour = np.median(part[ink & (dark >= np.percentile(dark[ink], 75))], axis=0)
+    colour = np.median(part[ink & (dark >= np.percentile(dark[ink], 85))], axis=0)
     contrast = float((skin - colour) @ np.array([0.299, 0.587, 0.114]))
     cover = np.clip(dark / max(contrast, 1.0), 0, 1)
     solid = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
@@ -104,10 +104,12 @@ def _line(sample: Sample, skin: np.ndarray) -> tuple[np.ndarray, float, float] |
     if thin.sum() < 4:
         return None
     thickness = 2 * float(np.median(solid[thin])) - 0.5
-    steepest = np.percentile(np.hypot(cv2.Sobel(cover, cv2.CV_32F, 1, 0), cv2.Sobel(cover, cv2.CV_32F, 0, 1))[ink], 90)
-    # the slope of an edge that was blurred by sigma is 1 / (sigma sqrt(2 pi)); Sobel's weights sum to 8
-    sigma = 8 / max(float(steepest), 0.5) / np.sqrt(2 * np.pi)
-    return colour, thickness, float(np.clip(np.sqrt(max(sigma**2 - 0.45**2, 0)), 0, 2.5))
+    slope = np.hypot(cv2.Sobel(cover, cv2.CV_32F, 1, 0), cv2.Sobel(cover, cv2.CV_32F, 0, 1))[ink]
+    # an edge that was blurred by sigma rises by 1 / (sigma sqrt(2 pi)) a pixel, of which Sobel's kernel gives 8 times;
+    # it gives 4 for a sharp edge, as if that were blurred by 0.8
+    sigma = 8 / max(float(np.percentile(slope, 97)), 0.5) / np.sqrt(2 * np.pi)
+    # a drawn line loses its colour where the blur is as wide as the line
+    return colour, thickness, float(np.clip(np.sqrt(max(sigma**2 - 0.64, 0)), 0, 0.3 * thickness))
 
 
 def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tuple[Colour, Colour, Colour]:
@@ -139,22 +141,6 @@ def _gap_pixels(sample: Sample) -> np.ndarray:
     sheet = np.zeros(sample.pixels.shape[:2], np.uint8)
     cv2.ellipse(sheet, (centre, (2 * axes[0], 2 * axes[1]), pose.angle), 255, -1)
     return sample.pixels[sheet > 0].astype(np.float32)
-
-
-def _lip(samples: Sequence[Sample]) -> Colour | None:
-    """Colour of a line below closed mouths, where most of them have one."""
-    colours, closed = [], [sample for sample in samples if sample.pose.openness < _SHUT]
-    for sample in closed:
-        pose, box = sample.pose, sample.erased.box
-        down = np.radians(pose.angle + 90)
-        x = pose.centre[0] - box.x1 + np.cos(down) * pose.width * np.linspace(0.12, 0.38, 9)
-        y = pose.centre[1] - box.y1 + np.sin(down) * pose.width * np.linspace(0.12, 0.38, 9)
-        places = np.column_stack([y, x]).astype(int)
-        inside = (places >= 0).all(1) & (places < sample.pixels.shape[:2]).all(1)
-        ink = [tuple(place) for place in places[inside] if sample.erased.ink[tuple(place)]]
-        if ink:
-            colours.append(min((sample.pixels[place] for place in ink), key=lambda colour: int(colour.sum())))
-    return _rgb(np.median(colours, axis=0)) if len(colours) > 0.5 * len(closed) and closed else None
 
 
 def _smile(samples: Sequence[Sample]) -> float:
