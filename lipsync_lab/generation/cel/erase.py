@@ -116,18 +116,18 @@ def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray) -> np.
     pixels = lab[ring]
     cells = np.round(pixels / 4).astype(np.int32)
     _, which, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    found: list[np.ndarray] = []
+    skins: list[np.ndarray] = []
     for cell in np.argsort(-counts):
-        if counts[cell] < 0.04 * len(pixels) and found:
+        if counts[cell] < 0.04 * len(pixels) and skins:
             break
         colour = np.median(pixels[which.ravel() == cell], axis=0)
-        if not found or (
-            min(np.linalg.norm(colour - known) for known in found) > APART and _is_skin_like(colour, found[0])
+        if not skins or (
+            min(np.linalg.norm(colour - known) for known in skins) > APART and _is_skin_like(colour, skins[0])
         ):
-            found.append(colour)
-        if len(found) == SKINS:
+            skins.append(colour)
+        if len(skins) == SKINS:
             break
-    return np.array(found, np.float32)
+    return np.array(skins, np.float32)
 
 
 def _is_skin_like(colour: np.ndarray, skin: np.ndarray) -> bool:

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from lipsync_lab.generation import holds
+from lipsync_lab.generation import compositing, holds
 from lipsync_lab.generation.cel import draw, timing
 from lipsync_lab.generation.cel.erase import Erased, erase
 from lipsync_lab.generation.cel.locate import DRAWABLE, MouthPose, locate, steady
@@ -23,6 +24,7 @@ from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
 from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.generation.cel.timing import Cue
 from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio
 from lipsync_lab.media.audio import MEL_WINDOW
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ _AT_ONCE = 16
 class Cel:
     """The animation generator; see `generation.base.Generator` for the attributes.
 
-    It has no crop and no square that is pasted: `prepare` gives what draws whole frames.
+    A run uses `prepare`, which gives what draws whole frames. `crop`, `generate` and `paste` draw one frame by itself,
+    without the look of the rest of the clip and without an exposure sheet, for the explorer.
     """
 
     locator: nn.Module = field(repr=False)
@@ -52,7 +55,7 @@ class Cel:
     audio_offset: int = 0
     cues: tuple[Cue, ...] | None = None
 
-    side = 96
+    side = 256
     region = (0.0, 0.5, 1.0, 1.0)
     window = MEL_WINDOW
 
@@ -65,6 +68,30 @@ class Cel:
             registry.load(registry.DEFAULTS[kind], kind, device) for kind in ("mouth_locator", "visemes")
         )
         return cls(locator.model, visemes.model, f"{locator.sha256} {visemes.sha256}")
+
+    def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
+        """The face box as a square, uint8 RGB (256, 256, 3)."""
+        return cv2.resize(np.ascontiguousarray(frame[box.slices]), (self.side, self.side), interpolation=cv2.INTER_AREA)
+
+    def generate(self, crops: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """Crops with the mouth of each mel window, uint8 RGB; unchanged where no mouth is sure."""
+        whole, out = Box(0, 0, self.side, self.side), crops.copy()
+        for place, (crop, pose) in enumerate(
+            zip(crops, locate(crops, [whole] * len(crops), network=self.locator), strict=True)
+        ):
+            if pose is None or not pose.drawable:
+                continue
+            erased = erase(crop, pose)
+            look = look_of([Sample(whole, pose, crop[erased.box.slices], erased)])
+            sounds = timing.classify(windows[place], self.visemes)
+            (shape,) = timing.sheet(sounds, [(0, 1)], audio.MELS_PER_SECOND / MEL_WINDOW)
+            layer = draw.drawn(shape, seat_of(pose, whole, look), look.pen, erased.box)
+            out[place][erased.box.slices] = draw.composited(erased.pixels, layer)
+        return out
+
+    def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
+        """See `generation.compositing.paste`."""
+        return compositing.paste(frame, face, box, feather)
 
     def prepare(self, clip, plan) -> tuple[DrawnClip, Any]:
         """Find the mouths of a clip and the shapes of a voice.
@@ -103,7 +130,7 @@ class Cel:
 
     def _survey(self, clip, track) -> tuple[list[MouthPose | None], np.ndarray, list[Sample]]:
         """The pose in every source frame, the first frame of its hold, and drawings to measure the look on."""
-        found, poses, samples = holds.Holds(), [], []
+        drawings, poses, samples = holds.Holds(), [], []
         first: list[int] = []
         batch: list[np.ndarray] = []
         step = max(1, len(track) // (3 * SAMPLES))
@@ -119,7 +146,7 @@ class Cel:
             batch.clear()
 
         for number, frame in enumerate(clip.read(0, len(track))):
-            first.append(found.add(frame, track.box(number)))
+            first.append(drawings.add(frame, track.box(number)))
             batch.append(frame)
             if len(batch) == _AT_ONCE:
                 finish()

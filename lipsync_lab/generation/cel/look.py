@@ -127,8 +127,8 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
         dark = ~white & (lab[:, 0] < 50 * light + 5)
         red = ~white & ~dark & (chroma > _TONGUE)
         inner, teeth, tongue = (
-            np.median(pixels[some], axis=0) if some.mean() > 0.08 else usual
-            for some, usual in ((dark, inner), (white, teeth), (red, tongue))
+            np.median(pixels[mask], axis=0) if mask.mean() > 0.08 else usual
+            for mask, usual in ((dark, inner), (white, teeth), (red, tongue))
         )
     return _rgb(inner), _rgb(np.minimum(teeth, 255)), _rgb(np.minimum(tongue, 255))
 

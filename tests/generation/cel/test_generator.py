@@ -1,0 +1,134 @@
+"""The animation generator: erasing, drawing, and a clip that is dubbed with it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync_lab import generation, samples
+from lipsync_lab.generation.cel import draw, erase, generator
+from lipsync_lab.generation.cel.locate import MouthPose
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES
+from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio, video
+from lipsync_lab.pipeline import Pipeline
+
+LIT, SHADE, INK = (236, 196, 170), (206, 166, 142), (60, 34, 30)
+
+
+def pose_at(x: float, y: float, width: float, gap: float = 0.0, confidence: float = 0.9) -> MouthPose:
+    half = width / 2
+    edges = (x - half, y), (x + half, y), (x, y - gap / 2), (x, y + gap / 2)
+    return MouthPose((x, y), *edges, gap / width, "visible", confidence)
+
+
+def face() -> tuple[np.ndarray, np.ndarray]:
+    """Skin with the edge of a shadow and a jaw line; the same with a mouth whose line crosses the edge."""
+    clean = np.full((160, 200, 3), LIT, np.uint8)
+    cv2.fillPoly(clean, [np.array([[120, 0], [200, 0], [200, 160], [100, 160]])], SHADE, cv2.LINE_AA)
+    cv2.polylines(clean, [np.array([[20, 60], [60, 150], [160, 150]])], False, INK, 2, cv2.LINE_AA)
+    mouth = clean.copy()
+    cv2.ellipse(mouth, (105, 90), (30, 9), 0, 0, 360, (120, 40, 45), -1, cv2.LINE_AA)
+    cv2.ellipse(mouth, (105, 90), (30, 9), 0, 0, 360, INK, 2, cv2.LINE_AA)
+    return clean, mouth
+
+
+def test_the_erased_face_is_the_face_without_a_mouth():
+    clean, mouth = face()
+    erased = erase.erase(mouth, pose_at(105, 90, 60, 18))
+    part = clean[erased.box.slices].astype(int)
+    before = np.abs(mouth[erased.box.slices].astype(int) - part)[erased.mask].mean()
+    after = np.abs(erased.pixels.astype(int) - part)[erased.mask].mean()
+    assert after < 3 < 40 < before
+    assert np.array_equal(erased.pixels[~erased.mask], mouth[erased.box.slices][~erased.mask])
+    # the jaw line goes on, and the shadow's edge is not blurred over the mouth
+    dark = (part.sum(-1) < 300) & ~erased.mask
+    assert dark.sum() == (part.sum(-1) < 300).sum()
+    row = erased.pixels[90 - erased.box.y1, :, 0].astype(int)
+    assert np.ptp(row) >= LIT[0] - SHADE[0] - 4
+    assert (np.abs(row - LIT[0]) > 6).sum() - (np.abs(row - SHADE[0]) < 6).sum() < 8
+
+
+def pen(**changes) -> draw.Pen:
+    return draw.Pen(**{"line": INK, "thickness": 2.0, "inner": (90, 30, 40), "teeth": (240, 238, 230),
+                       "tongue": (190, 90, 90)} | changes)  # fmt: skip
+
+
+SEAT, PART = draw.Seat(60.0, 50.0, 40.0, 24.0), Box(10, 10, 110, 90)
+
+
+def test_each_shape_of_the_chart_is_drawn_as_open_as_it_is():
+    heights = {}
+    for letter in SHAPES:
+        layer = draw.drawn(CHART[letter], SEAT, pen(), PART)
+        assert layer.shape == (80, 100, 4)
+        rows = np.flatnonzero((layer[..., 3] > 0.5).any(axis=1))
+        heights[letter] = np.ptp(rows) + 1
+        columns = np.flatnonzero((layer[..., 3] > 0.5).any(axis=0))
+        assert abs(columns.mean() + 10 - 60) < 1.5
+    assert heights["A"] == heights["X"] <= 3
+    assert heights["A"] < heights["B"] < heights["C"] < heights["D"]
+    widths = {
+        letter: (draw.drawn(CHART[letter], SEAT, pen(), PART)[..., 3] > 0.5).any(axis=0).sum() for letter in "XEF"
+    }
+    assert widths["F"] < widths["E"] < widths["X"]
+
+
+def test_a_turned_head_turns_the_mouth():
+    tilted = draw.drawn(CHART["A"], draw.Seat(60.0, 50.0, 40.0, 24.0, angle=30.0), pen(), PART)[..., 3]
+    rows, columns = np.nonzero(tilted > 0.5)
+    assert np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0])) == pytest.approx(30, abs=2)
+
+
+def test_only_what_is_drawn_changes():
+    pixels = np.random.default_rng(1).integers(0, 256, (80, 100, 3), np.uint8)
+    layer = draw.drawn(CHART["D"], SEAT, pen(softness=0.6), PART)
+    out = draw.composited(pixels, layer)
+    untouched = layer[..., 3] <= 1 / 512
+    assert np.array_equal(out[untouched], pixels[untouched])
+    assert np.allclose(out[layer[..., 3] > 0.999].min(), layer[..., :3][layer[..., 3] > 0.999].min(), atol=1)
+
+
+def test_a_less_sure_mouth_is_drawn_beside_a_sure_one_at_the_same_place():
+    near, far = pose_at(101, 90, 60, confidence=0.3), pose_at(160, 90, 60, confidence=0.3)
+    poses = [pose_at(100, 90, 60), near, far, near, None]
+    assert generator.accepted(poses, [0, 0, 0, 0, 0]).tolist() == [True, True, False, False, False]
+    assert generator.accepted(poses[:2], [0, 1]).tolist() == [True, False]
+
+
+def test_a_clip_changes_at_its_mouth_alone_and_holds_keep_their_pixels():
+    frames = np.stack([frame.image for frame in video.frames(samples.path("animation_hello"), stop=30)])
+    wave = audio.load(samples.path("voice_umbrella"))[: int(1.2 * audio.SAMPLE_RATE)]
+    pipeline = Pipeline("cel")
+    out, track = pipeline.dub(frames, wave, 25)
+    changed = (out != frames[: len(out)]).any(axis=-1)
+    assert changed.any(axis=(1, 2)).mean() > 0.8
+    for number, where in enumerate(changed):
+        rows, columns = np.nonzero(where)
+        if len(rows):
+            box = track.box(number)
+            assert rows.min() > box.y1 + 0.4 * box.height
+            assert columns.min() > box.x1
+            assert columns.max() < box.x2
+            assert where.mean() < 0.05
+    again, _ = pipeline.dub(frames, wave, 25)
+    assert np.array_equal(again, out)
+    held = [n for n in range(1, len(out)) if np.array_equal(frames[n], frames[n - 1])]
+    for number in held:
+        assert np.array_equal(out[number], out[number - 1])
+
+
+def test_a_frame_without_a_sure_mouth_passes_through():
+    drawn = generator.DrawnClip(None, [None], np.array([0]), np.array([0]), np.array([-1]), {}, SimpleNamespace(), [])
+    frame = np.zeros((4, 4, 3), np.uint8)
+    assert drawn.draw(frame, 0) is frame
+
+
+def test_cel_is_a_generator_by_name():
+    assert "cel" in generation.NAMES
+    made = generation.load("cel")
+    assert made.name == "cel"
+    assert made.sha256
