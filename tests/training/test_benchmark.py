@@ -141,6 +141,7 @@ def test_each_number_of_a_card_has_a_meaning():
             "wav2lip": "generator",
             "discriminator": "discriminator",
             "mouth-locator": "mouth_locator",
+            "visemes": "visemes",
         }.get(card.stem.removesuffix("-lab"), "mouth_openness")
         rows = [line.split("|")[1:-1] for line in card.read_text().splitlines() if line.startswith("| ")]
         numbers = [[cell.strip() for cell in row] for row in rows[1:]]
