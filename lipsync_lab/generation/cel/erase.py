@@ -3,9 +3,8 @@
 A drawn mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
 (lit, in shadow); what differs from all of them near the mouth is ink. Ink that is connected with the mouth and ends
 near it is the mouth; of ink that goes on (jaw, beard, a hand) only the part between the lips is taken. A separate line
-of the lower lip stays. The hole is
-filled from its own border: each pixel gets the skin colour whose border it continues, so that the edge of a shadow that
-ran behind the mouth runs on, and no colour is smeared over it.
+of the lower lip stays. The hole is filled from its own border: each pixel gets the skin colour whose border it
+continues, so that the edge of a shadow that ran behind the mouth runs on, and no colour is smeared over it.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def exposures(shown: np.ndarray, fps: float) -> list[tuple[int, int]]:
     """
     least, edges, shown = max(1, round(SHORTEST * fps)), [0], np.asarray(shown)
     for frame in range(1, len(shown)):
-        fresh = shown[frame] == frame or (shown[frame] < 0) != (shown[frame - 1] < 0)
-        if fresh and (frame - edges[-1] >= least or shown[frame] < 0):
+        begins_or_ends = (shown[frame] < 0) != (shown[frame - 1] < 0)
+        if begins_or_ends or (shown[frame] == frame and frame - edges[-1] >= least):
             edges.append(frame)
     return list(zip(edges, [*edges[1:], len(shown)], strict=True)) if len(shown) else []
 

@@ -52,6 +52,18 @@ def test_the_erased_face_is_the_face_without_a_mouth():
     assert (np.abs(row - LIT[0]) > 6).sum() - (np.abs(row - SHADE[0]) < 6).sum() < 8
 
 
+def test_a_line_that_runs_on_from_the_mouth_stays():
+    _, mouth = face()
+    scar = mouth.copy()
+    cv2.line(scar, (135, 90), (199, 40), INK, 2, cv2.LINE_AA)
+    erased = erase.erase(scar, pose_at(105, 90, 60, 18))
+    where = np.zeros(scar.shape[:2], bool)
+    where[erased.box.slices] = erased.mask
+    assert where[90, 100]
+    assert not where[:, 160:].any()
+    assert (scar[:, 160:].sum(-1) < 300).any()
+
+
 def pen(**changes) -> draw.Pen:
     return draw.Pen(**{"line": INK, "thickness": 2.0, "inner": (90, 30, 40), "teeth": (240, 238, 230),
                        "tongue": (190, 90, 90)} | changes)  # fmt: skip

@@ -30,6 +30,8 @@ def test_an_exposure_begins_with_a_drawing_and_lasts_70_ms():
     assert on_ones == [(0, 2), (2, 4), (4, 6), (6, 7)]
     assert timing.exposures(np.arange(9), 60.0)[:2] == [(0, 4), (4, 8)]
     assert timing.exposures(np.array([0, 0, -1, -1, 4, 4]), FPS) == [(0, 2), (2, 4), (4, 6)]
+    # one frame without a mouth ends an exposure, and takes nothing from the one after it
+    assert timing.exposures(np.array([0, 0, -1, 3, 3, 5, 5]), FPS) == [(0, 2), (2, 3), (3, 5), (5, 7)]
     assert timing.exposures(np.array([], int), FPS) == []
 
 
