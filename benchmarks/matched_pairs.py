@@ -1,7 +1,7 @@
 """Live action beside animation: makes ``data/pairs/grid.csv`` and ``grid.json``, numbers only.
 
     python benchmarks/matched_pairs.py          # goes on where it was stopped; clips and runs in build/matched_pairs
-    python benchmarks/matched_pairs.py --only grid_s3_sbia1a --out /tmp/pairs
+    python benchmarks/matched_pairs.py --only grid_s3_sbia1a --out build/pairs
 
 A pair is a filmed clip of the GRID corpus and an animation in which a character speaks the same recording, at the
 times that `synthesis.recordings.recorded` measures. Both clips are dubbed by the default pipeline with the recording of

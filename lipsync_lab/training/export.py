@@ -27,7 +27,7 @@ MATERIALS = {
     "live_action": "The GRID audiovisual sentence corpus, speaker 1 (M. Cooke, J. Barker, S. Cunningham, X. Shao, "
     '"An audio-visual corpus for speech perception and automatic speech recognition", J. Acoust. Soc. Am. 120, 2006), '
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/); cropped to faces, changed in colour and size.",
-    "recording": "The voice of the same GRID speaker, CC BY 4.0, for animated mouths by its word alignments.",
+    "recording": "The voice of speaker 1 of the GRID corpus, CC BY 4.0, for animated mouths by its word alignments.",
     "textures": "Pictures without people from scikit-image, as negative examples (public domain or CC0).",
 }
 _PURPOSE = {

@@ -106,7 +106,7 @@ class Cel:
         -------
         DrawnClip
         Plan
-            With the exposures as `Plan.mouths`. Frames whose mouth is not sure, hidden or off the picture are
+            With the exposures as `Plan.mouths`. Frames whose mouth is hidden, off the picture or not `accepted` are
             passthrough frames.
         """
         poses, first, samples = self._survey(clip, plan.track)
