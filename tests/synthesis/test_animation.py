@@ -292,6 +292,27 @@ def test_crops_show_the_face_of_the_frame():
         assert row.openness_px * scale == pytest.approx(whole.openness_px, abs=1.0)
 
 
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("view", ["front", "three-quarter", "profile"])
+def test_a_face_without_its_mouth_is_the_same_everywhere_else(style, view):
+    for seed in range(3):
+        scene = Scene(seed=seed, style=style, view=view, size=(160, 160), framing="portrait", life=0.0)
+        for shape in ("A", "D"):
+            (pixels, row), (without, same) = (
+                next(frames(replace(scene, mouth=mouth), lambda _, shape=shape: POSES[shape], 0.04))
+                for mouth in (True, False)
+            )
+            changed = (pixels != without).any(-1)
+            assert row == same
+            assert changed.sum() > 8
+            y, x = np.nonzero(changed)
+            assert row.mouth_x1 - 1 <= x.min() and x.max() <= row.mouth_x2 + 1
+            assert row.mouth_y1 - 1 <= y.min() and y.max() <= row.mouth_y2 + 1
+            if view != "profile":  # in profile the contour closes
+                shut = next(frames(replace(scene, mouth=False), silent, 0.04))[0]
+                assert np.array_equal(shut, without)
+
+
 def test_night_and_compression_change_every_frame_but_not_the_truth():
     plain = Scene(seed=2, size=(96, 96))
     for changed in (dict(night=True), dict(jpeg=20), dict(grain=8.0), dict(text="Now, then...")):

@@ -25,8 +25,14 @@ ZONE = (0.68, 0.42)
 INK = 9.0
 #: Skin colours that are told apart, and the least CIELAB distance between two of them.
 SKINS, APART = 3, 7.0
-#: What is so far above the mouth, in widths, is the nose.
-_ABOVE = 0.16
+#: What is so far above the gap, in widths, is the nose; a piece that ends below the second is a painted lip.
+ABOVE = (0.16, 0.32)
+#: Of ink that goes on beyond the mouth, what is so near the gap, in widths, is a lip's.
+NEAR = 0.13
+#: Half the height of a gap, in widths, from which on its middle is certainly no skin.
+_SHUT = 0.05
+#: Where the small marks beside the corners are, in widths: from and to so far along the mouth, and so far across.
+CORNERS = (0.38, 0.8, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +78,10 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     part = np.ascontiguousarray(frame[box.slices])
     lab = _lab(part)
     along, across = _mouth_axes(pose, box)
-    skin = _skin_colours(lab, along, across)
+    inside = _inside(pose, along, across)
+    skin = _skin_colours(lab, along, across, inside)
     distance = np.sqrt(((lab[:, :, None] - skin) ** 2).sum(-1))
-    ink = distance.min(-1) > INK
+    ink = (distance.min(-1) > INK) | inside
     mask = _mouth(ink, pose, along, across)
     grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))).astype(bool)
     pixels = _filled(part, grown, ink, distance.argmin(-1))
@@ -109,9 +116,15 @@ def _gap(pose: MouthPose) -> float:
     return 0.5 * pose.openness
 
 
-def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+def _inside(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """What is certainly between the lips, bool: a tongue may have the colour of the skin."""
+    gap = _gap(pose)
+    return (along / 0.4) ** 2 + (across / (0.75 * max(gap, 1e-6))) ** 2 < (gap > _SHUT)
+
+
+def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The most frequent colours of the ring around the mouth, CIELAB, (K, 3)."""
-    ring = (np.abs(along) < 0.95) & (np.abs(across) < 0.75)
+    ring = (np.abs(along) < 0.95) & (np.abs(across) < 0.75) & ~inside
     pixels = lab[ring]
     cells = np.round(pixels / 4).astype(np.int32)
     _, which, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
@@ -139,16 +152,29 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
     gap = _gap(pose)
     core = (np.abs(along) < 0.5) & (np.abs(across) < gap + 0.07)
     zone = (along / ZONE[0]) ** 2 + (across / (gap + ZONE[1])) ** 2 < 1
-    zone &= across > -(gap + _ABOVE)
-    tight = (along / 0.6) ** 2 + (across / (gap + 0.16)) ** 2 < 1
+    own, lips = (zone & (across > -(gap + above)) for above in ABOVE)
+    corners = (np.abs(along) > CORNERS[0]) & (np.abs(along) < CORNERS[1]) & (np.abs(across) < CORNERS[2])
+    lens = _lens(pose, along, across)
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
     mouth = np.zeros(ink.shape, bool)
     for label in range(1, count):
         piece = labels == label
-        size, inside = int(piece.sum()), int((piece & zone).sum())
-        if (piece & core).any():
-            mouth |= piece if inside > 0.85 * size else piece & (tight if inside < 0.5 * size else zone)
+        size = int(piece.sum())
+        if size == int((piece & corners).sum()):
+            mouth |= piece
+        elif (piece & core).any():
+            if (piece & own).sum() > 0.85 * size or (piece & lips).sum() > 0.97 * size:
+                mouth |= piece
+            else:
+                mouth |= piece & (own if (piece & own).sum() > 0.5 * size else lens)
     return mouth
+
+
+def _lens(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """What lies between the lips or less than `NEAR` from there, bool."""
+    beyond = np.maximum(np.abs(along) - 0.5, 0)
+    height = _gap(pose) * (1 - np.clip(2 * along, -1, 1) ** 2) + np.sqrt(np.maximum(NEAR**2 - beyond**2, 0))
+    return (np.abs(across) < height) & (beyond < NEAR)
 
 
 def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.ndarray) -> np.ndarray:

@@ -54,19 +54,33 @@ def draw_body(cel: Cel, character: Character, look: Look) -> None:
         hair.hat(cel, c, look)
 
 
-def draw_mouth(cel: Cel, character: Character, look: Look, pose: MouthShape) -> lips.Mouth:
-    """Draw the mouth over a body on the cel."""
+def draw_mouth(cel: Cel, character: Character, look: Look, pose: MouthShape, shown: bool = True) -> lips.Mouth:
+    """Draw the mouth over a body on the cel; only measure it, and draw the moustache, if it is not `shown`."""
     with cel.plane(look.head()), cel.plane(wrap=Turn(character, look)):
-        return lips.mouth(cel, character, look, pose)
+        if shown:
+            return lips.mouth(cel, character, look, pose)
+        body = cel.pixels.copy()
+        mouth = lips.mouth(cel, character, look, pose)
+        cel.pixels = body
+        if character.moustache:
+            lips.moustache(cel, character)
+        return mouth
 
 
-def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthShape) -> lips.Mouth:
-    """Draw body and mouth together, since in profile the lips are part of the contour of the head."""
+def draw_profile(cel: Cel, character: Character, look: Look, pose: MouthShape, shown: bool = True) -> lips.Mouth:
+    """Draw body and mouth together, since in profile the lips are part of the contour of the head.
+
+    Where the mouth is not `shown` it is measured, and the contour is that of closed lips without a line between them.
+    """
     c = character
     edge, _, _ = profile.outline(c, REST)
     _behind(cel, c, look, edge)
     with cel.plane(look.head()):
+        body = None if shown else cel.pixels.copy()
         mouth, edge = profile.face(cel, c, look, pose)
+        if not shown:
+            cel.pixels = body
+            _, edge = profile.face(cel, c, look, REST, with_lips=False)
         hair.front(cel, c, look, edge)
         if not _beast(c):
             head.ear(cel, c, -0.02, -1)

@@ -106,8 +106,13 @@ def box_outline(character: Character) -> np.ndarray:
     return np.concatenate([edge[edge[:, 0] > -0.05], [(-0.2, character.eye_y), (-0.2, 0.4)]])
 
 
-def face(cel: Cel, character: Character, look: Look, pose: MouthShape) -> tuple[Mouth, np.ndarray]:
-    """Draw the head without hair: skin, mouth, nose, eye and brow. Return the mouth and the outline."""
+def face(
+    cel: Cel, character: Character, look: Look, pose: MouthShape, with_lips: bool = True
+) -> tuple[Mouth, np.ndarray]:
+    """Draw the head without hair: skin, mouth, nose, eye and brow. Return the mouth and the outline.
+
+    Without lips, their colour and the line of a closed mouth are left out.
+    """
     c, skin, line = character, character.palette, character.line
     edge, top, bottom = outline(c, pose)
     gap = bottom[-1, 1] - top[-1, 1]
@@ -143,18 +148,18 @@ def face(cel: Cel, character: Character, look: Look, pose: MouthShape) -> tuple[
         _cheek(cel, c)
         _beard(cel, c, top)
     around = [top, bottom]
-    if c.lipstick:
+    if c.lipstick and with_lips:
         colour = mix(skin.skin, skin.lips, 0.35 + 0.65 * c.lipstick)
         with cel.inside(edge):
             for root, sign in ((top[-1], -1), (bottom[-1], 1)):
                 cel.fill(oval(root[0] - 0.02, root[1] + 0.03 * sign, 0.085, 0.05), colour)
     if line:
         cel.outline(edge, skin.ink, line)
-        if gap <= CLOSED:
+        if gap <= CLOSED and with_lips:
             cel.stroke(top, skin.ink, max(line, 0.02) * 1.3, (0.1, 0.8))
     else:
         ink = mix(skin.skin_shade, skin.ink, 0.75)
-        if gap <= CLOSED:
+        if gap <= CLOSED and with_lips:
             cel.stroke(top, ink, 0.026, (0.3, 0.8))
     if c.moustache:
         x, y, r = top[-1, 0], c.mouth_y - 0.05, 0.05

@@ -220,7 +220,7 @@ class _Stage:
             outline = None
             if shot.hero is not None:
                 if not whole:
-                    mouth = figure.draw_mouth(cel, shot.hero, look, pose)
+                    mouth = figure.draw_mouth(cel, shot.hero, look, pose, self.scene.mouth)
                 if prop is not None:
                     outline = props.occluder(cel, shot.hero, *prop)
                     outline = outline @ view[:, :2].T + view[:, 2]
@@ -232,7 +232,7 @@ class _Stage:
             figure.draw(cel, shot.partner, partner, REST)
         if shot.hero is not None:
             if whole:
-                mouth = figure.draw_profile(cel, shot.hero, look, pose)
+                mouth = figure.draw_profile(cel, shot.hero, look, pose, self.scene.mouth)
             else:
                 figure.draw_body(cel, shot.hero, look)
         elif shot.from_behind is not None:

@@ -69,6 +69,9 @@ class Scene:
         Quality of a JPEG round trip, 1 to 100; 0 for none.
     life : float
         Amount of body motion, from 0; 1 is normal.
+    mouth : bool
+        Whether the speaker's mouth is drawn. Without it, the ground truth is that of the mouth that is left out, and
+        all other pixels are the same, but in profile, where the lips are part of the head's contour: it is closed.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class Scene:
     grain: float | None = None
     jpeg: int = 0
     life: float = 1.0
+    mouth: bool = True
 
     def __post_init__(self):
         known = dict(style=STYLES, view=VIEWS, framing=tuple(FRAMINGS), camera=CAMERAS, backdrop=KINDS)
