@@ -13,6 +13,7 @@ from lipsync_lab.figures.artifacts import (
     response_matrix,
     worst_frames,
 )
+from lipsync_lab.figures.comparison import forest
 from lipsync_lab.figures.detection import (
     detection_timeline,
     detector_comparison,
@@ -55,6 +56,7 @@ __all__ = [
     "domain_differences",
     "dropout_lengths",
     "failure_rates",
+    "forest",
     "generation_steps",
     "mel_spectrogram",
     "metric_distributions",

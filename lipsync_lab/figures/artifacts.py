@@ -21,6 +21,7 @@ from lipsync_lab.figures.style import (
     domain_colour,
     domain_handles,
     domain_label,
+    in_multiples,
     in_order,
     legend_above,
     note,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lipsync_lab.evaluation.examples import Example
-
-#: Ticks of an axis in multiples of the threshold: it is logarithmic above 1, since the values have no upper limit.
-_MULTIPLES = (0, 0.25, 0.5, 1, 2, 4, 8, 16)
 
 
 @styled
@@ -118,25 +116,10 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
     ax.axvline(1, color=INK, linestyle="--", linewidth=1.5)
     ax.set_yticks(range(len(kinds)), labels=[kind.failure for kind in kinds])
     ax.invert_yaxis()
-    _in_multiples(ax, "value of the metric (1 = its threshold: a frame beyond it fails)")
+    in_multiples(ax, "value of the metric (1 = its threshold: a frame beyond it fails)")
     threshold = Line2D([], [], color=INK, linestyle="--", linewidth=1.5, label="threshold")
     legend_above(ax, [*domain_handles(domains), threshold])
     return ax
-
-
-def _in_multiples(ax: Axes, xlabel: str, both_ways: bool = False) -> None:
-    """Scale the x axis, in multiples of a threshold: linear up to 1, logarithmic above."""
-    ax.set_xscale("symlog", linthresh=1, linscale=1.2)
-    low, high = ax.get_xlim()
-    ticks = [tick for tick in _MULTIPLES if tick <= max(1, high)]
-    if both_ways:
-        # there is room for few around zero
-        kept = [tick for tick in _MULTIPLES if tick != 0.25 and (tick != 0.5 or max(-low, high) <= 2)]
-        ticks = [tick for tick in sorted({*kept, *(-tick for tick in kept)}) if min(-1, low) <= tick <= max(1, high)]
-    ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
-    ax.set_xticks([], minor=True)
-    ax.set_xlim((min(-1.0, low) if both_ways else -0.03), max(1.1, high))
-    ax.set_xlabel(xlabel)
 
 
 @styled
@@ -219,7 +202,7 @@ def domain_differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(difference, place, marks[row.by], color=colour, markerfacecolor=face, markersize=8)
     ax.axvline(0, color=INK, linewidth=1.2)
     ax.set_yticks(range(len(kinds)), labels=kinds)
-    _in_multiples(ax, f"animation minus {domain_label(counterpart)} (1 = the metric's threshold)", both_ways=True)
+    in_multiples(ax, f"animation minus {domain_label(counterpart)} (1 = the metric's threshold)", both_ways=True)
     ax.set_ylim(len(kinds) - 0.1, -0.6)
     style = {"color": INK, "linestyle": "none", "markersize": 8}
     handles = [Line2D([], [], marker=mark, label=f"by {by}", **style) for by, mark in marks.items()]
@@ -257,7 +240,7 @@ def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axe
             ax.plot(after, place, "o", color=colour, markersize=8)
     ax.set_yticks(range(len(rows)), labels=[f"{kind}\n{mitigation}" for mitigation, kind in rows.groups])
     ax.axvline(1, color=INK, linestyle="--", linewidth=1.2)
-    _in_multiples(ax, "value of the metric (1 = threshold); hollow: baseline, filled: mitigation")
+    in_multiples(ax, "value of the metric (1 = threshold); hollow: baseline, filled: mitigation")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     legend_above(ax, domain_handles(known["domain"]))
     return ax

@@ -44,6 +44,8 @@ HALO = [patheffects.withStroke(linewidth=3, foreground="white")]
 DARK_HALO = [patheffects.withStroke(linewidth=3, foreground="black")]
 #: Widest figure, in inches.
 WIDTH = 9.0
+#: Ticks of an axis in multiples of the threshold: it is logarithmic above 1, since the values have no upper limit.
+_MULTIPLES = (0, 0.25, 0.5, 1, 2, 4, 8, 16)
 
 
 def styled(figure):
@@ -150,3 +152,18 @@ def row_of_pictures(images: list[np.ndarray], titles: list[str], ax: Axes | None
     ax.set(xlim=(0, total), ylim=(0, 1), aspect="equal")
     ax.axis("off")
     return ax
+
+
+def in_multiples(ax: Axes, xlabel: str, both_ways: bool = False) -> None:
+    """Scale the x axis, in multiples of a threshold: linear up to 1, logarithmic above."""
+    ax.set_xscale("symlog", linthresh=1, linscale=1.2)
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in _MULTIPLES if tick <= max(1, high)]
+    if both_ways:
+        # there is room for few around zero
+        kept = [tick for tick in _MULTIPLES if tick != 0.25 and (tick != 0.5 or max(-low, high) <= 2)]
+        ticks = [tick for tick in sorted({*kept, *(-tick for tick in kept)}) if min(-1, low) <= tick <= max(1, high)]
+    ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.set_xlim((min(-1.0, low) if both_ways else -0.03), max(1.1, high))
+    ax.set_xlabel(xlabel)

@@ -1,571 +1,264 @@
-"""Comparison: pairs, units and intervals against numbers worked out by hand, and tables of two made-up examinations."""
+"""Comparison: the tables of effects by hand, and the level of the tests and intervals under a simulated null."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from lipsync_lab import evaluation, runs, samples
-from lipsync_lab.detection import Detection
-from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import findings, networks, study
-from lipsync_lab.evaluation.evaluate import ground_truth_of
-from lipsync_lab.geometry import Box
-from lipsync_lab.media import audio
+from lipsync_lab.evaluation import comparison, matched, resampling
 from lipsync_lab.metrics import failures
-from lipsync_lab.models import registry
+from lipsync_lab.settings import PRESETS, Settings
 
 NAN = float("nan")
-FRAMES = 88
-HELLO = ("animation_hello", "astronaut_hello")
-NULLS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio", "untouched_source")
+#: Metrics and thresholds that the tables below use.
+BOUNDARY, LINES = failures.kind("boundary artifact"), failures.kind("line-art loss")
 
 
-def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluation:
-    """A mouth a frame, save where it was missed; open as in the ground truth; every second frame holds its drawing."""
-    number = np.arange(FRAMES)
-    ground_truth = ground_truth_of(samples.path(name))
-    gone = np.isin(number, missed)
-    frames = pd.DataFrame(
-        {
-            "time": number / 25,
-            "shot": 0,
-            "best_score": np.where(gone, 0.2, 0.9) - number / 1000,
-            "missed_detection": gone.astype(float),
-            "cause": np.where(gone, "profile", ""),
-            "cause_value": np.where(gone, 80.0, NAN),
-            "sharpness_loss": np.where(gone, NAN, blur + number / 1000),
-            "background_change": 0.5,
-            "drawing": number // 2,
-            "held": np.where(number, (number % 2).astype(float), NAN),
-            "mouth": np.where(gone, NAN, number),
-            "mouth_change_during_hold": np.where((number % 2 == 1) & ~gone, 1.0, NAN),
-            "mouth_openness": np.where(gone, NAN, 1 - ground_truth["openness"]),
-            "mouth_openness_source": ground_truth["openness"],
-            **dict.fromkeys(("false_positives", "occluded", "luma", "contrast", "motion", "since_cut"), NAN),
-            "yaw": np.where(gone, 80.0, 3.0),
-            "face_size": 150.0,
-        },
-        index=pd.Index(number, name="frame"),
+def frames(differences: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    """Frames of matched pairs: line-art loss of animation is the difference above the other's, which is 0.3 on average.
+
+    The two clips of a pair have different numbers of frames, and frames of the counterpart vary much more.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for pair, difference in enumerate(differences):
+        for domain, mean, spread, count in (("animation", 0.3 + difference, 0.01, 5), ("live_action", 0.3, 5.0, 9)):
+            noise = rng.normal(0, spread, count)
+            values = mean + noise - noise.mean()
+            rows += [(f"{domain}{pair}", domain, f"pair {pair}", frame, value) for frame, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "line_art_loss"])
+
+
+def test_an_effect_is_that_of_pairs_and_not_of_frames():
+    differences = np.random.default_rng(1).normal(0.1, 0.1, 9)
+    table = frames(differences)
+    effects = comparison.matched(table)
+    assert effects.columns.tolist() == list(comparison.COLUMNS)
+    [row] = effects.to_dict("records")
+    assert (row["metric"], row["label"], row["unit"]) == ("line_art_loss", LINES.failure, LINES.unit)
+    assert (row["threshold"], row["n"], row["against"], row["by"]) == (0.25, 9, "live_action", "pair")
+    assert (row["animation"], row["other"]) == pytest.approx((0.3 + differences.mean(), 0.3))
+    assert row["difference"] == pytest.approx(differences.mean())
+    assert row["ratio"] == pytest.approx(row["animation"] / 0.3)
+    assert sorted(row["individual"]) == pytest.approx(sorted(differences))
+    reference = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert row["p"] == row["p_adjusted"] == pytest.approx(reference.pvalue)
+    assert row["low"] < row["difference"] < row["high"]
+    assert (row["reason"], row["by_construction"]) == ("", False)
+    pd.testing.assert_frame_equal(effects, comparison.matched(table.sample(frac=1, random_state=1)))
+
+
+def test_one_row_a_clip_gives_the_same_as_its_frames():
+    table = frames(np.arange(8) / 10)
+    clips = table.groupby(["clip", "domain", "pair"], as_index=False)["line_art_loss"].mean()
+    pd.testing.assert_frame_equal(comparison.matched(table), comparison.matched(clips))
+
+
+@pytest.mark.parametrize("units", [1, 5, 7])
+def test_few_units_have_individual_values_and_no_interval(units):
+    differences = np.arange(1.0, 1 + units)
+    [row] = comparison.matched(frames(differences)).to_dict("records")
+    assert row["reason"] == f"n = {units}: individual values are shown instead"
+    assert np.isnan([row[name] for name in ("low", "high", "p", "p_adjusted")]).all()
+    assert row["difference"] == pytest.approx(differences.mean())
+    assert row["individual"] == pytest.approx(differences)
+
+
+def bundled(rows: list[tuple]) -> pd.DataFrame:
+    columns = ["pair", "speaker", "metric", "animation", "live_action", "unit"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_pairs_of_one_speaker_count_once():
+    own = np.random.default_rng(3).normal(0.5, 1, 8)
+    # the first speaker has nine more pairs, with differences of its own
+    more = own[0] + np.arange(-4, 5) * 3.0
+    rows = [(f"p{i}", f"s{i}", "boundary_artifact", 2 + d, 2.0, "x") for i, d in enumerate(own)]
+    rows += [(f"q{i}", "s0", "boundary_artifact", 2 + d, 2.0, "x") for i, d in enumerate(more)]
+    [row] = comparison.matched(bundled(rows), by="speaker").to_dict("records")
+    assert (row["n"], row["by"]) == (8, "speaker")
+    assert row["difference"] == pytest.approx(own.mean())
+    assert row["p"] == pytest.approx(stats.permutation_test((own,), np.mean, permutation_type="samples").pvalue)
+    assert comparison.matched(bundled(rows)).loc[0, "n"] == 17
+
+
+def test_a_value_that_one_side_lacks_takes_its_pair_out_of_that_metric_alone():
+    table = bundled(
+        [(f"p{i}", "s", "boundary_artifact", 5.0 + i, NAN if i == 3 else 2.0, "x") for i in range(9)]
+        + [(f"p{i}", "s", "line_art_loss", 0.5 + i, 0.1, "x") for i in range(9)]
+        + [(f"p{i}", "s", "mouth_change_during_hold", 0.5, NAN, "x") for i in range(9)]
+        + [(f"p{i}", "s", "identity_switch", 0.5, 0.5, "x") for i in range(9)]
     )
-    values = {"dubbed": 0.4, "shuffled_audio": 0.1, "shifted_audio": -0.1, "silent_audio": NAN, "untouched_source": 0.9}
-    scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
-    scores.columns = ["score", "input", "value", "covered", "reason"]
-    curves = pd.DataFrame(columns=["offset", "distance", "windows", "network", "input"])
-    about = {"sync_expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
-    about["mouth_openness"] = {"name": None, "absent": "none was asked for", "closed": 0.3}
-    return evaluation.Evaluation(frames, scores, curves, about)
-
-
-def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
-    """A run that put the clip back as it was."""
-    folder.mkdir(parents=True)
-    clip = samples.path(name)
-    file = {"file": str(clip), "sha256": samples.get(name).sha256}
-    info = {
-        "output": str(clip),  # absolute, so that the folder holds no copy
-        "settings": {},
-        "face": file | {"fps": "25"},
-        "speech": file,
-        "generator": {"provenance": "nothing: puts back what it was given", "sha256": None},
-        "detector": {"name": "by hand"},
-        "device": "cpu",
-        "versions": {"lipsync_lab": "0"},
+    rows = comparison.matched(table).set_index("metric")
+    assert rows["n"].to_dict() == {
+        **{"line_art_loss": 9, "boundary_artifact": 8},
+        **{"identity_switch": 9, "mouth_change_during_hold": 0},
     }
-    (folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    number = np.arange(FRAMES)
-    gone = np.isin(number, missed)
-    columns = {"x1": 100.0, "y1": 120.0, "x2": 300.0, "y2": 300.0}
-    ledger = pd.DataFrame(
-        {"frame": number, "mouth_generated": ~gone, **{k: np.where(gone, NAN, v) for k, v in columns.items()}}
-    )
-    ledger.to_csv(folder / "ledger.csv", index=False)
-    boxes = [[] if at in missed else [Detection(Box(127, 131, 283, 275 + at / 100), 0.9)] for at in range(FRAMES)]
-    write_detections(folder / "detections.json", Detections(tuple(boxes), detector=info["detector"]))
-    return runs.Run(folder)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> list[evaluation.evaluated.EvaluatedCase]:
-    home, out = tmp_path_factory.mktemp("runs"), []
-    for case, missed, blur in zip(evaluation.cases.read(HELLO), (list(range(10, 40)), []), (0.5, 0.2), strict=True):
-        run = a_run(home / case.name, case.name, missed)
-        out.append(
-            evaluation.evaluated.EvaluatedCase(case, run, examination(case.name, missed, blur), "the same sound")
-        )
-    return out
-
-
-@pytest.fixture(scope="module")
-def table(results) -> pd.DataFrame:
-    return evaluation.evaluated.frames(results)
-
-
-def test_cases_have_names_of_their_own_and_their_samples_domains():
-    cases = evaluation.cases.read(
-        ["animation_hello", "a b/c d.mp4", "else/C D.mkv", "animation_hello"], ["voice_umbrella"]
-    )
-    assert [case.name for case in cases] == ["animation_hello", "c_d", "C_D-2", "animation_hello-2"]
-    assert [case.domain for case in cases] == ["animation", "", "", "animation"]
-    assert {case.voice for case in cases} == {"voice_umbrella"}
-    assert evaluation.cases.read(["animation_hello"])[0].voice == "animation_hello"
-
-
-@pytest.mark.parametrize(
-    ("clips", "voices", "word"), [([], [], "no clips"), (["a", "b", "c"], ["x", "y"], "2 voices for 3")]
-)
-def test_clips_and_voices_that_do_not_match_are_refused(clips, voices, word):
-    with pytest.raises(ParameterError, match=word):
-        evaluation.cases.read(clips, voices)
-
-
-def test_no_name_is_the_default_of_the_pipeline():
-    from lipsync_lab.pipeline import Pipeline
-
-    plain, named = Pipeline(), evaluation.evaluated.pipeline_of(None, None, {"threshold": 0.25})
-    assert (named.generator.name, named.detector.name) == (plain.generator.name, plain.detector.name)
-    assert named.settings.threshold == 0.25
-    assert evaluation.evaluated.pipeline_of("identity").generator.name == "identity"
-
-
-def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
-    asked = []
-
-    def evaluate(run, **judges):
-        asked.append(judges)
-        return examination(run.folder.name, [], 0.1)
-
-    monkeypatch.setattr(evaluation.evaluated, "evaluate", evaluate)
-    monkeypatch.setitem(registry.MODELS, networks.SYNC_EXPERT, None)
-    monkeypatch.delitem(registry.MODELS, networks.DISCRIMINATOR, raising=False)
-    cases = evaluation.cases.read([*HELLO, "animation_baker"])
-    made = {case.name: a_run(tmp_path / case.name, case.name, []) for case in cases[:2]}
-    with pytest.raises(ParameterError, match="no run of animation_baker"):
-        evaluation.evaluated.evaluate_cases(cases, made)
-    first, second = evaluation.evaluated.evaluate_cases(cases[:2], made)
-    assert first.sound == second.sound
-    # a network that is not bundled is not asked for
-    domains = ("animation", "synthetic_photo")
-    assert asked == [
-        {"sync_expert": networks.SYNC_EXPERT, "discriminator": None, "domain": domain} for domain in domains
-    ]
-    other = audio.load(samples.path("animation_baker"))
-    assert other.tobytes() != audio.load(samples.path("animation_hello")).tobytes()
-
-
-def test_pairs_are_one_drawn_one_photographic_and_one_sound(results):
-    drawn, photographic = results
-    assert evaluation.evaluated.pairs(results) == {"animation_hello | astronaut_hello": HELLO}
-    assert evaluation.evaluated.pairs([drawn, drawn]) == {}
-    other = evaluation.evaluated.EvaluatedCase(photographic.case, photographic.run, photographic.evaluation, "another")
-    assert evaluation.evaluated.pairs([drawn, other]) == {}
-    assert set(evaluation.evaluated.frames([drawn, other])["pair"]) == {""}
-
-
-def test_frames_are_all_there_and_say_whose_they_are(table):
-    assert table.columns[:4].tolist() == ["clip", "domain", "pair", "frame"]
-    assert len(table) == 2 * FRAMES
-    assert table.groupby("clip")["domain"].unique().map(list).to_dict() == {
-        "animation_hello": ["animation"],
-        "astronaut_hello": ["synthetic_photo"],
-    }
-    assert set(table["pair"]) == {"animation_hello | astronaut_hello"}
-
-
-def test_misses_in_numbers(table):
-    numbers = evaluation.tables.missed(table)
-    assert numbers.loc["animation_hello"].tolist() == ["animation", 88, 30, 30 / 88, 1, 30]
-    assert numbers.loc["astronaut_hello"].tolist() == ["synthetic_photo", 88, 0, 0, 0, 0]
-    why = evaluation.tables.missed_detection_causes(table).set_index(["domain", "cause"])["misses"]
-    assert why["animation", "profile"] == 30
-    assert why.sum() == 30
-
-
-def test_a_clip_without_a_face_misses_none(table):
-    nobody = table[table["clip"] == "animation_hello"].assign(clip="nobody", missed_detection=NAN, cause="", pair="")
-    numbers = evaluation.tables.missed(pd.concat([nobody, table], ignore_index=True))
-    assert numbers.loc["nobody", ["frames", "missed_detection", "runs", "longest"]].tolist() == [0, 0, 0, 0]
-    assert np.isnan(numbers.loc["nobody", "share"])
-    assert evaluation.tables.missed(nobody).loc["nobody", "runs"] == 0
-    assert set(evaluation.examples.hardest(pd.concat([nobody, table], ignore_index=True))["clip"]) == set(HELLO)
-
-
-def test_the_recorded_detector_is_counted_as_the_study_counts_it():
-    numbers = evaluation.tables.missed(evaluation.tables.recorded())
-    boxes = json.loads(study.PATH.read_text(encoding="utf-8"))
-    assert numbers["missed_detection"].to_dict() == {
-        clip: result["boxes"].count(None) for clip, result in boxes.items()
-    }
-    assert (numbers["missed_detection"].sum(), numbers["frames"].sum()) == (284, 1563)
-    # by text: a letter a frame
-    strips = {clip: "".join("x" if box is None else " " for box in result["boxes"]) for clip, result in boxes.items()}
-    assert numbers["longest"].to_dict() == {
-        clip: max(map(len, strip.split())) if "x" in strip else 0 for clip, strip in strips.items()
-    }
-    assert numbers["runs"].to_dict() == {clip: len(strip.split()) for clip, strip in strips.items()}
-
-
-def test_the_recorded_misses_have_causes_and_were_looked_at():
-    recorded = evaluation.tables.recorded()
-    assert recorded[["luma", "contrast"]].notna().all().all()
-    why = evaluation.tables.missed_detection_causes(recorded).set_index("cause")
-    assert why["misses"].sum() == 284
-    # counted here from the bundled numbers themselves
-    pixels = pd.read_csv(study.PIXELS)
-    gone = pixels[~study.frames()["detected"].to_numpy()]
-    assert why.loc["dark", "among_missed"] == (gone["luma"] < 45).mean()
-    assert why.loc["motion", "among_missed"] == pytest.approx((gone["motion"].dropna() >= 12).mean())
-    views = evaluation.tables.missed_views()
-    assert views["frames"].sum() == 284
-    assert (
-        views["dropouts"].to_dict()
-        == evaluation.tables.missed(recorded).query("missed_detection > 0")["runs"].to_dict()
-    )
-    assert set(views["view"]) <= {"front", "three-quarter", "profile", "from behind"}
-    # each labelled dropout is one of the record's
-    for row in study.views().itertuples():
-        detected = study.frames(row.clip)["detected"].tolist()
-        assert not any(detected[row.first : row.last + 1])
-        assert [detected[at] for at in (row.first - 1, row.last + 1) if 0 <= at < len(detected)].count(False) == 0
-
-
-def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float, float] = (2, 3)) -> pd.DataFrame:
-    """Two matched pairs of two seconds, with a constant seam; the second second is higher by 2 on the drawn side."""
-    rows = []
-    for pair in range(2):
-        for domain, level in (("animation", drawn[pair]), ("synthetic_photo", photographic[pair])):
-            for frame in range(50):
-                extra = 2.0 * (frame >= 25 and domain == "animation")
-                rows.append((f"{domain}{pair}", domain, f"pair {pair}", frame, frame / 25, frame >= 25, level + extra))
-    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "boundary_artifact"])
-
-
-def seam(table: pd.DataFrame, by: str) -> pd.Series:
-    differences = evaluation.bootstrap.differences(table, by)
-    assert differences["metric"].tolist() == ["boundary_artifact"]
-    return differences.iloc[0]
-
-
-def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
-    # of two, a quarter of the resamples draws the first twice, a quarter the second
-    row = seam(two_pairs(), "pair")
-    assert (row["animation"], row["other"], row["difference"]) == (8, 2.5, 5.5)
-    assert (row["low"], row["high"]) == (4, 7)
-    assert (row["animation_units"], row["other_units"], row["reason"]) == (2, 2, "")
-
-
-def test_by_second_pairs_stay_together():
-    # differences 3, 5, 6, 8: of 256 resamples 1 is all 3, and 4 are three 3 and a 5, so that 2.5 % lies beyond these
-    row = seam(two_pairs(), "second")
-    assert row["animation_units"] == 4
-    frame_step = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
-    assert (row["low"], row["high"]) == tuple(np.quantile(frame_step, (0.025, 0.975), method="inverted_cdf"))
-
-
-def test_by_shot_either_side_is_drawn_by_itself():
-    table = two_pairs().assign(pair="", shot=0)
-    row = seam(table, "shot")
-    # means 6 and 10 against 2 and 3: one resample of 16 is as low as 6 - 3, one as high as 10 - 2
-    assert (row["low"], row["high"]) == (3, 8)
-    assert (row["animation_units"], row["other_units"]) == (2, 2)
-    assert np.isnan(seam(table, "pair")["difference"])  # which nothing is without pairs
-
-
-def test_one_unit_gives_a_difference_and_no_interval():
-    row = seam(two_pairs().query("pair == 'pair 0'"), "pair")
-    assert row["difference"] == 4
-    assert np.isnan(row["low"])
-    assert np.isnan(row["high"])
-    assert row["reason"] == "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
-
-
-def test_a_unit_that_one_side_does_not_know_is_left_out():
-    table = two_pairs()
-    table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "boundary_artifact"] = NAN
-    assert seam(table, "pair")["animation"] == 6  # and not 8, with the pair whose other half is missing
-    assert seam(table, "shot")["animation_units"] == 4
-
-
-def test_intervals_are_the_same_every_time_and_narrower_at_a_lower_level():
-    table = two_pairs()
-    pd.testing.assert_frame_equal(
-        evaluation.bootstrap.differences(table, "second"), evaluation.bootstrap.differences(table, "second")
-    )
-    narrow = evaluation.bootstrap.differences(table, "second", level=0.5).iloc[0]
-    assert narrow["high"] - narrow["low"] < seam(table, "second")["high"] - seam(table, "second")["low"]
-
-
-def test_one_table_holds_every_units_interval():
-    apart = pd.concat(
-        [evaluation.bootstrap.differences(two_pairs(), by) for by in evaluation.bootstrap.UNITS], ignore_index=True
-    )
-    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
-    assert row[["animation", "synthetic_photo", "difference"]].tolist() == [8, 2.5, 5.5]
-    assert row["interval by pair"] == "4.000 to 7.000"
-    alone = two_pairs().query("pair == 'pair 0'")
-    apart = pd.concat(
-        [evaluation.bootstrap.differences(alone, by) for by in evaluation.bootstrap.UNITS], ignore_index=True
-    )
-    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
-    assert row["interval by pair"] == ""
-    assert row["interval by second"] == "3.000 to 5.000"
-
-
-def test_an_unknown_unit_is_refused():
-    with pytest.raises(ParameterError, match="no differences by 'minute'"):
-        evaluation.bootstrap.differences(two_pairs(), "minute")
-
-
-def test_failing_counts_only_where_it_can_be_told(table):
-    shares = evaluation.bootstrap.failing(table).set_index(["kind", "domain"])
-    assert shares.loc[("missed detection", "animation"), ["covered", "frames"]].tolist() == [88, 30]
-    assert shares.loc[("sharpness loss", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
-    # 0.2 and a thousandth a frame: nowhere above 0.35
-    assert shares.loc[("sharpness loss", "synthetic_photo"), ["covered", "frames"]].tolist() == [88, 0]
-    assert shares.loc[("boundary artifact", "animation"), "covered"] == 0
-    assert np.isnan(shares.loc[("boundary artifact", "animation"), "share"])
-    assert len(shares) == 2 * len(failures.KINDS)
-
-
-def test_examples_are_the_worst_frames_apart_from_each_other(results):
-    shown = evaluation.examples.examples(results, "sharpness loss", most=2)
-    assert [(result.clip, result.frame) for result in shown] == [
-        *(("animation_hello", frame) for frame in (87, 75)),
-        *(("astronaut_hello", frame) for frame in (87, 75)),
-    ]
-    assert shown[0].value == pytest.approx(0.587)
-    assert shown[0].source.shape == shown[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
-    assert np.array_equal(shown[0].source, shown[0].output)
-    whole = evaluation.examples.examples(results[:1], "background change")[0]
-    assert whole.kind == failures.kind("background change")
-    assert evaluation.examples.examples(results, "boundary artifact") == []
-    with pytest.raises(ParameterError, match="unknown kind"):
-        evaluation.examples.examples(results, "ugliness")
-
-
-def test_where_nothing_was_drawn_the_whole_frame_is_shown(results):
-    result = results[0]
-    frames = result.evaluation.frames.assign(background_change=np.where(result.evaluation.frames.index == 20, 1.0, 0.0))
-    changed = evaluation.Evaluation(
-        frames, *(getattr(result.evaluation, name) for name in ("scores", "curves", "about"))
-    )
-    shown = evaluation.examples.examples(
-        [evaluation.evaluated.EvaluatedCase(result.case, result.run, changed, "")], "background change"
-    )
-    assert [(example.frame, example.source.shape) for example in shown] == [(20, (384, 384, 3))]
-
-
-def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
-    hard = evaluation.examples.hardest(table, most=3)
-    assert hard[["clip", "frame"]].to_numpy().tolist() == [
-        *(["animation_hello", frame] for frame in (39, 27, 15)),
-        *(["astronaut_hello", frame] for frame in (87, 75, 63)),
-    ]
-
-
-class Seer:
-    """Finds the true face in the frames of one kind of clip alone."""
-
-    name, identity, reads_pixels = "seer", {}, True
-
-    def detect(self, frames, first=0):
-        sure = 0.9 if frames[0, 0, 0].mean() > 200 else 0.4
-        return [[Detection(Box(127, 131, 283, 275), sure)] for _ in frames]
-
-
-def test_several_detectors_look_at_the_same_frames(results, monkeypatch):
-    from lipsync_lab import detection
-
-    monkeypatch.setattr(detection, "load", lambda name, device: Seer())
-    candidates = evaluation.examples.detect_frames(results, ["seer", None])
-    assert list(candidates) == ["seer"]  # named twice, it looks once
-    assert {clip: list(rows) for clip, rows in candidates["seer"].items()} == dict.fromkeys(HELLO, list(range(FRAMES)))
-    recall = evaluation.examples.recall(results[:1], candidates)
-    score = candidates["seer"]["animation_hello"][0][0].score
-    share = recall.set_index("threshold")["recall"]
-    assert share[0.0] > 0.9  # the head hardly moves
-    assert share[share.index >= score].eq(0).all()
-    assert recall["frames"].eq(FRAMES).all()
-
-
-def test_a_few_frames_stand_for_all_and_the_runs_own_detector_does_not_look_again(results, monkeypatch):
-    from lipsync_lab import detection
-
-    class Own(Seer):
-        name = "by hand"
-
-        def detect(self, frames, first=0):
-            raise AssertionError("what it found is recorded")
-
-    monkeypatch.setattr(detection, "load", lambda name, device: {"own": Own(), "seer": Seer()}[name])
-    also = pd.DataFrame({"clip": ["animation_hello"], "frame": [7]})
-    candidates = evaluation.examples.detect_frames(results[:1], ["own", "seer"], frame_step=10, also=also)
-    numbers = sorted({*range(0, FRAMES, 10), 7})
-    for by_clip in candidates.values():
-        assert list(by_clip["animation_hello"]) == numbers
-    [seventh] = candidates["by hand"]["animation_hello"][7]
-    assert seventh.box.y2 == pytest.approx(275.07)
-    # each frame is compared with its own row of the ground truth
-    ground_truth = ground_truth_of(results[0].face)
-    exact = {
-        n: [Detection(Box(*ground_truth.loc[n, [f"face_{s}" for s in ("x1", "y1", "x2", "y2")]]), 0.8)] for n in numbers
-    }
-    recall = evaluation.examples.recall(results[:1], {"exact": {"animation_hello": exact}}).set_index("threshold")
-    assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [1, len(numbers), 0]
-
-
-def test_another_detectors_misses_are_its_own_and_have_causes(results):
-    ground_truth = ground_truth_of(results[0].face)
-    numbers = [0, 20, 40, 60]
-    box = Box(*ground_truth.loc[0, ["face_x1", "face_y1", "face_x2", "face_y2"]])
-    right, unsure, beside = Detection(box, 0.9), Detection(box, 0.3), Detection(Box(0, 0, 20, 20), 0.9)
-    lists = [[right], [unsure], [], [beside]]
-    candidates = {"other": {"animation_hello": dict(zip(numbers, lists, strict=True))}}
-    missed = evaluation.examples.missed_by(results[:1], candidates, 0.5)["other"]
-    assert missed["frame"].tolist() == numbers
-    assert missed["missed_detection"].tolist() == [0, 1, 1, 1]
-    # the frames 10 to 39 are turned away, as this clip's table has it
-    assert missed["cause"].tolist() == ["", "profile", "unexplained", "unexplained"]
-    assert evaluation.examples.missed_by(results[:1], candidates, 0.2)["other"]["missed_detection"].tolist() == [
-        0,
-        0,
-        1,
-        1,
-    ]
-    why = evaluation.tables.missed_detection_causes(missed).set_index("cause")["misses"]
-    assert (why["profile"], why["unexplained"]) == (1, 2)
-
-
-def test_recall_of_a_domain_counts_clips_by_their_frames(results):
-    drawn, photographic = results
-    as_drawn = evaluation.evaluated.EvaluatedCase(
-        evaluation.cases.Case("astronaut_hello", "astronaut_hello", "", "animation"),
-        photographic.run,
-        photographic.evaluation,
-        "",
-    )
-    truths = {result.case.name: ground_truth_of(result.face) for result in results}
-    boxes = {
-        name: [
-            [Detection(Box(*row), 0.8)]
-            for row in ground_truth[["face_x1", "face_y1", "face_x2", "face_y2"]].to_numpy().tolist()
+    assert rows.loc["boundary_artifact", "animation"] == pytest.approx(np.mean([5, 6, 7, 9, 10, 11, 12, 13]))
+    reason = rows.loc["mouth_change_during_hold", "reason"]
+    assert reason == "defined in 9 of 9 clips of animation, in 0 of live action"
+    assert rows.loc["mouth_change_during_hold", ["animation", "other", "difference"]].isna().all()
+    # nothing differs: no interval of width 0
+    assert rows.loc["identity_switch", "reason"] == "both sides are equal in every pair"
+    assert rows.loc["identity_switch", ["low", "high", "p"]].isna().all()
+
+
+def test_rows_are_sorted_in_units_of_the_threshold_and_scores_without_one_are_last():
+    table = bundled(
+        [
+            (f"p{i}", "s", metric, 1.0 + by, 1.0, unit)
+            for i in range(8)
+            for metric, by, unit in (
+                *(("boundary_artifact", -2.0, "?"), ("line_art_loss", 0.5, "?")),
+                *(("lse_c", 70.0, "?"), ("own_metric", 1.0, "beats")),
+            )
         ]
-        for name, ground_truth in truths.items()
-    }
-    boxes["astronaut_hello"] = [[] for _ in boxes["astronaut_hello"]]
-    by_frame = {name: dict(enumerate(lists)) for name, lists in boxes.items()}
-    recall = evaluation.examples.recall([drawn, as_drawn], {"exact": by_frame}).set_index("threshold")
-    assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
-
-
-def test_opening_curves_hold_the_source_and_nulls_beside_the_output(results):
-    curves = evaluation.tables.opening_curves(results)
-    at_zero = curves[curves["offset"] == 0].set_index(["clip", "input"])["correlation"]
-    for clip in HELLO:
-        assert at_zero[clip, "source"] > 0.5
-        assert at_zero[clip, "output"] < 0  # made up as the source's opposite
-        assert abs(at_zero[clip, "shuffled_audio"]) < 0.4
-    assert evaluation.tables.sync_curves(results).empty
-
-
-def test_closures_are_those_of_the_ground_truth(results):
-    sounds = evaluation.tables.bilabial_closures(results)
-    ground_truth = ground_truth_of(samples.path("animation_hello"))["phoneme"].fillna("").tolist()
-    spoken = [
-        result
-        for number, result in enumerate(ground_truth)
-        if result[:1] in {*"mbp"} and (not number or ground_truth[number - 1] != result)
-    ]
-    of_source = sounds.query("clip == 'animation_hello' and input == 'source'")
-    assert of_source["symbol"].tolist() == spoken
-    assert spoken
-    assert of_source["closed"].all()
-    assert not sounds.query("input == 'output'")["closed"].any()
-    for row in of_source.itertuples():
-        assert set(ground_truth[row.first : row.last + 1]) == {row.symbol}
-
-
-def test_another_voice_has_no_closures_in_this_ground_truth(results, tmp_path):
-    result = results[0]
-    run = a_run(tmp_path / "other", "animation_hello", [])
-    info = run.info | {"speech": {"file": "x", "sha256": "another"}}
-    (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    assert evaluation.tables.bilabial_closures(
-        [evaluation.evaluated.EvaluatedCase(result.case, run, result.evaluation, "")]
-    ).empty
-
-
-def test_mouths_that_were_seen_from_beginning_to_end(results):
-    table = evaluation.tables.mouths(results)
-    assert table["ms"].to_numpy() == pytest.approx(40)
-    # the first and last of the clip, and those beside the miss, may have stood longer
-    assert table.groupby("clip").size().to_dict() == {"astronaut_hello": 86, "animation_hello": 54}
-    beat = evaluation.tables.cadence_summary(results)
-    assert beat.loc["astronaut_hello", ["drawings_per_second", "mouths_per_second"]].tolist() == pytest.approx(
-        [12.5, 25]
     )
+    assert comparison.matched(table)["metric"].tolist() == ["line_art_loss", "boundary_artifact"]  # 2, then 0.5
+    rows = comparison.matched(table, metrics=["own_metric", "boundary_artifact", "lse_c", "line_art_loss"])
+    assert rows["metric"].tolist() == ["line_art_loss", "boundary_artifact", "own_metric", "lse_c"]
+    assert rows["unit"].tolist() == [LINES.unit, BOUNDARY.unit, "beats", "embedding distance"]
+    assert rows["threshold"].isna().tolist() == [False, False, True, True]
+    assert np.isnan(rows.loc[1, "ratio"])  # -1 over 1
+    assert rows.loc[0, "ratio"] == 1.5
 
 
-def test_overview_and_provenance_say_everything_once(results):
-    table = evaluation.tables.overview(results)
-    assert table.loc[
-        "animation_hello", ["frames", "missed_detection", "mouths_generated", "mouth_change_during_hold"]
-    ].tolist() == [88, 30, 58, 1]
-    correlations = ["opening_correlation", "opening_correlation_shuffled_audio"]
-    assert table.loc["animation_hello", correlations].tolist() == [0.4, 0.1]
-    assert table.loc["animation_hello", "sharpness_loss"] > 0.5
-    assert "syncnet_distance_at_zero" not in table  # measured nowhere
-    assert "boundary_artifact" not in table
-    facts = evaluation.tables.provenance(results)["value"]
-    assert facts["generator"] == "nothing: puts back what it was given; SHA-256 none"  # once for both
-    assert facts["network: sync_expert"] == "syncnet-lab: not here"
-    assert facts["network: lse"] == "own: 77"
-    for clip in HELLO:
-        assert facts[f"{clip}: voice"] == f"SHA-256 {samples.get(clip).sha256}"
+def test_the_adjusted_p_values_are_those_of_joint_flips():
+    rng = np.random.default_rng(2)
+    apart = rng.normal([3, 0.5, 0], 1, (8, 3))
+    names = ["boundary_artifact", "line_art_loss", "colour_shift"]
+    table = bundled(
+        [(f"p{i}", "s", name, value, 0.0, "") for i in range(8) for name, value in zip(names, apart[i], strict=True)]
+    )
+    rows = comparison.matched(table).set_index("metric")
+    flips = resampling.sign_flips(8)
+    assert rows.loc[names, "p_adjusted"].tolist() == pytest.approx(resampling.step_down(apart, flips).tolist())
+    assert rows.loc[names, "p"].tolist() == pytest.approx(resampling.sign_flip(apart, flips).p.tolist())
 
 
-def test_loudness_is_a_number_a_frame(results):
-    level = evaluation.tables.loudness(results[0])
-    assert level.shape == (FRAMES,)
-    assert level.max() < 0
-    assert level.min() < -40
+def test_columns_that_are_not_there_are_named():
+    table = frames(np.ones(8))
+    for call in (
+        lambda: comparison.matched(table, by="speaker"),
+        lambda: comparison.matched(table, metrics=["speaker"]),
+        lambda: comparison.independent(table, by="speaker"),
+        lambda: comparison.matched(bundled([]).drop(columns="speaker"), by="speaker"),
+    ):
+        with pytest.raises(ParameterError, match="no column speaker"):
+            call()
 
 
-def test_findings_are_the_numbers(results, table):
-    text = findings.of_misses(table, evaluation.tables.recorded())
-    assert "animation: the detector missed the face in **30 of 88** frames" in text
-    assert "synthetic photo: the detector missed the face in **0 of 88** frames" in text
-    assert "false positive" not in text  # without ground truth
-    strange = table.assign(false_positives=np.where(table["frame"] < 5, 2.0, np.where(table["frame"] < 80, 0.0, NAN)))
-    counted = findings.of_misses(strange, evaluation.tables.recorded())
-    assert "- animation: 5 of 80 frames with ground truth have a false positive." in counted
-    assert "- 30 of 30 missed frames have a cause, by ground truth or pixel statistics" in text
-    assert "the longest dropout lasts 76 frames; 6 of 23 dropouts are longer than the 12 frames" in text
-    assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in text
-    text = findings.of_mouths(results, pd.Series([True, False]))
-    assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in text
-    assert "synthetic photo: no metric of the picture passes its threshold" in text
-    assert "1 of 2 injected artifacts" in text
-    text = findings.of_timing(results)
-    assert "the correlation of mouth openness and loudness is **0.40**; with shuffled audio 0.10" in text
-    assert "mouth of the output closes 0 of" in text
-    assert "- astronaut_hello: mouth changes during holds are measured in animation only." in text
-    assert "the source has 12.5 drawings a second, the output 25.0 mouths a second" in text
-    assert "the mouth changes in **100%** of the held frames" in text
+def test_clips_without_pairs_have_no_effect_and_the_reason():
+    table = frames(np.ones(8)).assign(pair="")
+    [row] = comparison.matched(table).to_dict("records")
+    assert row["against"] == "live_action"
+    assert (row["n"], row["reason"]) == (0, "there is no matched pair")
 
 
-def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(results, table):
-    apart = pd.concat([evaluation.bootstrap.differences(table, by) for by in evaluation.bootstrap.UNITS])
-    text = findings.of_domains(results, apart).splitlines()
-    assert text[0] == "- 1 matched pair; animation is compared with synthetic photo."
-    reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
-    assert text[3] == f"- By pair nothing can be compared: {reason}."
-    assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in text[4]
-    # misses lie in two of the four seconds, so that resamples without any are common
-    assert "missed detection" not in text[4]
-    assert text[5].startswith("- By shot nothing can be compared")
+def test_two_groups_are_compared_by_clips():
+    rng = np.random.default_rng(4)
+    levels = {"animation": rng.normal(1, 0.3, 8), "live_action": rng.normal(0.2, 0.1, 11)}
+    rows = [
+        (f"{domain}{clip}", domain, level + step)
+        for domain, values in levels.items()
+        for clip, level in enumerate(values)
+        for step in (-0.1, 0.1)
+    ]
+    table = pd.DataFrame(rows, columns=["clip", "domain", "line_art_loss"]).assign(ghosting=NAN, colour_shift=2.0)
+    effects = comparison.independent(table).set_index("metric")
+    row = effects.loc["line_art_loss"]
+    assert (row["n"], row["n_other"], row["individual"]) == (8, 11, ())
+    expected = resampling.studentised(levels["animation"], levels["live_action"])
+    assert (row["p"], row["low"], row["high"]) == pytest.approx(tuple(expected))
+    assert row["p_adjusted"] == pytest.approx(min(1, row["p"] * 2))  # Holm's, of two that are tested
+    assert effects.loc["ghosting", "reason"] == "n = 0: individual values are shown instead"
+    assert effects.loc["colour_shift", "reason"] == "neither side varies"
+    few = comparison.independent(table[table["clip"] != "animation3"]).set_index("metric")
+    assert few.loc["line_art_loss", "reason"] == "n = 7: individual values are shown instead"
+    assert np.isnan(few.loc["line_art_loss", "p"])
+
+
+def test_what_settings_satisfy_by_construction_is_marked():
+    assert comparison.by_construction(Settings()) == frozenset()
+    animation = comparison.by_construction(Settings.of({}, preset="animation"))
+    assert animation == {"boundary_artifact", "mouth_change_during_hold", "not_generated"}
+    assert set(PRESETS["animation"]) >= {"feather", "mouth_cadence", "dropouts"}
+    rows = comparison.matched(frames(np.ones(8)), by_construction={"line_art_loss"})
+    assert rows["by_construction"].tolist() == [True]
+
+
+def test_the_bundled_pairs_have_eight_speakers():
+    rows = comparison.matched(matched.bundled(), by="speaker").set_index("metric")
+    assert rows["n"].max() == 8
+    assert rows.loc["boundary_artifact", "low"] > 0
+    assert rows["p_adjusted"].min() == 2 / 2**8
+
+
+# The null: nothing differs, and the report must say so in 95 % of the cases.
+TRIALS = 2000
+NULLS = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "difference of two log-normals": lambda rng, shape: rng.lognormal(size=shape) - rng.lognormal(size=shape),
+    "Student's t, 2 degrees of freedom": lambda rng, shape: rng.standard_t(2, size=shape),
+}
+
+
+def excluded(values: np.ndarray) -> np.ndarray:
+    """Whether the interval that the report prints excludes 0, a column a trial."""
+    flips = resampling.sign_flips(len(values), 999)
+    batches = np.array_split(values, 10, axis=1)
+    limits = [resampling.sign_flip(batch, flips)[1:] for batch in batches]
+    return np.concatenate([(low > 0) | (high < 0) for low, high in limits])
+
+
+@pytest.mark.parametrize("units", [8, 16, 32])
+@pytest.mark.parametrize("null", NULLS)
+def test_under_the_null_intervals_exclude_zero_in_one_of_twenty_trials(null, units):
+    values = NULLS[null](np.random.default_rng(units), (units, TRIALS))
+    assert 0.03 <= excluded(values).mean() <= 0.07
+
+
+@pytest.mark.parametrize("units", [8, 16, 32])
+def test_under_the_null_one_of_twenty_tables_has_a_difference(units):
+    """As `matched` does it: 12 correlated metrics, of which one is undefined in a unit."""
+    rng, flips, false = np.random.default_rng(units), resampling.sign_flips(units, 499), 0
+    for _ in range(TRIALS):
+        values = rng.normal(size=(units, 1)) + rng.normal(size=(units, 12))
+        values[0, 5] = NAN
+        false += resampling.step_down(values, flips).min() <= comparison.ALPHA
+    assert 0.03 <= false / TRIALS <= 0.07
+
+
+def test_what_is_simulated_is_what_the_table_prints():
+    values = np.random.default_rng(9).normal(0.3, 1, 8)
+    [row] = comparison.matched(frames(values)).to_dict("records")
+    assert excluded(values[:, None])[0] == (row["low"] > 0 or row["high"] < 0)
+    numbers = comparison.infer(values[:, None])
+    assert (row["low"], row["high"]) == pytest.approx((numbers["low"][0], numbers["high"][0]))
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_bootstraps_are_too_narrow_for_eight_units(method):
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=(8, 600))
+    limits = stats.bootstrap((values.T,), np.mean, axis=-1, n_resamples=499, method=method, rng=rng).confidence_interval
+    assert ((limits.low > 0) | (limits.high < 0)).mean() > 0.08
+    assert excluded(values).mean() <= 0.07
+
+
+def test_an_asymmetric_null_is_not_held():
+    """The limit that the documentation states."""
+    values = np.random.default_rng(0).lognormal(size=(8, TRIALS)) - math.exp(0.5)
+    assert excluded(values).mean() > 0.1
+
+
+def test_two_groups_of_unequal_spread_hold_the_level_about():
+    rng, false = np.random.default_rng(0), 0
+    for trial in range(600):
+        result = resampling.studentised(rng.normal(size=12), 3 * rng.normal(size=12), resamples=199, seed=trial)
+        false += result.low > 0 or result.high < 0
+    assert 0.03 <= false / 600 <= 0.08

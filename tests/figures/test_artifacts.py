@@ -181,7 +181,7 @@ NO_AXES = {"worst_frames", "detector_comparison"}
 
 def test_this_file_checks_every_figure():
     # those of runs and of training are checked beside their modules
-    elsewhere = {"lipsync_lab.figures.run", "lipsync_lab.figures.training"}
+    elsewhere = {f"lipsync_lab.figures.{name}" for name in ("run", "training", "comparison")}
     public = {name: vars(figures)[name] for name in figures.__all__}
     assert {name for name, it in public.items() if callable(it) and it.__module__ not in elsewhere} == {*FIGURES}
 

@@ -1,0 +1,87 @@
+"""Figures of effects: animation compared with its counterpart, one interval a metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from lipsync_lab.evaluation.comparison import ALPHA
+from lipsync_lab.evaluation.resampling import MIN_UNITS
+from lipsync_lab.figures.style import (
+    DOMAIN_COLOURS,
+    GREY,
+    HALO,
+    INK,
+    axes_of,
+    domain_colour,
+    domain_label,
+    in_multiples,
+    legend_above,
+    note,
+    styled,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+
+@styled
+def forest(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+    """The difference of the domains in every metric with its 95 % interval, in units of the failure threshold.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `evaluation.comparison.matched` or `independent`, a row of the figure a row, in that order; metrics without
+        a threshold or a difference are left out. A point has the colour of the domain that is worse. It is filled
+        where the adjusted p value is at most 0.05, and a diamond where the settings satisfy the metric by construction.
+        With fewer than eight units the individual values are shown as dots instead of an interval.
+    """
+    shown = effects[effects["difference"].notna() & effects["threshold"].notna()]
+    ax = axes_of(ax, 0.15 + 0.05 * max(2, len(shown)))
+    if shown.empty:
+        note(ax, "no metric is defined on both sides")
+        ax.axis("off")
+        return ax
+    against = shown["against"].iloc[0]
+    colours = {1: DOMAIN_COLOURS["animation"], -1: domain_colour(against)}
+    for place, row in enumerate(shown.itertuples()):
+        difference, low, high = (value / row.threshold for value in (row.difference, row.low, row.high))
+        colour = colours.get(int(np.sign(difference)), GREY)
+        if low == low:
+            ax.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
+        elif row.n < MIN_UNITS:
+            dots = np.array(row.individual) / row.threshold
+            ax.plot(dots, np.full(len(dots), place), ".", color=colour, alpha=0.6, markersize=8)
+        face = colour if row.p_adjusted <= ALPHA else "white"
+        ax.plot(difference, place, "D" if row.by_construction else "o", color=colour, markerfacecolor=face)
+    ax.axvline(0, color=INK, linewidth=1.2)
+    ax.set_yticks(range(len(shown)), labels=[_label(row) for row in shown.itertuples()])
+    in_multiples(ax, f"animation minus {domain_label(against)} (1 = failure threshold)", both_ways=True)
+    ax.set_ylim(len(shown) - 0.1, -0.6)
+    style = {"color": INK, "linestyle": "none", "markersize": 8}
+    handles = [
+        Line2D([], [], marker="o", label=f"adjusted p ≤ {ALPHA:g}", **style),
+        Line2D([], [], marker="o", markerfacecolor="white", label="above, or not tested", **style),
+    ]
+    if (shown["individual"].map(len).between(1, MIN_UNITS - 1)).any():
+        handles.append(Line2D([], [], marker=".", alpha=0.6, label=f"one {shown['by'].iloc[0]}", **style))
+    if shown["by_construction"].any():
+        handles.append(Line2D([], [], marker="D", label="† by construction", **style))
+    legend_above(ax, handles, right=True)
+    for x, words, domain, side in (
+        (0.01, f"← {domain_label(against)} is worse", against, "left"),
+        (1, "animation is worse →", "animation", "right"),
+    ):
+        text = ax.text(x, 0.01, words, transform=ax.transAxes, ha=side, va="bottom", color=domain_colour(domain))
+        text.set_path_effects(HALO)
+    return ax
+
+
+def _label(row) -> str:
+    """Name of a metric, with the number of its units."""
+    count = f"{row.n}" if row.n == row.n_other else f"{row.n} and {row.n_other}"
+    return f"{row.label}{' †' if row.by_construction else ''}, n = {count}"

@@ -1,0 +1,108 @@
+"""The forest plot, by the artists in its axes."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import same_color
+
+from lipsync_lab import figures
+from lipsync_lab.evaluation import comparison
+from lipsync_lab.figures.style import GREY
+
+NAN = float("nan")
+ANIMATION, LIVE_ACTION = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left():
+    yield
+    plt.close("all")
+
+
+def effect(label: str, difference: float, low: float = NAN, high: float = NAN, p: float = NAN, **other) -> dict:
+    row = {"metric": label, "label": label, "threshold": 4.0, "n": 8, "n_other": 8, "individual": (), "by": "speaker"}
+    row |= {"difference": difference, "low": low, "high": high, "p_adjusted": p, "against": "live_action"}
+    return row | {"by_construction": False} | other
+
+
+EFFECTS = pd.DataFrame(
+    [
+        effect("boundary artifact", 8.0, 4.0, 12.0, 0.01),
+        effect("line-art loss", -2.0, -3.0, 1.0, 0.2),
+        effect("colour shift", 1.0, n=3, n_other=3, individual=(0.0, 1.0, 2.0)),
+        effect("temporal flicker", 0.4, 0.2, 0.6, 0.05, by_construction=True, n_other=20),
+        effect("identity switch", 0.0),
+        effect("ghosting", NAN, n=0, n_other=0),
+        effect("LSE-C", 1.0, 0.5, 1.5, 0.01, threshold=NAN),
+    ]
+)
+
+
+def names(ax) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def legend(ax) -> list[str]:
+    return [words.get_text() for words in ax.get_legend().get_texts()]
+
+
+def test_a_row_a_metric_in_units_of_the_threshold():
+    ax = figures.forest(EFFECTS)
+    assert names(ax) == [
+        *("boundary artifact, n = 8", "line-art loss, n = 8", "colour shift, n = 3"),
+        *("temporal flicker †, n = 8 and 20", "identity switch, n = 8"),
+    ]
+    intervals = {
+        line.get_ydata()[0]: (*line.get_xdata(), line.get_color())
+        for line in ax.lines
+        if line.get_marker() == "None" and len(set(line.get_ydata())) == 1
+    }
+    assert intervals == {0: (1, 3, ANIMATION), 1: (-0.75, 0.25, LIVE_ACTION), 3: (0.05, 0.15, ANIMATION)}
+    points = {
+        line.get_ydata()[0]: (line.get_xdata()[0], line.get_marker(), line.get_color(), line.get_markerfacecolor())
+        for line in ax.lines
+        if line.get_marker() in "oD"
+    }
+    assert points == {
+        0: (2.0, "o", ANIMATION, ANIMATION),
+        1: (-0.5, "o", LIVE_ACTION, "white"),
+        2: (0.25, "o", ANIMATION, "white"),
+        3: (0.1, "D", ANIMATION, ANIMATION),
+        4: (0.0, "o", GREY, "white"),
+    }
+    [dots] = [line for line in ax.lines if line.get_marker() == "."]
+    assert (dots.get_xdata().tolist(), set(dots.get_ydata())) == ([0, 0.25, 0.5], {2})
+    assert legend(ax) == ["adjusted p ≤ 0.05", "above, or not tested", "one speaker", "† by construction"]
+    words = {text.get_text(): text.get_color() for text in ax.texts}
+    assert same_color(words["← live action is worse"], LIVE_ACTION)
+    assert same_color(words["animation is worse →"], ANIMATION)
+    low, high = ax.get_xlim()
+    assert low < -0.75
+    assert high > 3
+
+
+def test_the_legend_explains_what_is_there():
+    assert legend(figures.forest(EFFECTS[:2])) == ["adjusted p ≤ 0.05", "above, or not tested"]
+
+
+def test_it_takes_the_tables_of_the_comparison():
+    number = np.arange(8)
+    table = pd.concat(
+        pd.DataFrame({"clip": domain + number.astype(str), "domain": domain, "pair": number.astype(str)}).assign(
+            line_art_loss=number * factor
+        )
+        for domain, factor in (("animation", 0.3), ("synthetic_photo", 0.1))
+    )
+    for effects in (comparison.matched(table), comparison.independent(table)):
+        ax = figures.forest(effects)
+        assert names(ax) == ["line-art loss, n = 8"]
+        assert "animation minus synthetic photo" in ax.get_xlabel()
+    _, own = plt.subplots()
+    assert figures.forest(effects, own) is own
+
+
+def test_nothing_to_show_is_said():
+    assert [text.get_text() for text in figures.forest(EFFECTS[5:]).texts] == ["no metric is defined on both sides"]
