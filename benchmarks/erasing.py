@@ -13,7 +13,8 @@ mouth is, or where anything was changed. Beside `cel.erase`:
 
 `l1` is the mean absolute difference in grey levels. `lines_lost` is the package's line-art loss with the true face as
 the source: the share of its edges that is gone. `lines_left` is the same with the roles exchanged: the share of the
-output's edges that the true face does not have, remnants of the mouth above all. A face with hardly an edge has neither.
+output's edges that the true face does not have, remnants of the mouth above all. A face with hardly an edge has
+neither.
 
 Medians over the 47 of 48 faces whose mouth is located (90th percentile in brackets):
 
@@ -76,7 +77,7 @@ def faces(first: int, count: int) -> Iterator[Face]:
             text="",
         )  # fmt: skip
         made = [
-            next(render(Scene(**{**scene.__dict__, "mouth": mouth}), lambda _: CHART[shape], 0.04))
+            next(render(Scene(**{**scene.__dict__, "mouth": mouth}), lambda _, shape=shape: CHART[shape], 0.04))
             for mouth in (True, False)
         ]
         (pose,) = locate([made[0].pixels], [made[0].faces[0]]) if made[0].faces else (None,)
