@@ -17,7 +17,7 @@ SCHEMA = 2
 #: Folder of an evaluation in a run's folder.
 FOLDER = "evaluation"
 #: Columns of `Evaluation.metrics`.
-METRICS = ("metric", "value", "unit", "n_frames", "coverage", "threshold", "failed", "reason")
+METRICS = ("metric", "value", "low", "high", "unit", "n_frames", "coverage", "threshold", "failed", "reason")
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,11 @@ class Evaluation:
         Returns
         -------
         DataFrame
-            metric; value, the mean over the frames in which it is defined (of a score: its value); unit; n_frames in
-            which it is defined; coverage, their share of all frames; threshold (NaN for what never fails); failed,
-            the number of frames beyond the threshold; reason, why there is no value (empty where there is one).
+            metric; value, the median over the frames in which it is defined, of a rate (`registry.Metric.rate`) their
+            mean, of a score its value; low and high, the quartiles over these frames (NaN of a rate and of a score);
+            unit; n_frames in which it is defined; coverage, their share of all frames; threshold (NaN for what never
+            fails); failed, the number of frames beyond the threshold; reason, why there is no value (empty where there
+            is one).
         """
         import pandas as pd
 
@@ -94,14 +96,15 @@ class Evaluation:
         for score in own.itertuples():
             count = round(score.covered * len(self.frames))
             unit = controls.UNITS.get(score.score, "")
-            rows.append((score.score, score.value, unit, count, score.covered, float("nan"), 0, score.reason))
+            nan = float("nan")
+            rows.append((score.score, score.value, nan, nan, unit, count, score.covered, nan, 0, score.reason))
         return pd.DataFrame(rows, columns=list(METRICS))
 
     def _metric_row(self, metric: registry.Metric) -> tuple:
         nan = float("nan")
         if metric.name not in self.frames:
             reason = self.about.get(metric.network, {}).get("absent", "it was not measured")
-            return metric.name, nan, metric.unit, 0, 0.0, metric.threshold, 0, reason
+            return metric.name, nan, nan, nan, metric.unit, 0, 0.0, metric.threshold, 0, reason
         values = self.frames[metric.name].astype(float)
         count, failed, reason = int(values.notna().sum()), int(metric.beyond(self._judged[metric.name]).sum()), ""
         if not metric.defined_in(self.domain):
@@ -109,7 +112,8 @@ class Evaluation:
         elif not count:
             reason = self.about.get(metric.network, {}).get("absent", f"no frame has {metric.requires}")
         coverage = count / len(values) if len(values) else 0.0
-        return metric.name, float(values.mean()), metric.unit, count, coverage, metric.threshold, failed, reason
+        numbers = metric.summary(values)
+        return metric.name, *numbers, metric.unit, count, coverage, metric.threshold, failed, reason
 
     def metric(self, name: str) -> float:
         """The value of one row of `metrics`; NaN where it was not measured."""

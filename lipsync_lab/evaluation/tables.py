@@ -92,12 +92,12 @@ def missed_detection_causes(table: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
-    """The numbers of every clip, a row each: counts of frames, means of metrics, and sync scores beside a control.
+    """The numbers of every clip, a row each: counts of frames, medians of metrics, and sync scores beside a control.
 
     Returns
     -------
     DataFrame, index ``clip``
-        domain; frames; missed_detection, mouths_generated (frames); failures (rows of that table); the mean of every
+        domain; frames; missed_detection, mouths_generated (frames); failures (rows of that table); the median of every
         metric of the picture that has a failure threshold; mouth_change_during_hold (share of held frames); mouth_ms
         (median duration); opening_correlation (of mouth openness and loudness), opening_correlation_shuffled_audio
         (its control), syncnet_distance_at_zero. Columns without any value are left out.

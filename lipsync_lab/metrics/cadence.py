@@ -203,6 +203,7 @@ METRICS = (
         artifact=Artifact("one mouth a frame", injected.mouth_a_frame),
         domains=(ANIMATION,),
         requires="a generated mouth during a hold",
+        rate=True,
         definition="1 where the mouth changes though the drawing is held, else 0",
     ),
 )

@@ -295,12 +295,14 @@ METRICS = (
         "no face was detected in {frames} frame{s}{cause}",
         artifact=Artifact("dropped boxes", injected.dropped_boxes, "boxes"),
         requires="a face",
+        rate=True,
         definition="1 where no face was detected in a frame with a face, else 0",
     ),
     Metric(
         *("identity_switch", "share of the frames", "detection", "identity switch", 0.5, 1.0),
         "the box jumps to another place than the face of the frame before",
         requires="a box after another box of its shot",
+        rate=True,
         definition="1 where the box jumps to another place than the face of the frame before, else 0",
     ),
     Metric(

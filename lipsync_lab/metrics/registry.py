@@ -27,7 +27,7 @@ ANIMATION = "animation"
 #: Stages of the pipeline that failures belong to, in the order of the tables.
 STAGES = ("detection", "picture", "time")
 #: Modules whose metrics come first; `metrics` finds the others.
-_FIRST = ("detection", "artifacts", "realism", "cadence", "sync")
+_FIRST = ("detection", "artifacts", "fidelity", "realism", "cadence", "sync")
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,10 @@ class Metric:
         What a frame must have for the metric to be defined: part of the reason where it is undefined.
     definition : str
         What is measured, in a sentence; where it is empty, see `definition`.
+    rate : bool
+        Whether the value of a frame is 0 or 1, so that a clip's is their mean, and not their median.
+    untouched : float
+        Value of a frame whose output is its source; NaN where the metric is undefined there.
     """
 
     name: str
@@ -102,12 +106,28 @@ class Metric:
     network: str = ""
     requires: str = "a generated mouth"
     definition: str = ""
+    rate: bool = False
+    untouched: float = 0.0
 
     def __post_init__(self):
         if self.stage not in STAGES or self.direction not in (1, -1):
             raise ParameterError(f"{self.name}: the stage is one of {', '.join(STAGES)}, the direction 1 or -1")
         if self.failure and not self.direction * (self.saturation - self.threshold) > 0:
             raise ParameterError(f"{self.name}: the saturation must lie beyond the threshold in the direction given")
+
+    def summary(self, values: np.ndarray) -> tuple[float, float, float]:
+        """A clip's value, and a low and a high one: median and quartiles over the frames in which it is defined.
+
+        Of a `rate`, the mean and NaN twice: quartiles of zeros and ones say nothing.
+        """
+        known = np.asarray(values, float)
+        known = known[~np.isnan(known)]
+        if not len(known):
+            return (float("nan"),) * 3
+        if self.rate:
+            return float(known.mean()), float("nan"), float("nan")
+        low, middle, high = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
+        return middle, low, high
 
     def beyond(self, values: np.ndarray) -> np.ndarray:
         """Which values fail: bool, of the shape of `values`; False where a value is NaN or the metric never fails."""
@@ -163,6 +183,10 @@ _LABELS = {
     "lse_d": "LSE-D",
     "lse_c": "LSE-C",
     "lse_av_offset": "AV offset of LSE-D (frames)",
+    "ssim_inside": "SSIM inside the box",
+    "ssim_outside": "SSIM outside of the box",
+    "psnr_inside": "PSNR inside the box (dB)",
+    "psnr_outside": "PSNR outside of the box (dB)",
 }
 
 

@@ -234,9 +234,14 @@ def test_the_summary_has_one_row_a_metric(run):
     result = evaluate(run, **JUDGES)
     table = result.metrics.set_index("metric")
     assert table.index.is_unique
-    assert [*table.columns] == ["value", "unit", "n_frames", "coverage", "threshold", "failed", "reason"]
+    header = (run.folder / evaluation.FOLDER / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header == "metric,value,low,high,unit,n_frames,coverage,threshold,failed,reason"
     blur, count = result.frames["sharpness_loss"], len(result.frames)
-    assert table.loc["sharpness_loss", "value"] == result.metric("sharpness_loss") == pytest.approx(blur.mean())
+    assert table.loc["sharpness_loss", "value"] == result.metric("sharpness_loss") == pytest.approx(blur.median())
+    assert table.loc["sharpness_loss", ["low", "high"]].tolist() == pytest.approx(blur.quantile([0.25, 0.75]).tolist())
+    # a rate is a mean, which has no quartiles
+    assert table.loc["missed_detection", "value"] == pytest.approx(1 / count)
+    assert table.loc["missed_detection", ["low", "high"]].isna().all()
     assert table.loc["sharpness_loss", ["n_frames", "coverage", "threshold"]].tolist() == [
         count - 1,
         (count - 1) / count,
@@ -398,7 +403,7 @@ def test_an_alignment_that_is_given_is_taken(run, boxes, tmp_path):
     shifted = evaluate(source, later, detections=boxes, alignment=replace(lined_up, offset=0.0), **JUDGES)
     assert shifted.alignment["offset"] == 0
     aligned = evaluate(source, later, detections=boxes, alignment=lined_up, **JUDGES)
-    assert aligned.metric("background_change") < 0.5 * shifted.metric("background_change")
+    assert aligned.frames["background_change"].mean() < 0.5 * shifted.frames["background_change"].mean()
     with pytest.raises(ParameterError, match="give the run alone"):
         evaluate(run, alignment=lined_up, **JUDGES)
 

@@ -42,11 +42,14 @@ def test_every_artifact_is_injected_at_every_strength(matrix):
     assert len(matrix) == len(NAMED) * len(response.STRENGTHS) * matrix["metric"].nunique()
 
 
-def test_identity_in_gives_zero_out(matrix):
+def test_identity_in_gives_the_value_of_an_untouched_frame(matrix):
     """Every validated metric, and the others of `artifacts` too, where they cover anything."""
     none = matrix[matrix["strength"] == 0].set_index("metric")["value"]
-    assert none[list(NAMED.values())].notna().all()
-    assert none.drop("crop_truncation").eq(0).all()  # where the box lies does not depend on the output
+    assert none[list(NAMED.values())].eq(0).all()
+    wanted = {metric.name: metric.untouched for metric in registry.metrics()}
+    del wanted["crop_truncation"]  # where the box lies does not depend on the output
+    for name in set(none.index) & set(wanted):
+        assert none[name].to_numpy() == pytest.approx(wanted[name], abs=1e-6), name
     assert {metric.name for metric in artifacts.METRICS} <= set(none.index)
 
 
