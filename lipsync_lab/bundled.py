@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 #: Folders of bundled files: name -> path in the repository. ``setup.py`` copies them into every wheel.
-FOLDERS = {"checkpoints": "checkpoints", "samples": "data/samples", "study": "data/study", "pairs": "data/pairs"}
+FOLDERS = {
+    "checkpoints": "checkpoints",
+    "samples": "data/samples",
+    "study": "data/study",
+    "pairs": "data/pairs",
+    "published": "data/published",
+}
 #: Folder inside the installed package that contains the copies.
 PACKAGED = "_bundled"
 

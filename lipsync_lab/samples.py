@@ -3,6 +3,9 @@
 ``data/samples/manifest.csv`` has one row per file. A bundled file lies beside the manifest and was made by this
 project; any other is fetched from its public address into a cache, under the same relative path, and compared with its
 SHA-256 at each use. `SAMPLES` is every sample by name, in the manifest's order; it is read when it is first used.
+
+``data/published/manifest.csv`` has the videos of the published models in the same way (`published_names`): they are
+fetched by name as well, and are no samples, since nothing but measurements needs them.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import csv
 import difflib
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cache as cached
 from pathlib import Path
@@ -98,6 +101,32 @@ def _samples() -> dict[str, Sample]:
         return {row["name"]: _sample(row) for row in csv.DictReader(lines)}
 
 
+@cached
+def _published() -> dict[str, Sample]:
+    """The videos of the published models; what the manifest of samples has in other columns is derived."""
+    own = {field.name for field in fields(Sample)}
+    with (bundled.folder("published") / "manifest.csv").open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    out = {}
+    for row in rows:
+        added = {
+            "attribution": f"{row['repository']} on GitHub",
+            **{"has_sound": "yes", "bundled": "no", "pair": ""},
+            "note": f"{row['role']} of {row['pair']}, for measurement only, never redistributed",
+        }
+        out[row["name"]] = _sample({key: text for key, text in (row | added).items() if key in own})
+    return out
+
+
+def published_names() -> list[str]:
+    """Names of the sources, outputs and voices of the published models, for `get` and `path`."""
+    return list(_published())
+
+
+def _named(name: str) -> Sample | None:
+    return _samples().get(name) or _published().get(name)
+
+
 def __getattr__(name: str) -> Any:
     if name == "SAMPLES":
         return _samples()
@@ -179,9 +208,10 @@ def get(name: str) -> Sample:
     if present := renamed.SAMPLES.get(name):
         warnings.warn(f"the sample {name} is now {present}", DeprecationWarning, stacklevel=2)
         name = present
-    if name not in _samples():
+    sample = _named(name)
+    if sample is None:
         raise ParameterError(f"no sample is named {name}; there are {', '.join(_samples())}")
-    return _samples()[name]
+    return sample
 
 
 def resolve_path(name: str | Path, progress: bool = False) -> Path:
@@ -205,7 +235,7 @@ def resolve_path(name: str | Path, progress: bool = False) -> Path:
     """
     if Path(name).exists():
         return Path(name)
-    if str(name) in _samples() or str(name) in renamed.SAMPLES:
+    if _named(str(name)) or str(name) in renamed.SAMPLES:
         return path(str(name), progress)
     if near := difflib.get_close_matches(str(name).lower(), _samples(), 1, 0.8):
         raise MediaError(f"{name}: no such file, and no sample of that name; did you mean {near[0]}?")
