@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import Plan, make_plan, prepared, render
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from lipsync_lab.generation.cel.timing import Cue
 
 __all__ = ["Pipeline", "Plan", "Progress", "dub", "make_plan", "prepared", "render"]
 
@@ -80,6 +83,7 @@ class Pipeline:
         self.generator = generation.load(generator, device=self.device)
         self.detector = detection.load(detector, box=box, device=self.device)
         self.settings = settings or Settings()
+        generation.check(self.generator, self.settings)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
 
@@ -144,6 +148,8 @@ class Pipeline:
             write_detections(part / "detections.json", detections, list(plan.chosen), **about)
             table = runs.ledger(plan.track, plan.mouth_generated, clip.fps)
             table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
+            if hasattr(generator, "write_files"):
+                generator.write_files(part, clip.fps)
             frames = len(plan.track)
             info = {
                 "output": output.name,
@@ -207,6 +213,38 @@ class Pipeline:
         _, plan = self._planned(clip, Voice.from_wave(wave), progress, clock)
         generator, plan = prepared(clip, plan, self.generator)
         return np.stack(list(render(clip, plan, generator, progress, clock))), plan.track
+
+    def mouth_timing(
+        self, face: str | Path, speech: str | Path, progress: Progress | None = None
+    ) -> tuple[list[Cue], Fraction]:
+        """The mouth shapes that `run` would draw, without drawing them.
+
+        Parameters
+        ----------
+        face, speech, progress
+            As for `run`.
+
+        Returns
+        -------
+        cues : list of Cue
+            None where no mouth is sure.
+        fps : Fraction
+            Frames a second of the clip.
+
+        Raises
+        ------
+        LipsyncError
+            With the file or setting that is wrong.
+        ParameterError
+            The generator does not draw mouths of a chart.
+        """
+        if not hasattr(self.generator, "prepare"):
+            raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")
+        clip = open_clip(samples.resolve_path(face), self.settings)
+        voice = Voice.from_wave(audio.load(samples.resolve_path(speech)))
+        _, plan = self._planned(clip, voice, progress, runs.Clock())
+        drawn, _ = prepared(clip, plan, self.generator)
+        return drawn.cues, clip.fps
 
     def _planned(
         self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock

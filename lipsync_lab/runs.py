@@ -34,7 +34,16 @@ LEDGER = (
 )
 
 #: All that a run's folder holds: what the run writes, the request that made it, and the folder of its evaluation.
-CONTENTS = {"output.mp4", "output.mkv", "detections.json", "ledger.csv", "run.json", "request.json", "evaluation"}
+CONTENTS = {
+    "output.mp4",
+    "output.mkv",
+    "detections.json",
+    "ledger.csv",
+    "run.json",
+    "request.json",
+    "evaluation",
+    "exposure_sheet.csv",
+}
 #: What file managers write into any folder.
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 

@@ -62,6 +62,9 @@ class Settings:
     mouth_cadence : str
         "every_frame" generates a mouth for every frame, as published; "holds" generates one per animation hold of the
         source and reuses it for the rest of the hold (`generation.holds`).
+    mouth_timing : str or None
+        File of mouth shapes and their times (`generation.cel.exchange`), which a generator of drawn mouths shows frame
+        by frame; None for the shapes of the voice on the holds of the clip.
     extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -91,6 +94,7 @@ class Settings:
     audio_offset: int | None = None
     feather: float = 0.0
     mouth_cadence: str = "every_frame"
+    mouth_timing: str | None = None
     extend: str = "loop"
     keep_tail: bool = False
     published_length: bool = False

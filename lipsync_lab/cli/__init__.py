@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     group("use")
     flags.dub(command("dub", "Dub a clip with a voice.", use.dub))
     flags.detect(command("detect", "Detect the face in every frame, and write detections.json.", use.detect))
+    flags.mouths(command("mouths", "Write which mouth shape a voice needs at which time.", use.mouths))
     flags.evaluate(command("evaluate", "Measure a dubbed video against its source.", use.evaluate))
     flags.report(
         command("report", "Dub and evaluate clips, run the notebooks on them, and write a report.", use.report)

@@ -109,6 +109,13 @@ def dub(parser: argparse.ArgumentParser) -> None:
         help="generate a mouth for every frame, or only once per animation hold of the source (every_frame)",
     )
     add(
+        "--mouth-timing",
+        metavar="FILE",
+        default=unset,
+        help="with --generator cel: the mouths of a file that `mouths` or a run wrote and you corrected, .csv, .json, "
+        ".tsv or .dat (the voice's mouths on the clip's drawings)",
+    )
+    add(
         "--extend",
         choices=EXTENSIONS,
         default=unset,
@@ -191,6 +198,33 @@ def _frame(group: argparse._ActionsContainer) -> None:
         help="use this box in every frame instead of a detector (-1 -1 -1 -1: none)",
     )
     add("--rotate", action="store_true", default=unset, help="turn by 90 degrees clockwise (no)")
+
+
+def mouths(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The ending of the file says its format: .csv, an exposure sheet, one row a frame; .json or .tsv, as Rhubarb "
+        "Lip Sync writes them; .dat, a switch of Moho. `dub --generator cel --mouth-timing` draws the corrected file."
+    )
+    add, unset = parser.add_argument, argparse.SUPPRESS
+    add("voice", metavar="VOICE", help="any file with sound, or the name of a sample")
+    add(
+        "--face",
+        metavar="CLIP",
+        help="the clip that will speak: mouths change with its drawings; a clip, a picture or a sample (none)",
+    )
+    add("-o", "--out", default="exposure_sheet.csv", metavar="FILE", help="file to write (exposure_sheet.csv)")
+    add("--fps", type=float, default=unset, help="frames per second without a clip or with a picture, above 0 (25)")
+    add("--exposure", type=int, default=2, metavar="FRAMES", help="frames per drawing without a clip, 1 or more (2)")
+    add(
+        "--audio-offset",
+        type=int,
+        default=unset,
+        metavar="FRAMES",
+        help="start each mouth's sound earlier by this; -2 shows a mouth one drawing on twos before its sound (0)",
+    )
+    add("--preset", choices=tuple(PRESETS), help="as for dub (none)")
+    _frame(parser)
+    _detection(parser)
 
 
 def detect(parser: argparse.ArgumentParser) -> None:

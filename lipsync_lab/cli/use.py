@@ -1,4 +1,4 @@
-"""The commands of use: `dub`, `detect`, `evaluate` and `report`."""
+"""The commands of use: `dub`, `detect`, `mouths`, `evaluate` and `report`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,53 @@ def detect(options: argparse.Namespace) -> int:
     if missed == len(faces):
         _warn([f"{face}: no face was detected in any frame; try a lower --threshold or another --detector"])
     return 0
+
+
+def mouths(options: argparse.Namespace) -> int:
+    from lipsync_lab.generation.cel import exchange
+
+    settings, voice = _settings(options, options.preset), _clip(options.voice, "VOICE")
+    if options.exposure < 1:
+        raise ParameterError(f"--exposure {options.exposure} is not possible; it must be 1 or more")
+    face = None if options.face is None else _clip(options.face, "--face")
+    exchange.check_name(options.out)
+    _check_models(options)
+    _keep(Path(options.out), "--out", face, voice, options.detector)
+    if face is None:
+        cues, fps = _mouths_of_voice(options, settings, voice)
+    else:
+        cues, fps = _mouths_of_clip(options, settings, voice, face)
+    exchange.write_timing(options.out, cues, fps, sound=voice.name)
+    letters = "".join(cue.shape.shape for cue in cues)
+    counts = ", ".join(f"{letters.count(letter)} {letter}" for letter in sorted(set(letters)))
+    _say(options, f"{options.out}: {len(cues)} mouths ({counts}), {cues[-1].end:.2f} s, {float(fps):g} frames a second")
+    return 0
+
+
+def _mouths_of_voice(options: argparse.Namespace, settings: Settings, voice: Path):
+    from lipsync_lab import generation
+    from lipsync_lab.generation.windows import Voice
+    from lipsync_lab.media import audio
+
+    cel = generation.load("cel", device=options.device or "cpu")
+    spoken = Voice.from_wave(audio.load(voice))
+    return cel.mouths(spoken, settings.fps, options.exposure, settings.audio_offset or 0), settings.fps
+
+
+def _mouths_of_clip(options: argparse.Namespace, settings: Settings, voice: Path, face: Path):
+    from lipsync_lab.geometry import Box
+    from lipsync_lab.pipeline import Pipeline
+
+    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    with progress.make(quiet=options.quiet) as shown:
+        pipeline = Pipeline("cel", options.detector, settings, box, options.device, _cache(options))
+        cues, fps = pipeline.mouth_timing(face, voice, shown)
+    if not cues:
+        raise ParameterError(
+            f"{face}: no mouth is sure in any frame, and none would be drawn; try another --detector or a --box, or "
+            "leave --face away"
+        )
+    return cues, fps
 
 
 def evaluate(options: argparse.Namespace) -> int:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from lipsync_lab import plugins
-from lipsync_lab.generation.base import REGISTRY, Generator, register
+from lipsync_lab.generation.base import REGISTRY, Generator, check, register
 from lipsync_lab.generation.wav2lip import FACE_SIZE, crop, generate, masked
 
-__all__ = ["FACE_SIZE", "NAMES", "Generator", "crop", "default", "generate", "load", "masked", "reference", "register"]
+__all__ = [
+    "FACE_SIZE",
+    "NAMES",
+    "Generator",
+    "check",
+    "crop",
+    "default",
+    "generate",
+    "load",
+    "masked",
+    "reference",
+    "register",
+]
 
 
 def default() -> str:

@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.plugins import Registry
+from lipsync_lab.settings import Settings
 
 #: All generators; `register` is the decorator that adds one.
 REGISTRY = Registry()
@@ -26,7 +28,7 @@ class Generator(Protocol):
 
     A generator that needs the whole clip before the first mouth has ``prepare(clip, plan)`` as well, which returns an
     object with ``draw(frame, number)``, and a plan; its `crop`, `generate` and `paste` are not called
-    (`generation.cel.generator`).
+    (`generation.cel.generator`). One that takes settings that others do not has ``check(settings)``, see `check`.
 
     Attributes
     ----------
@@ -71,3 +73,26 @@ class Generator(Protocol):
     def paste(self, frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -> np.ndarray:
         """A copy of a frame, uint8 RGB (H, W, 3), with a generated face in its box; see `compositing.paste`."""
         ...
+
+
+#: Settings that only a generator with a ``check`` takes, and their defaults.
+_OF_DRAWING = {name: getattr(Settings(), name) for name in ("mouth_timing",)}
+
+
+def check(generator: Generator, settings: Settings) -> None:
+    """Refuse settings that a generator does not take, before anything is done.
+
+    Raises
+    ------
+    ParameterError
+        With the setting's name.
+    MediaError
+        A file that a setting names cannot be read.
+    """
+    if hasattr(generator, "check"):
+        generator.check(settings)
+        return
+    for name, usual in _OF_DRAWING.items():
+        if getattr(settings, name) != usual:
+            flag = f"--{name.replace('_', '-')}"
+            raise ParameterError(f"{flag}: {generator.name} does not draw mouths of a chart; give --generator cel")

@@ -341,14 +341,14 @@ def test_samples_list_and_path(place, capsys):
 
 
 def test_help_of_every_command(capsys):
-    for command in ("dub", "detect", "evaluate", "weights", "samples", "synthesize", "report", "train"):
+    for command in ("dub", "detect", "mouths", "evaluate", "weights", "samples", "synthesize", "report", "train"):
         with pytest.raises(SystemExit) as stopped:
             cli.main([command, "--help"])
         assert stopped.value.code == 0
         assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["dub", "detect", "evaluate", "report", "synthesize"])
+@pytest.mark.parametrize("command", ["dub", "detect", "mouths", "evaluate", "report", "synthesize"])
 def test_help_states_every_default(command):
     """In brackets, or in words where the default is not one value."""
     parser = cli._parser()._subparsers._group_actions[0].choices[command]
@@ -452,7 +452,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         cli.main(["--help"])
     groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
     listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
-    assert listed["use"] == ["dub", "detect", "evaluate", "report"]
+    assert listed["use"] == ["dub", "detect", "mouths", "evaluate", "report"]
     assert listed["data"] == ["samples", "weights", "synthesize"]
     assert listed["training"] == ["train"]
     commands = cli._parser()._subparsers._group_actions[0].choices
@@ -637,6 +637,41 @@ def test_evaluate_of_many_pairs(place, capsys):
     table = pandas.read_csv(place / "many" / "pairs.csv")
     assert table["status"].tolist() == ["measured", "failed"]
     assert (place / "many" / "in" / "index.html").is_file()
+
+
+def test_mouth_timing_is_written_for_a_voice_and_for_a_clip(place, capsys):
+    for name in ("m.csv", "m.json", "m.tsv", "m.dat"):
+        assert cli.main(["mouths", "voice_umbrella", "--out", name, "--fps", "24"]) == 0
+        assert re.match(rf"{name}: \d+ mouths \(.*\), \d\.\d\d s, 24 frames a second", capsys.readouterr().out)
+    table = pandas.read_csv("m.csv", keep_default_na=False)
+    assert table["frame"].tolist() == list(range(len(table)))
+    assert set(table["shape"]) <= set("ABCDEFGHX")
+    line = ["mouths", "v.wav", "--face", "animation_hello", "-o", "clip.csv", "--preset", "animation", "--quiet"]
+    assert cli.main(line) == 0
+    dub = ["dub", "--generator", "cel", "--face", "animation_hello", "--audio", "v.wav", "--outfile", "o.mp4"]
+    assert cli.main([*dub, "--preset", "animation", "--quiet"]) == 0
+    assert (place / "o" / "exposure_sheet.csv").read_bytes() == (place / "clip.csv").read_bytes()
+    assert cli.main([*dub, "--mouth-timing", "o/exposure_sheet.csv", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mouths", "v.wav", "--out", "m.txt"], "m.txt: mouth timing is written as .json, .tsv, .dat, .csv"),
+        (["mouths", "none.wav"], "none.wav"),
+        (["mouths", "v.wav", "--exposure", "0"], "--exposure 0"),
+        (["mouths", "v.wav", "--fps", "0"], "--fps 0"),
+        (["mouths", "v.wav", "--face", "in.mp4"], "in.mp4: no mouth is sure"),
+        ([*DUB, "--mouth-timing", "m.csv"], "--mouth-timing: wav2lip-lab does not draw"),
+        ([*DUB, "--generator", "cel", "--mouth-timing", "v.wav"], "v.wav"),
+    ],
+)
+def test_mouth_timing_is_refused_in_one_line(words, message, place, capsys):
+    before = set(place.iterdir()) | {place / "cache"}
+    assert cli.main([*words, "--quiet"]) == cli.BAD_INPUT
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
+    assert message in line
+    assert set(place.iterdir()) <= before
 
 
 def test_metrics_are_listed_with_their_meaning(capsys):

@@ -2,7 +2,11 @@
 
 - ``.json``, ``.tsv``: as Rhubarb Lip Sync writes them; times in seconds, to a hundredth.
 - ``.dat``: a switch of Moho; frames from 1, the mouths by their letters, or by the names of Preston Blair's chart.
-- ``.csv``: an exposure sheet, one row a frame: ``frame``, ``time`` (seconds), ``shape``.
+- ``.csv``: an exposure sheet, one row a frame: ``frame`` (from 0), ``time`` (seconds), ``shape`` (empty where the frame
+  keeps the source's mouth), ``opening`` (share of the chart's opening, to a hundredth; 1 if the column is absent).
+
+The first three have letters alone, and their mouths are as open as the chart's. Where no mouth is drawn, ``.tsv`` and
+``.dat`` have the mouth at rest.
 """
 
 from __future__ import annotations
@@ -11,18 +15,20 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from lipsync_lab import files
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.generation.cel.shapes import CHART, SHAPES
-from lipsync_lab.generation.cel.timing import Cue
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES, MouthShape
+from lipsync_lab.generation.cel.timing import Cue, shapes_at
 
 SUFFIXES = (".json", ".tsv", ".dat", ".csv")
 #: Names of the mouths in Preston Blair's chart, which Moho's own characters have.
 BLAIR = {"A": "MBP", "B": "etc", "C": "E", "D": "AI", "E": "O", "F": "U", "G": "FV", "H": "L", "X": "rest"}
-_LETTERS = {name.lower(): letter for letter, name in BLAIR.items()} | {letter.lower(): letter for letter in SHAPES}
+_NAMES = {name.lower(): letter for letter, name in BLAIR.items()}
+_LETTERS = _NAMES | {letter.lower(): letter for letter in SHAPES}
 _HEAD = "MohoSwitch1"
 
 
@@ -33,7 +39,7 @@ def write_timing(path: str | Path, cues: Sequence[Cue], fps: Fraction | float, s
     ----------
     path : path
     cues : sequence of Cue
-        Without gaps, in order.
+        In order; the frames of a gap keep the source's mouth.
     fps : Fraction or float
         Frames a second of ``.dat`` and ``.csv``.
     sound : str
@@ -44,31 +50,35 @@ def write_timing(path: str | Path, cues: Sequence[Cue], fps: Fraction | float, s
     ParameterError
         The ending is none of `SUFFIXES`, or there are no cues.
     """
+    check_name(path)
     path, fps = Path(path), float(fps)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ParameterError(f"{path}: mouth timing is written as {', '.join(SUFFIXES)}")
     if not cues:
         raise ParameterError(f"{path}: there is no mouth timing to write")
-    rows = [(cue.start, cue.end, cue.shape.shape) for cue in cues]
+    rows = _letters(cues)
     match path.suffix.lower():
         case ".json":
             about = {"soundFile": sound, "duration": round(rows[-1][1], 2)}
             mouths = [{"start": round(start, 2), "end": round(end, 2), "value": shape} for start, end, shape in rows]
             text = json.dumps({"metadata": about, "mouthCues": mouths}, indent=2) + "\n"
         case ".tsv":
-            text = "".join(f"{start:.2f}\t{shape}\n" for start, _, shape in rows) + f"{rows[-1][1]:.2f}\tX\n"
+            text = "".join(f"{start:.2f}\t{shape}\n" for start, shape in _changes(rows))
         case ".dat":
-            text = f"{_HEAD}\n" + "".join(f"{1 + round(start * fps)} {BLAIR[shape]}\n" for start, _, shape in rows)
-            text += f"{1 + round(rows[-1][1] * fps)} {BLAIR['X']}\n"
+            lines = [f"{1 + round(start * fps)} {BLAIR[shape]}\n" for start, shape in _changes(rows)]
+            text = f"{_HEAD}\n{''.join(lines)}"
         case _:
-            lines = io.StringIO()
-            sheet = csv.writer(lines, lineterminator="\n")
-            sheet.writerow(("frame", "time", "shape"))
-            for start, end, shape in rows:
-                for frame in range(round(start * fps), round(end * fps)):
-                    sheet.writerow((frame, f"{frame / fps:.3f}", shape))
-            text = lines.getvalue()
+            written = io.StringIO()
+            sheet = csv.writer(written, lineterminator="\n")
+            sheet.writerow(("frame", "time", "shape", "opening"))
+            for frame, shape in enumerate(shapes_at(cues, round(cues[-1].end * fps), fps)):
+                sheet.writerow((frame, f"{frame / fps:.3f}", *(("", "") if shape is None else _cell(shape))))
+            text = written.getvalue()
     files.write_text(path, text)
+
+
+def check_name(path: str | Path) -> None:
+    """Refuse a file name that has none of `SUFFIXES` as its ending, by a `ParameterError`."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ParameterError(f"{path}: mouth timing is written as {', '.join(SUFFIXES)}")
 
 
 def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
@@ -96,21 +106,23 @@ def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
         text = path.read_text(encoding="utf-8-sig")
         match path.suffix.lower():
             case ".json":
-                cues = [(float(cue["start"]), float(cue["end"]), cue["value"]) for cue in json.loads(text)["mouthCues"]]
+                rows = json.loads(text)["mouthCues"]
+                cues = [(float(cue["start"]), float(cue["end"]), _mouth(cue["value"])) for cue in rows]
             case ".tsv":
-                cues = _until_next([(float(time), shape) for time, shape in _words(text)])
+                cues = _until_next([(float(time), _mouth(shape)) for time, shape in _words(text)])
             case ".dat":
                 head, _, rest = text.partition("\n")
                 if head.strip() != _HEAD:
                     raise ValueError(f"the first line is not {_HEAD}")
-                cues = _until_next([((int(frame) - 1) / fps, shape) for frame, shape in _words(rest)])
+                rows = _words(rest)
+                # E is a letter of the chart and one of Blair's names, for C
+                names = _NAMES if {name.strip().lower() for _, name in rows} <= set(_NAMES) else _LETTERS
+                cues = _until_next([((int(frame) - 1) / fps, _mouth(name, names=names)) for frame, name in rows])
             case ".csv":
-                table = csv.DictReader(io.StringIO(text))
-                rows = [(int(row["frame"]) / fps, row["shape"]) for row in table]
-                cues = _until_next([*rows, (rows[-1][0] + 1 / fps, rows[-1][1])])
+                cues = _of_sheet(list(csv.DictReader(io.StringIO(text))), fps)
             case suffix:
                 raise ValueError(f"{suffix or 'no ending'} is none of {', '.join(SUFFIXES)}")
-        return [Cue(start, end, CHART[_LETTERS[str(shape).strip().lower()]]) for start, end, shape in cues]
+        return [Cue(*cue) for cue in cues]
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); give a file of mouth timing") from None
     except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
@@ -122,6 +134,59 @@ def _words(text: str) -> list[list[str]]:
     return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
 
 
-def _until_next(rows: list[tuple[float, str]]) -> list[tuple[float, float, str]]:
+def _mouth(name: str, opening: str | None = None, names: dict[str, str] = _LETTERS) -> MouthShape:
+    """A mouth of the chart by its letter or Blair's name, opened to a share of the chart's opening."""
+    shape, share = CHART[names[str(name).strip().lower()]], float(opening or 1)
+    if not 0 < share <= 1:
+        raise ValueError(f"an opening of {opening} is not above 0 and at most 1")
+    return replace(shape, openness=shape.openness * share)
+
+
+def _cell(shape: MouthShape) -> tuple[str, str]:
+    """Letter and opening of a mouth."""
+    usual = CHART[shape.shape].openness
+    return shape.shape, f"{shape.openness / usual if usual else 1:.2f}"
+
+
+def _letters(cues: Sequence[Cue]) -> list[tuple[float, float, str]]:
+    """Start, end and letter; neighbours of the same letter are one."""
+    rows: list[tuple[float, float, str]] = []
+    for cue in cues:
+        if rows and rows[-1][1:] == (cue.start, cue.shape.shape):
+            rows[-1] = rows[-1][0], cue.end, cue.shape.shape
+        else:
+            rows.append((cue.start, cue.end, cue.shape.shape))
+    return rows
+
+
+def _changes(rows: list[tuple[float, float, str]]) -> list[tuple[float, str]]:
+    """Time and letter of every change; at rest before the first row, in gaps, and after the last."""
+    changes, at = [], 0.0
+    for start, end, shape in rows:
+        if start > at + 1e-6:
+            changes.append((at, "X"))
+        changes.append((start, shape))
+        at = end
+    return [*changes, (at, "X")]
+
+
+def _of_sheet(rows: list[dict[str, str]], fps: float) -> list[tuple[float, float, MouthShape]]:
+    """Cues of an exposure sheet; frames that show the same mouth after each other are one."""
+    cues: list[tuple[float, float, MouthShape]] = []
+    for row in rows:
+        frame, letter = int(row["frame"]), row["shape"].strip()
+        if not letter:
+            continue
+        shape = _mouth(letter, row.get("opening"))
+        if cues and cues[-1][1:] == (frame / fps, shape):
+            cues[-1] = cues[-1][0], (frame + 1) / fps, shape
+        else:
+            cues.append((frame / fps, (frame + 1) / fps, shape))
+    if not cues:
+        raise ValueError("no row has a shape")
+    return cues
+
+
+def _until_next(rows: list[tuple[float, MouthShape]]) -> list[tuple[float, float, MouthShape]]:
     """Cues that last until the next one begins; the last row only says when the one before it ends."""
     return [(start, end, shape) for (start, shape), (end, _) in zip(rows, rows[1:], strict=False)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +18,25 @@ import cv2
 import numpy as np
 
 from lipsync_lab.generation import compositing, holds
-from lipsync_lab.generation.cel import draw, timing
+from lipsync_lab.generation.cel import draw, exchange, timing
 from lipsync_lab.generation.cel.erase import Erased, erase
 from lipsync_lab.generation.cel.locate import DRAWABLE, MouthPose, locate, steady
 from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
 from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.generation.cel.timing import Cue
-from lipsync_lab.geometry import Box
+from lipsync_lab.generation.windows import Voice
+from lipsync_lab.geometry import Box, spans
 from lipsync_lab.media import audio
 from lipsync_lab.media.audio import MEL_WINDOW
+from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
 #: Drawings on which the look of a clip is measured.
 SAMPLES = 24
+#: Name of the exposure sheet in the folder of a run.
+SHEET = "exposure_sheet.csv"
 #: Confidence that is enough beside a frame whose mouth is sure.
 LESS_SURE = 0.15
 _AT_ONCE = 16
@@ -53,7 +58,6 @@ class Cel:
     width: float = 1.0
     provenance: str = "cel: mouths drawn by lipsync_lab in the line of the clip"
     audio_offset: int = 0
-    cues: tuple[Cue, ...] | None = None
 
     side = 256
     region = (0.0, 0.5, 1.0, 1.0)
@@ -112,13 +116,17 @@ class Cel:
         poses, first, samples = self._survey(clip, plan.track)
         order, fps = plan.order, float(clip.fps)
         spoken = (plan.mouths >= 0) & accepted(poses, plan.track.shots)[order]
-        shown = np.where(spoken, holds.mouth_frames(_runs(first[order], spoken)), -1)
-        exposed = [(start, stop) for start, stop in timing.exposures(shown, fps) if spoken[start]]
-        if self.cues is None:
+        if plan.settings.mouth_timing is None:
+            shown = np.where(spoken, holds.mouth_frames(_runs(first[order], spoken)), -1)
+            exposed = [(start, stop) for start, stop in timing.exposures(shown, fps) if spoken[start]]
             sounds = timing.classify(plan.voice.mel, self.visemes)
             shapes = timing.sheet(sounds, exposed, fps, plan.settings.audio_offset or 0)
         else:
-            shapes = timing.shapes_of(self.cues, exposed, fps)
+            given = timing.shapes_at(exchange.read_timing(plan.settings.mouth_timing, fps), len(order), fps)
+            spoken &= np.array([shape is not None for shape in given])
+            changed = [frame for frame in range(1, len(given)) if given[frame] != given[frame - 1]]
+            exposed = list(spans(spoken, np.searchsorted(changed, np.arange(len(given)), "right")))
+            shapes = [given[start] for start, _ in exposed]
         mouths = np.full(len(order), -1, np.int64)
         shape_of: dict[int, MouthShape] = {}
         for (start, stop), shape in zip(exposed, shapes, strict=True):
@@ -127,6 +135,35 @@ class Cel:
         look = look_of(samples) if samples else None
         drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, timing.cues(shapes, exposed, fps))
         return drawn, replace(plan, mouths=mouths)
+
+    def check(self, settings: Settings) -> None:
+        """Read the files that settings name, so that a wrong one is refused before anything else is done.
+
+        Raises
+        ------
+        MediaError
+            The file cannot be read.
+        """
+        if settings.mouth_timing is not None:
+            exchange.read_timing(settings.mouth_timing, settings.fps)
+
+    def mouths(self, voice: Voice, fps: float, exposure: int = 2, audio_offset: int = 0) -> list[Cue]:
+        """The mouth timing of a voice without a clip.
+
+        Parameters
+        ----------
+        voice : Voice
+        fps : float
+            Frames a second.
+        exposure : int
+            Frames of a drawing; a mouth lasts `timing.SHORTEST` at least.
+        audio_offset : int
+            See `timing.sheet`.
+        """
+        frames = np.arange(max(1, round(voice.seconds * fps)))
+        exposed = timing.exposures(exposure * (frames // exposure), fps)
+        shapes = timing.sheet(timing.classify(voice.mel, self.visemes), exposed, fps, audio_offset)
+        return timing.cues(shapes, exposed, fps)
 
     def _survey(self, clip, track) -> tuple[list[MouthPose | None], np.ndarray, list[Sample]]:
         """The pose in every source frame, the first frame of its hold, and drawings to measure the look on."""
@@ -186,6 +223,11 @@ class DrawnClip:
     track: Any
     cues: list[Cue]
 
+    def write_files(self, folder: Path, fps: Fraction | float) -> None:
+        """Write ``exposure_sheet.csv``, which `Settings.mouth_timing` takes when it was corrected."""
+        if self.cues:
+            exchange.write_timing(folder / SHEET, self.cues, fps)
+
     def draw(self, frame: np.ndarray, number: int) -> np.ndarray:
         """An output frame with its mouth.
 
@@ -202,14 +244,17 @@ class DrawnClip:
             A copy that differs from `frame` only where the old mouth was erased or the new one is drawn. Within a hold
             one shape has the same pixels in every frame.
         """
-        if self.mouths[number] < 0:
-            return frame
-        source, shape = int(self.order[number]), self.shapes[int(self.mouths[number])]
+        source = int(self.order[number])
         hold = int(self.first[source])
-        pose, box = self.poses[source], self.track.box(source)
         if hold != self._now.get("hold"):
             self._now.clear()
-            self._now.update(hold=hold, erased=erase(frame, pose))
+            # the mouth is erased from the frame that the hold begins with, also where that one passes through
+            self._now.update(hold=hold, frame=frame)
+        if self.mouths[number] < 0:
+            return frame
+        shape, pose, box = self.shapes[int(self.mouths[number])], self.poses[source], self.track.box(hold)
+        if "erased" not in self._now:
+            self._now["erased"] = erase(self._now["frame"], pose)
         if shape not in self._now:
             self._now[shape] = self._mouth(self._now["erased"], shape, pose, box)
         part, pixels, where = self._now[shape]
@@ -219,7 +264,7 @@ class DrawnClip:
 
     @cached_property
     def _now(self) -> dict:
-        """The erased face of the present hold, and the mouths that it showed already."""
+        """The first frame of the present hold, its face without a mouth, and the mouths that it showed already."""
         return {}
 
     def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box):

@@ -162,18 +162,19 @@ def _opened(shape: MouthShape, openness: np.ndarray) -> MouthShape:
 
 
 def cues(shapes: Sequence[MouthShape], exposed: Sequence[tuple[int, int]], fps: float) -> list[Cue]:
-    """The shapes of exposures as times; neighbours of the same letter are one cue."""
+    """The shapes of exposures as times; neighbours that look the same are one cue."""
     out: list[Cue] = []
     for shape, (first, last) in zip(shapes, exposed, strict=True):
-        if out and out[-1].shape.shape == shape.shape and out[-1].end == first / fps:
+        if out and out[-1].shape == shape and out[-1].end == first / fps:
             out[-1] = replace(out[-1], end=last / fps)
         else:
             out.append(Cue(first / fps, last / fps, shape))
     return out
 
 
-def shapes_of(given: Sequence[Cue], exposed: Sequence[tuple[int, int]], fps: float) -> list[MouthShape]:
-    """The shape of every exposure from cues: the one that lasts longest in it; a closure of half of it comes first.
+def shapes_at(given: Sequence[Cue], frames: int, fps: float) -> list[MouthShape | None]:
+    """The shape of each frame from cues: that of the cue in which the middle of the frame lies, None where there is
+    none.
 
     Raises
     ------
@@ -182,11 +183,9 @@ def shapes_of(given: Sequence[Cue], exposed: Sequence[tuple[int, int]], fps: flo
     """
     if not given or any(a.end > b.start + 1e-6 for a, b in zip(given, given[1:], strict=False)):
         raise ParameterError("the mouth timing has no cues, or cues that overlap; give one shape at a time")
-    out = []
-    for first, last in exposed:
-        begin, end = first / fps, last / fps
-        lasting = [(min(cue.end, end) - max(cue.start, begin), cue.shape) for cue in given]
-        lasting = [(time, shape) for time, shape in lasting if time > 0] or [(1.0, CHART["X"])]
-        closed = [pair for pair in lasting if pair[1].shape == "A" and pair[0] >= SHORTEST / 2]
-        out.append(max(closed or lasting, key=lambda pair: pair[0])[1])
-    return out
+    starts, middles = np.array([cue.start for cue in given]), (np.arange(frames) + 0.5) / fps
+    places = np.searchsorted(starts, middles, "right") - 1
+    return [
+        given[place].shape if place >= 0 and middle < given[place].end else None
+        for place, middle in zip(places, middles, strict=True)
+    ]

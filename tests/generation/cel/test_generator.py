@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
 from lipsync_lab import generation, samples
-from lipsync_lab.generation.cel import draw, erase, generator
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.generation.cel import draw, erase, exchange, generator, timing
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.generation.cel.shapes import CHART, SHAPES
+from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
 
 LIT, SHADE, INK = (236, 196, 170), (206, 166, 142), (60, 34, 30)
 
@@ -131,6 +137,68 @@ def test_a_clip_changes_at_its_mouth_alone_and_holds_keep_their_pixels():
     held = [n for n in range(1, len(out)) if np.array_equal(frames[n], frames[n - 1])]
     for number in held:
         assert np.array_equal(out[number], out[number - 1])
+
+
+def _rewritten(sheet: Path, target: Path, letter_of) -> Path:
+    """An exposure sheet with other letters, by frame."""
+    with open(sheet, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(target, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(row | {"shape": letter_of(int(row["frame"])), "opening": ""} for row in rows)
+    return target
+
+
+def test_a_corrected_exposure_sheet_is_drawn_frame_by_frame(tmp_path):
+    clip = samples.path("animation_hello")
+    soundfile.write(tmp_path / "v.wav", audio.load(samples.path("voice_umbrella"))[: audio.SAMPLE_RATE], 16000)
+    lossless = {"codec": "ffv1"}
+
+    def dubbed(name: str, **settings):
+        run = Pipeline("cel", settings=Settings(**lossless, **settings)).run(clip, tmp_path / "v.wav", tmp_path / name)
+        return np.stack([frame.image for frame in video.frames(run.output)])
+
+    plain = dubbed("plain")
+    sheet = tmp_path / "plain" / "exposure_sheet.csv"
+    with open(sheet, encoding="utf-8", newline="") as file:
+        assert [row["frame"] for row in csv.DictReader(file)] == [str(n) for n in range(len(plain))]
+    cues, fps = Pipeline("cel").mouth_timing(clip, tmp_path / "v.wav")
+    again = exchange.read_timing(sheet, fps)
+    assert timing.shapes_at(cues, len(plain), fps) == timing.shapes_at(again, len(plain), fps)
+    assert np.array_equal(dubbed("same", mouth_timing=str(sheet)), plain)
+    assert (tmp_path / "same" / "exposure_sheet.csv").read_bytes() == sheet.read_bytes()
+
+    letters = ["ADF "[number // 3 % 4] if number % 5 else "D" for number in range(len(plain))]
+    of_letter = {
+        letter: dubbed(letter, mouth_timing=str(_rewritten(sheet, tmp_path / f"{letter}.csv", lambda _, to=letter: to)))
+        for letter in "ADF"
+    }
+    of_letter[" "] = np.stack([frame.image for frame in video.frames(clip, stop=len(plain))])
+    mixed = dubbed("mixed", mouth_timing=str(_rewritten(sheet, tmp_path / "mixed.csv", letters.__getitem__)))
+    assert set(letters) == set(of_letter)
+    for number, letter in enumerate(letters):
+        assert np.array_equal(mixed[number], of_letter[letter][number]), number
+        assert not np.array_equal(mixed[number], of_letter["A" if letter == "D" else "D"][number])
+
+
+@pytest.mark.parametrize(("fps", "exposure"), [(24, 2), (12, 1), (25, 3)])
+def test_mouths_of_a_voice_change_with_its_drawings(fps, exposure):
+    voice = Voice.from_wave(audio.load(samples.path("voice_umbrella")))
+    cues = generation.load("cel").mouths(voice, fps, exposure)
+    starts = np.array([cue.start for cue in cues]) * fps
+    assert np.allclose(starts, np.round(starts))
+    assert set(np.round(starts).astype(int) % exposure) == {0}
+    assert cues[-1].end == pytest.approx(voice.seconds, abs=0.5 / fps)
+    assert len({cue.shape.shape for cue in cues}) > 4
+
+
+def test_a_generator_that_draws_no_chart_refuses_mouth_timing(tmp_path):
+    (tmp_path / "a.tsv").write_text("0.00\tA\n1.00\tX\n")
+    with pytest.raises(ParameterError, match="--mouth-timing.*identity.*--generator cel"):
+        Pipeline("identity", settings=Settings(mouth_timing=str(tmp_path / "a.tsv")))
+    with pytest.raises(MediaError, match="b.tsv: cannot be read"):
+        Pipeline("cel", settings=Settings(mouth_timing=str(tmp_path / "b.tsv")))
 
 
 def test_a_frame_without_a_sure_mouth_passes_through():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,9 +88,44 @@ def test_timing_survives_a_file(tmp_path, suffix):
     path = tmp_path / f"mouths{suffix}"
     exchange.write_timing(path, CUES, FPS, sound="voice.wav")
     again = exchange.read_timing(path, FPS)
-    exposed = timing.exposures(np.arange(20), FPS)
-    assert timing.shapes_of(again, exposed, FPS) == timing.shapes_of(CUES, exposed, FPS)
+    assert timing.shapes_at(again, 25, FPS) == timing.shapes_at(CUES, 25, FPS)
+    assert timing.shapes_at(again, 25, FPS)[20:] == [None] * 5
     assert again[-1].end == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("fps", [12.0, 24000 / 1001, 25.0, 30.0, 60.0])
+@pytest.mark.parametrize("suffix", exchange.SUFFIXES)
+def test_the_letters_of_any_timing_survive_a_file(tmp_path, suffix, fps):
+    random = np.random.default_rng(3)
+    edges = np.cumsum(random.integers(1, 9, 40))
+    letters = random.choice(list(SHAPES), 39)
+    cues = [
+        Cue(first / fps, last / fps, CHART[letter])
+        for (first, last), letter in zip(itertools.pairwise(edges.tolist()), letters, strict=True)
+    ]
+    path = tmp_path / f"mouths{suffix}"
+    exchange.write_timing(path, cues, fps)
+    frames = int(edges[-1])
+    expected = ["X" if suffix in (".tsv", ".dat") else None] * frames
+    for first, last, letter in zip(edges, edges[1:], letters, strict=False):
+        expected[first:last] = [letter] * (last - first)
+    shapes = timing.shapes_at(exchange.read_timing(path, fps), frames, fps)
+    assert [shape and shape.shape for shape in shapes] == expected
+
+
+def test_an_exposure_sheet_keeps_openings_and_frames_without_a_mouth(tmp_path):
+    half, cues = replace(CHART["D"], openness=0.55), []
+    for first, shape in ((0, CHART["D"]), (2, half), (4, None), (5, replace(CHART["B"], openness=0.18 * 0.8))):
+        cues += [Cue(first / FPS, (first + 2) / FPS - 0.04 * (first == 5), shape)] if shape else []
+    exchange.write_timing(tmp_path / "a.csv", cues, FPS)
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert rows[0] == "frame,time,shape,opening"
+    assert rows[3:6] == ["2,0.080,D,0.55", "3,0.120,D,0.55", "4,0.160,,"]
+    again = exchange.read_timing(tmp_path / "a.csv", FPS)
+    assert timing.shapes_at(again, 6, FPS) == [cues[0].shape] * 2 + [half] * 2 + [None, cues[-1].shape]
+    # in a letter's file, both openings of one letter are one cue
+    exchange.write_timing(tmp_path / "a.tsv", cues, FPS)
+    assert (tmp_path / "a.tsv").read_text().split() == ["0.00", "D", "0.16", "X", "0.20", "B", "0.24", "X"]
 
 
 def test_files_are_those_of_the_tools(tmp_path):
@@ -108,6 +144,8 @@ def test_files_are_those_of_the_tools(tmp_path):
         ("a.tsv", "soon\tA\n"),
         ("a.dat", "1 A\n"),
         ("a.csv", "frame,shape\n"),
+        ("a.csv", "frame,shape\n0,\n"),
+        ("a.csv", "frame,shape,opening\n0,D,1.5\n"),
         ("a.txt", "0 A"),
     ],
 )
@@ -119,4 +157,4 @@ def test_what_is_no_timing_is_refused(tmp_path, name, text):
 
 def test_cues_must_follow_each_other():
     with pytest.raises(ParameterError, match="overlap"):
-        timing.shapes_of([CUES[1], CUES[0]], [(0, 2)], FPS)
+        timing.shapes_at([CUES[1], CUES[0]], 2, FPS)
