@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 # torch's CUDA build names these by itself and in its own versions; its CPU builds name none of them
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help .venv test lint report figures notebooks lab lock clean
+.PHONY: help .venv test lint docs report figures notebooks lab lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -33,10 +33,14 @@ test: .venv ## the tests, then every notebook from top to bottom
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax notebooks
 
-lint: .venv ## ruff over the package, the tests and the notebooks; no retired name is used
+lint: .venv ## ruff over the package, the tests and the notebooks; spelling; no retired name is used
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python tests/test_names.py
+
+docs: .venv ## the documentation, in build/docs; a warning is an error
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs build/docs
 
 report: .venv ## run the samples and print the notebooks into reports/
 	$(BIN)/python -m lipsync_lab report

@@ -182,7 +182,7 @@ def test_notebooks_import_nothing_undeclared():
 
 def test_commands_ask_for_what_their_extras_bring():
     optional = PROJECT["project"]["optional-dependencies"]
-    assert extras.EXTRAS.keys() == optional.keys() - {"all", "test", "dev"}
+    assert extras.EXTRAS.keys() == optional.keys() - {"all", "test", "docs", "dev"}
     for extra, modules in extras.EXTRAS.items():
         asked = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in modules}
         assert asked == runtime(extra).keys() - runtime().keys(), extra
