@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import detection, files, generation, runs, samples
-from lipsync_lab.detection import Detector
+from lipsync_lab import detection, files, generation, renamed, runs, samples
+from lipsync_lab.detection import Detector, auto
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, write_detections
@@ -144,7 +144,8 @@ class Pipeline:
                 for frame in render(clip, plan, generator, progress, clock):
                     with clock("encode"):
                         writer.write(frame)
-            about = {"threshold": settings.threshold, "fps": str(clip.fps)}
+            decided = auto.decided(self.detector, plan.chosen, plan.track.shots)
+            about = {"threshold": settings.threshold, "fps": str(clip.fps)} | decided
             write_detections(part / "detections.json", detections, list(plan.chosen), **about)
             table = runs.ledger(plan.track, plan.mouth_generated, clip.fps)
             table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
@@ -172,6 +173,7 @@ class Pipeline:
                     **self.detector.identity,
                     **_own_file(self.detector.path, folder),
                 },
+                **decided,
                 "detections_from_cache": detections.from_cache,
                 "frames_written": len(plan.order),
                 "frames_by_provenance": {
@@ -343,6 +345,8 @@ def dub(
     is_video = target.suffix.lower() in (".mp4", ".mkv")
     if is_video and target.suffix.lower() != suffix:
         raise ParameterError(f"{target}: with the codec {chosen.codec} the output is a {suffix} file")
+    if detector is None and box is None:
+        detector = detection.default(renamed.PRESETS.get(preset, preset))
     pipeline = Pipeline(generator, detector, chosen, box, device, cache)
     run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress)
     if is_video:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lines(run: Run, outfile: Path) -> list[str]:
-    """One line on frames, and one on dropouts that were too long to be filled."""
+    """A line on frames, one on what `auto` decided, and one on dropouts that were too long to be filled."""
     info, ledger = run.info, run.ledger()
     counts = ledger["provenance"].value_counts()
     kinds = [f"{number} {kind}{', passed through unchanged' * (kind == 'missing')}" for kind, number in counts.items()]
@@ -22,6 +22,8 @@ def lines(run: Run, outfile: Path) -> list[str]:
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
     out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(kinds)}"]
+    if decided := info.get("decisions"):
+        out.append(decided["summary"])
     settings, limit = info["settings"], info["settings"]["max_dropout"]
     if settings["dropouts"] in ("hold", "interpolate"):
         missing = (ledger["provenance"] == "missing").to_numpy()

@@ -18,7 +18,8 @@ GENERATOR = (
 )
 DETECTOR = (
     f"{', '.join(detection.NAMES)}, a file of S3FD weights, a cascade (.xml), or a detections.json "
-    f"({DEFAULTS['detector']}: small, trained by this project)"
+    f"({detection.default()}: {DEFAULTS['detector']}, and yunet, if it is there, where that proposes no face with a "
+    "mouth)"
 )
 
 #: `evaluation.alignment.LOOPS`, whose module takes long to import.

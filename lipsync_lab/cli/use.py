@@ -18,6 +18,7 @@ FAILED = 1
 
 
 def dub(options: argparse.Namespace) -> int:
+    from lipsync_lab import detection
     from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
 
@@ -31,9 +32,12 @@ def dub(options: argparse.Namespace) -> int:
     for read in (face, speech, Path(options.generator)):
         if folder.resolve() in read.resolve().parents:
             raise ParameterError(f"{read}: lies in {folder}, which this run replaces; name another --run-folder")
+    detector = options.detector
+    if detector is None and box is None:
+        detector = detection.default(options.preset)
     pipeline = Pipeline(
         generator=options.generator,
-        detector=options.detector,
+        detector=detector,
         settings=settings,
         box=box,
         device=options.device,
@@ -52,7 +56,7 @@ def dub(options: argparse.Namespace) -> int:
 
 def detect(options: argparse.Namespace) -> int:
     from lipsync_lab import detection
-    from lipsync_lab.detection import tracking
+    from lipsync_lab.detection import auto, tracking
     from lipsync_lab.detection.detect import detect
     from lipsync_lab.geometry import Box
     from lipsync_lab.models.registry import best_device
@@ -67,9 +71,11 @@ def detect(options: argparse.Namespace) -> int:
     with progress.make(quiet=options.quiet) as shown:
         detector = detection.load(options.detector, box=box, device=options.device or best_device())
         detections = detect(face, detector, _cache(options), out=options.out, settings=settings, progress=shown)
-    faces, _ = tracking.chosen_faces(detections, settings)
+    faces, shots = tracking.chosen_faces(detections, settings)
     missed = sum(box is None for box in faces)
     _say(options, f"{options.out}: a face in {len(faces) - missed} of {len(faces)} frames, missed in {missed}")
+    for decided in auto.decided(detector, faces, shots).values():
+        _say(options, decided["summary"])
     if missed == len(faces):
         _warn([f"{face}: no face was detected in any frame; try a lower --threshold or another --detector"])
     return 0

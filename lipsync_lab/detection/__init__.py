@@ -16,11 +16,14 @@ from lipsync_lab.geometry import Box
 __all__ = ["NAMES", "Detection", "Detector", "at_detection_size", "default", "load", "reference", "register"]
 
 
-def default() -> str:
-    """Name of the detector that is used if none is named, whatever other weights are there."""
+def default(preset: str | None = None) -> str:
+    """Name of the detector that is used if none is named, whatever other weights are there.
+
+    The preset "reference" keeps the published kind of detector, an S3FD alone.
+    """
     from lipsync_lab.models import registry
 
-    return registry.DEFAULTS["detector"]
+    return registry.DEFAULTS["detector"] if preset == "reference" else "auto"
 
 
 def load(name: str | Path | Detector | None = None, *, box: Box | None = None, device: str = "cpu") -> Detector:

@@ -14,7 +14,7 @@ A detector is one file in this package. It registers itself with the names that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,16 +41,19 @@ class Detection:
     landmarks : tuple of (x, y)
         In pixels of the frame: the eyes, the tip of the nose and the corners of the mouth, each pair from left to right
         in the picture of a frontal face. Empty for a detector without landmarks.
+    detector : str
+        Which detector proposed it, of a detector that asks several; else empty.
     """
 
     box: Box
     score: float
     landmarks: tuple[tuple[float, float], ...] = ()
+    detector: str = ""
 
     def moved(self, move: Callable[[Box], Box]) -> Detection:
         """The candidate with its box and landmarks mapped into another frame."""
         points = (move(Box(x, y, x, y)) for x, y in self.landmarks)
-        return Detection(move(self.box), self.score, tuple((point.x1, point.y1) for point in points))
+        return replace(self, box=move(self.box), landmarks=tuple((point.x1, point.y1) for point in points))
 
 
 class Detector(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_lab import detection, files
-from lipsync_lab.detection import tracking
+from lipsync_lab.detection import auto, tracking
 from lipsync_lab.detection.base import Detector, at_detection_size
 from lipsync_lab.detection.boxes import FixedBox, Recorded
 from lipsync_lab.detection.detections import (
@@ -28,7 +28,7 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 #: Version of the cache's files.
-_FORMAT = 3
+_FORMAT = 4
 
 
 def detect(
@@ -96,8 +96,9 @@ def detect(
         provenance="detected" if detector.reads_pixels else "recorded",
     )
     if out is not None:
-        faces, _ = tracking.chosen_faces(detections, settings)
-        write_detections(out, detections, faces, threshold=settings.threshold, fps=str(clip.fps))
+        faces, shots = tracking.chosen_faces(detections, settings)
+        about = {"threshold": settings.threshold, "fps": str(clip.fps)} | auto.decided(detector, faces, shots)
+        write_detections(out, detections, faces, **about)
     return detections
 
 

@@ -271,22 +271,24 @@ def _from_content(content: dict[str, Any], path: str | Path) -> Detections:
 
 
 def _values(candidate: Detection) -> list:
-    """A candidate as a file holds it: x1, y1, x2, y2, score, and the landmarks where there are any."""
-    values = [*candidate.box, candidate.score]
-    return [*values, [list(point) for point in candidate.landmarks]] if candidate.landmarks else values
+    """A candidate as a file holds it: x1, y1, x2, y2, score, and where there are any the landmarks and the detector."""
+    further = [[list(point) for point in candidate.landmarks], candidate.detector]
+    while further and not further[-1]:
+        further.pop()
+    return [*candidate.box, candidate.score, *further]
 
 
 def _detection(values: Any) -> Detection:
-    if not isinstance(values, list) or len(values) not in (4, 5, 6):
+    if not isinstance(values, list) or not 4 <= len(values) <= 7:
         raise ValueError(f"{values!r} is not a box; one is [x1, y1, x2, y2] in pixels")
-    landmarks = tuple((float(x), float(y)) for x, y in (values[5] if len(values) == 6 else ()))
+    landmarks = tuple((float(x), float(y)) for x, y in (values[5] if len(values) > 5 else ()))
     *corners, score = (float(value) for value in [*values[:5], 1.0][:5])
     if not all(map(math.isfinite, (*corners, score, *(value for point in landmarks for value in point)))):
         raise ValueError(f"the box {values} has a number that is not finite")
     box = Box(*corners)
     if box.width <= 0 or box.height <= 0:
         raise ValueError(f"the box {values} has no area; the order is x1, y1, x2, y2")
-    return Detection(box, score, landmarks)
+    return Detection(box, score, landmarks, str(values[6]) if len(values) > 6 else "")
 
 
 def _decided(detections: Detections, boxes: list, threshold: float | None) -> Detections:

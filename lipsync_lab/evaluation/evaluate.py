@@ -7,6 +7,7 @@ aligned first (`alignment.align`), which reads each once more.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lipsync_lab import detection, files, runs, samples
+from lipsync_lab import files, runs, samples
+from lipsync_lab.detection import auto
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, read_detections
@@ -31,7 +33,6 @@ from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import Clip, View, open_clip
 from lipsync_lab.metrics import collect, openness, realism
 from lipsync_lab.metrics.pairs import FramePair
-from lipsync_lab.models import registry
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
@@ -363,11 +364,8 @@ def _carried_face(face: Detection, alignment: Alignment) -> Detection:
 
 
 def _detector_identity() -> str:
-    """Name of the default detector, and the SHA-256 of its weights where it has any."""
-    name = str(detection.default())
-    model = registry.MODELS.get(name)
-    path = None if model is None else model.path
-    return name if path is None or not path.is_file() else f"{name} {files.sha256(path)}"
+    """Everything that the default detector depends on; no network is loaded for it."""
+    return json.dumps(auto.identity(), sort_keys=True)
 
 
 def _domain(domain: str | None, digest: str) -> str | None:

@@ -219,8 +219,8 @@ def test_detection_size_gives_boxes_of_the_clip(frames):
 def test_the_default_is_the_same_whatever_else_lies_there(tmp_path, monkeypatch):
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path))
     (tmp_path / registry.MODELS["s3fd"].file).write_bytes(b"not the weights")
-    assert detection.default() == "s3fd-lab"
-    assert detection.load().name == "s3fd-lab"
+    assert detection.default() == detection.load().name == "auto"
+    assert detection.default("reference") == "s3fd-lab"
     with pytest.raises(CheckpointError, match="619a316812"):
         detection.load("s3fd")
 
