@@ -29,11 +29,21 @@ from lipsync_lab.media.clip import open_clip
 from lipsync_lab.settings import Settings
 
 SCHEMA, MOST = 1, 5
-DETECTORS = ("s3fd-lab", "yunet", "centerface", "lbp", "anime-lbp")
+DETECTORS = ("auto", "auto-without-yunet", "s3fd-lab", "yunet", "centerface", "lbp", "anime-lbp")
 #: Animation outside the study, which is examined at the frames that were labelled by eye: every 25th.
 OTHER_ANIMATION = ("cherry_welcome", "popeye", "steamboat")
 #: Frames that the CPU time is measured on, of one clip of 1920 x 1080 pixels.
 TIMED_CLIP, TIMED_FRAMES = "output3", 24
+
+
+def load(name: str) -> detection.Detector:
+    """A detector of `DETECTORS`; "auto" is the one with YuNet, "auto-without-yunet" the one where that is absent."""
+    detector = detection.load(name.removesuffix("-without-yunet"))
+    if name == "auto" and detector.second is None:
+        raise SystemExit(detector.absent)
+    if name == "auto-without-yunet":
+        detector.second, detector.identity = None, {k: v for k, v in detector.identity.items() if k != "yunet"}
+    return detector
 
 
 def steps() -> dict[str, int]:
@@ -80,7 +90,7 @@ def cost(size: int) -> pd.DataFrame:
     frames = list(open_clip(samples.path(TIMED_CLIP)).read(0, TIMED_FRAMES))
     rows = []
     for name in DETECTORS:
-        detector, times = detection.load(name), []
+        detector, times = load(name), []
         for frame in frames:
             begun = time.process_time()
             detection.at_detection_size(detector, frame[None], 0, size)
@@ -101,8 +111,8 @@ def main() -> None:
         print(table.to_string(index=False))
         return
     for name in options.detectors or DETECTORS:
-        detector, path = detection.load(name), study.DETECTIONS / f"{name}.json"
-        content = {"schema": SCHEMA, "detector": {"name": name, **detector.identity}, "detection_size": size}
+        detector, path = load(name), study.DETECTIONS / f"{name}.json"
+        content = {"schema": SCHEMA, "detector": {"name": detector.name, **detector.identity}, "detection_size": size}
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         same = all(before.get(key) == value for key, value in content.items())
         content["clips"] = before["clips"] if same else {}

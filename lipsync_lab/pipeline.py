@@ -22,7 +22,7 @@ import numpy as np
 
 import lipsync_lab
 from lipsync_lab import detection, files, generation, renamed, runs, samples
-from lipsync_lab.detection import Detector, auto
+from lipsync_lab.detection import Detector, auto, tracking
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, write_detections
@@ -273,6 +273,13 @@ class Pipeline:
             lines.append(
                 f"{self.detector.path}: in {outside} of {frames} frames the recorded box lies wholly outside the "
                 "picture and was dropped; compare the clip's size, --crop and --rotate with those that it was made for"
+            )
+        if close := tracking.close_tracks(detections.first(frames), self.settings):
+            where = ", ".join(f"{pair.first}-{pair.last}" for pair in close)
+            lines.append(
+                f"frames {where}: a second face is nearly as prominent as the chosen one ("
+                f"{max(pair.share for pair in close):.2f} of its score, size and duration); if the wrong one speaks, "
+                "choose with --face-selection 0, 1, ... (from the left), central or largest"
             )
         if not plan.generates:
             scores = plan.track.scores[~np.isnan(plan.track.scores)]

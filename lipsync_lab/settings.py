@@ -10,7 +10,7 @@ from typing import Any
 from lipsync_lab import renamed
 from lipsync_lab.errors import ParameterError
 
-FACE_SELECTIONS = ("largest", "central", "best")
+FACE_SELECTIONS = ("prominent", "largest", "central", "best")
 DROPOUTS = ("passthrough", "hold", "interpolate", "error")
 SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
@@ -41,8 +41,8 @@ class Settings:
     threshold : float
         Score that a candidate must exceed to count as a face.
     face_selection : str or int
-        Which of several faces: "largest", "central", "best" (the highest score in each frame, as published), or the
-        n-th from the left, from 0.
+        Which of several faces: "prominent" (score, size and duration together), "largest", "central", "best" (the
+        highest score in each frame, as published), or the n-th from the left, from 0.
     dropouts : str
         Frames without a detected face: "passthrough" leaves them unchanged, "hold" repeats the last box, "interpolate"
         goes from box to box, "error" stops, as published.
@@ -85,7 +85,7 @@ class Settings:
     detection_size: int | None = 640
     detection_batch: int = 16
     threshold: float = 0.5
-    face_selection: str | int = "largest"
+    face_selection: str | int = "prominent"
     dropouts: str = "passthrough"
     max_dropout: int = 12
     smoothing: str = "centered"

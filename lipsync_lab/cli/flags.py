@@ -245,7 +245,7 @@ def _detection(group: argparse._ActionsContainer) -> None:
         type=_face,
         default=unset,
         metavar="WHICH",
-        help="which of several faces: largest, central, best, or the n-th from the left from 0 (largest)",
+        help="which of several faces: prominent, largest, central, best, or the n-th from the left from 0 (prominent)",
     )
     add(
         "--detection-size",

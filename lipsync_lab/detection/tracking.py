@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Frames that a box is averaged over, as published.
 SMOOTHING_WINDOW = 5
+#: A second track with this share of the chosen one's prominence is close to it.
+CLOSE = 0.5
 
 
 @dataclass
@@ -39,6 +41,11 @@ class _Thread:
     def area(self) -> float:
         return sum(face.box.area for face in self.faces.values())
 
+    @property
+    def prominence(self) -> float:
+        """Score times side in pixels, summed over the frames: a large box counts less than by its area."""
+        return sum(face.score * math.sqrt(face.box.area) for face in self.faces.values())
+
     def center(self) -> np.ndarray:
         return np.mean([face.box.center for face in self.faces.values()], axis=0)
 
@@ -49,7 +56,7 @@ def choose(
     size: tuple[int, int],
     *,
     threshold: float = 0.5,
-    face: str | int = "largest",
+    face: str | int = "prominent",
     max_dropout: int = 12,
 ) -> list[Detection | None]:
     """Choose one face a frame, the same one through a shot.
@@ -67,9 +74,10 @@ def choose(
         Pixels of the frames.
     threshold : float
         Candidates must score more than this.
-    face : {"largest", "central", "best"} or int
-        Which thread: the one with most area over the shot; the one nearest the middle of the frame; or the n-th
-        from the left, from 0. "best" links nothing and takes each frame's best score, as published.
+    face : {"prominent", "largest", "central", "best"} or int
+        Which thread: the one with the largest sum of score times side over the shot; the one with most area over the
+        shot; the one nearest the middle of the frame; or the n-th from the left, from 0. "best" links nothing and takes
+        each frame's best score, as published.
     max_dropout : int
         Frames for which a face may be missed and still be the same one.
 
@@ -115,6 +123,48 @@ def chosen_faces(detections: Detections, settings: Settings) -> tuple[list[Detec
     return chosen, shots
 
 
+@dataclass(frozen=True)
+class CloseTracks:
+    """Two faces of a shot of which neither is clearly the one to choose.
+
+    Attributes
+    ----------
+    first, last : int
+        First and last frame that show both.
+    share : float
+        Prominence of the one that was not chosen, as a share of the chosen one's.
+    """
+
+    first: int
+    last: int
+    share: float
+
+
+def close_tracks(detections: Detections, settings: Settings) -> list[CloseTracks]:
+    """Where the choice "prominent" is a close one: at most one entry a shot, the closest.
+
+    Frames in which a person gave the face do not count. Empty for any other `Settings.face_selection`.
+    """
+    if settings.face_selection != "prominent":
+        return []
+    shots = shot_numbers(detections.shots or (0,), len(detections))
+    accepted = [
+        [] if frame in detections.manual else [each for each in row if each.score > settings.threshold]
+        for frame, row in enumerate(detections.candidates)
+    ]
+    found = []
+    for start, stop in spans(np.ones(len(accepted), bool), shots):
+        threads = _threads(accepted, range(start, stop), settings.max_dropout)
+        chosen, *others = _preferred(threads, "prominent", detections.size) or [None]
+        for other in others:  # in falling order: the first that shares a frame is the closest
+            both = sorted(chosen.faces.keys() & other.faces.keys())
+            if both:
+                share = other.prominence / chosen.prominence if chosen.prominence else 1.0
+                found += [CloseTracks(both[0], both[-1], share)] if share >= CLOSE else []
+                break
+    return found
+
+
 def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -> list[_Thread]:
     """Link the candidates of one shot, in time proportional to its frames: a thread that has ended is not revisited."""
     threads: list[_Thread] = []
@@ -152,6 +202,8 @@ def _preferred(threads: list[_Thread], face: str | int, size: tuple[int, int]) -
     by_area = sorted(threads, key=lambda thread: -thread.area)
     if face == "largest":
         return by_area
+    if face == "prominent":
+        return sorted(threads, key=lambda thread: -thread.prominence)
     if face == "central":
         middle = np.asarray(size) / 2
         return sorted(by_area, key=lambda thread: float(np.linalg.norm(thread.center() - middle)))

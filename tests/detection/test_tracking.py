@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from lipsync_lab.detection import Detection, tracking
+from lipsync_lab.detection.detections import Detections
 from lipsync_lab.detection.shots import Shots, shot_numbers
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box
+from lipsync_lab.settings import Settings
 
 SIZE = (200, 100)
 
@@ -51,6 +53,37 @@ def test_another_face_is_no_stand_in():
     assert [face and face.box.x1 for face in chosen] == [20] * 3 + [None] * 2 + [20] * 3
 
 
+def test_a_large_false_box_with_a_low_score_is_not_the_face():
+    """A coat of nine times the face's area, in all frames: by area it is chosen, by score, size and duration not."""
+    rows = [[at(20, side=20, score=0.99), at(80, 10, side=60, score=0.3)]] * 20
+    options = {"threshold": 0.25}
+    assert tracking.choose(rows, shots(20), SIZE, face="largest", **options) == [rows[0][1]] * 20
+    assert tracking.choose(rows, shots(20), SIZE, **options) == [rows[0][0]] * 20
+
+
+def test_a_false_box_of_few_frames_is_not_the_face():
+    rows = [[at(20, side=20)] + ([at(80, 10, side=60)] if number < 3 else []) for number in range(20)]
+    assert tracking.choose(rows, shots(20), SIZE) == [at(20, side=20)] * 20
+
+
+def close(rows, numbers=None, manual=None, **settings):
+    starts = tuple(np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()) if numbers is not None else (0,)
+    return tracking.close_tracks(Detections(tuple(rows), starts, SIZE, manual=manual or {}), Settings(**settings))
+
+
+def test_close_tracks_are_told_by_shot():
+    """Two like faces in frames 2 to 5 of the first shot; in the second shot the smaller one is far from chosen."""
+    rows = [[at(20)]] * 2 + [[at(20), at(120, side=19)]] * 4 + [[at(20, side=40), at(150, side=8)]] * 3
+    numbers = shots(6, 3)
+    [pair] = close(rows, numbers)
+    assert (pair.first, pair.last) == (2, 5)
+    assert pair.share == pytest.approx(4 * 19 / (6 * 20))
+    assert close(rows, numbers, face_selection="largest") == close(rows, numbers, threshold=0.95) == []
+    assert close(rows, numbers, manual={frame: None for frame in range(6)}) == []
+    assert close([[at(20)]] * 5) == close([[]] * 5) == close([]) == []
+    assert close([[at(20)]] * 4 + [[at(150)]] * 4) == [], "no frame shows both"
+
+
 def test_a_face_that_jumps_is_still_found():
     """A drawn head that leaps between two drawings begins a new thread, which no other face contradicts."""
     rows = [[at(20)]] * 4 + [[at(150)]] * 4
@@ -80,7 +113,10 @@ def brute_force(rows, numbers, size, face, max_dropout):
             threads += [{frame: candidate} for c, candidate in enumerate(rows[frame]) if c not in placed]
         centers = [np.mean([candidate.box.center for candidate in thread.values()], axis=0) for thread in threads]
         order = sorted(range(len(threads)), key=lambda n: -sum(candidate.box.area for candidate in threads[n].values()))
-        if face == "central":
+        if face == "prominent":
+            weight = [sum(c.score * c.box.area**0.5 for c in thread.values()) for thread in threads]
+            order = sorted(range(len(threads)), key=lambda n: -weight[n])
+        elif face == "central":
             order.sort(key=lambda n: float(np.linalg.norm(centers[n] - np.asarray(size) / 2)))
         elif face != "largest":
             longest = max(map(len, threads), default=0)
@@ -93,7 +129,7 @@ def brute_force(rows, numbers, size, face, max_dropout):
     return chosen
 
 
-@pytest.mark.parametrize("face", ["largest", "central", 0, 1])
+@pytest.mark.parametrize("face", ["prominent", "largest", "central", 0, 1])
 def test_choice_is_that_of_brute_force(face):
     rng = np.random.default_rng(3)
     for _ in range(12):
