@@ -152,17 +152,17 @@ def close_tracks(detections: Detections, settings: Settings) -> list[CloseTracks
         [] if frame in detections.manual else [each for each in row if each.score > settings.threshold]
         for frame, row in enumerate(detections.candidates)
     ]
-    found = []
+    close = []
     for start, stop in spans(np.ones(len(accepted), bool), shots):
         threads = _threads(accepted, range(start, stop), settings.max_dropout)
-        chosen, *others = _preferred(threads, "prominent", detections.size) or [None]
-        for other in others:  # in falling order: the first that shares a frame is the closest
+        chosen, *rivals = _preferred(threads, "prominent", detections.size) or [None]
+        for other in rivals:  # in falling order: the first that shares a frame is the closest
             both = sorted(chosen.faces.keys() & other.faces.keys())
             if both:
                 share = other.prominence / chosen.prominence if chosen.prominence else 1.0
-                found += [CloseTracks(both[0], both[-1], share)] if share >= CLOSE else []
+                close += [CloseTracks(both[0], both[-1], share)] if share >= CLOSE else []
                 break
-    return found
+    return close
 
 
 def _threads(accepted: list[list[Detection]], frames: range, max_dropout: int) -> list[_Thread]:

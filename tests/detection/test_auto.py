@@ -167,11 +167,11 @@ def test_decisions_are_counted_by_shot_and_told():
         {"first": 3, "last": 6, "faces": {"yunet": 3}, "none": 1},
         {"first": 7, "last": 7, "faces": {"manual": 1}, "none": 0},
     ]
-    told = auto.summary(table)
-    assert "s3fd-lab gave the face in 2 of 8 frames" in told
-    assert "yunet in 3" in told
-    assert "3-6" in told
-    assert "neither in 2" in told
+    text = auto.summary(table)
+    assert "s3fd-lab gave the face in 2 of 8 frames" in text
+    assert "yunet in 3" in text
+    assert "3-6" in text
+    assert "neither in 2" in text
     assert "was not asked" in auto.summary(table, "yunet was not asked: no file")
 
 
