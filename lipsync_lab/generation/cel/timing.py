@@ -23,7 +23,9 @@ SHORTEST = 0.07
 #: Cost of a change of shape, in nats of one mel column: without it, mouths flicker where two shapes fit equally.
 CHANGE = 2.0
 #: Openings of a shape that are drawn, as shares of the chart's: quiet speech opens the mouth less.
-LEVELS = (0.55, 0.8, 1.0)
+LEVELS = (0.4, 0.6, 0.8, 1.0)
+#: Share of an exposure by which its sound reaches beyond either end, since the network's borders are not that exact.
+BEYOND = 0.1
 #: Probability of a closed mouth (shape A) from which on the sound has a closure that must be shown.
 CLOSURE = 0.25
 
@@ -114,7 +116,8 @@ def sheet(
     rate = audio.MELS_PER_SECOND / fps
     parts = []
     for first, last in exposed:
-        begin, end = (int((frame - audio_offset) * rate) for frame in (first, last))
+        beyond = BEYOND * (last - first)
+        begin, end = (round((frame - audio_offset) * rate) for frame in (first - beyond, last + beyond))
         begin = min(max(begin, 0), columns - 1)
         parts.append(slice(begin, min(max(end, begin + 1), columns)))
     logs = np.log(np.maximum(spoken.probabilities, 1e-4))
