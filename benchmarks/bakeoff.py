@@ -13,7 +13,8 @@ For bundled clips the ground truth of the sentence is known. `openness_r` is the
 generated mouths, estimated by the mouth-openness regressor, with it; `sheet_r` that of the openness on `cel`'s exposure
 sheet; `closures_met` the share of the m, b and p of the ground truth during which, or one frame beside which, the sheet
 shows closed lips. `cel, true shapes` is a control: `cel` with the shapes of the ground truth in place of its viseme
-network. What it loses is lost by the drawing and by the regressor, and its SyncNet distance is that of the right timing.
+network. What it loses is lost by the drawing and by the regressor, and its SyncNet distance is that of the right
+timing.
 
 Boundary artifacts after a soft edge, and mouth changes during holds with the preset, are small by construction. `cel`
 leaves most of the face as it is, which the metrics of the face count in its favour.
