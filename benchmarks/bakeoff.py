@@ -85,7 +85,7 @@ class Remembering(Cel):
 
     def prepare(self, clip, plan):
         drawn, plan = super().prepare(clip, plan)
-        object.__setattr__(self, "drawn", drawn)
+        object.__setattr__(self, "remembered", drawn)
         return drawn, plan
 
 
@@ -131,7 +131,9 @@ def measured(clip: str, voice: str, method: str, truth: pd.DataFrame | None, pic
         frames = run.info["frames_written"]
         row |= {"generated": run.info["mouths_generated"] / frames, "cpu_ms_a_frame": 1000 * seconds / frames}
         if truth is not None:
-            row |= against_truth(done.frames["mouth_openness"].to_numpy(), truth, getattr(generator, "drawn", None))
+            row |= against_truth(
+                done.frames["mouth_openness"].to_numpy(), truth, getattr(generator, "remembered", None)
+            )
         snapshot(run, samples.resolve_path(clip), voice, picture)
     return row
 

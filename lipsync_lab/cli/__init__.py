@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     flags.report(
         command("report", "Dub and evaluate clips, run the notebooks on them, and write a report.", use.report)
     )
+    flags.blind(command("blind", "Write a blind comparison of two methods' runs, or count its answers.", use.blind))
     group("data")
     flags.samples(command("samples", "List the sample clips and voices, fetch one, or print its path.", data.samples))
     flags.weights(command("weights", "List the models, fetch one, or verify their hashes.", data.weights))

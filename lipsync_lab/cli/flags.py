@@ -361,6 +361,17 @@ def synthesize(parser: argparse.ArgumentParser) -> None:
     add("--subtitle", default="", metavar="TEXT", help="text in the picture (none)")
 
 
+def blind(blind: argparse.ArgumentParser) -> None:
+    add = blind.add_argument
+    add("--first", nargs="+", metavar="RUN", help="folders of the first method's runs")
+    add("--second", nargs="+", metavar="RUN", help="of the second method's, in the same order: same sources and voices")
+    add("--methods", nargs=2, default=["first", "second"], metavar="NAME", help="their names (first second)")
+    add("--out", metavar="FOLDER", help="of the page ab.html and of its key, which the participants should not see")
+    add("--seed", type=int, default=0, help="of order and sides; give each participant another one (0)")
+    add("--answers", nargs="+", metavar="CSV", help="count these answers instead; needs --key")
+    add("--key", metavar="FILE", help="ab_key.json of the page")
+
+
 def report(report: argparse.ArgumentParser) -> None:
     add = report.add_argument
     add("--out", default="reports/latest", metavar="FOLDER", help="of the report (reports/latest)")

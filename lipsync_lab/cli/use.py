@@ -1,4 +1,4 @@
-"""The commands of use: `dub`, `detect`, `mouths`, `evaluate` and `report`."""
+"""The commands of use: `dub`, `detect`, `mouths`, `evaluate`, `report` and `blind`."""
 
 from __future__ import annotations
 
@@ -248,6 +248,30 @@ def _keep_inputs(out: str | None, *read: str | Path | None) -> None:
             raise ParameterError(f"--out {out}: is an input; name a folder for the tables")
         if place.parent == folder / "media":
             raise ParameterError(f"{path}: lies where --out {out} keeps its own copies; name another folder")
+
+
+def blind(options: argparse.Namespace) -> int:
+    from lipsync_lab.reporting import blind as comparison
+    from lipsync_lab.runs import Run
+
+    if options.answers:
+        if options.key is None:
+            raise ParameterError("--answers needs --key, the ab_key.json of the page")
+        answers = comparison.read_answers(options.answers, options.key)
+        if answers.empty:
+            raise ParameterError("there are no answers in these files")
+        result = comparison.preference(answers, min(answers.iloc[0][["preferred", "other"]]))
+        print(
+            f"{result.method} was preferred to {result.other} in {result.preferred} of {result.answers} answers "
+            f"({result.share:.0%}{comparison.interval_text(result)})"
+        )
+        return 0
+    if not (options.first and options.second and options.out):
+        raise ParameterError("a page needs --first, --second and --out; to count answers give --answers and --key")
+    pairs = comparison.pairs_of_runs(*([Run(Path(run)) for run in runs] for runs in (options.first, options.second)))
+    page = comparison.write_page(options.out, pairs, tuple(options.methods), seed=options.seed)
+    _say(options, f"{page}: {len(pairs)} pairs; keep {comparison.KEY} from the participants")
+    return 0
 
 
 def report(options: argparse.Namespace) -> int:
