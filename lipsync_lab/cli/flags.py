@@ -22,6 +22,9 @@ DETECTOR = (
     "mouth)"
 )
 
+#: The name that the settings without a preset have in `report --compare`.
+DEFAULT = "default"
+
 #: `evaluation.alignment.LOOPS`, whose module takes long to import.
 LOOPS = ("loop", "pingpong", "hold", "none")
 
@@ -68,13 +71,28 @@ def dub(parser: argparse.ArgumentParser) -> None:
     )
     _published(parser)
     group = parser.add_argument_group("flags of this project")
-    add, unset = group.add_argument, argparse.SUPPRESS
-    add(
+    _preset(group)
+    _detector(group)
+    _tracking(group)
+    _result(group)
+    group.add_argument(
+        "--run-folder",
+        metavar="FOLDER",
+        help="for ledger and detections; if not given, the outfile's name without its ending",
+    )
+
+
+def _preset(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
         help="animation: the mitigations that help animation; reference: all as published, including its faults (none)",
     )
-    _detection(group)
+
+
+def _result(group: argparse._ActionsContainer) -> None:
+    """Settings of what is generated and written."""
+    add, unset = group.add_argument, argparse.SUPPRESS
     add(
         "--dropouts",
         choices=DROPOUTS,
@@ -130,11 +148,6 @@ def dub(parser: argparse.ArgumentParser) -> None:
     )
     add("--codec", choices=CODECS, default=unset, help="h264 in .mp4, or lossless ffv1 in .mkv (h264)")
     add("--crf", type=int, default=unset, help="quality of h264, from 0, lossless, to 51 (18)")
-    add(
-        "--run-folder",
-        metavar="FOLDER",
-        help="for ledger and detections; if not given, the outfile's name without its ending",
-    )
 
 
 def _published(parser: argparse.ArgumentParser) -> None:
@@ -151,9 +164,17 @@ def _published(parser: argparse.ArgumentParser) -> None:
     add("--face", required=True, metavar="CLIP", help="a clip or picture with a face, or the name of a sample")
     add("--audio", required=True, metavar="VOICE", help="any file with sound, or the name of a sample")
     add("--outfile", default="results/result_voice.mp4", help="the clip to write (results/result_voice.mp4)")
+    _as_published(group)
+    _frame(group)
+    _box(group)
+
+
+def _as_published(group: argparse._ActionsContainer) -> None:
+    """Settings that are flags of the published script."""
+    add, unset = group.add_argument, argparse.SUPPRESS
+    sides = ("TOP", "BOTTOM", "LEFT", "RIGHT")
     add("--static", nargs="?", const=True, type=_boolean, default=unset, help="use only the first frame (false)")
     add("--fps", type=float, default=unset, help="frames per second where the clip is a picture, above 0 (25)")
-    sides = ("TOP", "BOTTOM", "LEFT", "RIGHT")
     add("--pads", nargs=4, type=int, default=unset, metavar=sides, help="pixels added to the box (0 10 0 0)")
     add(
         "--face_det_batch_size",
@@ -172,7 +193,6 @@ def _published(parser: argparse.ArgumentParser) -> None:
         help="faces per batch of the generator, 1 or more (16; 128 as published)",
     )
     add("--nosmooth", action="store_true", default=unset, help="do not smooth the boxes (they are smoothed)")
-    _frame(group)
 
 
 def _frame(group: argparse._ActionsContainer) -> None:
@@ -192,13 +212,18 @@ def _frame(group: argparse._ActionsContainer) -> None:
         default=unset,
         help="part of the clip to use, after shrinking and turning (0 -1 0 -1: all of it)",
     )
-    add(
+    add("--rotate", action="store_true", default=unset, help="turn by 90 degrees clockwise (no)")
+
+
+def _box(group: argparse._ActionsContainer) -> None:
+    """A box in place of a detector; a flag of the published script."""
+    corners = {"nargs": 4, "type": int, "metavar": ("Y1", "Y2", "X1", "X2")}
+    group.add_argument(
         "--box",
         **corners,
         default=(-1, -1, -1, -1),
         help="use this box in every frame instead of a detector (-1 -1 -1 -1: none)",
     )
-    add("--rotate", action="store_true", default=unset, help="turn by 90 degrees clockwise (no)")
 
 
 def mouths(parser: argparse.ArgumentParser) -> None:
@@ -233,12 +258,22 @@ def detect(parser: argparse.ArgumentParser) -> None:
     add("--face", required=True, metavar="CLIP", help="a clip, a picture, or the name of a sample")
     add("--out", default="detections.json", help="file to write; `dub --detector` takes it (detections.json)")
     _frame(parser)
-    _detection(parser)
+    _box(parser)
+    _detector(parser)
+    _tracking(parser)
 
 
-def _detection(group: argparse._ActionsContainer) -> None:
-    add, unset = group.add_argument, argparse.SUPPRESS
+def _detector(group: argparse._ActionsContainer) -> None:
+    add = group.add_argument
     add("--detector", metavar="MODEL", help=DETECTOR)
+    add("--device", help="cuda or cpu; if not given, cuda where it is available")
+    add("--cache", metavar="FOLDER", help="folder of cached detections; if not given, the user's cache folder")
+    add("--no-cache", action="store_true", help="detect again, and cache nothing (detections are cached)")
+
+
+def _tracking(group: argparse._ActionsContainer) -> None:
+    """Settings of detection and of the choice among candidates."""
+    add, unset = group.add_argument, argparse.SUPPRESS
     add("--threshold", type=float, default=unset, help="score that a detection must exceed, 0 to below 1 (0.5)")
     add(
         "--face-selection",
@@ -261,9 +296,6 @@ def _detection(group: argparse._ActionsContainer) -> None:
         metavar="FRAMES",
         help="longest dropout that is filled, or over which a face is tracked, 0 or more (12)",
     )
-    add("--device", help="cuda or cpu; if not given, cuda where it is available")
-    add("--cache", metavar="FOLDER", help="folder of cached detections; if not given, the user's cache folder")
-    add("--no-cache", action="store_true", help="detect again, and cache nothing (detections are cached)")
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
@@ -399,3 +431,17 @@ def report(report: argparse.ArgumentParser) -> None:
     )
     add("--detector", metavar="MODEL", help=DETECTOR)
     add("--force", action="store_true", help="do again what is done already (no)")
+    group = report.add_argument_group("settings of the dubs, as for `dub`")
+    _preset(group)
+    group.add_argument(
+        "--compare",
+        nargs="+",
+        choices=(DEFAULT, *PRESETS),
+        metavar="PRESET",
+        help=f"put presets side by side: every clip is dubbed with each; {DEFAULT} is no preset, and the other flags "
+        "here change all of them (one set of settings)",
+    )
+    _as_published(group)
+    _frame(group)
+    _tracking(group)
+    _result(group)

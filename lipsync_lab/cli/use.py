@@ -280,6 +280,11 @@ def report(options: argparse.Namespace) -> int:
 
     for name in options.generators or [None]:
         _check_models(argparse.Namespace(generator=name, detector=options.detector))
+    if options.compare and options.preset:
+        raise ParameterError("--preset and --compare exclude each other; name all presets after --compare")
+    if options.compare and len(set(options.compare)) < max(2, len(options.compare)):
+        raise ParameterError("--compare needs two or more different presets")
+    compared = {name: _settings(options, None if name == flags.DEFAULT else name) for name in options.compare or ()}
     sides = {"": options.clips or [], "animation": options.animation, "live_action": options.live}
     clips = [clip for side in sides.values() for clip in side]
     domains = [domain for domain, side in sides.items() for _ in side] if options.animation or options.live else None
@@ -291,6 +296,7 @@ def report(options: argparse.Namespace) -> int:
             domains=domains,
             generators=options.generators or (None,),
             detector=options.detector,
+            settings=compared or _settings(options, options.preset),
             force=options.force,
             progress=shown,
         )

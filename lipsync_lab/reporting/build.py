@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.errors import MediaError
 from lipsync_lab.evaluation.cases import Case, file_of, read
 from lipsync_lab.evaluation.evaluated import pairs
 from lipsync_lab.progress import Reporter
 from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import write
-from lipsync_lab.reporting.parts import GeneratorPart, Notebook, has_pair, stage_count
+from lipsync_lab.reporting.parts import Notebook, VariantPart, has_pair, stage_count
+from lipsync_lab.reporting.variants import Variant, variants
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
-    from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.progress import Progress
 
 _PAIRS = ("kettle", "village", "apples", "violin", "tomatoes", "wardrobe", "postman", "bus")
@@ -71,7 +70,7 @@ def report(
     domains: Sequence[str] | None = None,
     generators: Sequence[str | Path | None] = (None,),
     detector: str | Path | None = None,
-    settings: Settings | None = None,
+    settings: Settings | Mapping[str, Settings] | None = None,
     notebooks: Iterable[str | Path] | Mapping[str | Path, Mapping[str, Any]] | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -91,11 +90,15 @@ def report(
     domains : sequence of str, optional
         One of `samples.CLIP_DOMAINS` per clip, empty for one that is unknown. None for those of the samples.
     generators : sequence of str or path
-        Every one dubs every clip; None stands for the default of `pipeline.Pipeline`.
-    detector, settings
+        Every one dubs every clip; None stands for the default of `pipeline.Pipeline`. A generator with an attribute
+        ``domains`` dubs the clips of these domains only.
+    detector
         As for `pipeline.Pipeline`.
+    settings : Settings, or mapping of str to Settings, optional
+        Several sets of settings by their names are put side by side: every clip is dubbed with each.
     notebooks : iterable of path, or mapping of path to parameters, optional
-        None for `notebooks.of_a_report`. Each is executed once per generator. A notebook with a parameter `clip` is
+        None for `notebooks.of_a_report`. Each is executed once per generator that dubs every clip, with the first
+        settings. A notebook with a parameter `clip` is
         executed for either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where
         there is no pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`,
         `voice`, `run_folder`, `clips`, `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets
@@ -126,32 +129,32 @@ def report(
     if not isinstance(notebooks, Mapping):
         notebooks = {path: {} for path in (of_a_report() if notebooks is None else notebooks)}
     books = [Notebook(Path(path), given, notebook_parameters(path, given)) for path, given in notebooks.items()]
-    pipelines = _pipelines(generators, detector, settings or Settings())
     out = Path(out).resolve()
+    compared = variants(generators, detector, settings, out / "detections")
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
     results, outcomes, findings = [], [], []
-    planned = stage_count(len(cases), books, has_pair(cases))
     counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
-    counter.total_stages = planned * len(pipelines)
-    for model, pipeline in pipelines.items():
-        part = GeneratorPart(out, model, pipeline, books, force, progress)
-        of_model = [part.dub(case) for case in cases]
-        results += of_model
-        good = [result.evaluated for result in of_model if result.evaluated]
+    parts = _parts(out, compared, cases, books, force, progress)
+    planned = [stage_count(len(part.cases), part.notebooks, bool(books) and has_pair(part.cases)) for part in parts]
+    counter.total_stages = sum(planned)
+    for part, stages in zip(parts, planned, strict=True):
+        of_part = [part.dub(case) for case in part.cases]
+        results += of_part
+        good = [result.evaluated for result in of_part if result.evaluated]
         # clips that failed may leave no matched pair, or nothing to show in a notebook
-        left = stage_count(len(good), books, bool(pairs(good))) - len(good)
-        counter.total_stages += left + len(cases) - planned
+        left = stage_count(len(good), part.notebooks, bool(pairs(good))) - len(good)
+        counter.total_stages += left + len(part.cases) - stages
         executed = part.execute(good)
         lists, failed = part.findings(good, executed)
         findings += lists
         outcomes += executed + failed
     outcomes = [result.outcome for result in results] + outcomes
     if any(result.evaluated for result in results):
-        write(out, pipelines, results, outcomes, findings)
+        write(out, compared, results, outcomes, findings)
     return Report(out, tuple(outcomes))
 
 
@@ -167,20 +170,19 @@ def _check_inputs(cases: Sequence[Case]) -> None:
         raise MediaError("; ".join(problems))
 
 
-def _pipelines(
-    generators: Sequence[str | Path | None], detector: str | Path | None, settings: Settings
-) -> dict[str, Pipeline]:
-    """Pipelines by the name that their generator has in the report."""
-    from lipsync_lab.pipeline import Pipeline
-
-    out: dict[str, Pipeline] = {}
-    for generator in generators:
-        pipeline = Pipeline(generator, detector, settings)
-        # fit for addresses and file names on any system
-        model = re.sub(r"[^A-Za-z0-9_.-]+", "_", pipeline.generator.name).strip("._") or "generator"
-        if model in out:
-            raise ParameterError(f"{generator}: two generators of the name {model}; name each once, or rename a file")
-        out[model] = pipeline
-    if not out:
-        raise ParameterError("no generators to report on; name models or files")
-    return out
+def _parts(
+    out: Path,
+    compared: Sequence[Variant],
+    cases: Sequence[Case],
+    books: Sequence[Notebook],
+    force: bool,
+    progress: Progress | None,
+) -> list[VariantPart]:
+    """What each variant contributes: notebooks are for the first settings of a generator that dubs every clip."""
+    parts, printed = [], set()
+    for variant in compared:
+        own = [case for case in cases if variant.dubs(case)]
+        whole = len(own) == len(cases) and variant.generator not in printed
+        printed |= {variant.generator} if whole else set()
+        parts.append(VariantPart(out, variant, own, books if whole else (), whole, force, progress))
+    return parts

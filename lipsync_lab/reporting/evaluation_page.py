@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,15 +81,54 @@ def write(
         failures=evaluation.failures,
         key_frames=[(f"{MEDIA}/{name}", caption) for name, caption in made["pictures"]],
     )
-    metrics = evaluation.metrics
     facts = {"source": Path(source).name, "output": Path(output).name, **(about or {})}
     if evaluation.domain:
         facts["domain"] = evaluation.domain
+    tables = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
+    write_page(
+        page,
+        evaluation,
+        title,
+        shown,
+        facts=facts,
+        files=[(name, name) for name in tables],
+        note="The videos above are small copies, encoded again; everything was measured on the files themselves.",
+    )
+    return page
+
+
+def write_page(
+    path: Path,
+    evaluation: Evaluation,
+    title: str,
+    viewer: str,
+    *,
+    facts: Mapping[str, str],
+    files: Sequence[tuple[str, str]],
+    note: str = "",
+) -> None:
+    """Write the page of one source and output: a viewer, and the table of metrics.
+
+    Parameters
+    ----------
+    path : Path
+    evaluation : Evaluation
+    title : str
+    viewer : str
+        Of `viewer.viewer`.
+    facts : mapping of str to str
+        On the pair; empty ones are left out.
+    files : sequence of (str, str)
+        Addresses, from the page, and names of files that the page leads to.
+    note : str
+        About the videos.
+    """
+    metrics = evaluation.metrics
     content = {
         "title": title,
         "facts": {name: value for name, value in facts.items() if value},
         "sentences": sentences(evaluation),
-        "viewer": shown,
+        "viewer": viewer,
         "rows": (rows := _metric_rows(metrics[metrics["reason"] == ""])),
         "quartiles": any(row["spread"] for row in rows),
         "undefined": [
@@ -97,10 +136,10 @@ def write(
             for reason, rows in metrics[metrics["reason"] != ""].groupby("reason", sort=False)
         ],
         "networks": evaluation.about,
-        "files": sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json")),
+        "files": files,
+        "note": note,
     }
-    write_text(page, _page("evaluation.html.j2", content, viewers.script()))
-    return page
+    write_text(path, _page("evaluation.html.j2", content, viewers.script()))
 
 
 def write_pairs(out: str | Path, table: pandas.DataFrame) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 AMPLIFY = 4
 #: Pixels: a film's poster at its longest side, and the height of source | output | difference.
 _POSTER, _STRIP = 480, 200
+#: Pixels of the height of a close-up of a mouth, and its side in widths of the face's box.
+_CLOSE_UP, _AROUND = 420, 0.9
 _GAP = 4
 #: Colours of a chart, and how far any may lie from its own, of 255.
 _COLOURS, _LOSS = 256, 8
@@ -91,18 +93,43 @@ def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray
     box = regions.inside(box, before.shape, 0.15, 0.15)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
-    change = cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)
-    parts = [scaled(image, _STRIP / image.shape[0]) for image in (before, after, change)]
+    images = before, after, difference(before, after)
+    parts = [scaled(image, _STRIP / image.shape[0]) for image in images]
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
 
 
-def save_chart(path: Path, axes: Axes) -> None:
-    """Save a chart as a PNG of few colours."""
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The absolute difference of two frames, uint8 (H, W, 3), amplified by `AMPLIFY`."""
+    return cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)
+
+
+def close_ups(images: Sequence[np.ndarray], box: np.ndarray) -> list[np.ndarray]:
+    """Pictures of one frame, cut to a square round the lower half of the face, and enlarged to one height.
+
+    Parameters
+    ----------
+    images : sequence of ndarray, uint8, (H, W, 3)
+    box : ndarray, float, (4,)
+        Of the generated mouth: the face's box. NaN where there is none; then the frames are whole.
+
+    Returns
+    -------
+    list of ndarray, uint8, (`_CLOSE_UP`, W, 3)
+    """
+    x1, y1, x2, y2 = box
+    half, x, y = _AROUND * (x2 - x1) / 2, (x1 + x2) / 2, y1 + 0.72 * (y2 - y1)
+    around = regions.inside(np.array([x - half, y - half, x + half, y + half]), images[0].shape)
+    parts = [image if around is None else image[around.slices] for image in images]
+    return [scaled(part, _CLOSE_UP / part.shape[0]) for part in parts]
+
+
+def save_chart(path: Path, axes: Axes, **options: Any) -> None:
+    """Save a chart as a PNG of few colours; options as of matplotlib's ``savefig``."""
     import matplotlib.pyplot as plt
 
     png = io.BytesIO()
-    axes.figure.savefig(png, format="png")
+    axes.figure.savefig(png, format="png", **options)
     plt.close(axes.figure)
     path.write_bytes(_paletted(Image.open(png).convert("RGB"))[1])
 

@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lipsync_lab import runs, samples
+from lipsync_lab import runs
 from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.files import write_text
-from lipsync_lab.metrics.registry import label
-from lipsync_lab.reporting.media import AMPLIFY, is_playable, save_chart
+from lipsync_lab.figures import style
+from lipsync_lab.reporting import clip_table, clips, summary
+from lipsync_lab.reporting.media import AMPLIFY, save_chart
 from lipsync_lab.reporting.outcome import Outcome, versions
-from lipsync_lab.reporting.runs import evaluation_summary, frame_summary, worst_failures
+from lipsync_lab.reporting.runs import evaluation_summary, frame_summary
 from lipsync_lab.reporting.safe import clean
 from lipsync_lab.reporting.text import evidence_note, models_sentence
+from lipsync_lab.reporting.variants import ClipResult, Variant
+from lipsync_lab.reporting.viewer import policy
 
-if TYPE_CHECKING:
-    import pandas
+_HOME = Path(__file__).parent
 
-    from lipsync_lab.evaluation.cases import Case
-    from lipsync_lab.evaluation.evaluated import EvaluatedCase
-    from lipsync_lab.pipeline import Pipeline
-
-#: Columns of ``table.csv``, one row a clip and generator: `runs.frame_summary`, `runs.evaluation_summary`, the error.
+#: Columns of ``table.csv``, one row a clip and variant: `runs.frame_summary`, `runs.evaluation_summary`, the error.
 #: `failures` counts spans of failing frames; `worst_failures` are the worst kinds, `worst_frame` is the first's. The
 #: same inputs give the same table, byte for byte; durations are in the manifest.
 TABLE = (
-    *("clip", "generator", "domain", "frames", "detected", "filled", "passthrough", "mouths_generated", "seconds"),
+    *("clip", "generator", "settings", "domain", "frames", "detected", "filled", "passthrough", "mouths_generated", "seconds"),
     *("frames_written", "syncnet_distance", "av_offset", "syncnet_distance_shuffled_audio"),
     *("syncnet_distance_silent_audio", "syncnet_distance_untouched_source", "lse_d", "lse_c"),
     *("failures", "worst_failures", "worst_frame", "error"),
 )
-
-
-@dataclass(frozen=True)
-class ClipResult:
-    """A clip as one generator dubbed it; `evaluated` is None where that failed."""
-
-    case: Case
-    model: str
-    outcome: Outcome
-    evaluated: EvaluatedCase | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +50,7 @@ class Findings:
 
 def write(
     out: Path,
-    pipelines: Mapping[str, Pipeline],
+    variants: Sequence[Variant],
     results: Sequence[ClipResult],
     outcomes: Sequence[Outcome],
     findings: Sequence[Findings],
@@ -77,19 +65,23 @@ def write(
     write_text(out / "table.csv", table)
     cases = list({result.case.name: result.case for result in results}.values())
     write_text(out / "clips.csv", clips_tables.table(cases, out))
-    several, good = len(pipelines) > 1, rows[rows["error"] == ""]
-    named = good.assign(clip=good["clip"] + ", " + good["generator"]) if several else good
+    several, good = len(variants) > 1, rows[rows["error"] == ""]
+    labels = [result.variant.label for result in results]
+    named = good.assign(clip=good["clip"] + ", " + pd.Series(labels)[good.index]) if several else good
     save_chart(out / "coverage.png", figures.coverage(named))
-    manifest = _manifest(out, pipelines, results, outcomes)
+    manifest = _manifest(out, variants, results, outcomes)
     manifest["table_sha256"] = hashlib.sha256(table.encode()).hexdigest()
     write_text(out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
+    lse = bool((rows["lse_d"] != "").any())
     content = {
         "title": "Lip-sync report",
         "manifest": manifest,
-        "clips": [_shown(*pair) for pair in zip(results, rows.to_dict("records"), strict=True)],
+        **summary.content(out, variants, results),
+        "columns": clip_table.columns(several, lse),
+        "rows": [row | {"colour": style.domain_colour(row["domain"])} for row in clip_table.rows(results)],
+        "clips": clips.shown(out, results),
         "several": several,
-        "lse": (rows["lse_d"] != "").any(),
         "notebooks": [
             {
                 "name": outcome.name if several else outcome.name.split("/")[1],
@@ -106,7 +98,9 @@ def write(
         "amplify": AMPLIFY,
         "facts": _facts(manifest),
     }
-    write_text(out / "index.html", _filled("report.html.j2", content))
+    scripts = [(_HOME / name).read_text(encoding="utf-8") for name in ("report.js", "sort.js")]
+    looks = {"style": (_HOME / "report.css").read_text(encoding="utf-8"), "scripts": scripts}
+    write_text(out / "index.html", _filled("report.html.j2", content | looks | {"policy": policy(*scripts)}))
     # Jinja escapes for HTML only; findings are Markdown already
     write_text(out / "README.md", _filled("report.md.j2", _for_markdown(content) | {"findings": content["findings"]}))
 
@@ -115,6 +109,8 @@ def _for_markdown(content: Any) -> Any:
     """The same content with every text in it escaped for Markdown (`findings.plain`)."""
     if isinstance(content, Mapping):
         return {plain(key): _for_markdown(value) for key, value in content.items()}
+    if dataclasses.is_dataclass(content):
+        return _for_markdown(asdict(content))
     if isinstance(content, list | tuple):
         return [_for_markdown(value) for value in content]
     return plain(content) if isinstance(content, str) else content
@@ -127,82 +123,36 @@ def _filled(template: str, content: Mapping[str, Any]) -> str:
 
     html = template.endswith(".html.j2")
     environment = jinja2.Environment(
-        autoescape=html, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(_HOME, encoding="utf-8"),
+        autoescape=html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters["from_markdown"] = lambda text: clean(markdown2html(text))
-    return environment.from_string(Path(__file__).with_name(template).read_text(encoding="utf-8")).render(content)
+    return environment.get_template(template).render(content)
 
 
 def _row(result: ClipResult) -> dict[str, Any]:
     case, error = result.case, result.outcome.error or ""
-    names = {"clip": case.name, "generator": result.model, "domain": case.domain, "error": error}
+    names = {"clip": case.name, "generator": result.variant.generator, "settings": result.variant.settings_name}
+    names |= {"domain": case.domain, "error": error}
     row = dict.fromkeys(TABLE, "") | names
     if result.evaluated:
         row |= frame_summary(result.evaluated.run) | evaluation_summary(result.evaluated.evaluation)
     return row
 
 
-def _shown(result: ClipResult, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A clip as the page shows it; the numbers are those of the table."""
-    from lipsync_lab.figures import style
-
-    case, name, evaluated = result.case, result.outcome.name, result.evaluated
-    sample = samples.SAMPLES.get(case.clip)
-    pictures, run = f"pictures/{name}", f"runs/{name}"
-    shown = {
-        "id": name.replace("/", "."),
-        "name": case.name,
-        "model": result.model,
-        "domain": case.domain.replace("_", " "),
-        "about": {name.replace("_", " "): value for name, value in case.about.items()},
-        "domain_colour": style.domain_colour(case.domain),
-        "voice": None if case.voice == case.clip else Path(case.voice).stem,
-        "credit": f"{sample.attribution} ({sample.licence})" if sample else None,
-        "error": result.outcome.error,
-        "row": dict(row),
-    }
-    if not evaluated:
-        return shown
-    worst = worst_failures(evaluated.evaluation).reset_index(drop=True)
-    return shown | {
-        "run": run,
-        "pictures": pictures,
-        "after": f"{run}/{evaluated.run.output.name}" if is_playable(evaluated.run) else f"{pictures}/after.mp4",
-        "fps": float(Fraction(evaluated.run.info["face"]["fps"])),
-        "detected": f"{row['detected'] / row['frames']:.0%}",
-        "thumbnail": f"{pictures}/{'worst-1' if len(worst) else 'frame'}.jpg",
-        "failures": worst.assign(picture=[f"{pictures}/worst-{n}.jpg" for n in worst.index + 1]).to_dict("records"),
-        "undefined": "; ".join(_undefined(evaluated.evaluation.scores)),
-    }
-
-
-def _undefined(scores: pandas.DataFrame) -> list[str]:
-    """Which scores of the output are undefined, and why: one line a reason."""
-    undefined = scores[scores["value"].isna() & (scores["input"] == "dubbed")]
-    names = undefined["score"].map(label).groupby(undefined["reason"], sort=False).agg(", ".join)
-    return [f"{listed}: {reason}" for reason, listed in names.items()]
-
-
 def _manifest(
-    out: Path, pipelines: Mapping[str, Pipeline], results: Sequence[ClipResult], outcomes: Sequence[Outcome]
+    out: Path, variants: Sequence[Variant], results: Sequence[ClipResult], outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
-    first = next(iter(pipelines.values()))
+    first = variants[0].pipeline
     good = {result.outcome.name: result for result in results if result.evaluated}
     info = {name: result.evaluated.run.info for name, result in good.items()}
     networks = next((result.evaluated.evaluation.about for result in good.values()), {})
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "generators": {
-            model: {
-                "models": models_sentence(pipeline),
-                "evidence": evidence_note(pipeline),
-                "provenance": pipeline.generator.provenance,
-                "sha256": pipeline.generator.sha256,
-                "width": pipeline.generator.width,
-                "settings": pipeline.settings.as_dict(),
-            }
-            for model, pipeline in pipelines.items()
-        },
+        "generators": {variant.name: _about(variant) for variant in variants},
         "detector": first.detector.identity,
         "networks": networks,
         "device": first.device,
@@ -224,6 +174,19 @@ def _manifest(
         "outcomes": [asdict(outcome) | {"path": outcome.path.relative_to(out).as_posix()} for outcome in outcomes],
         "code_sha256": runs.code(),
         "versions": versions(),
+    }
+
+
+def _about(variant: Variant) -> dict[str, Any]:
+    pipeline = variant.pipeline
+    return {
+        "label": variant.label,
+        "models": models_sentence(pipeline),
+        "evidence": evidence_note(pipeline),
+        "provenance": pipeline.generator.provenance,
+        "sha256": pipeline.generator.sha256,
+        "width": pipeline.generator.width,
+        "settings": pipeline.settings.as_dict(),
     }
 
 

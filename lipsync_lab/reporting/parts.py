@@ -1,4 +1,4 @@
-"""The parts of a report: a clip by a generator, a notebook, the findings. Each fails alone."""
+"""The parts of a report: a clip by a variant, a notebook, the findings. Each fails alone."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from lipsync_lab.progress import Reporter
 from lipsync_lab.reporting.media import render_pictures
 from lipsync_lab.reporting.notebooks import execute
 from lipsync_lab.reporting.outcome import Outcome, failing_alone, versions
-from lipsync_lab.reporting.page import ClipResult, Findings
+from lipsync_lab.reporting.page import Findings
 from lipsync_lab.reporting.runs import dub_and_evaluate
+from lipsync_lab.reporting.variants import ClipResult, Variant
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Notebook:
 
 
 def stage_count(clips: int, notebooks: Sequence[Notebook], pair: bool) -> int:
-    """Number of stages of one generator: its clips, and the executions of the notebooks."""
+    """Number of stages of one variant: its clips, and the executions of the notebooks."""
     if not clips:
         return 0
     return clips + sum(1 + (pair and book.is_of_one_clip and book.name != _EXPLORER) for book in notebooks)
@@ -69,15 +70,28 @@ def has_pair(cases: Sequence[Case]) -> bool:
 
 
 @dataclass(frozen=True)
-class GeneratorPart:
-    """What one generator contributes to a report in the folder `out`; `model` is the generator's name there."""
+class VariantPart:
+    """What one variant contributes to a report in the folder `out`, from the clips that it dubs.
+
+    Of a variant that is not `whole` neither notebooks nor their findings are wanted.
+    """
 
     out: Path
-    model: str
-    pipeline: Pipeline
+    variant: Variant
+    cases: Sequence[Case]
     notebooks: Sequence[Notebook]
+    whole: bool = True
     force: bool = False
     progress: Progress | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the variant's folders."""
+        return self.variant.name
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.variant.pipeline
 
     def _steps_of(self, name: str) -> Progress | None:
         return self.progress and (lambda stage, done, total: self.progress(f"{name}: {stage}", done, total))
@@ -100,7 +114,7 @@ class GeneratorPart:
             result, reused = None, False
         outcome = Outcome("clip", name, folder, failure.reason, failure.seconds, reused)
         self._finish(outcome)
-        return ClipResult(case, self.model, outcome, result)
+        return ClipResult(case, self.variant, outcome, result)
 
     def execute(self, good: Sequence[EvaluatedCase]) -> list[Outcome]:
         """Execute every notebook on the clips that succeeded; none where there are none."""
@@ -157,19 +171,17 @@ class GeneratorPart:
         """
         lists = {
             "02_missed_detections": ("Missed detections", _of_detection),
-            "03_mouth_artifacts": ("Artifacts of generated mouths", findings.of_mouths),
-            "04_sync_and_cadence": ("Sync and cadence", findings.of_timing),
             "05_animation_vs_live_action": ("Domains compared", _of_domains),
         }
         errors = {outcome.name: outcome.error for outcome in executed}
         if errors.get(f"{self.model}/{_ABLATION}", "not executed") is None:
             lists[_ABLATION] = "Ablation", self._of_ablation
         computed, failed = [], []
-        for notebook, (title, compute) in lists.items() if good else ():
+        for notebook, (title, compute) in lists.items() if good and self.whole else ():
             name = f"{self.model}/{notebook}"
             link = f"notebooks/{name}" if name in errors else None
             with failing_alone() as failure:
-                computed.append(Findings(self.model, title, link, compute(good)))
+                computed.append(Findings(self.variant.label, title, link, compute(good)))
             if failure.reason:
                 failed.append(Outcome("findings", name, self.out, failure.reason, failure.seconds, False))
         return computed, failed

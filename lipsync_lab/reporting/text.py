@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipsync_lab.evaluation.findings import plain
+from lipsync_lab.files import write_text
 from lipsync_lab.models import registry
+from lipsync_lab.reporting.safe import clean
 
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.reporting.variants import Variant
 
 
 def banner(pipeline: Pipeline) -> str:
@@ -27,6 +32,49 @@ def models_sentence(pipeline: Pipeline) -> str:
     return f"{pipeline.models[0].upper()}{pipeline.models[1:]}."
 
 
+def models_line(pipeline: Pipeline) -> str:
+    """One sentence of plain text on what the pictures of a generator show, for the first page of a report."""
+    name = pipeline.generator.name
+    model = registry.MODELS.get(name)
+    if name == "untrained":
+        return "The generator has random weights: its mouths are noise."
+    if name == "identity":
+        return "The generator returns its input: differences come from crop, paste and encoding."
+    if name == "cel":
+        return "cel draws mouths in the line of the clip; it is no Wav2Lip."
+    if model is None:
+        return f"The weights {name} are your own: the numbers are evidence of these weights."
+    if model.url is None:
+        return (
+            f"{name} is a small model that this project trained: the numbers show which failures occur and that they "
+            "are measured, not Wav2Lip's own quality."
+        )
+    return f"{name} has the published weights."
+
+
+def cards(out: Path, variants: Sequence[Variant]) -> list[tuple[str, str]]:
+    """Write the cards of the variants' bundled models as pages of a report; returns their titles and addresses."""
+    import jinja2
+    from nbconvert.filters import markdown2html
+
+    page = jinja2.Environment(autoescape=True).from_string(
+        '<!DOCTYPE html><meta charset="utf-8"><title>{{ name }}</title>'
+        "<style>body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 1rem auto; padding: 0 1rem; } "
+        "table { border-collapse: collapse; } th, td { border-bottom: 1px solid #ddd; padding: .2rem .5rem; "
+        "text-align: left; }</style>{{ text | safe }}"
+    )
+    pipelines = [variant.pipeline for variant in variants]
+    names = [part.name for pipeline in pipelines for part in (pipeline.generator, pipeline.detector)]
+    written = []
+    for name in dict.fromkeys(names):
+        card = registry.HOME / f"{name}.md"
+        if name in registry.MODELS and card.is_file():
+            text = clean(markdown2html(card.read_text(encoding="utf-8")))
+            write_text(out / "models" / f"{name}.html", page.render(name=name, text=text))
+            written.append((name, f"models/{name}.html"))
+    return written
+
+
 def evidence_note(pipeline: Pipeline) -> str:
     """What pictures of these models are evidence of, and what not: plain text."""
     weights, identity = pipeline.generator, pipeline.detector.identity
@@ -41,6 +89,8 @@ def evidence_note(pipeline: Pipeline) -> str:
             "The generator returns its input, so every difference from the source comes from crop, resize, paste and "
             "encoding; only the published weights can show which mouths Wav2Lip generates."
         )
+    elif weights.name == "cel":
+        mouths = "The mouths are drawn in the line and the colours of the clip, by no network of Wav2Lip's kind."
     elif model is None:
         mouths = f"The generator's weights are your own ({weights.name}): the pictures are evidence of these weights."
     elif model.url is None:

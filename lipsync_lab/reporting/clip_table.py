@@ -1,0 +1,125 @@
+"""The table of a report's page with one row a clip, or a clip and variant: its columns and its cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lipsync_lab.metrics import registry
+from lipsync_lab.reporting.runs import worst_failures
+from lipsync_lab.reporting.variants import ClipResult
+
+_DOMAIN = "animation, live action or synthetic photo (a photograph that a program animates)"
+_RECALL = (
+    "share of the frames with a face in which the detector accepted one; without ground truth every frame is taken to "
+    "have a face"
+)
+_FALSE = "detections above the threshold that are not the face, a frame; undefined without ground truth"
+_WORST = (
+    "the failure that is most severe and lasts longest, and the value of its metric in its worst frame, whose source, "
+    "output and difference are shown"
+)
+_DISTANCE = "SyncNet distance (1 - cosine) of output and voice; smaller where mouth and voice agree"
+_SHUFFLED = (
+    "control: the same distance with the voice in another order; the output is evidence of sync only where its own "
+    "distance is smaller"
+)
+_OFFSET = "offset of least SyncNet distance, in frames; positive where the sound is early"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its key in `Cell` rows, its head, its explanation, and whether it holds words."""
+
+    name: str
+    head: str
+    meaning: str
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of a cell, with what the table sorts by, a second line, and whether it is remarkable."""
+
+    text: str
+    order: str
+    small: str = ""
+    bad: bool = False
+
+
+def columns(several: bool, lse: bool) -> list[Column]:
+    """The columns; `several` variants have a column of their own, and so has the published network where it is."""
+    return [
+        Column("clip", "clip", "name of the clip; leads to its videos below", words=True),
+        *([Column("variant", "dubbed by", "generator or settings", words=True)] if several else []),
+        Column("domain", "domain", _DOMAIN, words=True),
+        Column("recall", "recall", _RECALL),
+        Column("false_positives", "false positives a frame", _FALSE),
+        Column("worst", "worst failure", _WORST, words=True),
+        Column("syncnet_distance", "SyncNet distance", _DISTANCE),
+        Column("shuffled_audio", "shuffled audio", _SHUFFLED),
+        Column("av_offset", "AV offset (frames)", _OFFSET),
+        *([Column("lse_d", "LSE-D", "the published SyncNet distance; smaller is better")] if lse else []),
+        *([Column("lse_c", "LSE-C", "the published SyncNet confidence; larger is better")] if lse else []),
+    ]
+
+
+def rows(results: Sequence[ClipResult]) -> list[dict[str, Any]]:
+    """The rows of the table, in the order of the results: `Cell` by column, and what the row leads to."""
+    return [_row(result) for result in results]
+
+
+def recall(result: ClipResult) -> float:
+    """Share of the frames with a face in which the detector accepted one; NaN without such a frame."""
+    return 1 - float(result.evaluated.evaluation.frames["missed_detection"].mean())
+
+
+def _row(result: ClipResult) -> dict[str, Any]:
+    case, name = result.case, result.outcome.name
+    cells = {
+        "clip": Cell(case.name, case.name),
+        "variant": Cell(result.variant.label, result.variant.label),
+        "domain": Cell(case.domain.replace("_", " ") or "unknown", case.domain),
+    }
+    row = {"id": anchor(case.name), "domain": case.domain, "error": result.outcome.error, "cells": cells}
+    if result.evaluated is None:
+        return row
+    evaluation = result.evaluated.evaluation
+    share, false = recall(result), float(evaluation.frames["false_positives"].astype(float).mean())
+    distance, shuffled = (evaluation.score("syncnet_distance", given) for given in ("dubbed", "shuffled_audio"))
+    worst = worst_failures(evaluation, most=1)
+    cells |= {
+        "recall": _number(share, f"{share:.0%}", bad=share < 1),
+        "false_positives": _number(false, f"{false:.2f}", bad=false > 0),
+        "worst": Cell("none", "0"),
+        "syncnet_distance": _number(distance, f"{distance:.2f}", bad=distance >= shuffled),
+        "shuffled_audio": _number(shuffled, f"{shuffled:.2f}"),
+        "av_offset": _number(offset := evaluation.score("av_offset"), f"{offset:.0f}", bad=abs(offset) > 1),
+        **{name: _number(score := evaluation.score(name), f"{score:.2f}") for name in ("lse_d", "lse_c")},
+    }
+    picture = f"pictures/{name}/frame.jpg"
+    if len(worst):
+        first, picture = worst.iloc[0], f"pictures/{name}/worst-1.jpg"
+        number = value(first["metric"], first["value"])
+        cells["worst"] = Cell(first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}")
+    return row | {"picture": picture}
+
+
+def value(metric: str, number: float) -> str:
+    """A metric's value with its unit, shares as percentages."""
+    unit = next((known.unit for known in registry.metrics() if known.name == metric), "")
+    if unit.startswith("share"):
+        return f"{number:.0%}{unit.removeprefix('share')}"
+    # a cosine has no unit that a reader needs
+    return f"{number:.3g} {'' if 'cosine' in unit else unit}".strip()
+
+
+def anchor(clip: str) -> str:
+    """The address of a clip's videos on the page."""
+    return f"clip.{clip}"
+
+
+def _number(number: float, text: str, bad: bool = False) -> Cell:
+    return Cell("–", "") if math.isnan(number) else Cell(text, f"{number:.6f}", bad=bad)

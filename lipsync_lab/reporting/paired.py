@@ -1,0 +1,95 @@
+"""Two variants of a report side by side: the differences of their metrics over the clips that both dubbed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lipsync_lab.evaluation import comparison
+from lipsync_lab.metrics import failures
+from lipsync_lab.reporting.variants import ClipResult
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Scores of the sound that are compared beside the metrics.
+SCORES = ("syncnet_distance",)
+#: Columns of `differences`.
+COLUMNS = (
+    *("metric", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"),
+    *("verdict", "by_construction", "reason"),
+)
+
+
+def differences(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> pandas.DataFrame:
+    """The second variant minus the first, for every metric; the unit is a clip that both dubbed.
+
+    Parameters
+    ----------
+    first, second : sequence of ClipResult
+        Of one variant each.
+
+    Returns
+    -------
+    DataFrame
+        One row a metric with a value in both: metric; n (clips); first, second (means over these clips); difference;
+        low, high (95 % interval, for this metric alone) and p, p_adjusted (for all metrics of the table) of
+        `evaluation.comparison.infer`; verdict ("better", "worse", or empty where the adjusted p is above
+        `comparison.ALPHA` or absent); by_construction (whether either variant's settings satisfy the metric);
+        reason, why there is no interval.
+    """
+    import numpy as np
+    import pandas as pd
+
+    sides = [pd.DataFrame({r.case.name: _means(r) for r in side if r.evaluated}).T for side in (first, second)]
+    clips = [clip for clip in sides[0].index if clip in sides[1].index]
+    names = [name for name in sides[0] if name in sides[1]] if clips else []
+    before, after = (side.loc[clips, names].astype(float) for side in sides)
+    both = before.notna() & after.notna()
+    names = [name for name in names if both[name].any()]
+    if not names:
+        return pd.DataFrame(columns=list(COLUMNS))
+    before, after = (side[names].where(both[names]) for side in (before, after))
+    apart = (after - before).to_numpy(float)
+    table = pd.DataFrame({"metric": names, "first": before.mean().to_numpy(), "second": after.mean().to_numpy()})
+    table = table.assign(difference=table["second"] - table["first"], **comparison.infer(apart))
+    directions = {kind.name: kind.direction for kind in failures.kinds()}
+    towards = table["difference"] * table["metric"].map(lambda name: directions.get(name, 1))
+    sure = table["p_adjusted"] <= comparison.ALPHA
+    satisfied = frozenset[str]().union(
+        *(comparison.by_construction(side[0].variant.pipeline.settings) for side in (first, second))
+    )
+    table["verdict"] = np.where(sure, np.where(towards > 0, "worse", "better"), "")
+    table["by_construction"] = table["metric"].isin(satisfied)
+    table["reason"] = [comparison.why_none(apart[:, column], "clip") for column in range(len(names))]
+    return table[list(COLUMNS)]
+
+
+def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
+    """What `differences` says of two variants, by their labels; plain text."""
+    from lipsync_lab.metrics.registry import label
+
+    count = int(table["n"].max()) if len(table) else 0
+    if not count:
+        return f"No clip was dubbed by both {first} and {second}."
+    own = table[~table["by_construction"]]
+    tested = own[own["p_adjusted"].notna()]
+    clips = f"{count} clip{'s' * (count != 1)}"
+    if tested.empty:
+        return f"{second} and {first} are compared on {clips}, too few for an interval, or without any difference."
+    parts = []
+    for verdict in ("better", "worse"):
+        rows = tested[tested["verdict"] == verdict]
+        parts.append(f"{verdict} in {len(rows)}" + (f" ({', '.join(map(label, rows['metric']))})" if len(rows) else ""))
+    return (
+        f"Of {len(tested)} metrics, {second} against {first} is {' and '.join(parts)} "
+        f"(n = {clips}, p ≤ {comparison.ALPHA:g} adjusted for {len(table)} metrics)."
+    )
+
+
+def _means(result: ClipResult) -> dict[str, float]:
+    """The mean of every metric of a clip over its frames, and the scores."""
+    evaluation = result.evaluated.evaluation
+    names = [kind.name for kind in failures.kinds() if kind.name in evaluation.frames]
+    means = {name: float(evaluation.frames[name].astype(float).mean()) for name in names}
+    return means | {name: evaluation.score(name) for name in SCORES}

@@ -1,0 +1,111 @@
+"""Variants of a report: each dubs every clip with its own generator or settings, and they are shown side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lipsync_lab.errors import ParameterError
+from lipsync_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from lipsync_lab.detection import Detector
+    from lipsync_lab.evaluation.cases import Case
+    from lipsync_lab.evaluation.evaluated import EvaluatedCase
+    from lipsync_lab.generation import Generator
+    from lipsync_lab.pipeline import Pipeline
+    from lipsync_lab.reporting.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A generator with its settings.
+
+    Attributes
+    ----------
+    name : str
+        Name of its folders: letters, digits, ``_``, ``.``, ``-``.
+    label : str
+        Name on pages: the generator's, the settings', or both, whatever tells the variants apart.
+    generator : str
+        The generator's name, fit for folders.
+    settings_name : str
+        Name of its settings; empty where the report has one set of settings.
+    pipeline : Pipeline
+    """
+
+    name: str
+    label: str
+    generator: str
+    settings_name: str
+    pipeline: Pipeline
+
+    def dubs(self, case: Case) -> bool:
+        """Whether the generator is meant for the domain of a clip; an unknown domain is not excluded."""
+        domains = getattr(self.pipeline.generator, "domains", ())
+        return not domains or not case.domain or case.domain in domains
+
+
+def variants(
+    generators: Sequence[str | Path | None],
+    detector: str | Path | Detector | None,
+    settings: Settings | Mapping[str, Settings] | None,
+    cache: Path,
+) -> list[Variant]:
+    """Every generator with every set of settings, in the order given.
+
+    Parameters
+    ----------
+    generators : sequence of str or path
+        None stands for the default of `pipeline.Pipeline`.
+    detector : str or path, optional
+    settings : Settings, or mapping of str to Settings, optional
+        One set of settings, or several by their names.
+    cache : path
+        Folder for detections, which several variants share; with one variant it is not made.
+
+    Raises
+    ------
+    ParameterError
+        There is no generator, or two variants have one name.
+    """
+    from lipsync_lab.pipeline import Pipeline
+
+    named = dict(settings) if isinstance(settings, Mapping) else {"": settings or Settings()}
+    if not generators:
+        raise ParameterError("no generators to report on; name models or files")
+    if not named:
+        raise ParameterError("no settings to report on; name presets")
+    shared = {"cache": cache} if len(generators) * len(named) > 1 else {}
+    out: dict[str, Variant] = {}
+    for given in generators:
+        generator: str | Path | Generator | None = given
+        for name, values in named.items():
+            pipeline = Pipeline(generator, detector, values, **shared)
+            # the weights are read once
+            generator, detector = pipeline.generator, pipeline.detector
+            # fit for addresses and file names on any system
+            model = _plain(generator.name) or "generator"
+            key = "-".join(filter(None, (model, _plain(name))))
+            if key in out:
+                raise ParameterError(f"{given}: two generators of the name {model}; name each once, or rename a file")
+            label = ", ".join([model] * (len(generators) > 1 or not name) + [name] * bool(name))
+            out[key] = Variant(key, label, model, name, pipeline)
+    return list(out.values())
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._")
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """A clip as one variant dubbed it; `evaluated` is None where that failed."""
+
+    case: Case
+    variant: Variant
+    outcome: Outcome
+    evaluated: EvaluatedCase | None
