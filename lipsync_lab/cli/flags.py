@@ -75,7 +75,15 @@ def dub(parser: argparse.ArgumentParser) -> None:
     _detector(group)
     _tracking(group)
     _result(group)
-    group.add_argument(
+    add = group.add_argument
+    add(
+        "--mouth-timing",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="with --generator cel: the mouths of a file that `mouths` or a run wrote and you corrected, .csv, .json, "
+        ".tsv or .dat (the voice's mouths on the clip's drawings)",
+    )
+    add(
         "--run-folder",
         metavar="FOLDER",
         help="for ledger and detections; if not given, the outfile's name without its ending",
@@ -128,13 +136,6 @@ def _result(group: argparse._ActionsContainer) -> None:
         help="generate a mouth for every frame, or only once per animation hold of the source (every_frame)",
     )
     add(
-        "--mouth-timing",
-        metavar="FILE",
-        default=unset,
-        help="with --generator cel: the mouths of a file that `mouths` or a run wrote and you corrected, .csv, .json, "
-        ".tsv or .dat (the voice's mouths on the clip's drawings)",
-    )
-    add(
         "--extend",
         choices=EXTENSIONS,
         default=unset,
@@ -152,7 +153,7 @@ def _result(group: argparse._ActionsContainer) -> None:
 
 def _published(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("flags of the published inference.py")
-    add, unset = group.add_argument, argparse.SUPPRESS
+    add = group.add_argument
     add(
         "--checkpoint_path",
         "--generator",
@@ -250,7 +251,8 @@ def mouths(parser: argparse.ArgumentParser) -> None:
     )
     add("--preset", choices=tuple(PRESETS), help="as for dub (none)")
     _frame(parser)
-    _detection(parser)
+    _detector(parser)
+    _tracking(parser)
 
 
 def detect(parser: argparse.ArgumentParser) -> None:

@@ -103,7 +103,9 @@ def _row(result: ClipResult) -> dict[str, Any]:
     if len(worst):
         first, picture = worst.iloc[0], f"pictures/{name}/worst-1.jpg"
         number = value(first["metric"], first["value"])
-        cells["worst"] = Cell(first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}")
+        cells["worst"] = Cell(
+            first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}"
+        )
     return row | {"picture": picture}
 
 

@@ -50,7 +50,9 @@ def _clip(out: Path, results: Sequence[ClipResult]) -> dict[str, Any]:
         "voice": None if case.voice == case.clip else Path(case.voice).stem,
         "credit": f"{sample.attribution} ({sample.licence})" if sample else None,
         "errors": [
-            {"variant": result.variant.label, "error": result.outcome.error} for result in results if result.outcome.error
+            {"variant": result.variant.label, "error": result.outcome.error}
+            for result in results
+            if result.outcome.error
         ],
         "outputs": [_output(out, result) for result in good],
     }

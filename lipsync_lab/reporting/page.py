@@ -14,8 +14,8 @@ from typing import Any
 from lipsync_lab import runs
 from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import plain
-from lipsync_lab.files import write_text
 from lipsync_lab.figures import style
+from lipsync_lab.files import write_text
 from lipsync_lab.reporting import clip_table, clips, summary
 from lipsync_lab.reporting.media import AMPLIFY, save_chart
 from lipsync_lab.reporting.outcome import Outcome, versions
@@ -31,7 +31,18 @@ _HOME = Path(__file__).parent
 #: `failures` counts spans of failing frames; `worst_failures` are the worst kinds, `worst_frame` is the first's. The
 #: same inputs give the same table, byte for byte; durations are in the manifest.
 TABLE = (
-    *("clip", "generator", "settings", "domain", "frames", "detected", "filled", "passthrough", "mouths_generated", "seconds"),
+    *(
+        "clip",
+        "generator",
+        "settings",
+        "domain",
+        "frames",
+        "detected",
+        "filled",
+        "passthrough",
+        "mouths_generated",
+        "seconds",
+    ),
     *("frames_written", "syncnet_distance", "av_offset", "syncnet_distance_shuffled_audio"),
     *("syncnet_distance_silent_audio", "syncnet_distance_untouched_source", "lse_d", "lse_c"),
     *("failures", "worst_failures", "worst_frame", "error"),

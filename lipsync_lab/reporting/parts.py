@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from lipsync_lab import detection, evaluation, generation, runs
 from lipsync_lab.errors import LipsyncError
 from lipsync_lab.evaluation import ablation, findings
@@ -171,7 +169,6 @@ class VariantPart:
         """
         lists = {
             "02_missed_detections": ("Missed detections", _of_detection),
-            "05_animation_vs_live_action": ("Domains compared", _of_domains),
         }
         errors = {outcome.name: outcome.error for outcome in executed}
         if errors.get(f"{self.model}/{_ABLATION}", "not executed") is None:
@@ -201,12 +198,6 @@ class VariantPart:
 
 def _of_detection(good: Sequence[EvaluatedCase]) -> str:
     return findings.of_misses(evaluation.evaluated.frames(good), evaluation.tables.recorded())
-
-
-def _of_domains(good: Sequence[EvaluatedCase]) -> str:
-    frames, units = evaluation.evaluated.frames(good), evaluation.bootstrap.UNITS
-    apart = pd.concat([evaluation.bootstrap.differences(frames, by) for by in units], ignore_index=True)
-    return findings.of_domains(good, apart)
 
 
 def _groups(book: Notebook, good: Sequence[EvaluatedCase]) -> list[list[EvaluatedCase]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lipsync_lab.evaluation import comparison, evaluated, resampling
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.figures import style
-from lipsync_lab.metrics import registry, regions
+from lipsync_lab.metrics import regions, registry
 from lipsync_lab.reporting import media, paired
 from lipsync_lab.reporting.clip_table import anchor, recall, value
 from lipsync_lab.reporting.runs import frame_to_show
@@ -188,19 +188,14 @@ def _pair_of_means(row) -> str:
 
 def _of_failures(results: Sequence[ClipResult]) -> list[str]:
     """The commonest failure of each domain, in frames and in clips."""
-    parts: dict[str, list[str]] = {}
+    parts = []
     for domain, own in by_domain(results).items():
         kind, counts = commonest(own)
         frames, clips = sum(failed for failed, _ in counts), sum(failed > 0 for failed, _ in counts)
-        of_all = f"{frames} of {sum(count for _, count in counts)} frames of {_words(domain)}"
-        text = f"{of_all} ({clips} of {_counted(len(own), 'clip')})" if kind else _words(domain)
-        parts.setdefault(kind.failure if kind else "", []).append(text)
-    return [
-        f"The commonest failure of the picture is {kind}, in {' and in '.join(texts)}."
-        if kind
-        else f"No metric of the picture is beyond its threshold in any frame of {' and of '.join(texts)}."
-        for kind, texts in parts.items()
-    ]
+        covered = sum(count for _, count in counts)
+        numbers = f" ({frames} of {covered} frames, {clips} of {_counted(len(own), 'clip')})" if kind else ""
+        parts.append(f"{kind.failure if kind else 'none'} in {_words(domain)}{numbers}")
+    return [f"The commonest failure of the picture is {' and '.join(parts)}."] if parts else []
 
 
 def _of_detection(results: Sequence[ClipResult]) -> str:

@@ -30,7 +30,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.reporting import media, notebooks, parts
+from lipsync_lab.reporting import clip_table, media, notebooks, parts
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import TABLE
 from lipsync_lab.reporting.runs import evaluation_summary, worst_failures
@@ -114,9 +114,10 @@ def table_of(report: reporting.Report) -> list[dict[str, str]]:
 def test_the_table_counts_what_was_recorded(printed):
     row, gone = table_of(printed)
     assert tuple(row) == TABLE
-    assert {name: row[name] for name in TABLE[:10]} == {
+    assert {name: row[name] for name in TABLE[:11]} == {
         "clip": "talks",
         "generator": "untrained",
+        "settings": "",
         "domain": "",
         "frames": "10",
         "detected": "6",
@@ -192,17 +193,24 @@ def test_the_worst_are_of_different_kinds():
 
 def test_the_page_shows_the_numbers_of_the_table(printed):
     text = printed.index.read_text(encoding="utf-8")
-    table = text[text.index('<table id="clips">') : text.index("</table>")]
+    table = text[text.index('<table id="clips"') : text.index("</table>")]
     shown = [
         [
             " ".join(html.unescape(re.sub("<[^>]*>", " ", cell)).split())
             for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)
         ]
-        for row in table.split("<tr>")[3:]
+        for row in table.split("<tr>")[2:]
     ]
     row, gone = table_of(printed)
-    assert shown[0] == ["talks", "", "10", "60%", "4", *["–"] * 5, row["worst_failures"].replace("; ", " , ")]
-    assert shown[1] == ["broken", gone["error"]]
+    worst = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv").iloc[0]
+    number = clip_table.value(worst["metric"], worst["value"])
+    assert worst["kind"] == row["worst_failures"].split("; ")[0]
+    assert shown[0] == [
+        *("", "talks", "unknown", "60%", "–"),
+        f"{worst['kind']} {number}, frame {row['worst_frame']}",
+        *["–"] * 3,
+    ]
+    assert shown[1] == ["", "broken", "unknown", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["seconds"]["untrained/talks"]["generate"] > 0
     evidence = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")["evidence"]
@@ -224,7 +232,11 @@ def test_the_page_leads_to_files_that_are_there(printed):
         "pictures/untrained/talks/after.mp4",
     ) in page.links  # the run's own output is lossless
     assert text.count("<video") == 2
-    assert 'id="untrained.talks"' in text
+    assert 'id="clip.talks"' in text
+    assert ("a", "clips/untrained/talks.html") in page.links
+    own = Addresses(printed.folder / "clips" / "untrained" / "talks.html")
+    for _, value in own.links:
+        assert (printed.folder / "clips" / "untrained" / value.partition("#")[0]).is_file(), value
     assert 'data-fps="25.0" data-frames="10"' in text
     assert "random weights" in text
     assert "1 of 3 parts of this report failed" in text
@@ -232,10 +244,13 @@ def test_the_page_leads_to_files_that_are_there(printed):
 
 
 def test_pages_need_no_network(printed):
-    for page in [printed.index, *printed.folder.glob("notebooks/*/*.html")]:
+    pages = [printed.index, *printed.folder.glob("*/*/*.html")]
+    assert {page.parent.parent.name for page in pages[1:]} == {"clips", "notebooks"}
+    for page in pages:
         addresses = Addresses(page)
         assert not [pair for pair in addresses.links if re.match(r"(https?:)?//", pair[1])]
-        assert addresses.scripts == (page == printed.index)  # the players' own, inline
+        # inline: the players and the sorting of the table; the viewer and its data
+        assert bool(addresses.scripts) == (page == printed.index or "clips" in page.parts)
         assert not re.search(r"url\(\s*['\"]?https?:|@import", page.read_text(encoding="utf-8"))
 
 
@@ -366,7 +381,9 @@ def test_every_generator_dubs_every_clip(material, tmp_path):
     text = made.index.read_text(encoding="utf-8")
     assert "returns its input" in text
     assert "random weights" in text
-    assert 'id="identity.talks"' in text
+    assert text.count("<video") == 3  # the source once
+    assert 'src="runs/identity/talks' in text or 'src="pictures/identity/talks/after.mp4"' in text
+    assert "<h3>untrained against identity</h3>" in text
 
 
 def test_a_report_in_the_repository_can_be_moved_with_it(material, tmp_path, monkeypatch):
@@ -494,9 +511,35 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
     assert [options["voices"] for _, _, options in given] == [["b"], None]
     assert [options["detector"] for _, _, options in given] == [None, "lbp"]
     assert [options["force"] for _, _, options in given] == [False, True]
+    assert [options["settings"] for _, _, options in given] == [Settings(), Settings()]
     assert capsys.readouterr().out.split() == [str(tmp_path / "index.html")] * 2
     assert cli.main(["report", "--generators", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
     assert "weights fetch wav2lip" in capsys.readouterr().err
+
+
+def test_the_command_hands_on_settings_and_presets(monkeypatch, tmp_path, capsys):
+    given = []
+
+    def noted(out, clips, **options):
+        given.append(options["settings"])
+        return reporting.Report(tmp_path, (Outcome("clip", "a", tmp_path, None, 0.0, False),))
+
+    monkeypatch.setattr(reporting, "report", noted)
+    assert (
+        cli.main(["report", "--quiet", "--preset", "animation", "--feather", "0.2", "--pads", "1", "2", "3", "4"]) == 0
+    )
+    assert given.pop() == Settings.of({"feather": 0.2, "pads": (1, 2, 3, 4)}, "animation")
+    assert cli.main(["report", "--quiet", "--compare", "default", "reference", "--threshold", "0.7"]) == 0
+    assert given.pop() == {
+        "default": Settings(threshold=0.7),
+        "reference": Settings.of({"threshold": 0.7}, "reference"),
+    }
+    for wrong in (["--compare", "default"], ["--compare", "default", "default"]):
+        assert cli.main(["report", *wrong]) == cli.BAD_INPUT
+        assert "two or more different presets" in capsys.readouterr().err
+    assert cli.main(["report", "--compare", "default", "reference", "--preset", "animation"]) == cli.BAD_INPUT
+    assert "exclude each other" in capsys.readouterr().err
+    assert not given
 
 
 def notebook(path: Path, *cells: str, kernel: dict | None = KERNEL, parameters: str = "number = 1") -> Path:
@@ -550,24 +593,26 @@ def test_findings_on_the_first_pages_are_those_of_the_functions(printed):
     [clip] = evaluation.evaluated.evaluate_cases(
         evaluation.cases.read(["talks"]), {"talks": runs.Run(printed.folder / "runs" / "untrained" / "talks")}
     )
-    text = findings.of_timing([clip])
+    text = findings.of_misses(evaluation.evaluated.frames([clip]), evaluation.tables.recorded())
     assert text
     assert text in short
-    assert "<h3>Sync and cadence</h3>" in page  # not a link: the notebook was not executed
+    assert "<h3>Missed detections</h3>" in page  # not a link: the notebook was not executed
     assert "the detector missed the face in <strong>4 of 10</strong> frames" in page
 
 
 def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
-    short = (printed.folder / "README.md").read_text(encoding="utf-8")
+    short, page = (printed.folder.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "index.html"))
     addresses = re.findall(r"\]\(([^)]+)\)", short)
     assert len(addresses) >= 7
     assert all((printed.folder / address).is_file() for address in addresses)
-    row, gone = table_of(printed)
-    assert (
-        f"| talks |  | 10 | 60% | 4 | – | – | – | – | – | {row['worst_failures'].replace('; ', ', ')} |"
-        in short.splitlines()
-    )
-    assert f"| broken |  | {findings.plain(gone['error'])} |" in short.splitlines()
+    _, gone = table_of(printed)
+    assert "| talks | unknown | 60% | – | " in short
+    assert f"| broken | unknown | {findings.plain(gone['error'])} |" in short.splitlines()
+    sentences = re.findall(r"<li>(.*?)</li>", page[page.index('id="answer"') : page.index('id="worst"')])
+    assert len(sentences) >= 3
+    assert [f"- {findings.plain(html.unescape(sentence))}" for sentence in sentences] == [
+        line for line in short[: short.index("| source")].splitlines() if line.startswith("- ")
+    ]
     assert "random weights" in short
     assert "1 of 3 parts of this report failed" in short
     assert "&#" not in short  # nothing is escaped for a language that it is not in

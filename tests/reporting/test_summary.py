@@ -1,0 +1,310 @@
+"""The first page of a report: what its sentences say, what stands above the fold, and that a real browser agrees."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import chromium
+from clips import boxes, pictures
+
+from lipsync_lab import reporting
+from lipsync_lab.evaluation import Evaluation, comparison
+from lipsync_lab.evaluation.cases import Case
+from lipsync_lab.evaluation.evaluated import EvaluatedCase
+from lipsync_lab.media import audio, video
+from lipsync_lab.metrics import registry
+from lipsync_lab.reporting import clip_table, media, paired, summary
+from lipsync_lab.reporting.outcome import Outcome
+from lipsync_lab.reporting.variants import ClipResult, Variant
+from lipsync_lab.settings import Settings
+
+FRAMES, BOX = 12, [30, 20, 90, 80]
+NAN = float("nan")
+
+
+# --- sentences and tables of known numbers ---------------------------------------------------------------------------
+
+
+def variant(name: str = "model", **settings) -> Variant:
+    pipeline = SimpleNamespace(detector=SimpleNamespace(name="boxes"), settings=Settings(**settings))
+    return Variant(name, name, name, "", pipeline)
+
+
+def result(clip: str, domain: str, of: Variant, pair: str = "", scores: dict | None = None, **metrics) -> ClipResult:
+    """A clip of ten frames whose metrics are constant, or as given."""
+    frames = pd.DataFrame({"shot": 0, "missed_detection": 0.0, "false_positives": NAN, **metrics}, index=range(10))
+    rows = [("syncnet_distance", given, number) for given, number in (scores or {}).items()]
+    table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
+    evaluation = Evaluation(frames.rename_axis("frame"), table, pd.DataFrame(), {}, domain or None)
+    case = Case(clip, f"{clip}.mp4", f"{clip}.mp4", domain, pair)
+    outcome = Outcome("clip", f"{of.name}/{clip}", Path(), None, 0.0, False)
+    return ClipResult(case, of, outcome, EvaluatedCase(case, None, evaluation, clip))
+
+
+def pairs(count: int, seed: int = 0) -> list[ClipResult]:
+    """Matched pairs: animation loses 0.5 more sharpness, live action flickers more, and colours differ by chance."""
+    rng, of, out = np.random.default_rng(seed), variant(), []
+    for number in range(count):
+        for domain, sharp, flicker in (("animation", 0.8, 0.5), ("live_action", 0.3, 2.5)):
+            values = {
+                "sharpness_loss": sharp + 0.02 * rng.standard_normal(),
+                "temporal_flicker": flicker + 0.1 * rng.standard_normal(),
+                "colour_shift": 1 + 0.1 * rng.standard_normal(),
+            }
+            scores = {"dubbed": 0.3, "shuffled_audio": 0.5 if number or domain == "animation" else 0.2}
+            out.append(result(f"{domain}_{number}", domain, of, f"p{number}", scores, **values))
+    return out
+
+
+def effects(results: list[ClipResult]) -> pd.DataFrame:
+    from lipsync_lab.evaluation.evaluated import frames
+
+    return comparison.matched(frames([each.evaluated for each in results]))
+
+
+def test_sentences_name_the_worse_domain_with_number_interval_and_n():
+    results = pairs(10)
+    table = effects(results)
+    said = summary.sentences(results, table)
+    assert 3 <= len(said) <= 5
+    row = table.set_index("metric").loc["sharpness_loss"]
+    assert said[0].startswith("Animation is worse than live action in 1 of ")
+    assert f"n = 10 matched pairs; 95 % CI; p ≤ {comparison.ALPHA:g}" in said[0]
+    assert f"sharpness loss by {row.difference:.0%} of the sharpness [{row.low:.0%} to {row.high:.0%}]" in said[0]
+    flicker = table.set_index("metric").loc["temporal_flicker"]
+    assert (
+        f"temporal flicker by {-flicker.difference:.3g} grey levels [{-flicker.high:.3g} to {-flicker.low:.3g}]"
+        in said[1]
+    )
+    assert "colour shift" not in " ".join(said[:2])
+    assert "no difference is shown" in said[1]
+    assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in said[2]
+    assert "0 of 100 frames of animation (0 of 10 clips)" in said[3]
+    assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in said[4]
+
+
+def test_few_pairs_have_no_interval_and_no_pair_no_comparison():
+    results = pairs(3)
+    said = summary.sentences(results, effects(results))
+    assert said[0] == "3 matched pairs are too few for an interval (8 are needed), and the plot shows each."
+    row = effects(results).set_index("metric").loc["sharpness_loss"]
+    assert f": sharpness loss, {row.animation:.0%} against {row.other:.0%} of the sharpness; " in said[1]
+    assert "[" not in " ".join(said)
+    alone = [each for each in results if each.case.domain == "animation"]
+    assert summary.sentences(alone, effects(alone))[0].startswith("No two of these clips are a matched pair")
+    assert summary.question(alone) == "Where does lip-sync fail on animation?"
+    assert summary.question(results) == "Where does lip-sync fail on 2D animation, compared with live action?"
+
+
+def test_a_metric_that_settings_satisfy_is_not_named():
+    results = pairs(10)
+    table = effects(results)
+    table["by_construction"] = table["metric"] == "sharpness_loss"
+    assert "sharpness loss by" not in " ".join(summary.sentences(results, table))
+
+
+def test_the_shown_frame_is_the_worst_of_the_commonest_failure():
+    of = variant()
+    loss = np.full(10, 0.5)
+    loss[7] = 0.9
+    few = np.zeros(10)
+    few[:2] = 9.0
+    results = [
+        result("a", "animation", of, sharpness_loss=np.full(10, 0.6), boundary_artifact=few),
+        result("b", "animation", of, sharpness_loss=loss, boundary_artifact=few),
+    ]
+    kind, counts = summary.commonest(results)
+    assert (kind.name, counts) == ("sharpness_loss", [(10, 10), (10, 10)])
+    clip, frame, caption = summary._worst(results, kind)
+    assert (clip.case.name, frame) == ("b", 7)
+    assert caption == "sharpness loss: 90% of the sharpness (fails beyond 35%)"
+    fine = [result("c", "animation", of, sharpness_loss=0.0)]
+    assert summary.commonest(fine)[0] is None
+
+
+def test_close_ups_are_cut_to_the_lower_half_of_the_box_and_enlarged():
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[:, 100:] = 255
+    [part] = media.close_ups([image], np.array([50.0, 50.0, 150.0, 150.0]))
+    assert part.shape == (420, 420, 3)
+    assert part[:, :200].mean() < 5 < 250 < part[:, 220:].mean()  # the middle of the box stays in the middle
+    [whole] = media.close_ups([image[:, :100]], np.full(4, np.nan))
+    assert whole.shape == (420, 210, 3)
+
+
+def test_cells_say_their_numbers_and_how_to_sort():
+    missed = [1.0, 1.0, *[0.0] * 6, NAN, NAN]
+    clip = result("a", "animation", variant(), scores={"dubbed": 0.5, "shuffled_audio": 0.4}, sharpness_loss=0.9)
+    clip.evaluated.evaluation.frames["missed_detection"] = missed
+    clip.evaluated.evaluation.frames["false_positives"] = [1.0, *[0.0] * 9]
+    [row] = clip_table.rows([clip])
+    cells = row["cells"]
+    assert (cells["recall"].text, cells["recall"].bad) == ("75%", True)
+    assert (cells["false_positives"].text, float(cells["false_positives"].order)) == ("0.10", 0.1)
+    assert (cells["syncnet_distance"].text, cells["syncnet_distance"].bad) == ("0.50", True)  # the control is nearer
+    assert (cells["av_offset"].text, cells["av_offset"].order) == ("–", "")
+    assert cells["worst"].text == "sharpness loss"
+    assert cells["worst"].small.startswith("90% of the sharpness, frame ")
+    assert {column.name for column in clip_table.columns(True, True)} <= set(cells)
+    assert all(column.meaning for column in clip_table.columns(True, True))
+
+
+def test_two_settings_are_compared_clip_by_clip():
+    one, two = variant("one"), variant("two", feather=0.1)
+    rng = np.random.default_rng(0)
+    first, second = [], []
+    for number in range(9):
+        noise = 0.01 * rng.standard_normal(4)
+        first.append(
+            result(f"c{number}", "animation", one, sharpness_loss=0.5 + noise[0], boundary_artifact=5.0, ghosting=0.1)
+        )
+        second.append(
+            result(f"c{number}", "animation", two, sharpness_loss=0.3 + noise[1], boundary_artifact=0.1, ghosting=0.3)
+        )
+    table = paired.differences(first, second[:8]).set_index("metric")
+    assert set(table["n"]) == {8}
+    assert table.loc["sharpness_loss", "difference"] == pytest.approx(
+        np.mean(
+            [
+                b.evaluated.evaluation.frames["sharpness_loss"].mean()
+                - a.evaluated.evaluation.frames["sharpness_loss"].mean()
+                for a, b in zip(first, second[:8], strict=False)
+            ]
+        )
+    )
+    assert table.loc["sharpness_loss", ["verdict", "by_construction"]].tolist() == ["better", False]
+    assert table.loc["boundary_artifact", ["verdict", "by_construction"]].tolist() == ["better", True]
+    assert table.loc["ghosting", "verdict"] == "worse"
+    assert table.loc["missed_detection", "verdict"] == ""
+    said = paired.sentence(table.reset_index(), "one", "two")
+    assert "two against one is better in 1 (sharpness loss) and worse in 1 (ghosting)" in said
+    assert "n = 8 clips" in said
+    assert "too few" in paired.sentence(paired.differences(first[:3], second[:3]), "one", "two")
+    assert paired.sentence(paired.differences(first[:1], second[1:2]), "one", "two").startswith("No clip")
+
+
+def test_a_generator_dubs_the_domains_that_it_is_meant_for():
+    of = variant()
+    of.pipeline.generator = SimpleNamespace(domains=("animation",))
+    assert [of.dubs(Case("a", "a", "a", domain)) for domain in ("animation", "live_action", "")] == [True, False, True]
+    of.pipeline.generator = SimpleNamespace()
+    assert of.dubs(Case("a", "a", "a", "live_action"))
+
+
+# --- the page in a browser -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> reporting.Report:
+    """Two matched pairs, of which one clip has a miss, by two sets of settings."""
+    folder = tmp_path_factory.mktemp("a report")
+    clips = []
+    for name, seed in (("toon_a", 1), ("film_a", 1), ("toon_b", 2), ("film_b", 2)):
+        wave = (0.3 * np.random.default_rng(seed).standard_normal(audio.SAMPLE_RATE * FRAMES // 25)).astype(np.float32)
+        video.write_clip(folder / f"{name}.mp4", list(pictures(FRAMES)), 25, sound=audio.Sound.from_wave(wave))
+        clips.append(folder / f"{name}.mp4")
+    found = boxes(folder / "boxes.json", [BOX] * FRAMES)
+    return reporting.report(
+        folder / "out",
+        clips,
+        domains=["animation", "live_action"] * 2,
+        generators=["untrained"],
+        detector=found,
+        settings={"plain": Settings(), "soft edge": Settings(feather=0.2)},
+        notebooks=[],
+    )
+
+
+@pytest.fixture
+def opened(page):
+    executable = chromium()
+    from playwright.sync_api import sync_playwright
+
+    assert page.ok, page.failed
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=executable)
+        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        errors, requests = [], []
+        tab.on("console", lambda message: errors.append(message.text))
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(page.index.as_uri())
+        yield tab, errors, requests
+        browser.close()
+
+
+def test_the_fold_holds_question_answer_plot_and_a_failure_of_each_domain(opened, page):
+    tab, errors, requests = opened
+    for part in ("question", "answer", "plot", "worst", "models"):
+        assert tab.locator(f"#{part}").bounding_box()["height"] > 0
+        bottom = tab.evaluate(f"document.getElementById('{part}').getBoundingClientRect().bottom")
+        assert bottom <= 900, part
+    images = tab.evaluate("[...document.querySelectorAll('header img')].map(i => [i.naturalWidth, i.clientWidth])")
+    assert len(images) == 1 + 2 * 3  # the plot; of each domain the source and both outputs
+    assert all(natural > 0 and width >= 150 for natural, width in images)
+    worst = tab.locator("#worst").inner_text()
+    assert re.search(r"animation: .*, frame \d+ of toon_", worst)
+    assert re.search(r"live action: .*, frame \d+ of film_", worst)
+    assert "soft edge" in worst
+    assert len(requests) > 1
+    assert {url.partition(":")[0] for url in requests} == {"file"}
+    assert errors == []
+
+
+def test_a_click_sorts_and_every_column_is_explained(opened):
+    tab, errors, _ = opened
+    heads = tab.locator("#clips th")
+    assert all(heads.nth(place).get_attribute("title") for place in range(heads.count()))
+    names = "[...document.querySelectorAll('#clips tbody tr')].map(r => r.cells[1].textContent.trim())"
+    assert tab.evaluate(names)[0] == "toon_a"
+    for order in (True, False):
+        tab.locator("#clips th button", has_text="clip").first.click()
+        shown = tab.evaluate(names)
+        assert shown == sorted(shown, reverse=order)
+        assert len(set(shown)) == 4
+    assert tab.locator(".meanings").is_hidden()
+    tab.emulate_media(media="print")
+    assert tab.locator(".meanings").is_visible()
+    assert errors == []
+
+
+def test_a_failure_seeks_the_videos_and_the_clip_has_a_page(opened):
+    tab, errors, requests = opened
+    link = tab.locator(".failures a").first
+    frame = int(link.get_attribute("data-frame"))
+    link.click()
+    # the policy of the page forbids what Playwright's own waiting does
+    shown = "[...document.querySelector('.player').querySelectorAll('video')].map(v => [v.seeking, v.currentTime * 25])"
+    for _ in range(100):
+        if all(not seeking and int(at) == frame for seeking, at in tab.evaluate(shown)):
+            break
+        tab.wait_for_timeout(50)
+    assert [int(at) for _, at in tab.evaluate(shown)] == [frame] * 3
+    assert tab.locator(".player").first.locator("video").count() == 3
+    tab.locator("figcaption a", has_text="Frame by frame").first.click()
+    tab.wait_for_selector(".viewer[data-painted]")
+    tab.keyboard.press("End")
+    tab.wait_for_selector(f".viewer[data-frame='{FRAMES - 1}'][data-painted='{FRAMES - 1}']")
+    assert {url.partition(":")[0] for url in requests} == {"file"}
+    assert errors == []
+
+
+def test_settings_are_side_by_side_in_table_and_files(page):
+    table = pd.read_csv(page.folder / "table.csv", keep_default_na=False)
+    assert table[["generator", "settings"]].drop_duplicates().to_numpy().tolist() == [
+        ["untrained", "plain"],
+        ["untrained", "soft edge"],
+    ]
+    assert (page.folder / "runs" / "untrained-soft_edge" / "toon_a").is_dir()
+    text = page.index.read_text(encoding="utf-8")
+    assert "<h3>soft edge against plain</h3>" in text
+    boundary = re.search(r"<td class=\"words\">boundary artifact</td>.*?</tr>", text, re.DOTALL).group()
+    assert "by construction" in boundary
+    assert registry.label("boundary_artifact") == "boundary artifact"
+    # detections are shared by the settings
+    assert len(list((page.folder / "detections").rglob("*.json"))) <= 4
