@@ -66,7 +66,7 @@ def columns(several: bool, lse: bool) -> list[Column]:
     ]
 
 
-def rows(results: Sequence[ClipResult]) -> list[dict[str, Any]]:
+def table_rows(results: Sequence[ClipResult]) -> list[dict[str, Any]]:
     """The rows of the table, in the order of the results: `Cell` by column, and what the row leads to."""
     return [_row(result) for result in results]
 

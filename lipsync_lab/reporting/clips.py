@@ -45,7 +45,7 @@ def _clip(out: Path, results: Sequence[ClipResult]) -> dict[str, Any]:
         "id": anchor(case.name),
         "name": case.name,
         "domain": case.domain.replace("_", " "),
-        "colour": style.domain_colour(case.domain),
+        "domain_colour": style.domain_colour(case.domain),
         "about": {name.replace("_", " "): value for name, value in case.about.items()},
         "voice": None if case.voice == case.clip else Path(case.voice).stem,
         "credit": f"{sample.attribution} ({sample.licence})" if sample else None,

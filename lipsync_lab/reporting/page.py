@@ -90,7 +90,7 @@ def write(
         "manifest": manifest,
         **summary.content(out, variants, results),
         "columns": clip_table.columns(several, lse),
-        "rows": [row | {"colour": style.domain_colour(row["domain"])} for row in clip_table.rows(results)],
+        "rows": [row | {"domain_colour": style.domain_colour(row["domain"])} for row in clip_table.table_rows(results)],
         "clips": clips.shown(out, results),
         "several": several,
         "notebooks": [
@@ -110,8 +110,8 @@ def write(
         "facts": _facts(manifest),
     }
     scripts = [(_HOME / name).read_text(encoding="utf-8") for name in ("report.js", "sort.js")]
-    looks = {"style": (_HOME / "report.css").read_text(encoding="utf-8"), "scripts": scripts}
-    write_text(out / "index.html", _filled("report.html.j2", content | looks | {"policy": policy(*scripts)}))
+    assets = {"style": (_HOME / "report.css").read_text(encoding="utf-8"), "scripts": scripts}
+    write_text(out / "index.html", _filled("report.html.j2", content | assets | {"policy": policy(*scripts)}))
     # Jinja escapes for HTML only; findings are Markdown already
     write_text(out / "README.md", _filled("report.md.j2", _for_markdown(content) | {"findings": content["findings"]}))
 

@@ -39,7 +39,7 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
     out : Path
         Folder of the report.
     variants : sequence of Variant
-        The sentences and the plot are about the first; the others are compared with it.
+        The sentences and the plot are about the first; the other variants are compared with it.
     results : sequence of ClipResult
         Of all variants.
     """
@@ -57,7 +57,7 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
         "scope": _scope(good, variants),
         "sentences": [*sentences(first, effects), *(pair["sentence"] for pair in pairs)],
         "forest": _plot(out, effects),
-        "worst": [each | {"colour": style.domain_colour(each["key"])} for each in pictures(out, good)],
+        "worst": [each | {"domain_colour": style.domain_colour(each["key"])} for each in pictures(out, good)],
         "models": " ".join(dict.fromkeys(models_line(variant.pipeline) for variant in variants)),
         "cards": cards(out, variants),
         "paired": pairs,
@@ -273,12 +273,12 @@ def pictures(out: Path, results: Sequence[ClipResult]) -> list[dict[str, Any]]:
     for domain, own in by_domain(first).items():
         kind, _ = commonest(own)
         clip, frame, caption = _worst(own, kind)
-        others = [
+        compared = [
             result
             for result in results
             if result.evaluated and result.case.name == clip.case.name and result.variant != clip.variant
         ]
-        names = (domain or "other", _words(domain), clip, frame, others)
+        names = (domain or "other", _words(domain), clip, frame, compared)
         shown.append({"caption": caption, **_close_ups(out, *names)})
     return shown
 
@@ -301,14 +301,14 @@ def _worst(results: Sequence[ClipResult], kind: registry.Metric | None) -> tuple
 
 
 def _close_ups(
-    out: Path, key: str, domain: str, first: ClipResult, frame: int, others: Sequence[ClipResult]
+    out: Path, key: str, domain: str, first: ClipResult, frame: int, compared: Sequence[ClipResult]
 ) -> dict[str, Any]:
     """Source, outputs and, of one variant, the difference, cut to the mouth."""
     before, after = first.evaluated.pictures(frame)
-    images = {"source": before, "output" if not others else first.variant.label: after}
-    for other in others:
+    images = {"source": before, "output" if not compared else first.variant.label: after}
+    for other in compared:
         images[other.variant.label] = other.evaluated.pictures(frame)[1]
-    if not others:
+    if not compared:
         images[f"difference, × {media.AMPLIFY}"] = media.difference(before, after)
     box = regions.generated(first.evaluated.run.ledger())[frame]
     parts = media.close_ups(list(images.values()), box)

@@ -611,7 +611,7 @@ def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
     sentences = re.findall(r"<li>(.*?)</li>", page[page.index('id="answer"') : page.index('id="worst"')])
     assert len(sentences) >= 3
     assert [f"- {findings.plain(html.unescape(sentence))}" for sentence in sentences] == [
-        line for line in short[: short.index("| source")].splitlines() if line.startswith("- ")
+        line for line in short[: short.index("> **Models.**")].splitlines() if line.startswith("- ")
     ]
     assert "random weights" in short
     assert "1 of 3 parts of this report failed" in short

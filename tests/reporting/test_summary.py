@@ -70,31 +70,31 @@ def effects(results: list[ClipResult]) -> pd.DataFrame:
 def test_sentences_name_the_worse_domain_with_number_interval_and_n():
     results = pairs(10)
     table = effects(results)
-    said = summary.sentences(results, table)
-    assert 3 <= len(said) <= 5
+    lines = summary.sentences(results, table)
+    assert 3 <= len(lines) <= 5
     row = table.set_index("metric").loc["sharpness_loss"]
-    assert said[0].startswith("Animation is worse than live action in 1 of ")
-    assert f"n = 10 matched pairs; 95 % CI; p ≤ {comparison.ALPHA:g}" in said[0]
-    assert f"sharpness loss by {row.difference:.0%} of the sharpness [{row.low:.0%} to {row.high:.0%}]" in said[0]
+    assert lines[0].startswith("Animation is worse than live action in 1 of ")
+    assert f"n = 10 matched pairs; 95 % CI; p ≤ {comparison.ALPHA:g}" in lines[0]
+    assert f"sharpness loss by {row.difference:.0%} of the sharpness [{row.low:.0%} to {row.high:.0%}]" in lines[0]
     flicker = table.set_index("metric").loc["temporal_flicker"]
     assert (
         f"temporal flicker by {-flicker.difference:.3g} grey levels [{-flicker.high:.3g} to {-flicker.low:.3g}]"
-        in said[1]
+        in lines[1]
     )
-    assert "colour shift" not in " ".join(said[:2])
-    assert "no difference is shown" in said[1]
-    assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in said[2]
-    assert "0 of 100 frames of animation (0 of 10 clips)" in said[3]
-    assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in said[4]
+    assert "colour shift" not in " ".join(lines[:2])
+    assert "no difference is shown" in lines[1]
+    assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in lines[2]
+    assert "0 of 100 frames of animation (0 of 10 clips)" in lines[3]
+    assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in lines[4]
 
 
 def test_few_pairs_have_no_interval_and_no_pair_no_comparison():
     results = pairs(3)
-    said = summary.sentences(results, effects(results))
-    assert said[0] == "3 matched pairs are too few for an interval (8 are needed), and the plot shows each."
+    lines = summary.sentences(results, effects(results))
+    assert lines[0] == "3 matched pairs are too few for an interval (8 are needed), and the plot shows each."
     row = effects(results).set_index("metric").loc["sharpness_loss"]
-    assert f": sharpness loss, {row.animation:.0%} against {row.other:.0%} of the sharpness; " in said[1]
-    assert "[" not in " ".join(said)
+    assert f": sharpness loss, {row.animation:.0%} against {row.other:.0%} of the sharpness; " in lines[1]
+    assert "[" not in " ".join(lines)
     alone = [each for each in results if each.case.domain == "animation"]
     assert summary.sentences(alone, effects(alone))[0].startswith("No two of these clips are a matched pair")
     assert summary.question(alone) == "Where does lip-sync fail on animation?"
@@ -142,7 +142,7 @@ def test_cells_say_their_numbers_and_how_to_sort():
     clip = result("a", "animation", variant(), scores={"dubbed": 0.5, "shuffled_audio": 0.4}, sharpness_loss=0.9)
     clip.evaluated.evaluation.frames["missed_detection"] = missed
     clip.evaluated.evaluation.frames["false_positives"] = [1.0, *[0.0] * 9]
-    [row] = clip_table.rows([clip])
+    [row] = clip_table.table_rows([clip])
     cells = row["cells"]
     assert (cells["recall"].text, cells["recall"].bad) == ("75%", True)
     assert (cells["false_positives"].text, float(cells["false_positives"].order)) == ("0.10", 0.1)
@@ -155,16 +155,16 @@ def test_cells_say_their_numbers_and_how_to_sort():
 
 
 def test_two_settings_are_compared_clip_by_clip():
-    one, two = variant("one"), variant("two", feather=0.1)
+    plain, soft = variant("one"), variant("two", feather=0.1)
     rng = np.random.default_rng(0)
     first, second = [], []
     for number in range(9):
         noise = 0.01 * rng.standard_normal(4)
         first.append(
-            result(f"c{number}", "animation", one, sharpness_loss=0.5 + noise[0], boundary_artifact=5.0, ghosting=0.1)
+            result(f"c{number}", "animation", plain, sharpness_loss=0.5 + noise[0], boundary_artifact=5.0, ghosting=0.1)
         )
         second.append(
-            result(f"c{number}", "animation", two, sharpness_loss=0.3 + noise[1], boundary_artifact=0.1, ghosting=0.3)
+            result(f"c{number}", "animation", soft, sharpness_loss=0.3 + noise[1], boundary_artifact=0.1, ghosting=0.3)
         )
     table = paired.differences(first, second[:8]).set_index("metric")
     assert set(table["n"]) == {8}
@@ -181,9 +181,9 @@ def test_two_settings_are_compared_clip_by_clip():
     assert table.loc["boundary_artifact", ["verdict", "by_construction"]].tolist() == ["better", True]
     assert table.loc["ghosting", "verdict"] == "worse"
     assert table.loc["missed_detection", "verdict"] == ""
-    said = paired.sentence(table.reset_index(), "one", "two")
-    assert "two against one is better in 1 (sharpness loss) and worse in 1 (ghosting)" in said
-    assert "n = 8 clips" in said
+    lines = paired.sentence(table.reset_index(), "one", "two")
+    assert "two against one is better in 1 (sharpness loss) and worse in 1 (ghosting)" in lines
+    assert "n = 8 clips" in lines
     assert "too few" in paired.sentence(paired.differences(first[:3], second[:3]), "one", "two")
     assert paired.sentence(paired.differences(first[:1], second[1:2]), "one", "two").startswith("No clip")
 
@@ -208,13 +208,13 @@ def page(tmp_path_factory) -> reporting.Report:
         wave = (0.3 * np.random.default_rng(seed).standard_normal(audio.SAMPLE_RATE * FRAMES // 25)).astype(np.float32)
         video.write_clip(folder / f"{name}.mp4", list(pictures(FRAMES)), 25, sound=audio.Sound.from_wave(wave))
         clips.append(folder / f"{name}.mp4")
-    found = boxes(folder / "boxes.json", [BOX] * FRAMES)
+    recorded = boxes(folder / "boxes.json", [BOX] * FRAMES)
     return reporting.report(
         folder / "out",
         clips,
         domains=["animation", "live_action"] * 2,
         generators=["untrained"],
-        detector=found,
+        detector=recorded,
         settings={"plain": Settings(), "soft edge": Settings(feather=0.2)},
         notebooks=[],
     )
