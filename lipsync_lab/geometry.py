@@ -9,7 +9,7 @@ import numpy as np
 from lipsync_lab.errors import ParameterError
 
 #: Where a frame's box comes from: a detector in this run (`detected`) or in an earlier one (`recorded`), a person
-#: (`manual`, exact), or the boxes beside a dropout (`interpolated`, `held`). `missing` frames have none.
+#: (`manual`, exact), or the boxes before and after it (`interpolated`, `held`). `missing` frames have none.
 PROVENANCES = ("detected", "interpolated", "held", "recorded", "manual", "missing")
 
 

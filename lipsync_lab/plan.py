@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -102,27 +103,30 @@ def make_plan(
         manual=used.manual,
         fps=float(clip.fps),
     )
+    exact = np.isin(np.arange(len(used)), list(used.manual))
+    filled = exact & np.isin(np.arange(len(used)), list(used.interpolated)) & (track.provenance == "manual")
+    track = replace(track, provenance=np.where(filled, "interpolated", track.provenance))
     order = play_order(len(used), max(len(starts), len(used)) if tail else len(starts), settings.extend)
     numbers = np.arange(len(order))
     # frames after the voice are the untouched tail
     spoken = (numbers < len(starts)) & (track.provenance[order] != "missing")
     first = numbers
     if settings.mouth_cadence == "holds":
-        track, same = _holds(clip, track)
+        track, same = _holds(clip, track, exact)
         first = _first_in_hold(order, same, spoken)
     mouths = np.where(spoken, holds.mouth_frames(first), -1)
     return Plan(settings, track, tuple(chosen), voice, starts, order, mouths)
 
 
-def _holds(clip: Clip, track: FaceTrack) -> tuple[FaceTrack, np.ndarray]:
+def _holds(clip: Clip, track: FaceTrack, exact: np.ndarray) -> tuple[FaceTrack, np.ndarray]:
     """The track with the box of each hold's first frame throughout the hold, and which frames are held.
 
-    A manual box stays as it is, and ends a hold whose box it is not.
+    A box that a person gave (`exact`) stays as it is, and ends a hold whose box it is not.
     """
     first = holds.first_frames(clip.read(0, len(track)), map(track.box, range(len(track))))
     if len(first) < len(track):
         raise _changed(clip, len(first))
-    boxes = np.where((track.provenance == "manual")[:, None], track.boxes, track.boxes[first])
+    boxes = np.where(exact[:, None], track.boxes, track.boxes[first])
     same = first < np.arange(len(first))
     same[1:] &= (boxes[1:] == boxes[:-1]).all(axis=1)
     return replace(track, boxes=boxes), same
@@ -153,6 +157,8 @@ def render(
     generator: Generator,
     progress: Progress | None = None,
     timed: Callable[[str], Any] = nullcontext,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Generate and paste the mouths of a plan.
 
@@ -166,21 +172,34 @@ def render(
         See `progress.Progress`; the stage is "generate", the unit a frame.
     timed : callable, optional
         ``timed(stage)`` is a context around "decode" and "generate", such as `runs.Clock`.
+    start, stop : int, optional
+        Output frames to render, half-open; None for all from `start` on. Within the first pass through the clip only
+        these frames are read, and the first one of the hold that `start` lies in.
 
     Yields
     ------
     ndarray, uint8, (H, W, 3)
-        RGB; one frame for each entry of `Plan.order`.
+        RGB; one frame for each entry of `Plan.order` from `start` to `stop`.
 
     Raises
     ------
     MediaError
         The clip has fewer frames than when the plan was made.
     """
-    settings, length, done = plan.settings, len(plan.order), 0
+    settings, length = plan.settings, len(plan.order) if stop is None else min(stop, len(plan.order))
     draws = hasattr(generator, "draw")
     kept: dict[int, np.ndarray] = {}
-    playing = played(clip, len(plan.track), length, settings.extend)
+    if (first := _first_shown(plan, generator, start)) < start:
+        (frame,) = clip.read(int(plan.order[first]), int(plan.order[first]) + 1)
+        if draws:
+            generator.draw(frame, first)
+        else:
+            kept = _generated(plan, generator, [frame], first)
+    done = start
+    if length <= len(plan.track):
+        playing = zip(range(done, length), clip.read(done, length), strict=False)
+    else:
+        playing = islice(played(clip, len(plan.track), length, settings.extend), done, None)
     for batch in batches(_timed(playing, timed), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]
@@ -199,6 +218,18 @@ def render(
             progress("generate", done, length)
     if done < length:
         raise _changed(clip, done)
+
+
+def _first_shown(plan: Plan, generator: Generator, number: int) -> int:
+    """The output frame on which the mouth of output frame `number` was made: the first one of its hold."""
+    if number >= len(plan.order) or plan.mouths[number] < 0:
+        return number
+    if not hasattr(generator, "draw"):
+        return int(plan.mouths[number])
+    hold = generator.first[plan.order]
+    before = np.flatnonzero(hold[:number] != hold[number])
+    begin = before[-1] + 1 if len(before) else 0
+    return begin + int(np.argmax(plan.mouths[begin:] >= 0))
 
 
 def _generated(plan: Plan, generator: Generator, frames: list[np.ndarray], first: int) -> dict[int, np.ndarray]:

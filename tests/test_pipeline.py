@@ -22,7 +22,7 @@ from lipsync_lab.media import audio, video
 from lipsync_lab.media import clip as source
 from lipsync_lab.media.clip import clip_from_array
 from lipsync_lab.models.wav2lip import Wav2Lip
-from lipsync_lab.pipeline import Pipeline, make_plan
+from lipsync_lab.pipeline import Pipeline, make_plan, render
 from lipsync_lab.runs import LEDGER, Run
 from lipsync_lab.settings import Settings
 
@@ -670,3 +670,21 @@ def test_a_run_says_where_own_weights_lie(tmp_path, published_weights):
     assert info["detector"]["sha256"] == files.sha256(tmp_path / "b.json")
     known = Pipeline("untrained", "lbp").run(path, speech, tmp_path / "known").info
     assert not {"file"} & (known["generator"].keys() | known["detector"].keys())
+
+
+@pytest.mark.parametrize("values", [{}, {"mouth_cadence": "holds"}, {"extend": "pingpong"}])
+def test_a_part_of_a_plan_renders_as_in_the_whole(values):
+    """From any output frame on, also within a hold, and beyond the first pass through the clip."""
+    frames = np.repeat(np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8), 3, axis=0)
+    settings = Settings.of({**values, "generator_batch": 4})
+    clip = clip_from_array(frames, 25, settings)
+    found = replace(detect(clip, detection.load(box=Box(8, 4, 48, 40))), manual={})
+    wave = np.random.default_rng(1).normal(0, 0.1, 16000 * 20 // 25).astype(np.float32)
+    plan, generator = make_plan(clip, found, wave, settings), generation.load("untrained", device="cpu")
+    whole = list(render(clip, plan, generator))
+    assert len(whole) == 20
+    for start, stop in ((0, 1), (1, 2), (2, 7), (11, 12), (5, 30), (13, 15), (19, None), (20, None)):
+        part = list(render(clip, plan, generator, start=start, stop=stop))
+        assert len(part) == len(whole[start:stop])
+        for one, other in zip(part, whole[start:stop], strict=True):
+            assert np.abs(one.astype(int) - other).max() <= 1

@@ -125,15 +125,17 @@ def _detected(
             progress("detect", len(rows), expected)
     if not rows:
         raise MediaError(f"{clip.name}: holds no picture; is it complete?")
-    starts, manual, outside = shots.starts, {}, {}
+    starts, manual, interpolated, outside = shots.starts, {}, frozenset(), {}
     if isinstance(detector, Recorded):
         starts = detector.detections.shots or starts
         manual = {frame: box for frame, box in detector.detections.manual.items() if frame < len(rows)}
+        interpolated = detector.detections.interpolated & manual.keys()
         outside = {frame: score for frame, score in detector.outside.items() if frame < len(rows)}
     elif isinstance(detector, FixedBox):
         manual = {frame: row[0].box for frame, row in enumerate(rows)}
     starts = tuple(start for start in starts if start < len(rows))
-    return Detections(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
+    given = {"manual": manual, "interpolated": interpolated, "outside": outside}
+    return Detections(tuple(rows), starts, clip.view.size, complete, **given)
 
 
 def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> Path:

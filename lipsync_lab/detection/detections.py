@@ -42,6 +42,8 @@ class Detections:
         ``name`` and identity of the detector that proposed the candidates.
     manual : dict of int to Box or None
         Faces given by a person, by frame; None says that the frame has no face. They replace any candidate.
+    interpolated : frozenset of int
+        Frames of `manual` whose box was not drawn, but interpolated between two that were.
     provenance : str
         "detected" or "recorded": how the candidates came here (not stored in a file, not compared).
     from_cache : bool
@@ -59,6 +61,7 @@ class Detections:
     clip: dict[str, str] | None = None
     detector: dict[str, Any] | None = None
     manual: Mapping[int, Box | None] = field(default_factory=dict)
+    interpolated: frozenset[int] = frozenset()
     provenance: str = field(default="detected", compare=False)
     from_cache: bool = field(default=False, compare=False)
     outside: Mapping[int, float] = field(default_factory=dict, compare=False)
@@ -163,7 +166,9 @@ def detections_text(detections: Detections, chosen: list[Detection | None] | Non
     if detections.shots is not None:
         content["shots"] = list(detections.shots)
     if detections.manual:
-        content["manual"] = sorted(detections.manual)
+        content["manual"] = sorted(detections.manual.keys() - detections.interpolated)
+    if filled := sorted(detections.manual.keys() & detections.interpolated):
+        content["interpolated"] = filled
     if chosen is not None:
         content["boxes"] = [None if face is None else list(face.box) for face in chosen]
     content["candidates"] = [[_values(candidate) for candidate in row] for row in detections.candidates]
@@ -184,7 +189,8 @@ def read_detections(path: str | Path) -> Detections:
 
     The entry `boxes` decides: a box is the face of its frame, null means that the frame has none. A box gets the
     score of the candidate that it equals; one that equals no candidate of its frame is manual, with score 1, as are
-    the frames listed under `manual`. Refused candidates stay rejected. The least that a file must hold is
+    the frames listed under `manual` and, where the box was interpolated between two drawn ones, under `interpolated`.
+    Refused candidates stay rejected. The least that a file must hold is
     ``{"frames": N, "boxes": [[x1, y1, x2, y2] or null, ...]}``. Boxes are in pixels of the frames that `view` and
     `size` describe; see `Detections.in_view`.
 
@@ -222,7 +228,7 @@ def read_with_faces(path: str | Path) -> tuple[Detections, list[Box | None]]:
     boxes = [None if values is None else _detection(values).box for values in content["boxes"]]
     if not detections.candidates:
         return faces, boxes
-    return replace(detections, manual=faces.manual), boxes
+    return replace(detections, manual=faces.manual, interpolated=faces.interpolated), boxes
 
 
 def _bytes(path: str | Path) -> bytes:
@@ -264,10 +270,12 @@ def _from_content(content: dict[str, Any], path: str | Path) -> Detections:
         raise DetectionError(f'{path}: says "frames": {content["frames"]}, but holds boxes for {frames}')
     if shots is not None and (shots[:1] != (0,) or any(a >= b for a, b in pairwise(shots))):
         raise ValueError('"shots" must be the first frames of the shots, rising, beginning with 0')
-    manual = {int(frame): None for frame in content.get("manual", [])} if "boxes" in content else {}
+    by_hand, between = ([int(n) for n in content.get(name, [])] for name in ("manual", "interpolated"))
+    manual = dict.fromkeys([*by_hand, *between]) if "boxes" in content else {}
     if any(not 0 <= frame < frames for frame in manual):
-        raise ValueError(f'"manual" must be numbers of frames, 0 to {frames - 1}')
-    return Detections(tuple(rows), shots, size, bool(content.get("complete", True)), view, clip, detector, manual)
+        raise ValueError(f'"manual" and "interpolated" must be numbers of frames, 0 to {frames - 1}')
+    filled, complete = frozenset(between) & manual.keys(), bool(content.get("complete", True))
+    return Detections(tuple(rows), shots, size, complete, view, clip, detector, manual, filled)
 
 
 def _values(candidate: Detection) -> list:
@@ -308,4 +316,5 @@ def _decided(detections: Detections, boxes: list, threshold: float | None) -> De
         if number in detections.manual or (detections.candidates and not same):
             manual[number] = face.box
         rows.append([*(same[:1] or [face]), *(each for each in rejected if each.box != face.box)])
-    return replace(detections, candidates=tuple(rows), manual=manual)
+    filled = frozenset(n for n in detections.interpolated if manual.get(n) is not None)
+    return replace(detections, candidates=tuple(rows), manual=manual, interpolated=filled)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
@@ -25,6 +26,21 @@ class Edits:
 
     boxes: dict[int, Box | None] = field(default_factory=dict)
     spans: frozenset[tuple[int, int]] = frozenset()
+
+    @classmethod
+    def recorded(cls, manual: Mapping[int, Box | None], interpolated: frozenset[int]) -> Edits:
+        """From a file (`Detections.manual`, `Detections.interpolated`); the frames between key boxes follow them again.
+
+        An interpolated box that does not lie between two drawn ones, since somebody changed the file, is a drawn box.
+        """
+        drawn = {frame: box for frame, box in manual.items() if frame not in interpolated}
+        keys = sorted(frame for frame, box in drawn.items() if box is not None)
+        spans = {span for span in pairwise(keys) if interpolated & set(range(*span))}
+        # every frame of a span was given: by interpolation, or as one without a face
+        spans = frozenset((a, b) for a, b in spans if all(n in manual for n in range(a, b)))
+        between = cls(drawn, spans).interpolated
+        moved = {frame: manual[frame] for frame in interpolated if between.get(frame) != manual[frame]}
+        return cls({**drawn, **moved}, spans)
 
     def with_box(self, frame: int, box: Box | None) -> Edits:
         """Give a frame's box by hand, or None for no face. A box inside an interpolated span becomes a key box."""

@@ -44,9 +44,10 @@ class FrameView:
         One of `geometry.PROVENANCES`.
     edited : bool
         Whether a person gave the box, its key boxes, or the statement that there is no face.
-    crop, mouth : ndarray, (96, 96, 3), or None
-        The generator's input and output; no mouth where `note` says why.
+    crop, mouth : ndarray, (side, side, 3), or None
+        The generator's crop of the source, and the same crop of the output; no mouth where `note` says why.
     output : ndarray, (H, W, 3)
+        As the pipeline makes it.
     difference : ndarray, (H, W, 3)
         Absolute difference of source and output times `AMPLIFY`, clipped at 255.
     note : str
@@ -100,13 +101,17 @@ class Frames:
         self._blocks.move_to_end(place)
         return self._blocks[place][within]
 
+    def read(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Frames from `start` to `stop`, half-open, as `media.clip.Clip.read`."""
+        return (self[number] for number in range(start, stop))
+
     @property
     def bytes(self) -> int:
         """Bytes of the frames that are kept at present."""
         return sum(frame.nbytes for block in self._blocks.values() for frame in block)
 
 
-def side_by_side(pairs: Iterable[tuple[np.ndarray, np.ndarray]], fps: Fraction, sound: audio.Sound | None) -> bytes:
+def side_by_side(pairs: Iterable[tuple[np.ndarray, np.ndarray]], fps: Fraction, sound: audio.Sound) -> bytes:
     """Encode pairs of frames, left and right, as an MP4 file.
 
     Parameters
@@ -115,13 +120,13 @@ def side_by_side(pairs: Iterable[tuple[np.ndarray, np.ndarray]], fps: Fraction, 
         uint8 RGB, (H, W, 3), all of one size; the video is at most `WIDEST` pixels wide.
     fps : Fraction
         Frames per second.
-    sound : audio.Sound, optional
+    sound : audio.Sound
     """
     import cv2
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "preview.mp4"
-        with video.Writer(file, fps=fps, sound=sound) as writer:
+        with video.Writer(file, fps=fps, sound=sound, crf=23) as writer:
             for pair in pairs:
                 height, width = pair[0].shape[:2]
                 shrink = max(1.0, 2 * width / WIDEST)

@@ -11,7 +11,8 @@ import numpy as np
 from lipsync_lab import detection, files, runs
 from lipsync_lab.detection.detections import Detections, read_with_faces
 from lipsync_lab.errors import DetectionError, MediaError
-from lipsync_lab.geometry import Box, FaceTrack
+from lipsync_lab.explorer.edits import Edits
+from lipsync_lab.geometry import FaceTrack
 from lipsync_lab.media.clip import open_clip
 from lipsync_lab.models import registry
 from lipsync_lab.plan import make_plan
@@ -43,7 +44,7 @@ class RunContent:
     weights: dict[str, Any]
     settings: Settings
     record: Detections
-    edits: dict[int, Box | None]
+    edits: Edits
 
     def generator(self) -> str:
         """Name of the run's generator, or the path of a user's own weights.
@@ -84,15 +85,17 @@ def run_content(folder: Path) -> RunContent:
     record, boxes = read_with_faces(run.detections)
     record = replace(record, provenance="recorded" if kind in ("recorded", "fixed") else "detected")
     if kind == "fixed":  # the published --box is exact
-        record, edits = replace(record, manual=dict(enumerate(boxes))), {}
+        record, edits = replace(record, manual=dict(enumerate(boxes))), Edits()
     else:
-        edits, record = dict(record.manual), replace(record, manual={})
+        edits = Edits.recorded(record.manual, record.interpolated)
+        record = replace(record, manual={}, interpolated=frozenset())
     plan = make_plan(
         open_clip(clip, settings), record, None, replace(settings, dropouts="passthrough", mouth_cadence="every_frame")
     )
     for frame, (face, box) in enumerate(zip(plan.chosen, boxes, strict=True)):
-        if frame not in edits and box != (face and face.box):
-            edits[frame] = box
+        given = frame in edits.boxes or frame in edits.interpolated
+        if not given and box != (face and face.box):
+            edits = edits.with_box(frame, box)
     return RunContent(clip, Path(info["speech"]["file"]), info["generator"], settings, record, edits)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 
 from lipsync_lab import detection, evaluation, files, generation, runs, samples
 from lipsync_lab.detection.detect import detect
@@ -24,16 +23,14 @@ from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
-from lipsync_lab.media.clip import open_clip
+from lipsync_lab.media.clip import open_clip, played
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.plan import make_plan
+from lipsync_lab.plan import Plan, make_plan, prepared, render
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas
 
 #: Settings that can change while a clip is open; the others decide what the frames are, or how files are written.
@@ -117,7 +114,7 @@ class Session:
             self._run = self.path if own else None
             settings, voice, generator = settings or run.settings, voice or run.voice, generator or run.generator()
             if detector is None:
-                detector, self.edits = self.path / "detections.json", Edits(run.edits)
+                detector, self.edits = self.path / "detections.json", run.edits
                 self._detected[str(detector)] = run.record
             self.path = run.clip
         self.settings = settings or Settings()
@@ -136,6 +133,8 @@ class Session:
         if self._run and not is_unchanged(runs.Run(self._run), self.track):
             self._run = None
         self._frames = Frames(self.clip.read, self.record.size)
+        self._cached_clip = replace(self.clip, read=self._frames.read)
+        self._playback: tuple[Any, bytes] = (None, b"")
         self.evaluation: evaluation.Evaluation | None = None
         self._evaluated = self._opened = self._state()
         self._failures = failures
@@ -182,15 +181,15 @@ class Session:
     def _apply(self, detector: str | Path, settings: Settings, edits: Edits, progress: Progress | None = None) -> None:
         # an error in here leaves everything as it was
         record = self._detections(detector, settings, progress)
-        record = replace(record, manual={**record.manual, **edits.interpolated, **edits.boxes})
+        manual = {**record.manual, **edits.interpolated, **edits.boxes}
+        filled = (record.interpolated | edits.interpolated.keys()) - edits.boxes.keys()
+        record = replace(record, manual=manual, interpolated=filled)
         plan = make_plan(self.clip, record, self._sound, settings)
         chosen = list(plan.chosen)
         if len(chosen) < len(record):
             silent = replace(settings, dropouts="passthrough", mouth_cadence="every_frame")
             chosen += make_plan(self.clip, record, None, silent).chosen[len(chosen) :]
-        provenance = plan.track.provenance.copy()
-        provenance[[frame for frame in edits.interpolated if frame < len(provenance)]] = "interpolated"
-        self.plan = replace(plan, track=replace(plan.track, provenance=provenance))
+        self.plan, self._prepared = plan, None
         self.settings, self.detector, self.edits, self.record, self.chosen = settings, detector, edits, record, chosen
 
     def _detections(self, detector: str | Path, settings: Settings, progress: Progress | None) -> Detections:
@@ -239,6 +238,19 @@ class Session:
         before = self.edits.interpolated
         self._edit(frame, self.edits.with_interpolation(frame, self.track.shots))
         return sorted(self.edits.interpolated.keys() - before.keys())
+
+    def copy_box(self, frame: int) -> Box | None:
+        """Give a frame the box of the last frame before it that has one; see `draw_box`.
+
+        Raises
+        ------
+        ParameterError
+            No frame before it has a box.
+        """
+        before = next((n for n in range(frame - 1, -1, -1) if self.track.box(n) is not None), None)
+        if before is None:
+            raise ParameterError(f"frame {frame}: no frame before it has a box")
+        return self.draw_box(frame, self.track.box(before))
 
     def undo(self) -> bool:
         """Take the last edit back; False where there is none."""
@@ -294,15 +306,16 @@ class Session:
         LipsyncError
             The clip cannot be dubbed or evaluated.
         """
-        if self.voice is None:
-            raise ParameterError(f"{self.path.name}: has no sound; give a voice, without one there is no output")
-        state = self._state()
-        run = runs.Run(self._run) if self._run and state == self._opened else self._dubbed(progress)
-        self.evaluation = evaluate(run, device=self.device, progress=progress)
-        self._failures, self._evaluated = self.evaluation.failures, state
+        self.evaluation = evaluate(self._current_run(progress), device=self.device, progress=progress)
+        self._failures, self._evaluated = self.evaluation.failures, self._state()
         return self.evaluation
 
-    def _dubbed(self, progress: Progress | None) -> runs.Run:
+    def _current_run(self, progress: Progress | None) -> runs.Run:
+        """The run of the present settings and boxes: the one that was opened, one in the cache, or a new one."""
+        if self.voice is None:
+            raise ParameterError(f"{self.path.name}: has no sound; give a voice, without one there is no output")
+        if self._run and self._state() == self._opened:
+            return runs.Run(self._run)
         with tempfile.TemporaryDirectory() as folder:
             detector = self.detector
             # a file of boxes carries its own choice of faces, which the settings may have changed since
@@ -327,8 +340,13 @@ class Session:
         """Whether the failures that are shown are not those of an evaluation of the present state, nor given."""
         return self.stale or (self.evaluation is None and self._failures is None)
 
-    def failures(self) -> pandas.DataFrame:
+    def failures(self, kind: str = "") -> pandas.DataFrame:
         """The failures to show, worst first: those that were given, those of `evaluate`, or else missed detections.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Only those of one kind.
 
         Returns
         -------
@@ -336,16 +354,17 @@ class Session:
             With the columns `FAILURES` at least: kind; first, last and worst frame; severity, 0 to 1; evidence in
             words. Missed detections are those of the present track.
         """
-        return missed_detections(self.track) if self._failures is None else self._failures
+        table = missed_detections(self.track) if self._failures is None else self._failures
+        return table[table["kind"] == kind] if kind else table
 
     def failures_at(self, frame: int) -> pandas.DataFrame:
         """The failures of which a frame is a part, worst first."""
         table = self.failures()
         return table[(table["first"] <= frame) & (frame <= table["last"])]
 
-    def next_failure(self, frame: int, back: bool = False) -> int | None:
+    def next_failure(self, frame: int, back: bool = False, kind: str = "") -> int | None:
         """Worst frame of the next (or previous) failure in time, around the clip's ends; None without failures."""
-        worst = sorted(set(self.failures()["worst"].astype(int)), reverse=back)
+        worst = sorted(set(self.failures(kind)["worst"].astype(int)), reverse=back)
         beyond = [number for number in worst if (number < frame if back else number > frame)]
         return (beyond or worst or [None])[0]
 
@@ -357,11 +376,10 @@ class Session:
     def view(self, frame: int) -> FrameView:
         """Everything about one frame, with the present settings."""
         image, box = self._frames[frame], self.track.box(frame)
-        crop = None if box is None else self.generator.crop(image, box)
-        mouth, output = self._mouths([frame]).get(frame), image
-        if mouth is not None:
-            output = self.generator.paste(image, mouth, box, self.settings.feather)
-        difference = cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY)
+        generator, plan = self._ready()
+        output, note = image, self._why_not(frame, plan)
+        if not note:
+            output = next(render(self._cached_clip, plan, generator, start=frame, stop=frame + 1))
         return FrameView(
             frame=frame,
             source=image,
@@ -370,57 +388,53 @@ class Session:
             box=box,
             provenance=str(self.track.provenance[frame]),
             edited=frame in self.edits.boxes or frame in self.edits.interpolated,
-            crop=crop,
-            mouth=mouth,
+            crop=None if box is None else self.generator.crop(image, box),
+            mouth=None if note else self.generator.crop(output, box),
             output=output,
-            difference=difference,
-            note="" if mouth is not None else self._why_not(frame),
+            difference=cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY),
+            note=note,
         )
 
-    def second(self, frame: int) -> bytes:
-        """The next second as a video: source and output side by side, with the voice.
+    def playback(self, progress: Progress | None = None) -> bytes:
+        """The whole output beside its source as a video, with the voice: the run of `evaluate`, made if need be.
 
         Parameters
         ----------
-        frame : int
-            The first one. The video is shorter than a second where the clip ends before.
+        progress : callable, optional
+            See `pipeline.Progress`.
 
         Returns
         -------
         bytes
-            An MP4 file, at most 1280 pixels wide.
+            An MP4 file (H.264), at most `frames.WIDEST` pixels wide.
+
+        Raises
+        ------
+        ParameterError
+            There is no voice.
         """
-        fps = self.clip.fps
-        numbers = list(range(frame, min(len(self), frame + max(1, round(fps)))))
-        mouths = self._mouths(numbers)
-        sound = None
-        if self.wave is not None:
-            start, stop = (round(float(edge / fps) * audio.SAMPLE_RATE) for edge in (numbers[0], numbers[-1] + 1))
-            piece = self.wave[start:stop]
-            sound = audio.Sound.from_wave(np.pad(piece, (0, stop - start - len(piece))))
+        state = self._state()
+        if self._playback[0] != state:
+            run = self._current_run(progress)
+            sources = played(self.clip, len(self), len(self.plan.order), self.settings.extend)
+            outputs = open_clip(run.output).read(0, None)
+            pairs = ((source, output) for (_, source), output in zip(sources, outputs, strict=False))
+            self._playback = state, side_by_side(pairs, self.clip.fps, audio.open_sound(run.output))
+        return self._playback[1]
 
-        def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for number in numbers:
-                image = output = self._frames[number]
-                if number in mouths:
-                    output = self.generator.paste(image, mouths[number], self.track.box(number), self.settings.feather)
-                yield image, output
+    def _ready(self) -> tuple[Any, Plan]:
+        """The generator and the plan for `render`; a generator that surveys the clip first does so once a plan."""
+        if self._prepared is None:
+            plain = self.generator, self.plan
+            self._prepared = prepared(self.clip, self.plan, self.generator) if self.plan.generates else plain
+        return self._prepared
 
-        return side_by_side(pairs(), fps, sound)
-
-    def _mouths(self, frames: list[int]) -> dict[int, np.ndarray]:
-        """The generated mouth of each of these frames that has one; a held one is that of the hold's first frame."""
-        shown = {frame: int(self.plan.mouths[frame]) for frame in frames if self.plan.mouths[frame] >= 0}
-        first = sorted(set(shown.values()))
-        if not first:
-            return {}
-        crops = np.stack([self.generator.crop(self._frames[frame], self.track.box(frame)) for frame in first])
-        windows = audio.mel_windows(self._sound.mel, self.plan.starts[first])
-        mouths = dict(zip(first, self.generator.generate(crops, windows), strict=True))
-        return {frame: mouths[number] for frame, number in shown.items()}
-
-    def _why_not(self, frame: int) -> str:
-        """Why no mouth is generated for a frame."""
+    def _why_not(self, frame: int, plan: Plan) -> str:
+        """Why no mouth is generated for a frame; empty where one is."""
+        if plan.mouths[frame] >= 0:
+            return ""
         if self.track.box(frame) is None:
             return "no face"
-        return "no voice" if self.voice is None else "after the voice"
+        if self.voice is None:
+            return "no voice"
+        return "no mouth located" if self.plan.mouths[frame] >= 0 else "after the voice"

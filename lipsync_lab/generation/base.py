@@ -27,8 +27,9 @@ class Generator(Protocol):
     """Generates mouths from face crops and mel windows.
 
     A generator that needs the whole clip before the first mouth has ``prepare(clip, plan)`` as well, which returns an
-    object with ``draw(frame, number)``, and a plan; its `crop`, `generate` and `paste` are not called
-    (`generation.cel.generator`). One that takes settings that others do not has ``check(settings)``, see `check`.
+    object with ``draw(frame, number)`` and ``first``, the first frame of the hold of each source frame, whose pixels a
+    hold may keep, and a plan; its `crop`, `generate` and `paste` are not called (`generation.cel.generator`). One that
+    takes settings that others do not has ``check(settings)``, see `check`.
 
     Attributes
     ----------

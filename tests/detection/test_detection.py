@@ -292,12 +292,15 @@ def test_boxes_decide_and_keep_rejected_candidates(tmp_path):
 
 
 def test_manual_boxes_are_kept_through_files_views_and_cuts(tmp_path):
-    detections, path = replace(some_detections(), manual={1: Box(10, 12, 30, 32), 2: None}), tmp_path / "a.json"
+    manual, path = {1: Box(10, 12, 30, 32), 2: None}, tmp_path / "a.json"
+    detections = replace(some_detections(), manual=manual, interpolated=frozenset({1}))
     write_detections(
         path, detections, [detections.candidates[0][0], Detection(Box(10, 12, 30, 32), 1.0), None], threshold=0.5
     )
     again = read_detections(path)
-    assert again.manual == detections.manual
+    assert (again.manual, again.interpolated) == (detections.manual, {1})
+    content = json.loads(path.read_text())
+    assert (content["manual"], content["interpolated"]) == ([2], [1])
     assert again.first(2).manual == {1: Box(10, 12, 30, 32)}
     assert again.scaled_to((128, 96), path).manual == {1: Box(20, 24, 60, 64), 2: None}
     apart, faces = read_with_faces(path)
