@@ -228,8 +228,7 @@ def _first_shown(plan: Plan, generator: Generator, number: int) -> int:
         return int(plan.mouths[number])
     hold = generator.first[plan.order]
     before = np.flatnonzero(hold[:number] != hold[number])
-    begin = before[-1] + 1 if len(before) else 0
-    return begin + int(np.argmax(plan.mouths[begin:] >= 0))
+    return int(before[-1]) + 1 if len(before) else 0
 
 
 def _generated(plan: Plan, generator: Generator, frames: list[np.ndarray], first: int) -> dict[int, np.ndarray]:
