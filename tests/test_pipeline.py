@@ -678,13 +678,13 @@ def test_a_part_of_a_plan_renders_as_in_the_whole(values):
     frames = np.repeat(np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8), 3, axis=0)
     settings = Settings.of({**values, "generator_batch": 4})
     clip = clip_from_array(frames, 25, settings)
-    found = replace(detect(clip, detection.load(box=Box(8, 4, 48, 40))), manual={})
+    record = replace(detect(clip, detection.load(box=Box(8, 4, 48, 40))), manual={})
     wave = np.random.default_rng(1).normal(0, 0.1, 16000 * 20 // 25).astype(np.float32)
-    plan, generator = make_plan(clip, found, wave, settings), generation.load("untrained", device="cpu")
+    plan, generator = make_plan(clip, record, wave, settings), generation.load("untrained", device="cpu")
     whole = list(render(clip, plan, generator))
     assert len(whole) == 20
     for start, stop in ((0, 1), (1, 2), (2, 7), (11, 12), (5, 30), (13, 15), (19, None), (20, None)):
         part = list(render(clip, plan, generator, start=start, stop=stop))
         assert len(part) == len(whole[start:stop])
-        for one, other in zip(part, whole[start:stop], strict=True):
-            assert np.abs(one.astype(int) - other).max() <= 1
+        for image, expected in zip(part, whole[start:stop], strict=True):
+            assert np.abs(image.astype(int) - expected).max() <= 1

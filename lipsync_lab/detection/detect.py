@@ -134,8 +134,8 @@ def _detected(
     elif isinstance(detector, FixedBox):
         manual = {frame: row[0].box for frame, row in enumerate(rows)}
     starts = tuple(start for start in starts if start < len(rows))
-    given = {"manual": manual, "interpolated": interpolated, "outside": outside}
-    return Detections(tuple(rows), starts, clip.view.size, complete, **given)
+    given = Detections(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
+    return replace(given, interpolated=interpolated)
 
 
 def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> Path:
