@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import get_data_path
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
+from lipsync_lab.explorer import timeline
 from lipsync_lab.explorer.frames import AMPLIFY, FrameView
 from lipsync_lab.explorer.session import Session
-from lipsync_lab.figures.style import PROVENANCE_COLOURS, PROVENANCE_LABELS
-from lipsync_lab.generation import FACE_SIZE
-from lipsync_lab.geometry import PROVENANCES, Box, FaceTrack
+from lipsync_lab.explorer.text import font
+from lipsync_lab.explorer.viewport import Viewport, resized
+from lipsync_lab.figures.style import PROVENANCE_COLOURS
+from lipsync_lab.geometry import Box
 
-if TYPE_CHECKING:
-    import pandas
-
-#: Longest width and height of the frame, in pixels of the screen.
-STAGE = (640, 416)
 #: Side of each of the four small pictures.
-TILE = 192
-#: Width and height of the timeline.
-STRIP = (1120, 44)
+TILE = 140
 
-CROP_COLOUR, FAILURE_COLOUR, CURSOR_COLOUR = "#F0E442", "#CC79A7", "#D55E00"
+CROP_COLOUR = "#F0E442"
 _INK, _PAPER, _EMPTY, _REJECTED = "#222222", "#FFFFFF", "#E6E6E6", "#FFFFFF"
 
 
-def stage_scale(size: tuple[int, int]) -> float:
-    """Screen pixels per frame pixel, for a frame of that width and height; small frames are enlarged up to twice."""
-    return min(2.0, STAGE[0] / size[0], STAGE[1] / size[1])
-
-
-def stage(view: FrameView, threshold: float) -> np.ndarray:
+def stage(
+    view: FrameView, threshold: float, viewport: Viewport | None = None, output: bool = False, boxes: bool = True
+) -> np.ndarray:
     """Render a frame with its boxes: the face and accepted candidates with thick lines, rejected ones thin, the crop.
 
     Parameters
@@ -44,33 +32,42 @@ def stage(view: FrameView, threshold: float) -> np.ndarray:
     view : FrameView
     threshold : float
         Score that a candidate must exceed.
+    viewport : Viewport, optional
+        None for the whole frame.
+    output : bool
+        Show the output in place of the source.
+    boxes : bool
+        Whether to draw the boxes.
 
     Returns
     -------
     ndarray, uint8, (h, w, 3)
-        `stage_scale` times as large as the frame.
+        As large as `Viewport.screen`.
     """
     height, width = view.source.shape[:2]
-    scale = stage_scale((width, height))
-    shown = _resized(view.source, (round(width * scale), round(height * scale)))
-    picture = Image.fromarray(shown)
+    viewport = viewport or Viewport.whole((width, height))
+    picture = Image.fromarray(viewport.picture(view.output if output else view.source))
     draw = ImageDraw.Draw(picture)
-    for candidate in reversed(view.candidates):  # the best on top
+    for candidate in reversed(view.candidates) if boxes else ():  # the best on top
         if view.face is None or candidate.box != view.face.box:
             accepted = candidate.score > threshold
-            colour = PROVENANCE_COLOURS["detected"] if accepted else _REJECTED
-            _outline(draw, candidate.box, scale, colour, 2 if accepted else 1)
-            _label(draw, candidate.box, scale, f"{candidate.score:.2f}", colour)
-    if view.box is not None:
-        _outline(draw, view.box, scale, CROP_COLOUR, 2)
-        _label(draw, view.box, scale, f"crop ({view.provenance})", CROP_COLOUR, below=True)
-    if view.face is not None:
+            colour, box = PROVENANCE_COLOURS["detected"] if accepted else _REJECTED, viewport.to_screen(candidate.box)
+            _outline(draw, box, colour, 2 if accepted else 1)
+            _label(draw, box, f"{candidate.score:.2f}", colour)
+    if view.box is not None and boxes:
+        box = viewport.to_screen(view.box)
+        _outline(draw, box, CROP_COLOUR, 2)
+        _label(draw, box, f"crop ({view.provenance})", CROP_COLOUR, below=True)
+    if view.face is not None and boxes:
         colour = PROVENANCE_COLOURS[view.provenance if view.provenance != "missing" else "detected"]
-        _outline(draw, view.face.box, scale, colour, 3)
+        box = viewport.to_screen(view.face.box)
+        _outline(draw, box, colour, 3)
         words = view.provenance if view.edited else f"{view.face.score:.2f} {view.provenance}"
-        _label(draw, view.face.box, scale, words, colour)
+        _label(draw, box, words, colour)
+    if output:
+        _boxed(draw, (6, 6), "output", _INK)
     if view.box is None:
-        _boxed(draw, (6, shown.shape[0] - 28), "passthrough frame: no box", PROVENANCE_COLOURS["missing"])
+        _boxed(draw, (6, picture.height - 28), "passthrough frame: no box", PROVENANCE_COLOURS["missing"])
     return np.array(picture)
 
 
@@ -91,70 +88,28 @@ def tiles(view: FrameView, weights: str) -> dict[str, np.ndarray]:
     note = view.note
     part = _about(view.box, view.source.shape)
     whole = "" if view.box is not None else ", whole frame"
+    side = "" if view.crop is None else f", {view.crop.shape[1]} × {view.crop.shape[0]} px"
     return {
-        f"crop, {FACE_SIZE} × {FACE_SIZE}": _tile(view.crop, note, pixels=True),
+        f"input{side}": _tile(view.crop, note, pixels=True),
         f"generated by {weights}": _tile(view.mouth, note, pixels=True),
         f"output{whole}": _tile(view.output[part]),
         f"difference × {AMPLIFY}{whole}": _tile(view.difference[part]),
     }
 
 
-def strip(track: FaceTrack, failures: pandas.DataFrame, frame: int | None = None) -> np.ndarray:
-    """Render the timeline: the provenance of each frame's box above, the failures below, paler where less severe.
-
-    Parameters
-    ----------
-    track : FaceTrack
-    failures : DataFrame
-        With first, last and severity.
-    frame : int, optional
-        The frame that is shown, to be marked.
-
-    Returns
-    -------
-    ndarray, uint8, (STRIP[1], STRIP[0], 3)
-    """
-    width, height = STRIP
-    columns = np.array([column_frame(x, len(track)) for x in range(width)])
-    palette = np.array([ImageColor.getrgb(PROVENANCE_COLOURS[kind]) for kind in PROVENANCES], np.uint8)
-    kinds = np.array([PROVENANCES.index(kind) for kind in track.provenance.tolist()])
-    severity = np.zeros(len(track))
-    for failure in failures.itertuples():
-        span = slice(int(failure.first), int(failure.last) + 1)
-        severity[span] = np.maximum(severity[span], 0.35 + 0.65 * float(failure.severity))
-    ink, paper = (np.array(ImageColor.getrgb(colour), float) for colour in (FAILURE_COLOUR, _EMPTY))
-    out = np.empty((height, width, 3), np.uint8)
-    split = height * 5 // 8
-    out[:split] = palette[kinds[columns]]
-    out[split:] = (paper + (ink - paper) * severity[columns][:, None]).round().astype(np.uint8)
-    out[split] = 255
-    cuts = np.flatnonzero(np.diff(track.shots[columns])) + 1
-    out[:, cuts] = 255
-    if frame is not None:
-        x = round((frame + 0.5) * width / len(track))
-        out[:, max(0, x - 3) : x + 3] = 255
-        out[:, max(0, x - 2) : x + 2] = ImageColor.getrgb(CURSOR_COLOUR)
-    return out
-
-
-def column_frame(x: float, frames: int) -> int:
-    """Number of the frame at a column of the timeline."""
-    return min(frames - 1, max(0, int(x * frames / STRIP[0])))
-
-
-def sheet(session: Session, frame: int) -> np.ndarray:
+def sheet(session: Session, frame: int, metric: str = "") -> np.ndarray:
     """Render the whole explorer as one image, for places without widgets: report pages, a notebook on the web."""
     view = session.view(frame)
     stage_picture = stage(view, session.settings.threshold)
     small = list(tiles(view, session.generator.name).items())
     line, gap = 26, 12
-    left, width = stage_picture.shape[1] + gap, STRIP[0]
+    left, width = stage_picture.shape[1] + gap, timeline.WIDTH
     failed = session.failures_at(frame)
     words = [f"{row.kind}: {row.evidence}" for row in failed.itertuples()]
     lines = [part for text in (session.models, *words) for part in wrap(text, 150)]
     top = line + 19 * len(lines) + gap
     side_height = 2 * (TILE + line)
-    height = top + max(stage_picture.shape[0], side_height) + gap + line + STRIP[1]
+    height = top + max(stage_picture.shape[0], side_height) + gap + line + timeline.HEIGHT
     picture = Image.new("RGB", (max(width, left + 2 * TILE + gap), height), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((0, 0), caption(session, view), _INK, font(16))
@@ -162,15 +117,15 @@ def sheet(session: Session, frame: int) -> np.ndarray:
         draw.text((0, line + 19 * number), text, _INK, font(13))
     picture.paste(Image.fromarray(stage_picture), (0, top))
     for place, (words, tile) in enumerate(small):
-        x, y = left + place % 2 * (TILE + gap), top + place // 2 * (TILE + line)
-        draw.text((x, y), words, _INK, font(13))
+        x, y = left + place % 2 * (TILE + 8 * gap), top + place // 2 * (TILE + line)
+        draw.text((x, y), words, _INK, font(12))
         picture.paste(Image.fromarray(tile), (x, y + line - 6))
-    y, x = height - STRIP[1] - line, 0
-    for kind, colour in legend(session.track, session.failures()):
+    y, x = height - timeline.HEIGHT - line, 0
+    for kind, colour in timeline.legend(session.track, session.failures()):
         draw.rectangle((x, y + 4, x + 13, y + 17), colour)
         draw.text((x + 18, y), kind, _INK, font(13))
         x += 36 + round(draw.textlength(kind, font(13)))
-    picture.paste(Image.fromarray(strip(session.track, session.failures(), frame)), (0, height - STRIP[1]))
+    picture.paste(Image.fromarray(timeline.picture(session, frame, metric)), (0, height - timeline.HEIGHT))
     return np.array(picture)
 
 
@@ -184,30 +139,11 @@ def caption(session: Session, view: FrameView) -> str:
     return f"{session.path.stem}, {where}: {view.provenance}{edited}, {best}"
 
 
-def legend(track: FaceTrack, failures: pandas.DataFrame) -> list[tuple[str, str]]:
-    """Names and colours of what the timeline shows."""
-    present = set(track.provenance.tolist())
-    kinds = [(PROVENANCE_LABELS[kind], PROVENANCE_COLOURS[kind]) for kind in PROVENANCES if kind in present]
-    failed = [("failure (lower row)", FAILURE_COLOUR)] if len(failures) else []
-    return [*kinds, *failed, ("current frame", CURSOR_COLOUR)]
-
-
-def opaque(picture: np.ndarray) -> np.ndarray:
-    """Add an alpha channel: ipycanvas sends three channels as JPEG, with artifacts of its own, and four as PNG."""
-    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-
-
 def encoded(picture: np.ndarray) -> bytes:
     """Encode an image as PNG."""
     import cv2
 
     return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
-
-
-@lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The typeface of the figures, which comes with matplotlib."""
-    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _about(box: Box | None, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -223,33 +159,25 @@ def _tile(image: np.ndarray | None, note: str = "", pixels: bool = False) -> np.
     tile = Image.new("RGB", (TILE, TILE), _EMPTY)
     if image is None:
         draw = ImageDraw.Draw(tile)
-        draw.text((TILE / 2, TILE / 2), note, "#666666", font(16), anchor="mm")
+        draw.text((TILE / 2, TILE / 2), note, "#666666", font(13), anchor="mm")
         return np.array(tile)
     scale = TILE / max(image.shape[:2])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    shown = Image.fromarray(_resized(image, size, pixels))
+    shown = Image.fromarray(resized(image, size, pixels))
     tile.paste(shown, ((TILE - size[0]) // 2, (TILE - size[1]) // 2))
     return np.array(tile)
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], pixels: bool = False) -> np.ndarray:
-    import cv2
-
-    enlarged = cv2.INTER_NEAREST if pixels else cv2.INTER_CUBIC
-    smaller = size[0] < image.shape[1]
-    return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA if smaller else enlarged)
-
-
-def _outline(draw: ImageDraw.ImageDraw, box: Box, scale: float, colour: str, width: int) -> None:
-    corners = [round(value * scale) for value in box]
+def _outline(draw: ImageDraw.ImageDraw, box: Box, colour: str, width: int) -> None:
+    corners = [round(value) for value in box]
     dark = [corners[0] - 1, corners[1] - 1, corners[2] + 1, corners[3] + 1]
     draw.rectangle(dark, outline="black", width=width + 2)
     draw.rectangle(corners, outline=colour, width=width)
 
 
-def _label(draw: ImageDraw.ImageDraw, box: Box, scale: float, words: str, colour: str, below: bool = False) -> None:
+def _label(draw: ImageDraw.ImageDraw, box: Box, words: str, colour: str, below: bool = False) -> None:
     width, height = draw.im.size
-    x, y = box.x1 * scale, box.y2 * scale + 3 if below else box.y1 * scale - 23
+    x, y = box.x1, box.y2 + 3 if below else box.y1 - 23
     x = max(0, min(x, width - draw.textlength(words, font(13)) - 10))
     _boxed(draw, (x, max(0, min(y, height - 20))), words, colour)
 

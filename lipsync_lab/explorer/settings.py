@@ -32,35 +32,36 @@ class SettingsPanel(widgets.VBox):
 
     def __init__(self, changed: Callable[[], None]):
         self._changed, self._quiet = changed, False
-        common = {"style": {"description_width": "105px"}, "layout": widgets.Layout(width="310px")}
+        common = {"style": {"description_width": "150px"}, "layout": widgets.Layout(width="380px")}
         dragged = {"step": 0.01, "continuous_update": False, **common}
         self.detector = widgets.Combobox(description="detector", continuous_update=False, **common)
         self.controls = {
-            "threshold": widgets.FloatSlider(description="threshold", min=0, max=0.99, **dragged),
+            "threshold": widgets.FloatSlider(description="threshold (score)", min=0, max=0.99, **dragged),
             "face_selection": widgets.Dropdown(
                 description="face selection", options=[*FACE_SELECTIONS, *range(10)], **common
             ),
             "dropouts": widgets.Dropdown(description="dropouts", options=DROPOUTS, **common),
-            "max_dropout": widgets.BoundedIntText(description="max dropout", max=100_000, **common),
+            "max_dropout": widgets.BoundedIntText(description="max dropout (frames)", max=100_000, **common),
             "smoothing": widgets.Dropdown(description="smoothing", options=SMOOTHINGS, **common),
-            "audio_offset": widgets.BoundedIntText(description="audio offset", min=-1000, max=1000, **common),
-            "feather": widgets.FloatSlider(description="feather", min=0, max=0.25, **dragged),
+            "audio_offset": widgets.BoundedIntText(description="audio offset (frames)", min=-1000, max=1000, **common),
+            "feather": widgets.FloatSlider(description="feather (× box)", min=0, max=0.25, **dragged),
             "mouth_cadence": widgets.Dropdown(description="mouth cadence", options=MOUTH_CADENCES, **common),
         }
         self.pads = [
             widgets.BoundedIntText(
                 *(0, -5000, 5000),
-                description=f"pad {side}",
-                style={"description_width": "82px"},
-                layout=widgets.Layout(width="152px"),
+                description=side,
+                style={"description_width": "50px"},
+                layout=widgets.Layout(width="114px"),
             )
             for side in ("top", "bottom", "left", "right")
         ]
         for control in (self.detector, *self.controls.values(), *self.pads):
             control.observe(self._on_change, "value")
         controls = [self.detector, *self.controls.values()]
-        columns = [widgets.VBox(controls[:5]), widgets.VBox(controls[5:])]
-        super().__init__([widgets.HBox(columns), widgets.HBox(self.pads)])
+        columns = [*(widgets.VBox(part) for part in (controls[:3], controls[3:6])), widgets.VBox(controls[6:])]
+        pads = widgets.HTML('<div style="width:150px; text-align:right; white-space:nowrap">pads (px)</div>')
+        super().__init__([widgets.HBox(columns), widgets.HBox([pads, *self.pads])])
 
     def show(self, settings: Settings, detector: str | Path) -> None:
         """Set every control, without calling `changed`."""

@@ -14,21 +14,27 @@ import ipywidgets as widgets
 
 from lipsync_lab import samples
 from lipsync_lab.errors import LipsyncError
-from lipsync_lab.explorer import canvas
+from lipsync_lab.explorer import canvas, timeline
+from lipsync_lab.explorer.failure_list import FailureList
 from lipsync_lab.explorer.session import Session
 from lipsync_lab.explorer.settings import SettingsPanel
-from lipsync_lab.figures import PROVENANCE_COLOURS
+from lipsync_lab.explorer.stage import Stage, opaque
+from lipsync_lab.explorer.viewport import STAGE, Viewport
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lipsync_lab.progress import Progress
 
 #: Frames of a step with the shift key.
 STRIDE = 10
 _HINT = (
-    "Drag in the picture to draw a box; drag inside a drawn box to move it. Click the picture or the timeline to use "
-    "the keys: <b>←</b> <b>→</b> one frame (with shift, ten), <b>Home</b> <b>End</b>, <b>n</b> <b>p</b> next and "
-    "previous failure, <b>i</b> interpolate between the two drawn boxes around this frame, <b>u</b> undo."
+    "Click picture or timeline to use the keys: <b>space</b> source/output, <b>b</b> boxes on/off, <b>wheel</b> "
+    "or <b>+ -</b> zoom at the pointer, <b>0</b> whole frame, <b>← →</b> one frame (with shift, ten), <b>Home End</b>, "
+    "<b>n p</b> next and previous failure, <b>v</b> play. Drag to draw a box, drag inside a drawn box to move it; "
+    "<b>c</b> copies the previous frame's box, <b>i</b> interpolates between the two drawn boxes around this frame, "
+    "<b>x</b> no face, <b>u</b> undo."
 )
 #: What the stages of `pipeline.Progress` are called on screen.
 _STAGES = {"detect": "detecting faces", "generate": "generating mouths"}
@@ -93,14 +99,11 @@ class Explorer(widgets.VBox):
     ):
         self.session = Session(clip, voice, progress=progress, **options)
         self._options = {name: options[name] for name in ("device", "cache", "settings") if name in options}
-        self._press: tuple[float, float] | None = None
-        self._held: Box | None = None
-        self._quiet = False
+        self._quiet, self._output, self._boxes_shown = False, False, True
         self._build(str(clip), str(detections))
         super().__init__(
-            [self._opening, self._pictures, self.timeline, self._moving, self._boxes]
-            + [widgets.HBox([self._failing, self.settings]), self._help, self.player],
-            layout=widgets.Layout(width=f"{canvas.STRIP[0] + 20}px"),
+            [self._opening, self._pictures, self.timeline, self._moving, self._boxes, self.settings, self._help],
+            layout=widgets.Layout(width=f"{timeline.WIDTH + 4}px"),
         )
         self.add_class("lipsync-lab-explorer")
         self._evaluate(progress or self._progress)
@@ -118,128 +121,133 @@ class Explorer(widgets.VBox):
     def _build(self, clip: str, detections: str) -> None:
         bundled = samples.names(bundled=True)
         names = [name for name in bundled if samples.get(name).domain != "voice"]
-        wide = widgets.Layout(width=f"{canvas.STRIP[0]}px")
+        wide = widgets.Layout(width=f"{timeline.WIDTH}px")
         self.clip = widgets.Combobox(
             value=clip, options=names, description="clip", placeholder="sample, file, or folder of a run"
         )
         self.clip.layout.width = "400px"
         self.open_button = _button("Open", self._on_open)
-        self.about = widgets.HTML(layout=widgets.Layout(width="640px", min_height="46px", margin="0 0 0 12px"))
+        self.about = widgets.HTML(layout=widgets.Layout(width="680px", margin="0 0 0 12px"))
         self._opening = widgets.HBox([self.clip, self.open_button, self.about])
 
-        self.stage = ipycanvas.MultiCanvas(2, width=2, height=2)
-        self.stage.on_mouse_down(self._on_press)
-        self.stage.on_mouse_move(self._on_drag)
-        self.stage.on_mouse_up(self._on_release)
-        self.stage.on_mouse_out(self._on_leave)
-        self.stage.on_key_down(self._on_key)
+        self._keys = {
+            "n": self._on_next,
+            "p": self._on_previous,
+            "v": self._on_play,
+            "c": self._on_copy,
+            "i": self._on_interpolate,
+            "x": self._on_no_face,
+            "u": self._on_undo,
+        }
+        self.stage = Stage(self._picture, self._on_box, self._on_key, lambda: self.session.edits.boxes.get(self.frame))
+        # the bytes travel as they are, not as text in a page
+        self.player = widgets.Video(format="mp4", autoplay=True, loop=False)
+        self.player.layout = widgets.Layout(width=f"{timeline.WIDTH - 320}px", height=f"{STAGE[1]}px", display="none")
         self.tiles = [widgets.Image(format="png", width=canvas.TILE, height=canvas.TILE) for _ in range(4)]
         self.captions = [widgets.HTML() for _ in self.tiles]
         cells = [widgets.VBox(pair) for pair in zip(self.captions, self.tiles, strict=True)]
-        four = widgets.GridBox(
-            cells, layout=widgets.Layout(grid_template_columns=f"repeat(2, {canvas.TILE + 6}px)", margin="0 0 0 16px")
+        self._four = widgets.GridBox(
+            cells, layout=widgets.Layout(grid_template_columns=f"repeat(2, {canvas.TILE + 6}px)", margin="0 8px")
         )
-        # not stretched, since mouse positions are those of the unscaled canvas
-        self._pictures = widgets.HBox([self.stage, four], layout=widgets.Layout(align_items="flex-start"))
+        self.failures = FailureList(self._go, self._on_evaluate, STAGE[1])
+        self.failures.layout = widgets.Layout(flex="1 1 auto", height=f"{STAGE[1]}px", overflow="hidden")
+        pictures = [self.stage, self.player, self._four, self.failures]
+        self._pictures = widgets.HBox(pictures, layout=widgets.Layout(align_items="flex-start", width=wide.width))
 
-        self.timeline = ipycanvas.Canvas(width=canvas.STRIP[0], height=canvas.STRIP[1])
+        self.timeline = ipycanvas.Canvas(width=timeline.WIDTH, height=timeline.HEIGHT)
         self.timeline.on_mouse_down(self._on_timeline)
-        self.timeline.on_key_down(self._on_key)
-        self.legend = widgets.HTML()
-        self.slider = widgets.IntSlider(description="frame", layout=widgets.Layout(width="640px"))
+        self.timeline.on_key_down(self.stage.on_key)
+        self.legend = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
+        self.slider = widgets.IntSlider(description="frame", layout=widgets.Layout(width="330px"))
         self.slider.observe(self._on_slide, "value")
         back, on = _button("Previous failure", self._on_previous), _button("Next failure", self._on_next)
-        self.next_failure = on
+        self.toggle = widgets.ToggleButtons(
+            options=["source", "output"],
+            style={"button_width": "64px"},
+            layout=widgets.Layout(width="150px", flex="0 0 auto"),
+        )
+        self.toggle.observe(self._on_toggle, "value")
         self.play = _button("Play the clip", self._on_play)
-        # as high as the usual evidence, so that the controls below rarely move
-        self.facts = widgets.HTML(layout=widgets.Layout(width=wide.width, min_height="72px"))
-        buttons = widgets.HBox([self.slider, back, on, self.play])
-        self._moving = widgets.VBox([self.legend, buttons, self.facts])
+        self.metric = widgets.Dropdown(description="curve", layout=widgets.Layout(width="290px"))
+        self.metric.style.description_width = "45px"
+        self.metric.observe(self._on_slide, "value")
+        # as high as the usual evidence, so that the controls below do not move
+        self.facts = widgets.HTML(layout=widgets.Layout(width=wide.width, height="60px", overflow="auto"))
+        self._moving = widgets.VBox(
+            [widgets.HBox([self.slider, self.toggle, back, on, self.play, self.metric]), self.legend, self.facts]
+        )
 
         self.settings = SettingsPanel(self._on_settings)
 
-        self.failures = widgets.Select(rows=8, layout=widgets.Layout(width="470px"))
-        self.failures.observe(self._on_failure, "value")
-        self.failing = widgets.HTML()
-        self.evaluate = _button("Evaluate again", self._on_evaluate)
-        self._failing = widgets.VBox([widgets.HBox([self.evaluate, self.failing]), self.failures])
-
-        self.path = widgets.Text(value=detections, layout=widgets.Layout(width="200px"))
+        self.path = widgets.Text(value=detections, layout=widgets.Layout(width="150px", flex="0 0 auto"))
         self.save_button = _button("Save boxes to", self._on_save)
         self.no_face = _button("No face here", self._on_no_face)
+        self.copy = _button("Copy previous box", self._on_copy)
         self.interpolate = _button("Interpolate", self._on_interpolate)
         self.reset = _button("Back to detector", self._on_reset)
         self.undo = _button("Undo", self._on_undo)
-        self.status = widgets.HTML(layout=widgets.Layout(width="400px", margin="0 0 0 8px"))
-        buttons = [self.no_face, self.interpolate, self.reset, self.undo, self.save_button, self.path]
-        self._boxes = widgets.HBox([*buttons, self.status])
+        self.status = widgets.HTML(layout=widgets.Layout(flex="1 1 0", margin="0 0 0 8px"))
+        buttons = [self.no_face, self.copy, self.interpolate, self.reset, self.undo, self.save_button, self.path]
+        self._boxes = widgets.HBox([*buttons, self.status], layout=widgets.Layout(width=wide.width, height="34px"))
         self._help = widgets.HTML(_small(_HINT), layout=wide)
-        # the bytes travel as they are, not as text in a page
-        self.player = widgets.Video(format="mp4", autoplay=True, loop=False)
-        self.player.layout.display = "none"
 
     def _adopt(self, frame: int | None) -> None:
         """Set every widget to the state of the session, and show a frame."""
         session = self.session
-        width, height = session.record.size
-        self._scale = canvas.stage_scale((width, height))
-        self.stage.width, self.stage.height = round(width * self._scale), round(height * self._scale)
+        self.stage.begin(session.record.size)
+        self._stop()
         self._quiet = True
         self.settings.show(session.settings, session.detector)
         self.slider.max = len(session) - 1
         if frame is None:
             frame = session.worst_failure() or 0
         self.slider.value = min(max(0, frame), len(session) - 1)
+        self._list_curves()
         self._quiet = False
-        self.player.layout.display = "none"
         self._show()
+
+    def _picture(self, viewport: Viewport) -> np.ndarray:
+        threshold = self.session.settings.threshold
+        return canvas.stage(self._view, threshold, viewport, output=self._output, boxes=self._boxes_shown)
 
     def _show(self) -> None:
         """Render everything again."""
         session = self.session
-        view = session.view(self.frame)
-        with ipycanvas.hold_canvas():
-            self.stage[0].put_image_data(canvas.opaque(canvas.stage(view, session.settings.threshold)))
-            self.stage[1].clear()
-            self.timeline.put_image_data(canvas.opaque(canvas.strip(session.track, session.failures(), self.frame)))
+        self._view = view = session.view(self.frame)
+        self.stage.show()
+        self.timeline.put_image_data(opaque(timeline.picture(session, self.frame, self.metric.value or "")))
         shown = canvas.tiles(view, session.generator.name).items()
         for tile, caption, (words, picture) in zip(self.tiles, self.captions, shown, strict=True):
             tile.value, caption.value = canvas.encoded(picture), _small(escape(words))
         self.about.value = _small(escape(session.models))
         self.facts.value = f"{_small(escape(canvas.caption(session, view)), 90)}{self._evidence()}"
-        entries = canvas.legend(session.track, session.failures())
-        self.legend.value = "&emsp;".join(f'<span style="color:{colour}">■</span> {kind}' for kind, colour in entries)
-        self._list_failures()
+        entries = timeline.legend(session.track, session.failures())
+        marks = (f'<span style="color:{colour}">■</span> {kind}' for kind, colour in entries)
+        self.legend.value = _small("&emsp;".join(marks), 85)
+        self.failures.show(session, self.frame)
+
+    def _list_curves(self) -> None:
+        """Fill the menu of curves; the first one shown is that of the worst failure."""
+        known, table = timeline.curves(self.session), self.session.failures()
+        if "metric" in table and self.metric.value not in known:
+            first = next((name for name in table["metric"] if name in known), None)
+        else:
+            first = self.metric.value if self.metric.value in known else None
+        quiet, self._quiet = self._quiet, True
+        self.metric.options = [(timeline.title(name), name) for name in known]
+        self.metric.value = first or next(iter(known), None)
+        self._quiet = quiet
+
+    def _stop(self) -> None:
+        """Show the picture in place of the video."""
+        self.player.layout.display, self.stage.layout.display, self._four.layout.display = "none", "", ""
+        self.play.description = "Play the clip"
 
     def _evidence(self) -> str:
         """The failures of the current frame."""
         rows = self.session.failures_at(self.frame).itertuples()
         lines = [f"<b>{escape(str(row.kind))}</b>: {escape(str(row.evidence))}" for row in rows]
         return f'<div style="columns:2">{_small("<br>".join(lines), 90)}</div>'
-
-    def _list_failures(self) -> None:
-        """Fill the list of failures, and select the one whose worst frame is shown."""
-        session, table = self.session, self.session.failures()
-        count = f"{len(table)} failure{'s' * (len(table) != 1)}"
-        if session.stale:
-            words = f"<b>{count}, stale</b>: settings or boxes have changed since"
-        else:
-            words = f"<b>{count}</b>, worst first (severity and length)" if len(table) else f"<b>{count}</b>"
-            if session.evaluation is None:
-                words += " (missed detections only, not evaluated)"
-        self.failing.value = words
-        self.evaluate.disabled = session.voice is None or not session.needs_evaluation
-        entries = [
-            (f"{row.severity:.2f}  {row.kind}, " + _span(int(row.first), int(row.last)), number)
-            for number, row in enumerate(table.itertuples())
-        ]
-        quiet, self._quiet = self._quiet, True
-        if list(self.failures.options) != entries:
-            self.failures.options = entries
-        chosen = self.failures.value
-        if chosen is None or int(table["worst"].iloc[chosen]) != self.frame:
-            self.failures.value = next((n for n, worst in enumerate(table["worst"]) if int(worst) == self.frame), None)
-        self._quiet = quiet
 
     def _say(self, words: str, bad: bool = False) -> None:
         colour = "#B3261E" if bad else "#1B6E3C"
@@ -263,6 +271,7 @@ class Explorer(widgets.VBox):
         if frame is None:
             self._say("no failures in this clip")
         else:
+            self._stop()
             self.slider.value = min(max(0, frame), len(self.session) - 1)
 
     # what a person does
@@ -301,23 +310,32 @@ class Explorer(widgets.VBox):
 
     @_reporting
     def _on_previous(self, *_: Any) -> None:
-        self._go(self.session.next_failure(self.frame, back=True))
+        self._go(self.session.next_failure(self.frame, back=True, kind=self.failures.kind))
 
     @_reporting
     def _on_next(self, *_: Any) -> None:
-        self._go(self.session.next_failure(self.frame))
+        self._go(self.session.next_failure(self.frame, kind=self.failures.kind))
+
+    @_reporting
+    def _on_toggle(self, change: dict[str, Any]) -> None:
+        self._output = change["new"] == "output"
+        self.stage.show()
 
     @_reporting
     def _on_play(self, *_: Any) -> None:
+        if self.player.layout.display == "":
+            self._stop()
+            return
         self._say("making the video ...")
         self.player.value = self.session.playback(self._progress)
-        self.player.layout.display = ""
+        self.player.layout.display, self.stage.layout.display, self._four.layout.display = "", "none", "none"
+        self.play.description = "Back to the frame"
         self._say(f"source | output, generated by {self.session.generator.name}")
 
     @_reporting
-    def _on_key(self, key: str, shift: bool, *_: Any) -> None:
+    def _on_key(self, name: str, shift: bool) -> None:
         step = STRIDE if shift else 1
-        match key:
+        match name:
             case "ArrowLeft":
                 self._go(self.frame - step)
             case "ArrowRight":
@@ -326,63 +344,31 @@ class Explorer(widgets.VBox):
                 self._go(0)
             case "End":
                 self._go(len(self.session) - 1)
-            case "n":
-                self._go(self.session.next_failure(self.frame))
-            case "p":
-                self._go(self.session.next_failure(self.frame, back=True))
-            case "i":
-                self._on_interpolate()
-            case "u":
-                self._on_undo()
+            case " ":
+                self.toggle.value = "source" if self._output else "output"
+            case "b":
+                self._boxes_shown = not self._boxes_shown
+                self.stage.show()
+            case _ if name in self._keys:
+                self._keys[name]()
 
     @_reporting
     def _on_timeline(self, x: float, _: float) -> None:
-        self._go(canvas.column_frame(x, len(self.session)))
+        self._go(timeline.column_frame(x, len(self.session)))
 
     @_reporting
-    def _on_press(self, x: float, y: float) -> None:
-        drawn = self.session.edits.boxes.get(self.frame)
-        px, py = x / self._scale, y / self._scale
-        inside = drawn is not None and drawn.x1 <= px < drawn.x2 and drawn.y1 <= py < drawn.y2
-        self._press, self._held = (px, py), drawn if inside else None
+    def _on_box(self, box: Box) -> None:
+        self._say_drawn(self.session.draw_box(self.frame, box))
 
     @_reporting
-    def _on_drag(self, x: float, y: float) -> None:
-        if self._press is None:
-            return
-        box = self._dragged(x, y)
-        with ipycanvas.hold_canvas():
-            layer = self.stage[1]
-            layer.clear()
-            for colour, width in (("white", 4), (PROVENANCE_COLOURS["manual"], 2)):
-                layer.stroke_style, layer.line_width = colour, width
-                corners = [value * self._scale for value in (box.x1, box.y1, box.width, box.height)]
-                layer.stroke_rect(*corners)
+    def _on_copy(self, *_: Any) -> None:
+        self._say_drawn(self.session.copy_box(self.frame))
 
-    @_reporting
-    def _on_release(self, x: float, y: float) -> None:
-        if self._press is None:
-            return
-        box = self._dragged(x, y)
-        self._press = None
-        drawn = self.session.draw_box(self.frame, box)
+    def _say_drawn(self, drawn: Box | None) -> None:
         if drawn is not None:
             corners = ", ".join(f"{value:g}" for value in drawn)
             self._say(f"frame {self.frame}: box {corners} (x1, y1, x2, y2); not saved yet")
         self._show()
-
-    @_reporting
-    def _on_leave(self, x: float, y: float) -> None:
-        # a drag that leaves the canvas ends at its edge
-        self._on_release(x, y)
-
-    def _dragged(self, x: float, y: float) -> Box:
-        """The box of a drag to that screen position: a new one, or the held one moved."""
-        x0, y0 = self._press
-        x, y = x / self._scale, y / self._scale
-        if self._held is None:
-            return Box(min(x0, x), min(y0, y), max(x0, x), max(y0, y))
-        return self._held.padded(y0 - y, y - y0, x0 - x, x - x0)
 
     @_reporting
     def _on_no_face(self, *_: Any) -> None:
@@ -408,13 +394,9 @@ class Explorer(widgets.VBox):
         self._show()
 
     @_reporting
-    def _on_failure(self, change: dict[str, Any]) -> None:
-        if not self._quiet and change["new"] is not None:
-            self._go(int(self.session.failures()["worst"].iloc[change["new"]]))
-
-    @_reporting
     def _on_evaluate(self, *_: Any) -> None:
         self.session.evaluate(self._progress)
+        self._list_curves()
         self._say("evaluated")
         self._show()
 
@@ -435,6 +417,6 @@ def _span(first: int, last: int) -> str:
 
 
 def _button(words: str, call: Callable) -> widgets.Button:
-    button = widgets.Button(description=words, layout=widgets.Layout(width="auto"))
+    button = widgets.Button(description=words, layout=widgets.Layout(width="auto", flex="0 0 auto"))
     button.on_click(call)
     return button

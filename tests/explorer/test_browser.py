@@ -94,12 +94,12 @@ def _answering(address: str, server: subprocess.Popen, log: Path) -> str:
 
 def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path):
     address, home = lab
-    executable = chromium()
+    executable, duration = chromium(), samples.get(CLIP).frames / 25
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=executable)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         page.goto(f"{address}/doc/tree/07_explorer.ipynb")
@@ -111,23 +111,63 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         instrument.scroll_into_view_if_needed()
         facts = instrument.get_by_text(re.compile(rf"^{CLIP}, frame "))
         stage, timeline = instrument.locator("canvas").nth(0), instrument.locator("canvas").last
+        hint = instrument.get_by_text("Click picture or timeline")
 
         def shown(frame: int, words: str = "") -> None:
             expect(facts).to_contain_text(re.compile(rf"frame {frame} .*{words}"))
 
         # it opens with the failures of all kinds, worst first, and names the weights
-        failures = instrument.get_by_role("listbox")
-        # the widget writes spaces that do not break
+        failures, kinds = instrument.get_by_role("listbox"), instrument.get_by_role("combobox").nth(1)
         listed = failures.locator("option").all_inner_texts()
         assert len({re.sub(r"^[\d.]+|,.*", "", line) for line in listed}) > 3
         expect(instrument.get_by_text(f"{len(listed)} failures")).to_be_visible()
         expect(instrument.get_by_text("this project's own small model").first).to_be_visible()
-        SCREENSHOT.parent.mkdir(exist_ok=True)
+
+        # all of it is visible at once
         instrument.evaluate("element => element.scrollIntoView()")
+        for part in (stage, timeline, failures, instrument.get_by_role("button", name="Save boxes"), hint):
+            expect(part).to_be_in_viewport(ratio=1)
+        SCREENSHOT.parent.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOT)
-        [missed] = [line for line in listed if line.endswith(f"frames\xa0{MISSED[0]}\xa0to\xa0{MISSED[-1]}")]
-        failures.select_option(label=missed)
+
+        # failures of one kind, then a click on one
+        [missed] = [
+            line
+            for line in listed
+            if line.endswith(f"{MISSED[0]}\xa0to\xa0{MISSED[-1]}") and "missed detection" in line
+        ]
+        kinds.select_option(label=re.compile("missed detection"))
+        expect(failures.locator("option")).to_have_count(1)
+        failures.locator("option").click()
         worst = MISSED[len(MISSED) // 2]
+        shown(worst, "missing")
+
+        # the output in place of the source, and a zoom around the pointer
+        failures.locator("option").click()
+        instrument.get_by_role("button", name="Next failure").click()
+        kinds.select_option(label=re.compile("all kinds"))
+        assert missed in failures.locator("option").all_inner_texts()
+        stage.click(position={"x": 30, "y": 30})
+        page.keyboard.press("Home")
+        shown(0, "recorded")
+        whole = stage.screenshot()
+        page.keyboard.press(" ")
+        expect(instrument.get_by_role("button", name="output")).to_have_class(re.compile("mod-active"))
+        output = stage.screenshot()
+        assert output != whole
+        page.keyboard.press(" ")
+        expect(instrument.get_by_role("button", name="source")).to_have_class(re.compile("mod-active"))
+        stage.hover(position={"x": 200, "y": 200})
+        page.mouse.wheel(0, -200)
+        page.wait_for_timeout(500)
+        close = stage.screenshot()
+        assert close not in (whole, output)
+        scrolled = page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTop")
+        page.keyboard.press("0")
+        page.wait_for_timeout(500)
+        assert stage.screenshot() not in (close, output)
+        assert scrolled == page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTop")
+        failures.select_option(label=missed)
         shown(worst, "missing")
 
         # the slider, then the keys, then the timeline
@@ -181,17 +221,26 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         stage.focus()
         page.keyboard.press("ArrowLeft")
         shown(47, "interpolated, edited")
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        shown(49, "missing")
+        page.keyboard.press("c")
+        shown(49, "manual, edited")
 
         instrument.get_by_role("button", name="Save boxes").click()
-        expect(instrument.get_by_text("detections.json: saved, 4 frames edited")).to_be_visible()
+        expect(instrument.get_by_text("detections.json: saved, 5 frames edited")).to_be_visible()
         instrument.get_by_role("button", name="Play the clip").click()
         expect(instrument.locator("video")).to_be_visible()
         assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
         playing = "video => video.readyState > 0 || new Promise(done => { video.onloadeddata = () => done(true) })"
         assert instrument.locator("video").evaluate(playing)
+        page.screenshot(path=SCREENSHOT.with_name("explorer_playing.png"))
+        assert instrument.locator("video").evaluate("video => video.duration") == pytest.approx(duration, abs=0.1)
+        instrument.get_by_role("button", name="Back to the frame").click()
+        expect(stage).to_be_visible()
         browser.close()
 
-    given = (45, 46, 47, 48)
+    given = (45, 46, 47, 48, 49)
     saved = read_detections(home / "detections.json")
     assert [n for n, row in enumerate(saved.candidates) if not row] == [n for n in MISSED if n not in given]
     assert list(saved.candidates[45][0].box) == pytest.approx([x1, y1, x2, y2], abs=1.5)
@@ -201,6 +250,6 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
     outfile = tmp_path / "dubbed.mp4"
     assert cli.main(["dub", "--face", face, "--audio", face, "--outfile", str(outfile), *options]) == 0
     ledger = runs.Run(tmp_path / "dubbed").ledger()
-    assert ledger["provenance"][list(given)].tolist() == ["manual", "interpolated", "interpolated", "manual"]
+    assert ledger["provenance"][list(given)].tolist() == ["manual", "interpolated", "interpolated", "manual", "manual"]
     assert ledger["frame"][ledger["provenance"] == "missing"].tolist() == [n for n in MISSED if n not in given]
     assert SCREENSHOT.stat().st_size > 50_000

@@ -17,9 +17,10 @@ from lipsync_lab import detection, figures, samples
 from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import DetectionError, LipsyncError, MediaError, ParameterError
 from lipsync_lab.evaluation.evaluate import evaluate
-from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas
+from lipsync_lab.explorer import FAILURES, Edits, Explorer, Session, canvas, timeline
 from lipsync_lab.explorer import session as session_module
 from lipsync_lab.explorer.frames import Frames
+from lipsync_lab.explorer.viewport import stage_scale
 from lipsync_lab.figures import style
 from lipsync_lab.geometry import PROVENANCES, Box
 from lipsync_lab.media import audio, video
@@ -311,6 +312,16 @@ def test_a_threshold_brings_back_what_was_refused(home, tmp_path):
     assert set(session.track.provenance) == {"missing"}
 
 
+def test_the_box_before_is_copied(home):
+    session = opened(home)
+    with pytest.raises(ParameterError, match="no frame before it has a box"):
+        session.copy_box(0)
+    assert session.copy_box(6) == session.track.box(3)  # 4 and 5 have none
+    assert session.view(6).provenance == "manual"
+    assert session.track.provenance[[4, 5]].tolist() == ["missing"] * 2
+    assert session.copy_box(7) == session.track.box(6)
+
+
 @pytest.mark.parametrize("name", ["boxes.txt", "in.mp4/boxes.json"])
 def test_files_that_cannot_be_saved(home, name):
     with pytest.raises(LipsyncError):
@@ -390,7 +401,7 @@ def test_without_a_voice_nothing_is_evaluated(home, tmp_path):
     with pytest.raises(ParameterError, match="give a voice"):
         opened(tmp_path).evaluate()
     explorer = Explorer(tmp_path / "in.mp4", detector=tmp_path / "found.json", generator="identity", device="cpu")
-    assert "not evaluated" in explorer.failing.value
+    assert "not evaluated" in explorer.failures.words.value
     assert explorer.frame == 0
 
 
@@ -495,7 +506,7 @@ def rgb(colour):
 
 def test_boxes_stand_where_they_are(home):
     session = opened(home)
-    picture, scale = canvas.stage(session.view(2), 0.5), canvas.stage_scale((WIDTH, HEIGHT))
+    picture, scale = canvas.stage(session.view(2), 0.5), stage_scale((WIDTH, HEIGHT))
     assert picture.shape == (HEIGHT * scale, WIDTH * scale, 3)
     x1, _, x2, y2 = (round(value * scale) for value in face(2))
     # inner edge of the face's outline, half way down
@@ -512,22 +523,23 @@ def test_boxes_stand_where_they_are(home):
 def test_the_timeline_is_the_track(home):
     session = opened(home)
     session.change(dropouts="interpolate", max_dropout=1)
-    picture = canvas.strip(session.track, session.failures())
-    width, height = canvas.STRIP
+    picture = timeline.strip(session.track, session.failures())
+    width = timeline.WIDTH
     for number in range(FRAMES):
         x = round((number + 0.5) * width / FRAMES)
-        assert canvas.column_frame(x, FRAMES) == number
+        assert timeline.column_frame(x, FRAMES) == number
         kind = session.track.provenance[number]
         assert tuple(picture[5, x]) == rgb(figures.PROVENANCE_COLOURS[kind])
         grey = picture[-5, x].max() - picture[-5, x].min() == 0
         assert grey == (kind != "missing")
-    assert canvas.column_frame(-5, FRAMES) == 0
-    assert canvas.column_frame(width + 5, FRAMES) == FRAMES - 1
-    marked = canvas.strip(session.track, session.failures(), 3)
-    assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(canvas.CURSOR_COLOUR)
-    words = {kind for kind, _ in canvas.legend(session.track, session.failures())}
+    assert timeline.column_frame(-5, FRAMES) == 0
+    assert timeline.column_frame(width + 5, FRAMES) == FRAMES - 1
+    marked = timeline.picture(session, 3)
+    assert marked.shape == (timeline.HEIGHT, width, 3)
+    assert tuple(marked[5, round(3.5 * width / FRAMES)]) == rgb(timeline.CURSOR_COLOUR)
+    words = {kind for kind, _ in timeline.legend(session.track, session.failures())}
     labels = {style.PROVENANCE_LABELS[kind] for kind in session.track.provenance}
-    assert words == {*labels, "failure (lower row)", "current frame"}
+    assert words == {*labels, "failure (second row)", "current frame"}
     assert set(figures.PROVENANCE_COLOURS) == set(PROVENANCES)
 
 
@@ -563,8 +575,8 @@ def sent(canvas, event, **content):
 
 
 def drag(explorer, *corners):
-    x1, y1, x2, y2 = (value * explorer._scale for value in corners)
-    top = explorer.stage[1]
+    x1, y1, x2, y2 = (value * explorer.stage.viewport.scale for value in corners)
+    top = explorer.stage.canvas[1]
     sent(top, "mouse_down", x=x1, y=y1)
     sent(top, "mouse_move", x=(x1 + x2) / 2, y=(y1 + y2) / 2)
     sent(top, "mouse_up", x=x2, y=y2)
@@ -586,7 +598,7 @@ def test_keys_and_timeline_walk_the_clip(explorer):
         assert f"frame {frame} " in explorer.facts.value
     key(explorer, "ArrowLeft", shift=True)
     assert explorer.frame == FRAMES - 11
-    sent(explorer.timeline, "mouse_down", x=canvas.STRIP[0] * 10.5 / FRAMES, y=3)
+    sent(explorer.timeline, "mouse_down", x=timeline.WIDTH * 10.5 / FRAMES, y=3)
     assert explorer.frame == 10
     assert "no face was detected" in explorer.facts.value
 
@@ -632,24 +644,48 @@ def test_two_key_boxes_are_interpolated_in_the_widget(explorer):
 
 
 def test_the_list_of_failures_is_the_evaluations_and_leads_to_them(explorer):
-    table = explorer.session.failures()
-    assert len(explorer.failures.options) == len(table) > 1
-    assert f"<b>{len(table)} failures</b>, worst first" in explorer.failing.value
+    table, panel = explorer.session.failures(), explorer.failures
+    assert len(panel.list.options) == len(table) > 1
+    assert f"<b>{len(table)} failures</b>" in panel.words.value
     assert explorer.frame == table["worst"].iloc[0]
-    assert explorer.failures.value == 0
-    explorer.failures.value = 1
+    assert panel.list.index == 0
+    panel.list.index = 1
     assert explorer.frame == table["worst"].iloc[1]
     assert str(table["evidence"].iloc[1]) in explorer.facts.value
-    assert explorer.evaluate.disabled
+    assert panel.button.disabled
     drag(explorer, 20, 10, 60, 50)
-    assert "stale" in explorer.failing.value
+    assert "stale" in panel.words.value
     explorer.undo.click()
-    assert "stale" not in explorer.failing.value
+    assert "stale" not in panel.words.value
     explorer.settings.controls["dropouts"].value = "hold"
-    assert "stale" in explorer.failing.value
-    explorer.evaluate.click()
-    assert "stale" not in explorer.failing.value
-    assert explorer.evaluate.disabled
+    assert "stale" in panel.words.value
+    panel.button.click()
+    assert "stale" not in panel.words.value
+    assert panel.button.disabled
+
+
+def test_failures_of_one_kind(home):
+    rows = [
+        ("ghosting", 1, 8, 7, 1.0, "a ghost"),
+        ("colour shift", 2, 3, 3, 0.5, "a colour shift"),
+        ("colour shift", 9, 9, 9, 0.4, "another"),
+    ]
+    table = pd.DataFrame(rows, columns=FAILURES)
+    explorer = Explorer(
+        home / "in.mp4", detector=home / "found.json", generator="identity", device="cpu", failures=table
+    )
+    panel = explorer.failures
+    assert [words for words, _ in panel.kinds.options] == ["all kinds", "ghosting (1)", "colour shift (2)"]
+    panel.kinds.value = "colour shift"
+    assert explorer.frame == 3
+    assert [words.split("  ")[1] for words, _ in panel.list.options] == ["colour shift, 2 to 3", "colour shift, 9"]
+    for name, frame in (("n", 9), ("n", 3), ("p", 9)):  # past the ghost in frame 7
+        key(explorer, name)
+        assert (explorer.frame, panel.list.index) == (frame, int(frame == 9))
+    panel.kinds.value = ""
+    assert explorer.frame == 7
+    key(explorer, "n")
+    assert explorer.frame == 9
 
 
 def test_the_menu_has_every_detector_whose_weights_are_here(explorer):
@@ -699,7 +735,7 @@ def test_another_clip_is_opened(explorer, tmp_path):
 def test_where_no_widgets_are_a_picture_stands(explorer):
     bundle = explorer._repr_mimebundle_()
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(bundle["image/png"]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape[1] >= canvas.STRIP[0]
+    assert picture.shape[1] >= timeline.WIDTH
     assert picture.std() > 20
     assert "application/vnd.jupyter.widget-view+json" in bundle
     explorer.play.click()
