@@ -49,7 +49,7 @@ from lipsync_lab.settings import Settings
 
 #: Name of the row: generator, preset, further settings.
 METHODS = {
-    "wav2lip-lab, as published": ("wav2lip-lab", None, {}),
+    "wav2lip-lab, as published": ("wav2lip-lab", None, {"feather": 0.0}),
     "wav2lip-lab, preset animation": ("wav2lip-lab", "animation", {}),
     "cel, drawn": ("cel", "animation", {}),
 }

@@ -58,7 +58,8 @@ class Settings:
         Frames by which each frame's mel window starts earlier: 0 as published, 1 as the published weights were trained;
         None for the offset that the generator's file states, and 0 where it states none.
     feather : float
-        0 pastes the whole square, as published; else the lower half, blended over this share of the box.
+        0 pastes the whole square, as published; else only the lower half, which is the part that is generated, blended
+        over this share of the box: the upper face stays as sharp as it was.
     mouth_cadence : str
         "every_frame" generates a mouth for every frame, as published; "holds" generates one per animation hold of the
         source and reuses it for the rest of the hold (`generation.holds`).
@@ -92,7 +93,7 @@ class Settings:
     pads: tuple[int, int, int, int] = (0, 10, 0, 0)
     generator_batch: int = 16
     audio_offset: int | None = None
-    feather: float = 0.0
+    feather: float = 0.1
     mouth_cadence: str = "every_frame"
     mouth_timing: str | None = None
     extend: str = "loop"

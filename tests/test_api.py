@@ -17,7 +17,7 @@ def test_dub(tmp_path):
     run = lipsync_lab.dub("animation_baker", "animation_baker", tmp_path / "run", generator="identity", detector="lbp")
     assert isinstance(run, lipsync_lab.Run)
     assert run.output.is_file()
-    assert run.info["settings"]["feather"] == 0
+    assert run.info["settings"]["feather"] == 0.1
 
 
 def test_dub_to_a_file(tmp_path):

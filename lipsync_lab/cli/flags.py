@@ -127,7 +127,7 @@ def _result(group: argparse._ActionsContainer) -> None:
         type=float,
         default=unset,
         metavar="SHARE",
-        help="soft edge, as a share of the box, 0 to 0.25; 0 pastes the whole square as published (0)",
+        help="soft edge of the lower half, as a share of the box, up to 0.25; 0 pastes the whole square as published (0.1)",
     )
     add(
         "--mouth-cadence",
