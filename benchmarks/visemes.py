@@ -2,11 +2,15 @@
 
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --rhubarb FOLDER [--weights FILE_OR_RUN]
+    python benchmarks/visemes.py --synthetic 60
 
 Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
 on, and recordings of LJ Speech that lie beside their transcripts. Nobody marked their mouths: the reference is what the
 character generator draws for the phonemes of espeak-ng, warped in time onto the recording
 (`synthesis.recordings.recorded`); its own errors count against both systems alike.
+
+``--synthetic`` measures on held-out lines of espeak-ng instead, half of them with noise, whose ground truth is that of a
+synthetic clip on twos: each drawing shows the shape that lasts longest in it.
 
 ``--rhubarb`` names a folder in which ``npm install rhubarb-lip-sync-wasm`` was run; Rhubarb gets the transcript too.
 All shapes are compared at 25 frames a second; A and X, both closed, count as one.
@@ -31,7 +35,7 @@ from lipsync_lab.generation.cel.shapes import CHART, CLOSED
 from lipsync_lab.media import audio
 from lipsync_lab.synthesis import visemes
 from lipsync_lab.synthesis.recordings import recorded
-from lipsync_lab.training import tasks
+from lipsync_lab.training import corpus, tasks
 
 FPS = 25
 #: GRID's sentences, letter by letter of a clip's name; the fourth word is a letter of the alphabet.
@@ -56,6 +60,8 @@ GRAMMAR = (
 )
 #: A mouth may close this much earlier or later than the sound, in seconds.
 TOLERANCE = 0.04
+#: First of the held-out synthetic lines.
+FIRST = 7000
 RHUBARB = """
 import fs from "fs"; import {createRequire} from "module"; import {pathToFileURL} from "url";
 const [folder, sound, text] = process.argv.slice(2);
@@ -129,13 +135,46 @@ def row(cues: list[timing.Cue], truth: visemes.Timeline, frames: int) -> dict:
     }
 
 
+def synthetic(network, lines: int) -> None:
+    """Print how the exposure sheet on twos follows the ground truth of synthetic lines."""
+    rows = []
+    for seed in range(FIRST, FIRST + lines):
+        speech = corpus.line(corpus.FIRST_HELD_OUT + seed)
+        wave, truth = corpus.as_recorded(np.random.default_rng(seed), speech.wave), visemes.timeline(speech)
+        frames = int(len(wave) / audio.SAMPLE_RATE * FPS)
+        exposed = timing.exposures(2 * (np.arange(frames) // 2), FPS)
+        shapes = timing.sheet(timing.classify(audio.melspectrogram(wave), network), exposed, FPS)
+        true = [visemes.key_at(truth, first / FPS, 2 / FPS) for first, _ in exposed]
+        closed = np.array([shape.shape in CLOSED for shape in shapes])
+        must = [number for number, shape in enumerate(true) if shape.shape == "A"]
+        rows.append(
+            {
+                "openness": np.corrcoef([s.openness for s in shapes], [t.openness for t in true])[0, 1],
+                "right": np.mean(
+                    [a.shape == b.shape or {a.shape, b.shape} <= set(CLOSED) for a, b in zip(shapes, true, strict=True)]
+                ),
+                "closed": sum(closed[max(number - 1, 0) : number + 2].any() for number in must),
+                "must_close": len(must),
+            }
+        )
+    table = pd.DataFrame(rows)
+    print(table[["openness", "right"]].describe().drop(["std", "max"]).round(3).to_string())
+    print(
+        f"closed: {table['closed'].sum()} of {table['must_close'].sum()} drawings of m, b and p, to within one drawing"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--transcripts", type=Path, required=True, metavar="FILE", help="LJ Speech's metadata.csv")
+    parser.add_argument("--transcripts", type=Path, metavar="FILE", help="LJ Speech's metadata.csv")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="LINES", help="measure on synthetic lines alone")
     parser.add_argument("--rhubarb", type=Path, metavar="FOLDER", help="with rhubarb-lip-sync-wasm in node_modules")
     parser.add_argument("--weights", default="visemes-lab", help="name, file, or run's folder (visemes-lab)")
     options = parser.parse_args()
     network, _ = tasks.network_of("visemes", options.weights)
+    if options.synthetic:
+        synthetic(network, options.synthetic)
+        return
     rows = []
     for speaker, name, wave, text in material(options.transcripts):
         truth = visemes.timeline(recorded(wave, text))

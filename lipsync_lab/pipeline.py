@@ -327,7 +327,8 @@ def dub(
     generator, detector, box, device, cache, progress
         See `Pipeline`.
     preset : str, optional
-        One of `settings.PRESETS`.
+        One of `settings.PRESETS`. "animation" also takes the generator `cel` where none is named, "reference" the
+        published kind of detector.
     **settings
         Attributes of `Settings`, over the preset's.
 
@@ -354,6 +355,8 @@ def dub(
         raise ParameterError(f"{target}: with the codec {chosen.codec} the output is a {suffix} file")
     if detector is None and box is None:
         detector = detection.default(renamed.PRESETS.get(preset, preset))
+    if generator is None:
+        generator = generation.default(renamed.PRESETS.get(preset, preset))
     pipeline = Pipeline(generator, detector, chosen, box, device, cache)
     run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress)
     if is_video:

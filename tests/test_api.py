@@ -20,6 +20,16 @@ def test_dub(tmp_path):
     assert run.info["settings"]["feather"] == 0.1
 
 
+@pytest.mark.parametrize(
+    ("preset", "named", "generator"),
+    [("animation", None, "cel"), ("animation", "identity", "identity"), ("reference", None, "wav2lip-lab")],
+)
+def test_the_preset_animation_draws_mouths_unless_a_generator_is_named(tmp_path, preset, named, generator):
+    quick = {"box": lipsync_lab.Box(10, 10, 90, 90), "static": True}
+    run = lipsync_lab.dub("animation_baker", "animation_bus", tmp_path / "run", preset=preset, generator=named, **quick)
+    assert run.info["generator"]["name"] == generator
+
+
 def test_dub_to_a_file(tmp_path):
     quick = {"generator": "identity", "box": lipsync_lab.Box(10, 10, 90, 90), "static": True}
     run = lipsync_lab.dub("animation_baker", "animation_baker", tmp_path / "out.mp4", **quick)

@@ -94,7 +94,8 @@ def _preset(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="animation: the mitigations that help animation; reference: all as published, including its faults (none)",
+        help="animation: the generator cel, if none is named, and the mitigations that help animation; reference: all as "
+        "published, including its faults (none)",
     )
 
 
@@ -158,7 +159,6 @@ def _published(parser: argparse.ArgumentParser) -> None:
         "--checkpoint_path",
         "--generator",
         dest="generator",
-        default=DEFAULTS["generator"],
         metavar="MODEL",
         help=GENERATOR,
     )

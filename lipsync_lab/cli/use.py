@@ -18,11 +18,13 @@ FAILED = 1
 
 
 def dub(options: argparse.Namespace) -> int:
-    from lipsync_lab import detection
+    from lipsync_lab import detection, generation
     from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
 
     settings = _settings(options, options.preset)
+    if options.generator is None:
+        options.generator = generation.default(options.preset)
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
     outfile = _outfile(options.outfile, settings.codec)
     folder = Path(options.run_folder) if options.run_folder else outfile.with_suffix("")

@@ -23,11 +23,11 @@ __all__ = [
 ]
 
 
-def default() -> str:
-    """Name of the generator that is used if none is named."""
+def default(preset: str | None = None) -> str:
+    """Name of the generator that is used if none is named; with the preset "animation" it is `cel`."""
     from lipsync_lab.models import registry
 
-    return registry.DEFAULTS["generator"]
+    return "cel" if preset == "animation" else registry.DEFAULTS["generator"]
 
 
 def load(name: str | Path | Generator | None = None, *, device: str = "cpu") -> Generator:
