@@ -9,8 +9,8 @@ on, and recordings of LJ Speech that lie beside their transcripts. Nobody marked
 character generator draws for the phonemes of espeak-ng, warped in time onto the recording
 (`synthesis.recordings.recorded`); its own errors count against both systems alike.
 
-``--synthetic`` measures on held-out lines of espeak-ng instead, half of them with noise, whose ground truth is that of a
-synthetic clip on twos: each drawing shows the shape that lasts longest in it.
+``--synthetic`` measures on held-out lines of espeak-ng instead, half of them with noise, whose ground truth is that of
+a synthetic clip on twos: each drawing shows the shape that lasts longest in it.
 
 ``--rhubarb`` names a folder in which ``npm install rhubarb-lip-sync-wasm`` was run; Rhubarb gets the transcript too.
 All shapes are compared at 25 frames a second; A and X, both closed, count as one.

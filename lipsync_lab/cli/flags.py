@@ -94,8 +94,8 @@ def _preset(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="animation: the generator cel, if none is named, and the mitigations that help animation; reference: all as "
-        "published, including its faults (none)",
+        help="animation: the generator cel, if none is named, and the mitigations that help animation; reference: all "
+        "as published, including its faults (none)",
     )
 
 
@@ -128,7 +128,7 @@ def _result(group: argparse._ActionsContainer) -> None:
         type=float,
         default=unset,
         metavar="SHARE",
-        help="soft edge of the lower half, as a share of the box, up to 0.25; 0 pastes the whole square as published (0.1)",
+        help="soft edge of the lower half, as a share of the box, up to 0.25; 0: the whole square, as published (0.1)",
     )
     add(
         "--mouth-cadence",
