@@ -1,13 +1,16 @@
 """Generators side by side on animation: every metric, openness against ground truth, and the cost.
 
     python benchmarks/bakeoff.py --out build/bakeoff                  # all groups
-    python benchmarks/bakeoff.py --out build/bakeoff --groups study   # one of bundled, study, other
+    python benchmarks/bakeoff.py --out build/bakeoff --groups study   # of bundled, study, other, published
     python benchmarks/bakeoff.py --out build/bakeoff --sheet          # the contact sheet of what is there
 
 Every clip is dubbed with a foreign voice and with its own sound by each of `METHODS`, and evaluated. `bakeoff.csv` gets
 a row a run as soon as it is measured; runs that are there already are not made again. Bundled clips are dubbed with the
 sentence of the next matched pair, all others with that of `VOICE`, and clips from 700 pixels of height on are halved. A
 clip of the study that is not in the samples' cache is fetched; a clip that is not there is left out and named.
+
+"published" are the sources of outputs of published models, dubbed with the foreign voice; those outputs' own metrics
+are in `data/published`.
 
 For bundled clips the ground truth of the sentence is known. `openness_r` is the correlation of the openness of the
 generated mouths, estimated by the mouth-openness regressor, with it; `sheet_r` that of the openness on `cel`'s exposure
@@ -59,6 +62,8 @@ VOICE = "animation_kettle"
 #: Clips from this height on are halved first, which costs the generator of 96 pixels less than the others.
 _HALVED = 700
 OTHER = ("cherry_welcome", "popeye")
+#: Sources of outputs of published models (`evaluation.published`): line drawing, comic, three paintings, 3D.
+PUBLISHED = ("jj_nouveau1", "jj_scifi", "jj_pharaoh", "jj_zeus", "mona_gan", "potato")
 #: Height of a picture of the contact sheet, in pixels.
 _HIGH = 200
 
@@ -102,6 +107,7 @@ def cases(groups: list[str]) -> Iterator[tuple[str, str, str, str]]:
     """Group, clip, kind of voice, and voice; foreign voices first."""
     pairs = bundled()
     clips = {"bundled": pairs, "study": study.names(), "other": OTHER}
+    clips["published"] = [f"{name}_source" for name in PUBLISHED]
     for kind in ("foreign", "own"):
         for group in groups:
             for number, clip in enumerate(clips[group]):
@@ -112,7 +118,7 @@ def cases(groups: list[str]) -> Iterator[tuple[str, str, str, str]]:
                     continue
                 if kind == "foreign":
                     yield group, clip, kind, pairs[(number + 1) % len(pairs)] if group == "bundled" else VOICE
-                elif samples.get(clip).has_sound:
+                elif samples.get(clip).has_sound and group != "published":
                     yield group, clip, kind, own if group != "bundled" else clip
 
 
@@ -204,7 +210,7 @@ def sheet(out: Path, clips: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--groups", nargs="+", default=["bundled", "study", "other"])
+    parser.add_argument("--groups", nargs="+", default=["bundled", "study", "other", "published"])
     parser.add_argument("--methods", nargs="+", default=[*METHODS, CONTROL])
     parser.add_argument("--kinds", nargs="+", default=["foreign", "own"])
     parser.add_argument("--sheet", action="store_true")
