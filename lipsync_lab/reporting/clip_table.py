@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,9 @@ def columns(several: bool, lse: bool) -> list[Column]:
 
 
 def table_rows(results: Sequence[ClipResult]) -> list[dict[str, Any]]:
-    """The rows of the table, in the order of the results: `Cell` by column, and what the row leads to."""
-    return [_row(result) for result in results]
+    """The rows of the table, the variants of a clip together: `Cell` by column, and what the row leads to."""
+    names = list(dict.fromkeys(result.case.name for result in results))
+    return [_row(result) for result in sorted(results, key=lambda result: names.index(result.case.name))]
 
 
 def recall(result: ClipResult) -> float:
@@ -111,11 +112,18 @@ def _row(result: ClipResult) -> dict[str, Any]:
 
 def value(metric: str, number: float) -> str:
     """A metric's value with its unit, shares as percentages."""
+    unit, show = unit_and_number(metric)
+    text = show(number)
+    return f"{text} {unit.removeprefix('%').strip()}".strip() if text.endswith("%") else f"{text} {unit}".strip()
+
+
+def unit_and_number(metric: str) -> tuple[str, Callable[..., str]]:
+    """The unit of a metric as it is printed, and what prints a number in it: ``show(number, sign="")``."""
     unit = next((known.unit for known in registry.metrics() if known.name == metric), "")
     if unit.startswith("share"):
-        return f"{number:.0%}{unit.removeprefix('share')}"
+        return f"%{unit.removeprefix('share')}", lambda number, sign="": f"{number:{sign}.0%}"
     # a cosine has no unit that a reader needs
-    return f"{number:.3g} {'' if 'cosine' in unit else unit}".strip()
+    return "" if "cosine" in unit else unit, lambda number, sign="": f"{number:{sign}.3g}"
 
 
 def anchor(clip: str) -> str:

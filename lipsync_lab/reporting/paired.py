@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lipsync_lab.evaluation import comparison
+from lipsync_lab.evaluation import comparison, resampling
 from lipsync_lab.metrics import failures
 from lipsync_lab.reporting.variants import ClipResult
 
@@ -17,7 +17,7 @@ SCORES = ("syncnet_distance",)
 #: Columns of `differences`.
 COLUMNS = (
     *("metric", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"),
-    *("verdict", "by_construction", "reason"),
+    *("verdict", "by_construction", "individual", "reason"),
 )
 
 
@@ -32,11 +32,12 @@ def differences(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> pa
     Returns
     -------
     DataFrame
-        One row a metric with a value in both: metric; n (clips); first, second (means over these clips); difference;
-        low, high (95 % interval, for this metric alone) and p, p_adjusted (for all metrics of the table) of
-        `evaluation.comparison.infer`; verdict ("better", "worse", or empty where the adjusted p is above
-        `comparison.ALPHA` or absent); by_construction (whether either variant's settings satisfy the metric);
-        reason, why there is no interval.
+        One row a metric with a value in both, the largest difference in multiples of the threshold first: metric;
+        n (clips); first, second (means over these clips); difference; low, high (95 % interval, for this metric alone)
+        and p, p_adjusted (for all metrics of the table) of `evaluation.comparison.infer`; verdict ("better", "worse",
+        or empty where the adjusted p is above `comparison.ALPHA` or absent); by_construction (whether either variant's
+        settings satisfy the metric); individual (tuple of float, the difference of every clip); reason, why there is
+        no interval.
     """
     import numpy as np
     import pandas as pd
@@ -62,7 +63,10 @@ def differences(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> pa
     table["verdict"] = np.where(sure, np.where(towards > 0, "worse", "better"), "")
     table["by_construction"] = table["metric"].isin(satisfied)
     table["reason"] = [comparison.why_none(apart[:, column], "clip") for column in range(len(names))]
-    return table[list(COLUMNS)]
+    table["individual"] = [tuple(apart[~np.isnan(apart[:, column]), column]) for column in range(len(names))]
+    limits = {kind.name: kind.threshold for kind in failures.kinds()}
+    size = (table["difference"] / table["metric"].map(limits)).abs().fillna(-1)
+    return table.iloc[np.argsort(-size.to_numpy(), kind="stable")][list(COLUMNS)].reset_index(drop=True)
 
 
 def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
@@ -76,7 +80,9 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
     tested = own[own["p_adjusted"].notna()]
     clips = f"{count} clip{'s' * (count != 1)}"
     if tested.empty:
-        return f"{second} and {first} are compared on {clips}, too few for an interval, or without any difference."
+        few = count < resampling.MIN_UNITS
+        why = f"are too few for an interval ({resampling.MIN_UNITS} are needed)" if few else "have equal metrics"
+        return f"{second} against {first}: {clips} {why}; the table below shows each."
     parts = []
     for verdict in ("better", "worse"):
         rows = tested[tested["verdict"] == verdict]

@@ -14,7 +14,7 @@ from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.figures import style
 from lipsync_lab.metrics import regions, registry
 from lipsync_lab.reporting import media, paired
-from lipsync_lab.reporting.clip_table import anchor, recall, value
+from lipsync_lab.reporting.clip_table import anchor, recall, unit_and_number, value
 from lipsync_lab.reporting.runs import frame_to_show
 from lipsync_lab.reporting.text import cards, models_line
 from lipsync_lab.reporting.variants import ClipResult, Variant
@@ -83,20 +83,25 @@ def _plot(out: Path, effects: pandas.DataFrame) -> str:
 def _pair(first: Variant, second: Variant, results: Mapping[str, Sequence[ClipResult]]) -> dict[str, Any]:
     """The table of differences of two variants, as the page shows it."""
     table = paired.differences(results[first.name], results[second.name])
-    rows = [
-        {
-            "label": registry.label(row.metric),
-            "first": value(row.metric, row.first),
-            "second": value(row.metric, row.second),
-            "difference": f"{row.difference:+.3g}",
-            "interval": f"{row.low:+.3g} to {row.high:+.3g}" if row.low == row.low else "–",
-            "p": f"{row.p_adjusted:.3f}" if row.p_adjusted == row.p_adjusted else "–",
-            "n": row.n,
-            "verdict": row.verdict,
-            "note": "by construction" if row.by_construction else row.reason,
-        }
-        for row in table.itertuples()
-    ]
+    rows = []
+    for row in table.itertuples():
+        unit, show = unit_and_number(row.metric)
+        signed = [show(number, "+") for number in (row.difference, row.low, row.high, *row.individual)]
+        each = f"each clip: {'; '.join(signed[3:])}" if row.n < resampling.MIN_UNITS else ""
+        rows.append(
+            {
+                "label": registry.label(row.metric),
+                "unit": unit,
+                "first": show(row.first),
+                "second": show(row.second),
+                "difference": signed[0],
+                "interval": f"{signed[1]} to {signed[2]}" if row.low == row.low else each or "–",
+                "p": f"{row.p_adjusted:.3f}" if row.p_adjusted == row.p_adjusted else "–",
+                "n": row.n,
+                "verdict": row.verdict,
+                "note": "by construction" if row.by_construction else "" if each else row.reason,
+            }
+        )
     sentence = paired.sentence(table, first.label, second.label)
     return {"first": first.label, "second": second.label, "sentence": sentence, "rows": rows}
 
