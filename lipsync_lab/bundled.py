@@ -11,6 +11,7 @@ FOLDERS = {
     "study": "data/study",
     "pairs": "data/pairs",
     "published": "data/published",
+    "ablation": "data/ablation",
 }
 #: Folder inside the installed package that contains the copies.
 PACKAGED = "_bundled"

@@ -1,6 +1,7 @@
 """The ablation: the same clips dubbed with the settings of the published script, and with each mitigation of these.
 
-A mitigation is one line of `MITIGATIONS`, or is given to `register`.
+A mitigation is one line of `MITIGATIONS`, or is given to `register`. ``data/ablation`` holds the effects on the bundled
+clips of animation, as ``benchmarks/ablation.py`` measures them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lipsync_lab import bundled as folders
 from lipsync_lab.detection import Detection, tracking
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import study
-from lipsync_lab.evaluation.bootstrap import interval
+from lipsync_lab.evaluation import comparison, study
 from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.evaluation.examples import examples, near
 from lipsync_lab.geometry import Box
@@ -27,11 +28,21 @@ from lipsync_lab.settings import PRESETS, Settings
 if TYPE_CHECKING:
     import pandas
 
-#: Faces without a generated mouth: the one column of the table that is no registered metric.
+HOME = folders.folder("ablation")
+#: Columns of ``effects.csv``.
+COLUMNS = ("mitigation", "metric", "clip", "domain", "before", "after")
+#: Columns of `summary`.
+SUMMARY = (
+    *("mitigation", "metric", "label", "threshold", "direction", "n", "before", "after", "difference", "low", "high"),
+    *("change", "p", "p_adjusted", "by_construction", "reason", "individual"),
+)
+#: Faces without a generated mouth: a column of the frames that is no registered metric.
 NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5, 1
+#: Scores of a clip that are compared beside the metrics of its frames, and in which direction they are worse.
+SCORES = {"syncnet_distance": 1, "syncnet_confidence": -1, "opening_correlation": -1}
 #: Values of `max_dropout` (frames) for which `filled` counts.
 MAX_DROPOUTS = (3, 6, 12, 25, 50, 100)
-#: Smaller changes are not shown, in units of the metric's threshold.
+#: Smaller changes are not named, in units of the metric's threshold.
 LEAST_EFFECT = 0.01
 
 
@@ -127,7 +138,7 @@ def changes() -> pandas.DataFrame:
 
 
 def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
-    """The effect of each mitigation on every metric, clip by clip.
+    """Every metric before and after each mitigation, clip by clip.
 
     Parameters
     ----------
@@ -137,48 +148,120 @@ def effects(results: Mapping[str, Sequence[EvaluatedCase]]) -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        mitigation, kind (of failure), metric, threshold (NaN for a metric that never fails), direction (1: larger is
-        worse), clip, domain, before, after (means over the frames in which both are known), difference, low, high (95 %
-        interval of the difference, from a bootstrap that resamples seconds of the clip; not corrected for the number of
-        metrics), seconds (that it rests on). NaN where nothing is known.
+        mitigation, metric (of `metrics.registry`, of `SCORES`, or `NOT_GENERATED`), clip, domain, before, after: means
+        over the frames in which both are known, or a score's values. NaN where nothing is known.
     """
     import pandas as pd
 
-    known = [(metric.name, label(metric.name), metric.threshold, metric.direction) for metric in registry.metrics()]
-    rows = []
+    names, rows = [NOT_GENERATED[0], *(metric.name for metric in registry.metrics())], []
     for mitigation in mitigations():
-        for metric, kind, threshold, direction in (NOT_GENERATED, *known):
-            for before, after in zip(results[BASELINE.name], results[mitigation.name], strict=True):
-                sides = {"before": before.evaluation.frames, "after": after.evaluation.frames}
-                both = {side: frames.get(metric, np.nan) for side, frames in sides.items()}
-                second = np.floor(sides["before"]["time"] + 1e-6)
-                means = pd.DataFrame(both, second.index).dropna().groupby(second).mean()
-                now, was, *change = interval(means["after"].to_numpy(), means["before"].to_numpy(), paired=True)
-                about = mitigation.name, kind, metric, threshold, direction, before.case.name, before.case.domain
-                rows.append((*about, was, now, *change, len(means)))
-    numbers = ["before", "after", "difference", "low", "high", "seconds"]
-    return pd.DataFrame(
-        rows, columns=["mitigation", "kind", "metric", "threshold", "direction", "clip", "domain", *numbers]
-    )
+        for before, after in zip(results[BASELINE.name], results[mitigation.name], strict=True):
+            about, sides = (before.case.name, before.case.domain), (before.evaluation, after.evaluation)
+            for metric in names:
+                values = [side.frames.get(metric, np.nan) for side in sides]
+                both = pd.DataFrame(dict(enumerate(values)), index=sides[0].frames.index).dropna().mean()
+                rows.append((mitigation.name, metric, *about, *both))
+            for score in SCORES:
+                rows.append((mitigation.name, score, *about, *(side.score(score) for side in sides)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def largest_effects(effects: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
-    """The rows of `effects` of those metrics that each mitigation changes most, in units of their thresholds.
+def bundled() -> pandas.DataFrame:
+    """The effects on the bundled clips of animation, dubbed by the bundled models: a table as of `effects`."""
+    import pandas as pd
+
+    return pd.read_csv(HOME / "effects.csv")
+
+
+def bundled_cost() -> pandas.Series:
+    """Processor seconds a frame, without detection, by mitigation; as measured with `bundled`."""
+    import pandas as pd
+
+    return pd.read_csv(HOME / "seconds.csv", index_col="mitigation")["seconds_a_frame"]
+
+
+def summary(effects: pandas.DataFrame) -> pandas.DataFrame:
+    """The effect of each mitigation on every metric over the clips.
+
+    The clip is the unit. Intervals and p values are those of sign flips (`comparison.infer`); the p values are adjusted
+    for all mitigations and metrics of the table, by joint sign flips.
 
     Parameters
     ----------
     effects : DataFrame
-        Of `effects`.
-    most : int
-        Metrics a mitigation. Metrics that never fail, and changes below `LEAST_EFFECT` in every clip, are left out.
+        Of `effects` or `bundled`.
+
+    Returns
+    -------
+    DataFrame
+        One row a mitigation and metric: mitigation, metric, label, threshold (NaN for what never fails), direction (1:
+        larger is worse), n (clips), before, after (means over clips), difference, low, high; change, the difference in
+        units of the threshold, above 0 where the metric gets worse; p, p_adjusted; by_construction; reason, why there
+        is no interval; individual (tuple of float: the difference of every clip). Numbers without a value are NaN.
     """
     import pandas as pd
 
-    size = (effects["difference"] / effects["threshold"]).abs()
-    largest = size.groupby([effects["mitigation"], effects["kind"]], sort=False).max()
-    largest = largest[largest >= LEAST_EFFECT].sort_values(ascending=False, kind="stable")
-    chosen = largest.groupby("mitigation").head(most).index
-    return effects[pd.MultiIndex.from_frame(effects[["mitigation", "kind"]]).isin(chosen)]
+    wide = _by_clip(effects)
+    apart = (wide["after"] - wide["before"]).to_numpy(float)
+    table = pd.DataFrame({side: wide[side].mean() for side in ("before", "after")}).reset_index()
+    known = table["metric"].map(_known())
+    for number, name in enumerate(("label", "threshold", "direction")):
+        table[name] = [facts[number] for facts in known]
+    table["difference"] = table["after"] - table["before"]
+    table["change"] = table["direction"] * table["difference"] / table["threshold"]
+    satisfied = [
+        (row.name, metric)
+        for row in mitigations()
+        for metric in comparison.by_construction(Settings.of({**BASELINE.settings, **row.settings}))
+    ]
+    table["by_construction"] = pd.MultiIndex.from_frame(table[["mitigation", "metric"]]).isin(satisfied)
+    table = table.assign(**_inferred(apart))
+    table["individual"] = [tuple(column[~np.isnan(column)].tolist()) for column in apart.T]
+    return table[list(SUMMARY)]
+
+
+def interactions(effects: pandas.DataFrame) -> pandas.DataFrame:
+    """All mitigations combined against the sum of their single effects, for every metric.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `effects` or `bundled`.
+
+    Returns
+    -------
+    DataFrame, index ``metric``
+        label, threshold, n (clips), sum (of the single effects), combined (effect of the last of `MITIGATIONS`),
+        interaction (combined minus sum), low, high (its interval), p, p_adjusted (for these metrics), reason.
+    """
+    import pandas as pd
+
+    *single, together = MITIGATIONS
+    wide = _by_clip(effects)
+    changes = wide["after"] - wide["before"]
+    combined, parts = changes[together.name], sum(changes[mitigation.name] for mitigation in single)
+    numbers = {"sum": parts.mean(), "combined": combined.mean(), "interaction": (combined - parts).mean()}
+    known = [_known()[metric] for metric in combined]
+    table = pd.DataFrame({"label": [row[0] for row in known], "threshold": [row[1] for row in known]}, combined.columns)
+    return table.assign(**numbers, **_inferred((combined - parts).to_numpy(float)))
+
+
+def _known() -> dict[str, tuple[str, float, int]]:
+    """Label, threshold and direction of everything that is compared."""
+    out = {metric.name: (label(metric.name), metric.threshold, metric.direction) for metric in registry.metrics()}
+    out |= {score: (label(score), np.nan, direction) for score, direction in SCORES.items()}
+    return out | {NOT_GENERATED[0]: NOT_GENERATED[1:]}
+
+
+def _by_clip(effects: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a clip; columns: before or after, mitigation, metric, in the order of the table."""
+    wide = effects.pivot(index="clip", columns=["mitigation", "metric"], values=["before", "after"])
+    return wide.rename_axis(columns=["side", "mitigation", "metric"])
+
+
+def _inferred(apart: np.ndarray) -> dict[str, Any]:
+    """Columns of the tests of differences (clips, columns)."""
+    return comparison.infer(apart) | {"reason": [comparison.why_none(column, "clip") for column in apart.T]}
 
 
 def shown(

@@ -38,15 +38,16 @@ ALPHA = 0.05
 def by_construction(settings: Settings) -> frozenset[str]:
     """Names of the metrics that settings satisfy by construction, whatever the generated mouth looks like.
 
-    A soft edge blends the boundary away on which the boundary artifact is measured, and one mouth per hold has no
-    change to measure during a hold.
+    A soft edge blends the boundary away on which the boundary artifact is measured. One mouth per hold keeps mouth, box
+    and skin through a hold, so that no change is left for the metrics of holds.
     """
+    holds = settings.mouth_cadence == "holds"
     satisfied = {
         "boundary_artifact": settings.feather > 0,
-        "mouth_change_during_hold": settings.mouth_cadence == "holds",
+        **dict.fromkeys(("mouth_change_during_hold", "box_jitter_on_holds", "temporal_flicker"), holds),
         "not_generated": settings.dropouts in ("hold", "interpolate"),
     }
-    return frozenset(name for name, holds in satisfied.items() if holds)
+    return frozenset(name for name, fixed in satisfied.items() if fixed)
 
 
 def matched(

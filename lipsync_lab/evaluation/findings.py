@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from lipsync_lab.evaluation.ablation import LEAST_EFFECT, largest_effects
-from lipsync_lab.evaluation.bootstrap import UNITS, failing
+from lipsync_lab.evaluation.ablation import LEAST_EFFECT
+from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
 from lipsync_lab.evaluation.tables import (
     bilabial_closures,
     cadence_summary,
     dropouts,
+    failing,
     missed,
     missed_detection_causes,
     missed_views,
@@ -22,6 +23,9 @@ from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
     import pandas
+
+#: Changes that are named where none is tested.
+_FEW = 3
 
 
 def plain(text: object) -> str:
@@ -132,45 +136,87 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     return "\n".join(lines)
 
 
-def of_domains(results: Sequence[EvaluatedCase], differences: pandas.DataFrame) -> str:
-    """The failures that are more severe in animation than in its counterpart, and the reverse.
+def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -> str:
+    """Missed detections, and the metrics that are worse in animation or in its counterpart.
 
     Parameters
     ----------
     results : sequence of EvaluatedCase
-    differences : DataFrame
-        Of `evaluation.bootstrap.differences`, of several units one below the other.
+    effects : DataFrame
+        Of `evaluation.comparison.matched`.
     """
     count, against = len(pairs(results)), label(counterpart(result.case.domain for result in results))
     about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
-    lines = [about, *_missed_shares(frames(results))]
-    for by in UNITS:
-        rows = differences[differences["by"] == by]
-        certain = rows[rows["low"].notna()]
-        if not len(certain):
-            reasons = rows["reason"][rows["reason"] != ""]
-            lines.append(
-                f"- By {by} nothing can be compared: {reasons.iloc[0] if len(reasons) else 'nothing was measured'}."
-            )
-            continue
-        worse = [", ".join(certain["kind"][rows]) or "none" for rows in (certain["low"] > 0, certain["high"] < 0)]
+    return "\n".join([about, *_missed_shares(frames(results)), *of_effects(effects)])
+
+
+def of_effects(effects: pandas.DataFrame) -> list[str]:
+    """The metrics that are worse in animation, those worse in its counterpart, and those that are not compared.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `evaluation.comparison.matched` or `independent`.
+    """
+    if effects.empty:
+        return ["- No metric is there to be compared."]
+    by, against = effects[["by", "against"]].iloc[0]
+    compared = effects[effects["difference"].notna() & ~effects["by_construction"]]
+    tested, lines = compared[compared["p_adjusted"].notna()], []
+    if tested.empty:
+        units = int(compared["n"].max()) if len(compared) else 0
+        lines.append(f"- n = {units} {by}{'s' * (units != 1)}: too few for an interval or a test.")
+    for sign, worse in ((1, "animation"), (-1, label(against))):
+        rows = tested[(tested["p_adjusted"] <= ALPHA) & (sign * tested["difference"] > 0)]
+        named = "; ".join(_difference(row) for row in rows.itertuples()) or "no metric"
+        if len(tested):
+            lines.append(f"- Worse in {worse}: {named}.")
+    if rest := ", ".join(tested.loc[tested["p_adjusted"] > ALPHA, "label"]):
+        lines.append(f"- Not established: {rest} (adjusted p above {ALPHA:g}).")
+    if family := effects["p_adjusted"].notna().sum():
+        alone = "a 95 % CI is that of its metric alone"
         lines.append(
-            f"- By {by}, of {len(certain)} kinds of failure, worse in animation: **{worse[0]}**; worse in {against}: "
-            f"**{worse[1]}**; the 95 % CI of the others includes 0."
+            f"- The unit is the {by}. p values are adjusted for the {family} metrics tested together; {alone}."
         )
-    return "\n".join(lines)
+    if satisfied := ", ".join(effects.loc[effects["by_construction"], "label"]):
+        lines.append(f"- Satisfied by construction, and no finding: {satisfied}.")
+    if absent := ", ".join(effects.loc[effects["difference"].isna(), "label"]):
+        lines.append(f"- Not compared, since no {by} has a value on both sides: {absent}.")
+    return lines
 
 
-def of_mitigations(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
-    """Of `ablation.effects` and `ablation.filled`: the metrics that each mitigation changes most."""
-    largest, lines = largest_effects(effects), []
-    for mitigation in effects["mitigation"].unique():
-        rows = largest[largest["mitigation"] == mitigation]
-        if rows.empty:
-            lines.append(f"- **{plain(mitigation)}** changes no metric by {LEAST_EFFECT:.0%} of its threshold.")
-        for kind, clips in rows.groupby("kind", sort=False):
-            effects_by_clip = [_effect(row) for row in clips.itertuples()]
-            lines.append(f"- **{plain(mitigation)}**, {kind}: {'; '.join(effects_by_clip)}.")
+def _difference(row) -> str:
+    """The effect on a metric, in words."""
+    number = f"**{row.label}** {row.animation:.3g} against {row.other:.3g} {row.unit}"
+    return f"{number} (difference {row.difference:+.3g}, 95 % CI {row.low:.3g} to {row.high:.3g}, n = {row.n})"
+
+
+def of_mitigations(
+    effects: pandas.DataFrame, together: pandas.DataFrame, filled: pandas.DataFrame | None = None
+) -> str:
+    """What each mitigation makes better and worse, what all of them do together, and which dropouts are filled.
+
+    Parameters
+    ----------
+    effects, together, filled : DataFrame
+        Of `ablation.summary`, `ablation.interactions` and `ablation.filled`. Of too few clips for a test in `effects`,
+        the three largest changes for the better and the worse are named.
+    """
+    lines = []
+    for mitigation, rows in effects.groupby("mitigation", sort=False):
+        # a score has no threshold that could make a change small
+        large = rows[rows["change"].abs().fillna(1) >= LEAST_EFFECT]
+        lines.append(f"- **{plain(mitigation)}**{_effects_in_words(large[large['difference'].fillna(0) != 0])}.")
+    sure = together[together["p_adjusted"] <= ALPHA]
+    for row in sure.itertuples():
+        lines.append(
+            f"- Together: all combined change {row.label} by {row.combined:+.3g}, where the single effects add up to "
+            f"{row.sum:+.3g} (n = {row.n} clips)."
+        )
+    if together["p_adjusted"].notna().any() and sure.empty:
+        lines.append("- Together: in no metric do all combined differ from the sum of the single effects.")
+    if filled is None:
+        return "\n".join(lines)
     limit = Settings().max_dropout
     lines.append(
         f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, interpolation fills "
@@ -181,18 +227,30 @@ def of_mitigations(effects: pandas.DataFrame, filled: pandas.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _effect(row) -> str:
-    """The effect of a mitigation on one clip, in words."""
-    if row.before != row.before:
-        return f"{row.clip} not measured"
-    if row.before == row.after:
-        return f"{row.clip} unchanged at {row.before:.3g}"
-    change = f"{row.clip} from {row.before:.3g} to **{row.after:.3g}**"
-    if row.low != row.low:
-        return f"{change} (no interval)"
-    if row.low <= 0 <= row.high:
-        return f"{change} (95 % CI includes 0)"
-    return f"{change}, worse" if row.direction * (row.after - row.before) > 0 else change
+def _effects_in_words(rows: pandas.DataFrame) -> str:
+    """Of the rows of one mitigation that change a metric: what gets better, what gets worse, and how sure that is."""
+    if rows.empty:
+        return f" changes no metric by {LEAST_EFFECT:.0%} of its threshold"
+    units, tested = int(rows["n"].max()), rows["p_adjusted"].notna().any()
+    own = rows[~rows["by_construction"]].assign(size=lambda own: own["change"].abs())
+    own = own.sort_values("size", ascending=False, kind="stable")
+    if not tested:
+        own = own[own["size"].notna()]
+    worse = own["direction"] * own["difference"] > 0
+    sure = own["p_adjusted"] <= ALPHA if tested else own["size"].groupby(worse).cumcount() < _FEW
+    alone = ~sure & worse & ((own["low"] > 0) | (own["high"] < 0))
+    about = f" (n = {units} clip{'s' * (units != 1)}{'' if tested else ', too few for a test'})"
+    text = f"{about}: better in {_changes(own[sure & ~worse])}; **worse** in {_changes(own[sure & worse])}"
+    if alone.any():
+        text += f"; not established, worse by its interval alone: {_changes(own[alone])}"
+    if satisfied := ", ".join(rows.loc[rows["by_construction"], "label"]):
+        text += f"; by construction: {satisfied}"
+    return text
+
+
+def _changes(rows: pandas.DataFrame) -> str:
+    """Metrics before and after a mitigation, in words."""
+    return "; ".join(f"{row.label} {row.before:.3g} to {row.after:.3g}" for row in rows.itertuples()) or "no metric"
 
 
 def _missed_shares(table: pandas.DataFrame) -> list[str]:

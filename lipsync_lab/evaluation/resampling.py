@@ -125,7 +125,8 @@ def studentised(
 ) -> Tested:
     """The studentised permutation test of two groups' means, and the interval of the first less the second.
 
-    Under unequal spreads it holds its level for large groups, and for small ones approximately
+    Under unequal spreads it holds its level for large groups. In 10,000 trials of 8 against 20 normal values, the 95 %
+    interval misses in 6.6 % where the 8 have three times the spread, and in 3.8 % where the 20 have it
     (`benchmarks/null_simulation.py`).
 
     Parameters

@@ -91,6 +91,27 @@ def missed_detection_causes(table: pandas.DataFrame) -> pandas.DataFrame:
     return stacked(({"domain": domain}, misses.missed_detection_causes(rows).reset_index()) for domain, rows in groups)
 
 
+def failing(table: pandas.DataFrame) -> pandas.DataFrame:
+    """The share of failing frames, by kind of failure and domain.
+
+    Returns
+    -------
+    DataFrame
+        kind, stage (`metrics.registry.Metric`), domain, covered (frames in which the metric is defined), frames (in
+        which it is beyond its threshold), share (NaN where it is defined nowhere).
+    """
+    import pandas as pd
+
+    rows = []
+    for kind in failures.KINDS:
+        for domain, frames in table.groupby("domain", sort=False):
+            values = frames[kind.name].dropna() if kind.name in frames else []
+            failed = int(kind.beyond(values).sum())
+            share = failed / len(values) if len(values) else np.nan
+            rows.append((kind.failure, kind.stage, domain, len(values), failed, share))
+    return pd.DataFrame(rows, columns=["kind", "stage", "domain", "covered", "frames", "share"])
+
+
 def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """The numbers of every clip, a row each: counts of frames, medians of metrics, and sync scores beside a control.
 

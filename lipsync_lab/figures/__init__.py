@@ -6,14 +6,12 @@ are distinct with any kind of colour blindness; a colour with a meaning has the 
 """
 
 from lipsync_lab.figures.artifacts import (
-    domain_differences,
     failure_rates,
     metric_distributions,
-    mitigation_effects,
     response_matrix,
     worst_frames,
 )
-from lipsync_lab.figures.comparison import forest
+from lipsync_lab.figures.comparison import ablation_matrix, forest
 from lipsync_lab.figures.detection import (
     detection_timeline,
     detector_comparison,
@@ -46,6 +44,7 @@ __all__ = [
     "DOMAIN_COLOURS",
     "PROVENANCE_COLOURS",
     "STYLE",
+    "ablation_matrix",
     "bilabial_closures",
     "cadence_timeline",
     "candidates",
@@ -53,7 +52,6 @@ __all__ = [
     "coverage",
     "detection_timeline",
     "detector_comparison",
-    "domain_differences",
     "dropout_lengths",
     "failure_rates",
     "forest",
@@ -61,7 +59,6 @@ __all__ = [
     "mel_spectrogram",
     "metric_distributions",
     "missed_detection_causes",
-    "mitigation_effects",
     "mouth_durations",
     "mouth_openness",
     "offset_curves",

@@ -1,4 +1,4 @@
-"""Figures of artifacts in generated mouths, their frequency, and the differences between domains."""
+"""Figures of artifacts in generated mouths, and of their frequency."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from lipsync_lab.figures.style import (
-    DOMAIN_COLOURS,
-    GREY,
-    HALO,
     INK,
     axes_of,
     beside,
@@ -155,7 +152,7 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        Of `evaluation.bootstrap.failing`; kinds that were measured nowhere are left out, and a domain in which a kind
+        Of `evaluation.tables.failing`; kinds that were measured nowhere are left out, and a domain in which a kind
         was not measured is marked.
     """
     known = table[table["share"].notna()]
@@ -172,75 +169,4 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     xlabel = "failing frames (% of the frames in which the metric is defined)"
     ax.set(xlabel=xlabel, xlim=(0, 106), ylim=(len(kinds) - 0.4, -0.6))
     legend_above(ax)
-    return ax
-
-
-@styled
-def domain_differences(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
-    """Animation minus its counterpart for every kind of failure, in multiples of the threshold, with its interval.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `evaluation.bootstrap.differences`, of one or several units; rows without a difference are left out. A point
-        has the colour of the domain that is worse, and is hollow where the interval contains 0 or there is none.
-    """
-    counterpart = next(iter(table["counterpart"]), "live_action")
-    table = table[table["difference"].notna()]
-    kinds = [kind.failure for kind in failures.KINDS if kind.failure in set(table["kind"])]
-    units = list(dict.fromkeys(table["by"]))
-    marks = dict(zip(units, ("o", "s", "^"), strict=False))
-    colours = {1: DOMAIN_COLOURS["animation"], -1: DOMAIN_COLOURS[counterpart]}
-    ax = axes_of(ax, 0.16 + 0.062 * len(kinds))
-    for row in table[table["kind"].isin(kinds)].itertuples():
-        place = kinds.index(row.kind) + beside(units.index(row.by), len(units), 0.26 * len(units))
-        difference, low, high = (value / row.threshold for value in (row.difference, row.low, row.high))
-        colour = colours.get(np.sign(difference), GREY)
-        if not np.isnan(low):
-            ax.plot([low, high], [place, place], color=colour, linewidth=2.5)
-        face = colour if low > 0 or high < 0 else "white"
-        ax.plot(difference, place, marks[row.by], color=colour, markerfacecolor=face, markersize=8)
-    ax.axvline(0, color=INK, linewidth=1.2)
-    ax.set_yticks(range(len(kinds)), labels=kinds)
-    in_multiples(ax, f"animation minus {domain_label(counterpart)} (1 = the metric's threshold)", both_ways=True)
-    ax.set_ylim(len(kinds) - 0.1, -0.6)
-    style = {"color": INK, "linestyle": "none", "markersize": 8}
-    handles = [Line2D([], [], marker=mark, label=f"by {by}", **style) for by, mark in marks.items()]
-    hollow = "hollow: no interval, or it contains 0"
-    handles.append(Line2D([], [], marker="o", markerfacecolor="white", label=hollow, **style))
-    legend_above(ax, handles, right=True)
-    for x, words, domain, side in (
-        (0, f"← {domain_label(counterpart)} is worse", counterpart, "left"),
-        (1, "animation is worse →", "animation", "right"),
-    ):
-        text = ax.text(x, 0.01, words, transform=ax.transAxes, ha=side, va="bottom", color=domain_colour(domain))
-        text.set_path_effects(HALO)
-    return ax
-
-
-@styled
-def mitigation_effects(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
-    """Each kind of failure in the baseline (hollow) and with a mitigation (filled), in multiples of the threshold.
-
-    Parameters
-    ----------
-    effects : DataFrame
-        Of `evaluation.ablation.effects`; rows without a value are left out.
-    """
-    known = effects[effects["before"].notna()]
-    rows = known.groupby(["mitigation", "kind"], sort=False)
-    ax = axes_of(ax, 0.16 + 0.07 * max(2, len(rows)))
-    for row, (_, clips) in enumerate(rows):
-        for number, clip in enumerate(clips.itertuples()):
-            place, colour = row + beside(number, len(clips), 0.28 * len(clips)), domain_colour(clip.domain)
-            before, after = clip.before / clip.threshold, clip.after / clip.threshold
-            arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.8}
-            ax.annotate("", (after, place), (before, place), arrowprops=arrow)
-            ax.plot(before, place, "o", color=colour, markerfacecolor="white", markersize=8)
-            ax.plot(after, place, "o", color=colour, markersize=8)
-    ax.set_yticks(range(len(rows)), labels=[f"{kind}\n{mitigation}" for mitigation, kind in rows.groups])
-    ax.axvline(1, color=INK, linestyle="--", linewidth=1.2)
-    in_multiples(ax, "value of the metric (1 = threshold); hollow: baseline, filled: mitigation")
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    legend_above(ax, domain_handles(known["domain"]))
     return ax

@@ -1,11 +1,13 @@
-"""Figures of effects: animation compared with its counterpart, one interval a metric."""
+"""Figures of effects: animation compared with its counterpart, and the ablation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.colors import SymLogNorm
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.resampling import MIN_UNITS
@@ -26,6 +28,10 @@ from lipsync_lab.figures.style import (
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
+
+#: Change, in units of the threshold, from which on a cell has the full colour.
+_FULL = 2.0
+_TICKS = (-2, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 2)
 
 
 @styled
@@ -85,3 +91,57 @@ def _label(row) -> str:
     """Name of a metric, with the number of its units."""
     count = f"{row.n}" if row.n == row.n_other else f"{row.n} and {row.n_other}"
     return f"{row.label}{' †' if row.by_construction else ''}, n = {count}"
+
+
+@styled
+def ablation_matrix(effects: pandas.DataFrame, cost: pandas.Series | None = None, ax: Axes | None = None) -> Axes:
+    """What every mitigation changes in every metric, in units of the failure threshold: purple is worse, green better.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `evaluation.ablation.summary`; metrics without a threshold are left out. A number is bold where its adjusted
+        p value is at most 0.05. Cells that the settings satisfy by construction are hatched, undefined ones are grey.
+    cost : Series, optional
+        Seconds a frame, by mitigation, "as published" among them: the difference from it stands in the margin.
+    """
+    shown = effects[effects["threshold"].notna()]
+    table = shown.set_index(["metric", "mitigation"])
+    columns, rows = (list(dict.fromkeys(shown[name])) for name in ("mitigation", "metric"))
+    rows = [name for name in rows if table["change"][name].notna().any()]
+    values = np.array([[table["change"].get((row, column), np.nan) for column in columns] for row in rows], float)
+    values = values.reshape(len(rows), len(columns))
+    ax = axes_of(ax, 0.28 + 0.044 * len(rows))
+    ax.set_facecolor("#DDDDDD")
+    norm = SymLogNorm(0.1, vmin=-_FULL, vmax=_FULL)
+    image = ax.imshow(np.ma.masked_invalid(values), cmap="PRGn_r", norm=norm, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
+        cell = table.loc[(rows[row], columns[column])]
+        if cell["by_construction"]:
+            corner = column - 0.5, row - 0.5
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0))
+        words = ax.text(column, row, _signed(value), ha="center", va="center", fontsize=12, color=INK)
+        words.set(weight="bold" if cell["p_adjusted"] <= ALPHA else "normal", path_effects=HALO)
+    ax.set_yticks(range(len(rows)), labels=[table["label"][name].iloc[0] for name in rows])
+    ax.set_xticks(range(len(columns)), labels=columns, rotation=25, ha="right", rotation_mode="anchor")
+    ax.tick_params(length=0)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    if cost is not None:
+        above = {"transform": ax.get_xaxis_transform(), "va": "bottom", "color": INK, "fontsize": 11}
+        ax.text(-0.6, 1.01, "seconds a frame", ha="right", **above)
+        for place, name in enumerate(columns):
+            if name in cost.index:
+                more = f"{cost[name] - cost['as published']:+.3f}".replace("-", "−")
+                ax.text(place, 1.01, more, ha="center", **above)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, ticks=_TICKS, extend="both")
+    bar.ax.set_yticks([], minor=True)
+    bar.ax.set_yticklabels([f"{tick:g}".replace("-", "−") for tick in _TICKS])
+    bar.set_label("better  ←  change (1 = failure threshold)  →  worse")
+    return ax
+
+
+def _signed(value: float) -> str:
+    """A change in two digits, and 0 where it would be rounded to that."""
+    return "0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")

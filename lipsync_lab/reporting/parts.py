@@ -193,7 +193,8 @@ class VariantPart:
         runs_of = {
             name: dub_and_evaluate(each, cases, folder / name.replace(" ", "_")) for name, each in changed.items()
         }
-        return findings.of_mitigations(ablation.effects(runs_of), ablation.filled())
+        effects = ablation.effects(runs_of)
+        return findings.of_mitigations(ablation.summary(effects), ablation.interactions(effects), ablation.filled())
 
 
 def _of_detection(good: Sequence[EvaluatedCase]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lipsync_lab import evaluation
 from lipsync_lab.errors import ParameterError
@@ -19,10 +19,28 @@ NAN = float("nan")
 NAMES = ["as published", *(mitigation.name for mitigation in ablation.MITIGATIONS)]
 
 
-def evaluated_case(name: str = "toon", **metrics) -> evaluation.evaluated.EvaluatedCase:
+def evaluated_case(name: str = "toon", scores: dict | None = None, **metrics) -> evaluation.evaluated.EvaluatedCase:
     case = evaluation.cases.Case(name, name, name, "animation")
     table = pd.DataFrame({"time": np.arange(100) / 25}).assign(**metrics)
-    return evaluation.evaluated.EvaluatedCase(case, None, evaluation.Evaluation(table, None, None, {}), "")
+    rows = [(score, "dubbed", value) for score, value in (scores or {}).items()]
+    known = pd.DataFrame(rows, columns=["score", "input", "value"])
+    return evaluation.evaluated.EvaluatedCase(case, None, evaluation.Evaluation(table, known, None, {}), "")
+
+
+def in_words(effects: pd.DataFrame) -> str:
+    return findings.of_mitigations(ablation.summary(effects), ablation.interactions(effects), ablation.filled())
+
+
+def clips(changes: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Effects on eight clips: a mitigation changes line-art loss of 0.2 by the values given for it, else by none."""
+    before = [evaluated_case(f"toon{clip}", line_art_loss=0.2) for clip in range(8)]
+    after = {
+        name: [
+            evaluated_case(f"toon{clip}", line_art_loss=0.2 + changes.get(name, np.zeros(8))[clip]) for clip in range(8)
+        ]
+        for name in NAMES
+    }
+    return ablation.effects(after | {"as published": before})
 
 
 def test_each_mitigation_changes_the_settings_that_it_names():
@@ -60,7 +78,7 @@ def test_a_registered_mitigation_is_a_row_of_everything():
         case = evaluated_case(sharpness_loss=0.5)
         effects = ablation.effects(dict.fromkeys([*NAMES, "sharper file"], [case]))
         assert "sharper file" in set(effects["mitigation"])
-        assert "- **sharper file** changes no metric" in findings.of_mitigations(effects, ablation.filled())
+        assert "- **sharper file** changes no metric" in in_words(effects)
         for name, settings in (("sharper file", {}), ("as published", {}), ("new", {"nothing": 1})):
             with pytest.raises(ParameterError):
                 ablation.register(ablation.Mitigation(name, settings))
@@ -71,59 +89,120 @@ def test_a_registered_mitigation_is_a_row_of_everything():
 
 def test_effects_are_those_of_the_frames_that_both_know_on_every_metric():
     number = np.arange(100)
-    before = evaluated_case(boundary_artifact=8.0 + number % 2, temporal_flicker=1.0, background_change_peak=1.0)
+    before = evaluated_case(scores={"syncnet_distance": 0.5}, boundary_artifact=8.0 + number % 2, ghosting=1.0)
     after = evaluated_case(
-        boundary_artifact=np.where(number < 50, 2.0, NAN),
-        temporal_flicker=1.0 + (number // 25) % 2 * 0.5 - 0.25,
-        background_change_peak=3.0,
+        scores={"syncnet_distance": 0.25}, boundary_artifact=np.where(number < 50, 2.0, NAN), not_generated=0.0
     )
     effects = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
-    known = {metric.name for metric in registry.metrics()} | {"not_generated"}
+    assert effects.columns.tolist() == list(ablation.COLUMNS)
+    known = {metric.name for metric in registry.metrics()} | {"not_generated", *ablation.SCORES}
     for _, rows in effects.groupby("mitigation"):
         assert set(rows["metric"]) == known
     rows = effects[effects["mitigation"] == "soft edge"].set_index("metric")
-    boundary = rows.loc["boundary_artifact"]
-    assert (boundary["kind"], boundary["threshold"], boundary["seconds"]) == ("boundary artifact", 4.0, 2)
-    assert (boundary["before"], boundary["after"]) == (pytest.approx(8.5, abs=0.03), 2.0)
-    assert boundary["low"] <= boundary["difference"] <= boundary["high"] < 0
-    flicker = rows.loc["temporal_flicker"]
-    assert flicker["low"] < 0 < flicker["high"]
-    assert rows.loc["syncnet_distance_per_frame", ["before", "after", "low"]].isna().all()
-    assert np.isnan(rows.loc["background_change_peak", "threshold"])
-    text = findings.of_mitigations(effects, ablation.filled())
-    assert "- **soft edge**, boundary artifact: toon from 8.5 to **2**." in text
-    assert "peak" not in text
+    assert rows.loc["boundary_artifact", ["clip", "domain", "before", "after"]].tolist() == [
+        "toon",
+        "animation",
+        8.5,
+        2,
+    ]
+    assert rows.loc["syncnet_distance", ["before", "after"]].tolist() == [0.5, 0.25]
+    assert rows.loc[["ghosting", "not_generated", "line_art_loss"], ["before", "after"]].isna().all().all()
 
 
-def test_the_largest_effects_are_largest_in_units_of_the_threshold():
-    # differences in units of the thresholds (4, 2, 10, 0.25, 3): 2, 0.5, 0.001, 4, 1 for the worse
-    before = dict.fromkeys(("boundary_artifact", "temporal_flicker", "colour_shift"), 1.0)
-    before = evaluated_case(**before, background_change=1.0, line_art_loss=1.1, ghosting=0.2, not_generated=0.0)
-    after = {"boundary_artifact": 9.0, "temporal_flicker": 2.0, "background_change": 1.001, "line_art_loss": 0.1}
-    after = evaluated_case(**after, colour_shift=-2.0, ghosting=0.2, not_generated=0.0)
-    effects = ablation.effects(dict.fromkeys(NAMES, [after]) | {"as published": [before]})
-    largest = ablation.largest_effects(effects)
-    expected = {"boundary artifact", "colour shift", "line-art loss"}
-    assert largest.groupby("mitigation")["kind"].agg(set).to_dict() == dict.fromkeys(NAMES[1:], expected)
-    more = ablation.largest_effects(effects, most=9)
-    assert set(more["kind"]) == expected | {"temporal flicker"}
-    unchanged = ablation.effects(dict.fromkeys(NAMES, [before]))
-    assert ablation.largest_effects(unchanged).empty
-    text = findings.of_mitigations(unchanged, ablation.filled())
-    assert text.startswith("- **dropouts interpolated** changes no metric by 1% of its threshold.")
+def test_the_summary_is_over_clips_in_units_of_the_threshold():
+    change = np.random.default_rng(0).normal(0.1, 0.02, 8)
+    effects = clips({"soft edge": -change, "boxes smoothed": change, "all combined": -2 * change})
+    table = ablation.summary(effects)
+    assert table.columns.tolist() == list(ablation.SUMMARY)
+    rows = table[table["metric"] == "line_art_loss"].set_index("mitigation")
+    soft = rows.loc["soft edge"]
+    assert (soft["label"], soft["threshold"], soft["n"], soft["reason"]) == ("line-art loss", 0.25, 8, "")
+    assert (soft["before"], soft["difference"]) == pytest.approx((0.2, -change.mean()))
+    assert soft["change"] == pytest.approx(-change.mean() / 0.25)
+    assert rows.loc["boxes smoothed", "change"] == pytest.approx(change.mean() / 0.25)  # worse
+    reference = stats.permutation_test((change,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert soft["p"] == pytest.approx(reference.pvalue)
+    assert soft["low"] < soft["difference"] < soft["high"] < 0
+    assert sorted(soft["individual"]) == pytest.approx(sorted(-change))
+    assert rows.loc["one mouth per hold", ["difference", "reason"]].tolist() == [
+        0,
+        "both sides are equal in every clip",
+    ]
+    absent = table[(table["mitigation"] == "soft edge") & (table["metric"] == "ghosting")].iloc[0]
+    assert np.isnan(absent["change"])
+    assert absent["reason"] == "n = 0: individual values are shown instead"
 
 
-def test_effects_in_words():
-    def words(**numbers):
-        row = {"clip": "toon", "before": 1.0, "after": 2.0, "low": 0.5, "high": 1.5, "direction": 1} | numbers
-        return findings._effect(SimpleNamespace(**row))
+def test_cells_that_the_settings_satisfy_are_marked():
+    table = ablation.summary(clips({}))
+    marked = {(row.mitigation, row.metric) for row in table[table["by_construction"]].itertuples()}
+    of_holds = {"mouth_change_during_hold", "box_jitter_on_holds", "temporal_flicker"}
+    assert marked == {
+        *(("all combined", name) for name in of_holds | {"boundary_artifact", "not_generated"}),
+        *(("one mouth per hold", name) for name in of_holds),
+        ("soft edge", "boundary_artifact"),
+        ("dropouts interpolated", "not_generated"),
+    }
 
-    assert words() == "toon from 1 to **2**, worse"
-    assert words(direction=-1) == "toon from 1 to **2**"
-    assert words(low=-0.5) == "toon from 1 to **2** (95 % CI includes 0)"
-    assert words(low=NAN, high=NAN) == "toon from 1 to **2** (no interval)"
-    assert words(after=1.0, low=0.0, high=0.0) == "toon unchanged at 1"
-    assert words(before=NAN, after=NAN) == "toon not measured"
+
+def test_interactions_are_the_combined_effect_less_the_sum_of_the_single_ones():
+    rng = np.random.default_rng(1)
+    soft, smooth = rng.normal(-0.05, 0.01, 8), rng.normal(0.02, 0.01, 8)
+    together = soft + smooth + np.arange(1, 9) / 100
+    table = ablation.interactions(clips({"soft edge": soft, "boxes smoothed": smooth, "all combined": together}))
+    row = table.loc["line_art_loss"]
+    assert (row["sum"], row["combined"]) == pytest.approx(((soft + smooth).mean(), together.mean()))
+    assert row["interaction"] == pytest.approx(0.045)
+    assert (row["n"], row["p"]) == (8, 2 / 2**8)
+    assert 0 < row["low"] < 0.045 < row["high"]
+    added = ablation.interactions(clips({"soft edge": soft, "all combined": soft}))
+    assert added.loc["line_art_loss", "interaction"] == pytest.approx(0)
+
+
+def test_findings_name_what_gets_better_and_what_gets_worse():
+    change = np.arange(10, 18) / 100
+    changes = {"soft edge": -change, "boxes smoothed": 2 * change, "all combined": change / 2}
+    text = in_words(clips(changes)).splitlines()
+    assert text[:3] == [
+        "- **dropouts interpolated** changes no metric by 1% of its threshold.",
+        "- **boxes smoothed** (n = 8 clips): better in no metric; **worse** in line-art loss 0.2 to 0.47.",
+        "- **soft edge** (n = 8 clips): better in line-art loss 0.2 to 0.065; **worse** in no metric.",
+    ]
+    sums = "where the single effects add up to +0.135 (n = 8 clips)."
+    assert f"- Together: all combined change line-art loss by +0.0675, {sums}" in text
+    effects = clips({"soft edge": change, "boxes smoothed": -change})
+    table = ablation.summary(effects)
+    table["p_adjusted"] += 0.2
+    text = findings.of_mitigations(table, ablation.interactions(effects), ablation.filled()).splitlines()
+    assert "; not established, worse by its interval alone: line-art loss 0.2 to 0.335." in text[2]
+    assert text[1] == "- **boxes smoothed** (n = 8 clips): better in no metric; **worse** in no metric."
+
+
+def test_findings_of_few_clips_name_the_largest_changes_without_a_test():
+    before = dict.fromkeys(("boundary_artifact", "colour_shift", "ghosting", "line_art_loss", "realism_loss"), 1.0)
+    # in units of the thresholds: 2, 1, 0.4, 0.2 worse, and 1 better
+    after = {"boundary_artifact": 9.0, "colour_shift": 4.0, "ghosting": 1.1, "line_art_loss": 1.05, "realism_loss": 0.5}
+    cases = {"before": evaluated_case(**before), "after": evaluated_case(scores={"syncnet_distance": 2.0}, **after)}
+    effects = ablation.effects(dict.fromkeys(NAMES, [cases["after"]]) | {"as published": [cases["before"]]})
+    text = findings.of_mitigations(ablation.summary(effects), ablation.interactions(effects)).splitlines()
+    assert len(text) == len(NAMES) - 1
+    assert text[1] == (
+        "- **boxes smoothed** (n = 1 clip, too few for a test): better in realism loss 1 to 0.5; **worse** in boundary "
+        "artifact 1 to 9; colour shift 1 to 4; ghosting 1 to 1.1."
+    )
+
+
+def test_the_bundled_effects_are_eight_clips_of_animation_by_every_mitigation():
+    effects, cost = ablation.bundled(), ablation.bundled_cost()
+    assert set(effects["domain"]) == {"animation"}
+    assert effects["clip"].nunique() == 8
+    assert list(dict.fromkeys(effects["mitigation"])) == NAMES[1:]
+    assert cost.index.tolist() == NAMES
+    assert (cost > 0).all()
+    table = ablation.summary(effects).set_index(["mitigation", "metric"])
+    assert table.loc[("soft edge", "line_art_loss"), "high"] < 0
+    # the preset blends the boundary away and holds the mouth, which is no finding
+    assert table.loc[("all combined", "boundary_artifact"), "by_construction"]
 
 
 def test_filled_dropouts_are_those_with_a_neighbour_in_the_shot():

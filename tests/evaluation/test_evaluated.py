@@ -1,4 +1,4 @@
-"""Comparison: pairs, units and intervals against numbers worked out by hand, and tables of two made-up examinations."""
+"""Evaluated clips: matched pairs, and the tables and findings of two made-up evaluations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lipsync_lab import evaluation, runs, samples
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import findings, networks, study
+from lipsync_lab.evaluation import comparison, findings, networks, study
 from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio
@@ -234,95 +234,8 @@ def test_the_recorded_misses_have_causes_and_were_looked_at():
         assert [detected[at] for at in (row.first - 1, row.last + 1) if 0 <= at < len(detected)].count(False) == 0
 
 
-def two_pairs(*, drawn: tuple[float, float] = (5, 9), photographic: tuple[float, float] = (2, 3)) -> pd.DataFrame:
-    """Two matched pairs of two seconds, with a constant seam; the second second is higher by 2 on the drawn side."""
-    rows = []
-    for pair in range(2):
-        for domain, level in (("animation", drawn[pair]), ("synthetic_photo", photographic[pair])):
-            for frame in range(50):
-                extra = 2.0 * (frame >= 25 and domain == "animation")
-                rows.append((f"{domain}{pair}", domain, f"pair {pair}", frame, frame / 25, frame >= 25, level + extra))
-    return pd.DataFrame(rows, columns=["clip", "domain", "pair", "frame", "time", "shot", "boundary_artifact"])
-
-
-def seam(table: pd.DataFrame, by: str) -> pd.Series:
-    differences = evaluation.bootstrap.differences(table, by)
-    assert differences["metric"].tolist() == ["boundary_artifact"]
-    return differences.iloc[0]
-
-
-def test_by_pair_the_interval_reaches_from_the_least_to_the_greatest_pair():
-    # of two, a quarter of the resamples draws the first twice, a quarter the second
-    row = seam(two_pairs(), "pair")
-    assert (row["animation"], row["other"], row["difference"]) == (8, 2.5, 5.5)
-    assert (row["low"], row["high"]) == (4, 7)
-    assert (row["animation_units"], row["other_units"], row["reason"]) == (2, 2, "")
-
-
-def test_by_second_pairs_stay_together():
-    # differences 3, 5, 6, 8: of 256 resamples 1 is all 3, and 4 are three 3 and a 5, so that 2.5 % lies beyond these
-    row = seam(two_pairs(), "second")
-    assert row["animation_units"] == 4
-    frame_step = np.array(np.meshgrid(*[[3, 5, 6, 8]] * 4)).reshape(4, -1).mean(axis=0)
-    assert (row["low"], row["high"]) == tuple(np.quantile(frame_step, (0.025, 0.975), method="inverted_cdf"))
-
-
-def test_by_shot_either_side_is_drawn_by_itself():
-    table = two_pairs().assign(pair="", shot=0)
-    row = seam(table, "shot")
-    # means 6 and 10 against 2 and 3: one resample of 16 is as low as 6 - 3, one as high as 10 - 2
-    assert (row["low"], row["high"]) == (3, 8)
-    assert (row["animation_units"], row["other_units"]) == (2, 2)
-    assert np.isnan(seam(table, "pair")["difference"])  # which nothing is without pairs
-
-
-def test_one_unit_gives_a_difference_and_no_interval():
-    row = seam(two_pairs().query("pair == 'pair 0'"), "pair")
-    assert row["difference"] == 4
-    assert np.isnan(row["low"])
-    assert np.isnan(row["high"])
-    assert row["reason"] == "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
-
-
-def test_a_unit_that_one_side_does_not_know_is_left_out():
-    table = two_pairs()
-    table.loc[(table["domain"] == "synthetic_photo") & (table["pair"] == "pair 1"), "boundary_artifact"] = NAN
-    assert seam(table, "pair")["animation"] == 6  # and not 8, with the pair whose other half is missing
-    assert seam(table, "shot")["animation_units"] == 4
-
-
-def test_intervals_are_the_same_every_time_and_narrower_at_a_lower_level():
-    table = two_pairs()
-    pd.testing.assert_frame_equal(
-        evaluation.bootstrap.differences(table, "second"), evaluation.bootstrap.differences(table, "second")
-    )
-    narrow = evaluation.bootstrap.differences(table, "second", level=0.5).iloc[0]
-    assert narrow["high"] - narrow["low"] < seam(table, "second")["high"] - seam(table, "second")["low"]
-
-
-def test_one_table_holds_every_units_interval():
-    apart = pd.concat(
-        [evaluation.bootstrap.differences(two_pairs(), by) for by in evaluation.bootstrap.UNITS], ignore_index=True
-    )
-    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
-    assert row[["animation", "synthetic_photo", "difference"]].tolist() == [8, 2.5, 5.5]
-    assert row["interval by pair"] == "4.000 to 7.000"
-    alone = two_pairs().query("pair == 'pair 0'")
-    apart = pd.concat(
-        [evaluation.bootstrap.differences(alone, by) for by in evaluation.bootstrap.UNITS], ignore_index=True
-    )
-    row = evaluation.bootstrap.intervals(apart).loc["boundary artifact"]
-    assert row["interval by pair"] == ""
-    assert row["interval by second"] == "3.000 to 5.000"
-
-
-def test_an_unknown_unit_is_refused():
-    with pytest.raises(ParameterError, match="no differences by 'minute'"):
-        evaluation.bootstrap.differences(two_pairs(), "minute")
-
-
 def test_failing_counts_only_where_it_can_be_told(table):
-    shares = evaluation.bootstrap.failing(table).set_index(["kind", "domain"])
+    shares = evaluation.tables.failing(table).set_index(["kind", "domain"])
     assert shares.loc[("missed detection", "animation"), ["covered", "frames"]].tolist() == [88, 30]
     assert shares.loc[("sharpness loss", "animation"), ["covered", "frames", "share"]].tolist() == [58, 58, 1]
     # 0.2 and a thousandth a frame: nowhere above 0.35
@@ -559,13 +472,29 @@ def test_findings_are_the_numbers(results, table):
     assert "the mouth changes in **100%** of the held frames" in text
 
 
-def test_findings_of_domains_name_what_differs_and_what_cannot_be_told(results, table):
-    apart = pd.concat([evaluation.bootstrap.differences(table, by) for by in evaluation.bootstrap.UNITS])
-    text = findings.of_domains(results, apart).splitlines()
+def test_findings_of_domains_name_the_misses_and_what_cannot_be_tested(results, table):
+    text = findings.of_domains(results, comparison.matched(table)).splitlines()
     assert text[0] == "- 1 matched pair; animation is compared with synthetic photo."
-    reason = "an interval needs two pairs on either side: 1 of animation, 1 of synthetic photo"
-    assert text[3] == f"- By pair nothing can be compared: {reason}."
-    assert "worse in animation: **sharpness loss**; worse in synthetic photo: **none**" in text[4]
-    # misses lie in two of the four seconds, so that resamples without any are common
-    assert "missed detection" not in text[4]
-    assert text[5].startswith("- By shot nothing can be compared")
+    assert text[1] == "- animation: the detector missed the face in **30 of 88** frames that show one."
+    assert text[3] == "- n = 1 pair: too few for an interval or a test."
+    assert not any("Worse" in line for line in text)
+
+
+def test_findings_of_effects_name_what_is_worse_on_either_side():
+    rows = [
+        (f"p{i}", metric, other + step + i / 100, other)
+        for i in range(8)
+        for metric, other, step in (
+            *(("boundary_artifact", 2.0, 1.0), ("colour_shift", 5.0, -1.0), ("line_art_loss", 0.5, -0.03)),
+            *(("ghosting", NAN, 0.0), ("sharpness_loss", 0.1, 0.3)),
+        )
+    ]
+    pairs = pd.DataFrame(rows, columns=["pair", "metric", "animation", "live_action"])
+    better, worse, *rest = findings.of_effects(comparison.matched(pairs, by_construction={"sharpness_loss"}))
+    numbers = "3.03 against 2 grey levels (difference +1.03, 95 % CI 1.01 to 1.06, n = 8)"
+    assert better == f"- Worse in animation: **boundary artifact** {numbers}."
+    assert worse.startswith("- Worse in live action: **colour shift** 4.04 against 5 CIEDE2000 (difference -0.965, ")
+    assert rest[0] == "- Not established: line-art loss (adjusted p above 0.05)."
+    assert "The unit is the pair. p values are adjusted for the 4 metrics" in rest[1]
+    assert rest[2] == "- Satisfied by construction, and no finding: sharpness loss."
+    assert rest[3] == "- Not compared, since no pair has a value on both sides: ghosting."

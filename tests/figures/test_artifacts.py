@@ -12,7 +12,7 @@ from matplotlib.colors import same_color, to_hex
 from lipsync_lab import figures
 from lipsync_lab.detection import Detection
 from lipsync_lab.evaluation.examples import Example
-from lipsync_lab.figures.style import GREY, INK
+from lipsync_lab.figures.style import INK
 from lipsync_lab.geometry import Box
 from lipsync_lab.metrics import failures
 
@@ -80,15 +80,6 @@ FAILING = pd.DataFrame(
     ],
     columns=["kind", "stage", "domain", "covered", "frames", "share"],
 )
-APART = pd.DataFrame(
-    [
-        ("boundary artifact", "pair", 8.0, 4.0, 12.0),
-        ("boundary artifact", "shot", -2.0, -3.0, 1.0),
-        ("line-art loss", "pair", 0.0, NAN, NAN),
-        ("temporal flicker", "pair", NAN, NAN, NAN),
-    ],
-    columns=["kind", "by", "difference", "low", "high"],
-).assign(threshold=lambda table: [failures.kind(name).threshold for name in table["kind"]], counterpart="live_action")
 CURVES = pd.DataFrame(
     [
         (clip, domain, given, offset, height)
@@ -148,27 +139,16 @@ CANDIDATES = {
     "two": [[Detection(Box(6, 6, 24, 30), 0.4), Detection(Box(0, 0, 6, 6), 0.3)], [Detection(Box(0, 0, 6, 6), 0.8)]],
 }
 
-EFFECTS = pd.DataFrame(
-    [
-        ("soft edge", "boundary artifact", "toon", "animation", 8.0, 2.0),
-        ("soft edge", "boundary artifact", "film", "live_action", 2.0, 2.0),
-        ("dropouts interpolated", "face without a generated mouth", "toon", "animation", NAN, NAN),
-    ],
-    columns=["mitigation", "kind", "clip", "domain", "before", "after"],
-).assign(threshold=4.0)
-
 FIGURES = {
     "scores_with_controls": lambda ax=None: figures.scores_with_controls(SCORES, "opening", ax),
     "cadence_timeline": lambda ax=None: figures.cadence_timeline(BEAT, "animation", ax),
     "missed_detection_causes": lambda ax=None: figures.missed_detection_causes(CAUSES, ax),
     "bilabial_closures": lambda ax=None: figures.bilabial_closures(SOUNDS, ax),
-    "domain_differences": lambda ax=None: figures.domain_differences(APART, ax),
     "metric_distributions": lambda ax=None: figures.metric_distributions(TWO, ax=ax),
     "failure_rates": lambda ax=None: figures.failure_rates(FAILING, ax),
     "response_matrix": lambda ax=None: figures.response_matrix(MATRIX, ax),
     "detection_timeline": lambda ax=None: figures.detection_timeline(TWO, ax),
     "worst_frames": lambda ax=None: figures.worst_frames(EXAMPLES, ax=ax),
-    "mitigation_effects": lambda ax=None: figures.mitigation_effects(EFFECTS, ax),
     "dropout_lengths": lambda ax=None: figures.dropout_lengths(RUNS, ax),
     "mouth_durations": lambda ax=None: figures.mouth_durations(MOUTHS, ax),
     "offset_curves": lambda ax=None: figures.offset_curves(CURVES, "correlation", ax),
@@ -320,28 +300,6 @@ def test_shares_that_were_not_measured_are_not_shown_as_zero():
     assert [to_hex(bars[0].get_facecolor()).upper() for bars in ax.containers] == [ANIMATION, LIVE_ACTION]
 
 
-def test_differences_are_filled_only_where_the_interval_excludes_zero():
-    ax = figures.domain_differences(APART)
-    points = {
-        (line.get_marker(), line.get_xdata()[0]): (line.get_color(), line.get_markerfacecolor())
-        for line in ax.lines
-        if line.get_marker() != "None"
-    }
-    assert points == {
-        ("o", 2.0): (ANIMATION, ANIMATION),  # 8 grey levels over a threshold of 4
-        ("s", -0.5): (LIVE_ACTION, "white"),
-        ("o", 0.0): (GREY, "white"),
-    }
-    intervals = [
-        list(line.get_xdata()) for line in ax.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1
-    ]
-    assert intervals == [[1, 3], [-0.75, 0.25]]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["boundary artifact", "line-art loss"]
-    assert legend(ax)[:2] == ["by pair", "by shot"]
-    assert ax.get_xlim()[0] < -0.75
-    assert ax.get_xlim()[1] > 3
-
-
 def test_curves_are_the_mean_of_a_domains_clips():
     ax = figures.offset_curves(CURVES, "correlation")
     lines = {line.get_label(): line for line in ax.lines}
@@ -420,13 +378,3 @@ def test_durations_are_shares_with_the_shortest_mouth_marked():
     assert same_color(ax.containers[0][0].get_facecolor(), ANIMATION)
     assert [line.get_xdata()[0] for line in ax.lines] == [70]
     assert "no mouth is visible" in figures.mouth_durations(MOUTHS[:0]).texts[0].get_text()
-
-
-def test_mitigations_go_from_hollow_to_filled_in_multiples_of_the_threshold():
-    ax = figures.mitigation_effects(EFFECTS)
-    dots = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in ax.lines if line.get_marker() == "o"]
-    animation, live_action = figures.DOMAIN_COLOURS["animation"], figures.DOMAIN_COLOURS["live_action"]
-    assert dots == [(2.0, "white"), (0.5, animation), (0.5, "white"), (0.5, live_action)]
-    assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "boundary artifact\nsoft edge"
-    ]  # no value for dropouts

@@ -1,4 +1,4 @@
-"""The forest plot, by the artists in its axes."""
+"""The forest plot and the ablation, by the artists in their axes."""
 
 from __future__ import annotations
 
@@ -106,3 +106,41 @@ def test_it_takes_the_tables_of_the_comparison():
 
 def test_nothing_to_show_is_said():
     assert [text.get_text() for text in figures.forest(EFFECTS[5:]).texts] == ["no metric is defined on both sides"]
+
+
+CELLS = pd.DataFrame(
+    [
+        ("soft edge", "boundary_artifact", -1.2, 0.01, True),
+        ("soft edge", "line_art_loss", -0.3, 0.01, False),
+        ("soft edge", "ghosting", NAN, NAN, False),
+        ("boxes smoothed", "boundary_artifact", 0.001, NAN, False),
+        ("boxes smoothed", "line_art_loss", 0.2, 0.4, False),
+        ("boxes smoothed", "ghosting", NAN, NAN, False),
+    ],
+    columns=["mitigation", "metric", "change", "p_adjusted", "by_construction"],
+).assign(threshold=1.0, label=lambda table: table["metric"].str.replace("_", " "))
+
+
+def test_the_ablation_prints_every_change_and_marks_what_is_by_construction():
+    cost = pd.Series({"as published": 0.02, "soft edge": 0.025, "boxes smoothed": 0.0199})
+    unlimited = CELLS[:1].assign(metric="lse_c", label="LSE-C", threshold=NAN)
+    ax = figures.ablation_matrix(pd.concat([CELLS, unlimited]), cost)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["soft edge", "boxes smoothed"]
+    # what was measured nowhere, and what has no threshold, have no row
+    assert names(ax) == ["boundary artifact", "line art loss"]
+    words = {text.get_text(): text.get_fontweight() for text in ax.texts}
+    assert words == {
+        **{"−1.20": "bold", "−0.30": "bold", "0": "normal", "+0.20": "normal"},
+        **{"seconds a frame": "normal", "+0.005": "normal", "−0.000": "normal"},
+    }
+    assert [patch.get_xy() for patch in ax.patches if patch.get_hatch()] == [(-0.5, -0.5)]
+    red, green, blue, _ = ax.images[0].cmap(ax.images[0].norm(1.0))
+    assert green < min(red, blue)  # worse is purple
+    red, green, blue, _ = ax.images[0].cmap(ax.images[0].norm(-1.0))
+    assert green > max(red, blue)
+
+
+def test_the_ablation_without_cost_has_no_margin():
+    _, own = plt.subplots()
+    assert figures.ablation_matrix(CELLS, ax=own) is own
+    assert "seconds a frame" not in {text.get_text() for text in own.texts}
