@@ -5,10 +5,10 @@
 
 Each clip is dubbed by `wav2lip-lab` and by `identity`, with a hard paste and with one that is feathered, and the output
 is encoded again at crf 18, 23 and 28, and at crf 23 at three quarters of the size. One line a case: whether the boxes
-of faces were given, kind, contrast, the intersection over union with the box of the ledger (median and 10th
-percentile over frames), the frames, and of those the ones without a region (absent), and frames with a region where
-nothing was pasted (false). With a feathered paste the true box is where the generated face has a weight of a half: 5 %
-inside the lower half of the crop. The last lines are medians over the clips.
+of faces were given, kind, contrast, shift and noise, the intersection over union with the box of the ledger (median and
+10th percentile over frames), the frames, and of those the ones without a region (absent), and frames with a region
+where nothing was pasted (false). With a feathered paste the true box is where the generated face has a weight of a
+half: 5 % inside the lower half of the crop. The last lines are medians over the clips.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ import pandas as pd
 
 import lipsync_lab
 from lipsync_lab import samples
-from lipsync_lab.evaluation.alignment import align, aligned_pairs, aligned_source
+from lipsync_lab.evaluation.alignment import align, aligned_pairs
 from lipsync_lab.evaluation.edited_region import edited_region
-from lipsync_lab.evaluation.encode_control import encoded, frames_of
 from lipsync_lab.media import video
 from lipsync_lab.media.clip import open_clip
 from lipsync_lab.metrics.detection import iou
@@ -67,19 +66,18 @@ def measured(clip: str, generator: str, feather: float, folder: Path) -> list[di
     for crf, scale in ENCODES:
         output = open_clip(encode_again(run.output, folder / "again.mp4", crf, scale))
         alignment = align(source, output)
-        control = aligned_source(source, alignment)
-        path = encoded(control, folder / "control.mp4")
         order = alignment.order()
         truth = true_boxes(run.ledger(), feather)[order] * float(scale)
         for name, faces in (("boxes", run.ledger()[["x1", "y1", "x2", "y2"]].to_numpy(float)[order]), ("none", None)):
             faces = None if faces is None else faces * float(scale)
-            region = edited_region(aligned_pairs(source, output, alignment), frames_of(control, path), faces)
+            region = edited_region(aligned_pairs(source, output, alignment), faces)
             there, known = ~np.isnan(region.boxes[:, 0]), ~np.isnan(truth[:, 0])
             overlap = iou(region.boxes[there & known], truth[there & known])
             rows.append(
                 {
                     **{"clip": clip, "generator": generator, "feather": feather, "crf": crf, "scale": float(scale)},
                     **{"faces": name, "kind": region.kind, "contrast": region.contrast},
+                    **{"shift": region.shift, "noise": region.noise},
                     "iou": float(np.median(overlap)) if len(overlap) else 0.0,
                     "iou_p10": float(np.quantile(overlap, 0.1)) if len(overlap) else 0.0,
                     **{"frames": int(known.sum()), "absent": int((known & ~there).sum())},

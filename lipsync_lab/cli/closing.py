@@ -38,15 +38,17 @@ def lines(run: Run, outfile: Path) -> list[str]:
 
 
 def table(metrics: pandas.DataFrame) -> list[str]:
-    """`Evaluation.metrics` as lines of text in columns; metrics without a value follow, by their reason."""
+    """`Evaluation.metrics` as lines of text in columns; then, by reason, what has a limited value or none."""
     rows = [("metric", "value", "unit", "frames", "failed", "threshold")]
-    for row in metrics[metrics["reason"] == ""].itertuples():
+    measured = metrics["value"].notna()
+    for row in metrics[measured].itertuples():
         failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
         rows.append((row.metric, f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    for reason, missing in metrics[metrics["reason"] != ""].groupby("reason", sort=False):
-        lines.append(f"not measured ({reason}): {', '.join(missing['metric'])}")
+    for start, rest in (("note", metrics[measured & (metrics["reason"] != "")]), ("not measured", metrics[~measured])):
+        for reason, those in rest.groupby("reason", sort=False):
+            lines.append(f"{start} ({reason}): {', '.join(those['metric'])}")
     return lines
 
 

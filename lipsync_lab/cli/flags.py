@@ -311,11 +311,6 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add("--voice", metavar="VOICE", help="what the output says; the output's own sound if not given")
     add("--domain", help="animation, live_action or synthetic_photo; that of the sample, or unknown, if not given")
     add("--detections", metavar="FILE", help="detections.json of the source; detected if not given")
-    add(
-        "--encode-control",
-        action="store_true",
-        help="for an output that was encoded again: fail only what is beyond the same encode of the source (no)",
-    )
     add("--device", help="cuda or cpu; if not given, cuda where it is available")
     add(
         "--out",

@@ -152,7 +152,6 @@ def evaluate(options: argparse.Namespace) -> int:
             voice=voice,
             detections=options.detections,
             alignment=_alignment(options, source, output),
-            encode_control=options.encode_control,
             domain=options.domain,
             device=options.device,
             out=options.out,
@@ -165,8 +164,8 @@ def evaluate(options: argparse.Namespace) -> int:
             shown("evaluate: page", 1, 1)
     if done.alignment is not None:
         _say(options, text.alignment(done.alignment))
-    if done.encode is not None:
-        _say(options, text.encode(done.encode))
+    if done.region is not None:
+        _say(options, text.region(done.region, len(done.frames)))
     for line in closing.table(done.metrics):
         print(line)
     if options.out:
@@ -194,7 +193,6 @@ def _evaluate_pairs(options: argparse.Namespace) -> int:
             options.pairs,
             options.out,
             device=options.device,
-            encode_control=options.encode_control,
             finished=None if page is None else finished,
             progress=shown,
         )

@@ -1,4 +1,4 @@
-"""Evaluations on disk: five tables beside an ``about.json``, which has their hashes and its own.
+"""Evaluations on disk: tables and ``evaluation.json`` beside an ``about.json``, which has their hashes and its own.
 
 A folder counts as an evaluation if every hash in it is right. Anything else, whatever is wrong with it, is a miss.
 """
@@ -20,6 +20,8 @@ from lipsync_lab.detection.shots import Shots
 from lipsync_lab.evaluation.result import SCHEMA, Evaluation
 from lipsync_lab.metrics import registry
 
+#: Attributes of an evaluation that are no tables.
+_REST = ("about", "domain", "alignment", "region", "facts")
 #: Code that the numbers depend on: modules and packages of `lipsync_lab`.
 _CODE = (*("metrics", "evaluation", "detection", "generation", "media", "geometry", "plan"),)
 
@@ -83,30 +85,29 @@ def texts(evaluation: Evaluation) -> dict[str, str]:
         "scores.csv": text(evaluation.scores),
         "curves.csv": text(evaluation.curves),
     }
-    if evaluation.control is not None:
-        tables["control.csv"] = text(evaluation.control, True)
-    written = parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment, evaluation.encode)
+    written = parsed(tables, _rest(evaluation))
     return tables | {"failures.csv": text(written.failures), "metrics.csv": text(written.metrics)}
 
 
-def parsed(
-    tables: Mapping[str, str],
-    about: dict[str, Any],
-    domain: str | None,
-    alignment: dict[str, Any] | None,
-    encode: dict[str, Any] | None,
-) -> Evaluation:
-    """The evaluation that `texts` came from, with the digits that the files have."""
+def parsed(tables: Mapping[str, str], rest: Mapping[str, Any]) -> Evaluation:
+    """The evaluation that `texts` came from, with the digits that the files have; `rest` is what is no table."""
     import pandas as pd
 
     frames = pd.read_csv(io.StringIO(tables["frames.csv"]), index_col="frame")
     frames["cause"] = frames["cause"].astype(object).fillna("")
     scores = pd.read_csv(io.StringIO(tables["scores.csv"]))
     scores["reason"] = scores["reason"].astype(object).fillna("")
-    curves, control = pd.read_csv(io.StringIO(tables["curves.csv"])), None
-    if "control.csv" in tables:
-        control = pd.read_csv(io.StringIO(tables["control.csv"]), index_col="frame")
-    return Evaluation(frames, scores, curves, about, domain, alignment, encode, control)
+    return Evaluation(frames, scores, pd.read_csv(io.StringIO(tables["curves.csv"])), **rest)
+
+
+def rounded(evaluation: Evaluation) -> tuple[dict[str, str], Evaluation]:
+    """The tables as files hold them, and the evaluation with the same digits: a cached one equals a new one."""
+    tables = texts(evaluation)
+    return tables, parsed(tables, _rest(evaluation))
+
+
+def _rest(evaluation: Evaluation) -> dict[str, Any]:
+    return {name: getattr(evaluation, name) for name in _REST}
 
 
 def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_key: str) -> None:
@@ -114,16 +115,10 @@ def write(folder: Path, tables: Mapping[str, str], evaluation: Evaluation, own_k
     (folder / "about.json").unlink(missing_ok=True)
     for name, text in tables.items():
         files.write_text(folder / name, text)
-    files.write_text(folder / "evaluation.json", json.dumps(evaluation.as_dict(), indent=1) + "\n")
-    about = {
-        "schema": SCHEMA,
-        "key": own_key,
-        "domain": evaluation.domain,
-        "networks": evaluation.about,
-        "alignment": evaluation.alignment,
-        "encode": evaluation.encode,
-        "tables": {name: _sha256(text.encode()) for name, text in tables.items()},
-    }
+    written = json.dumps(evaluation.as_dict(), indent=1) + "\n"
+    files.write_text(folder / "evaluation.json", written)
+    hashes = {name: _sha256(text.encode()) for name, text in {**tables, "evaluation.json": written}.items()}
+    about = {"schema": SCHEMA, "key": own_key, "evaluation": _rest(evaluation), "tables": hashes}
     about["sha256"] = _sha256(_canonical(about))
     files.write_text(folder / "about.json", json.dumps(about, indent=1) + "\n")
 
@@ -137,7 +132,7 @@ def read(folder: Path, own_key: str) -> Evaluation | None:
     if not isinstance(about, dict):
         return None
     own = about.pop("sha256", None)
-    if own != _sha256(_canonical(about)) or about.get("key") != own_key:
+    if own != _sha256(_canonical(about)) or about.get("key") != own_key or "evaluation" not in about:
         return None
     tables = {}
     for name, wanted in about["tables"].items():
@@ -148,8 +143,7 @@ def read(folder: Path, own_key: str) -> Evaluation | None:
         if _sha256(content) != wanted:
             return None
         tables[name] = content.decode()
-    networks = about["networks"] if "networks" in about else about["judges"]
-    return parsed(tables, networks, about["domain"], about.get("alignment"), about.get("encode"))
+    return parsed(tables, about["evaluation"])
 
 
 def _sha256(content: bytes) -> str:

@@ -1,16 +1,20 @@
 """The part of the picture that a lip-sync model changed, and the noise of the encode in the rest.
 
-A pixel's difference between source and output is compared with those outside of the region, at places where an encode
-alone makes as much of a difference. The logarithm of the two likelihoods' ratio is its evidence, and the region of a
-frame is the rectangle with the largest sum of evidence over a few frames. Region and likelihoods are estimated in turn,
-as in expectation-maximisation: neither the level of the output's noise nor its shape is assumed. Where an encode makes
-a difference is known from the source itself, encoded once (`encode_control.encoded`).
+A pixel's difference between source and output is compared with those outside of the region, at places where the source
+has as much detail: there an encode makes as much of a difference. The logarithm of the two likelihoods' ratio is its
+evidence, and the region of a frame is the rectangle with the largest sum of evidence over a few frames. Region and
+likelihoods are estimated in turn, as in expectation-maximisation: neither the level of the output's noise nor its shape
+is assumed.
+
+Whether the picture was changed at all is told by another property. An encode takes fine detail and keeps the mean of
+each of its blocks, while another mouth, or the colour of a pasted face, moves the means of large cells (`_shift`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +29,7 @@ KINDS = ("rectangle", "mask", "none")
 #: on each side of it.
 _WORK, _AROUND = 256, 0.7
 #: Levels of the difference (fourths of a doubling), and classes of the difference that an encode alone makes there.
-_LEVELS, _CLASSES = 32, (0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 4.0)
+_LEVELS, _CLASSES = 32, (0.75, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0)
 #: Number of codes: each stands for a level and a class.
 _CODES = (len(_CLASSES) + 1) * _LEVELS
 #: Pixels over which the difference of the encode alone is averaged: where it falls is known, its grain is not.
@@ -40,10 +44,14 @@ _ROUNDS, _FRAMES, _SUPPORT = 5, 40, 2
 _MOST, _RIM = 3.0, 4
 #: Share of the median frame's evidence below which a frame was not changed.
 _ABSENT = 0.15
-#: Mean difference inside over that outside, where an encode makes the same, below which nothing was changed.
-_CONTRAST = 1.3
+#: Cells a face's width, and least pixels of a cell: two of the largest blocks that encoders transform.
+_CELLS, _SMALLEST = 8, 16
+#: Grey levels, and multiples of the noise, beyond which the means of cells were moved by a model.
+_MOVED, _BEYOND = 1.8, 2.0
+#: Quantile of the cells of a frame that is compared inside and outside.
+_UPPER = 0.9
 #: Share of the sides that a corner takes, and share of its pixels with evidence from which on it is a rectangle's.
-_CORNER, _FILLED = 0.12, 0.62
+_CORNER, _FILLED = 0.12, 0.92
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +61,14 @@ class EditedRegion:
     Attributes
     ----------
     kind : str
-        One of `KINDS`. "none" is rare: some place always differs more than others, and of 27 outputs that were only
-        encoded (nine bundled ones at crf 18, 23 and 28), 24 have a region, with a contrast of up to 2.7.
+        One of `KINDS`.
     boxes : ndarray, float64, (N, 4)
         The rectangle of each frame, or the box round its mask, in pixels of the aligned frames; NaN where nothing
         changed beyond the noise.
     contrast : float
-        Mean difference inside the boxes over that outside, at places where an encode alone makes the same.
+        Mean difference inside the boxes over that outside, at places with as much detail.
+    shift, noise : float
+        Grey levels by which the means of cells moved inside the boxes, and outside of them: `_shift`.
     filled : float
         Evidence in the corners of the boxes, as a share of what it is inside them: high where rectangles were pasted.
     size : (width, height)
@@ -69,6 +78,8 @@ class EditedRegion:
     kind: str
     boxes: np.ndarray
     contrast: float
+    shift: float
+    noise: float
     filled: float
     size: tuple[int, int]
     _masks: np.ndarray = field(repr=False)
@@ -76,6 +87,15 @@ class EditedRegion:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is known of it, for JSON."""
+        there = self.boxes[~np.isnan(self.boxes[:, 0])]
+        return {
+            **{"kind": self.kind, "frames": len(there)},
+            "box": [round(edge, 1) for edge in np.median(there, axis=0).tolist()] if len(there) else None,
+            **{name: _finite(getattr(self, name)) for name in ("contrast", "filled", "shift", "noise")},
+        }
 
     def box(self, frame: int) -> Box | None:
         """The frame's rectangle, or None where nothing was changed."""
@@ -97,29 +117,8 @@ class EditedRegion:
         return weight
 
 
-@dataclass(frozen=True)
-class EncodeNoise:
-    """Difference between source and output outside of the edited region, in grey levels.
-
-    Attributes
-    ----------
-    channels : tuple of float
-        Mean absolute difference of red, green and blue.
-    luma, p99 : float
-        Mean absolute difference of luma, and its 99th percentile.
-    frames : ndarray, float64, (N,)
-        Mean absolute difference of luma in each frame; NaN where the region fills the frame.
-    """
-
-    channels: tuple[float, float, float]
-    luma: float
-    p99: float
-    frames: np.ndarray = field(repr=False)
-
-
 def edited_region(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
-    encoded: Iterable[np.ndarray],
     faces: np.ndarray | None = None,
 ) -> EditedRegion:
     """Estimate the part of the picture that a model changed.
@@ -128,8 +127,6 @@ def edited_region(
     ----------
     pairs : iterable of (source, output)
         Aligned frames, uint8 RGB (H, W, 3), read once. Of each, two maps of 64 kB at the most stay in memory.
-    encoded : iterable of ndarray
-        The same source frames after an encode of their own (`encode_control.encoded`), at any quality.
     faces : ndarray, float, (N, 4), optional
         Boxes of the source's face in pixels of the aligned frames, NaN where there is none. The region is looked for
         near them; without them, in the whole picture.
@@ -143,14 +140,16 @@ def edited_region(
     ParameterError
         There is no pair, or the frames of a pair differ in size.
     """
-    codes, size, window = [], None, None
-    for (source, output), control in zip(pairs, encoded, strict=False):
-        if not source.shape == output.shape == control.shape:
-            raise ParameterError(f"frames of {source.shape}, {output.shape} and {control.shape} are not aligned")
+    codes, cells, size, window, side = [], [], None, None, 0
+    for source, output in pairs:
+        if source.shape != output.shape:
+            raise ParameterError(f"frames of {source.shape} and {output.shape} are not aligned")
         if size is None:
             size = source.shape[1], source.shape[0]
-            window = _window(faces, size)
-        codes.append(_coded(*(image[window.slices] for image in (source, output, control))))
+            window, side = _window(faces, size), _cell(faces, size)
+        greys = [cv2.cvtColor(image[window.slices], cv2.COLOR_RGB2GRAY) for image in (source, output)]
+        codes.append(_coded(*greys))
+        cells.append(_moved_means(*greys, side))
     if size is None:
         raise ParameterError("there is no aligned pair of frames to compare")
     codes = np.stack(codes)
@@ -165,7 +164,9 @@ def edited_region(
     absent = np.array(gains) < _ABSENT * np.median(gains)
     boxes = ndimage.median_filter(boxes, (min(5, len(boxes)), 1), mode="nearest").astype(int)
     contrast, filled = _contrast(codes, boxes, ~absent), _filled(codes, table, boxes, ~absent)
-    kind = "none" if contrast < _CONTRAST else "rectangle" if filled > _FILLED else "mask"
+    shift, noise = _shift(np.stack(cells), boxes[~absent] / np.tile(codes.shape[2:0:-1], 2), ~absent)
+    edited = shift > _MOVED and shift > _BEYOND * noise
+    kind = "none" if not edited else "rectangle" if filled > _FILLED else "mask"
     masks = np.zeros(codes.shape, np.uint8)
     if kind == "mask":
         for frame, (x1, y1, x2, y2) in enumerate(boxes):
@@ -174,39 +175,11 @@ def edited_region(
     by = np.array([window.width / codes.shape[2], window.height / codes.shape[1]] * 2)
     places = boxes * by + np.array([window.x1, window.y1] * 2)
     places[absent | (kind == "none")] = np.nan
-    return EditedRegion(kind, places, contrast, filled, size, masks, window)
+    return EditedRegion(kind, places, contrast, shift, noise, filled, size, masks, window)
 
 
-def encode_noise(pairs: Iterable[tuple[np.ndarray, np.ndarray]], region: EditedRegion) -> EncodeNoise:
-    """Measure the difference between source and output outside of the edited region.
-
-    Parameters
-    ----------
-    pairs : iterable of (source, output)
-        The frames that `edited_region` was given.
-    region : EditedRegion
-
-    Returns
-    -------
-    EncodeNoise
-        NaN where the region fills every frame.
-    """
-    total, pixels, count, frames = np.zeros(3), 0, np.zeros(256), []
-    for number, (source, output) in enumerate(pairs):
-        outside = np.ones(source.shape[:2], bool)
-        box = region.box(number)
-        if box is not None:
-            # the encoder's blocks carry the change over the border by up to one of them
-            outside[box.padded(8, 8, 8, 8).clipped(*region.size).slices] = False
-        total += cv2.absdiff(source, output)[outside].sum(axis=0)
-        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (source, output)]
-        own = np.bincount(cv2.absdiff(*grey)[outside], minlength=256)
-        frames.append(float(own @ np.arange(256) / own.sum()) if own.sum() else np.nan)
-        count, pixels = count + own, pixels + int(own.sum())
-    if not pixels:
-        return EncodeNoise((np.nan,) * 3, np.nan, np.nan, np.array(frames))
-    p99 = float(np.searchsorted(np.cumsum(count), 0.99 * pixels))
-    return EncodeNoise(tuple((total / pixels).tolist()), float(count @ np.arange(256) / pixels), p99, np.array(frames))
+def _finite(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
 
 
 def _window(faces: np.ndarray | None, size: tuple[int, int]) -> Box:
@@ -219,19 +192,56 @@ def _window(faces: np.ndarray | None, size: tuple[int, int]) -> Box:
     return Box(*np.rint(tuple(Box(x1, y1, x2, y2).padded(down, down, across, across))).tolist()).clipped(*size)
 
 
-def _coded(source: np.ndarray, output: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-    """Level of the difference, and class of the difference that an encode makes, of each pixel: uint8 (h, w).
+def _coded(source: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """Level of the difference, and class of the detail that the source has there, of each pixel: uint8 (h, w).
 
     Luma alone: every encode subsamples the chroma again.
     """
     by = min(1.0, _WORK / max(source.shape))
     size = max(_CELL, round(source.shape[1] * by)), max(_CELL, round(source.shape[0] * by))
-    first, *rest = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (source, output, encoded))
-    own, noise = (
-        cv2.resize(cv2.absdiff(first, image).astype(np.float32), size, interpolation=cv2.INTER_AREA) for image in rest
+    own, detail = (
+        cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for values in (cv2.absdiff(source, output), cv2.absdiff(source, cv2.blur(source, (5, 5))))
     )
     level = np.clip(np.rint(4 * np.log2(1 + 2 * cv2.blur(own, (3, 3)))), 0, _LEVELS - 1).astype(np.uint8)
-    return level + _LEVELS * np.digitize(cv2.blur(noise, (_NEAR, _NEAR)), _CLASSES).astype(np.uint8)
+    return level + _LEVELS * np.digitize(cv2.blur(detail, (_NEAR, _NEAR)), _CLASSES).astype(np.uint8)
+
+
+def _cell(faces: np.ndarray | None, size: tuple[int, int]) -> int:
+    """Pixels of a cell's side."""
+    known = max(size) / 3 if faces is None or np.isnan(faces).all() else np.nanmedian(faces[:, 2] - faces[:, 0])
+    return max(_SMALLEST, round(known / _CELLS))
+
+
+def _moved_means(source: np.ndarray, output: np.ndarray, side: int) -> np.ndarray:
+    """Difference of luma, with its sign, in the mean of each cell: float32."""
+    size = max(1, round(source.shape[1] / side)), max(1, round(source.shape[0] / side))
+    change = cv2.subtract(output, source, dtype=cv2.CV_32F)
+    return cv2.resize(change, size, interpolation=cv2.INTER_AREA)
+
+
+def _shift(cells: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> tuple[float, float]:
+    """Grey levels by which the cells inside boxes (shares of the window), and the others, moved in the median frame.
+
+    In each frame it is an upper quantile of the cells. The median of the others over the clip is taken out first: a
+    player's or an encoder's conversion of colours may shift the whole picture by two levels.
+    """
+    height, width = cells.shape[1:]
+    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    inner, outer = [], []
+    for x1, y1, x2, y2 in boxes:
+        inner.append(np.outer((y > y1) & (y < y2), (x > x1) & (x < x2)))
+        # a cell round the boxes may have a part of the change
+        rows, columns = (y > y1 - 1 / height) & (y < y2 + 1 / height), (x > x1 - 1 / width) & (x < x2 + 1 / width)
+        outer.append(~np.outer(rows, columns))
+    inner, outer, cells = np.array(inner), np.array(outer), cells[there]
+    if len(cells) and outer.any():
+        cells = np.abs(cells - np.median(cells[outer]))
+    out = []
+    for places in (inner, outer):
+        values = [np.quantile(frame[place], _UPPER) for frame, place in zip(cells, places, strict=True) if place.any()]
+        out.append(float(np.median(values)) if values else 0.0)
+    return out[0], out[1]
 
 
 def _counted(codes: np.ndarray) -> np.ndarray:

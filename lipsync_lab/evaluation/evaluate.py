@@ -1,15 +1,14 @@
 """`evaluate`: any source and any output of it; a run is one caller.
 
-Both videos are decoded once, in one loop that feeds every metric (`metrics.collect`). What needs the whole clip, the
-source's palette among it, is computed from what that loop collected. Two videos that differ in size or length are
-aligned first (`alignment.align`), which reads each once more.
+One loop over both videos feeds every metric (`metrics.collect`). What needs the whole clip, the source's palette among
+it, is computed from what that loop collected. Of two videos that are no run, a loop before it estimates the edited
+region, since the metrics need its boxes. Two videos that differ in size or length are aligned first
+(`alignment.align`), which reads each once more.
 """
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,24 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsync_lab import files, runs, samples
-from lipsync_lab.detection import auto
-from lipsync_lab.detection.base import Detection
-from lipsync_lab.detection.detect import detect
-from lipsync_lab.detection.detections import Detections, read_detections
+from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.evaluation import cache, registration
+from lipsync_lab.evaluation import boxes, cache, registration
 from lipsync_lab.evaluation.alignment import SAME, Alignment, align, aligned_output, aligned_source
-from lipsync_lab.evaluation.encode_control import controlled
+from lipsync_lab.evaluation.edited_region import EditedRegion, edited_region
 from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
+from lipsync_lab.evaluation.noise import EncodeNoise
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
-from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
-from lipsync_lab.media.clip import Clip, View, open_clip
+from lipsync_lab.media.clip import Clip, open_clip
 from lipsync_lab.metrics import collect, openness, realism
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.models.registry import best_device
-from lipsync_lab.plan import make_plan
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -58,7 +53,8 @@ class _Material:
     threshold: float
     exact: bool
     alignment: Alignment | None = None
-    encode_control: bool = False
+    region: EditedRegion | None = None
+    box_source: str = "run"
 
 
 def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
@@ -76,7 +72,6 @@ def evaluate(
     voice: str | Path | None = None,
     detections: str | Path | None = None,
     alignment: Alignment | None = None,
-    encode_control: bool = False,
     domain: str | None = None,
     sync_expert: str | Path | None = SYNC_EXPERT,
     discriminator: str | Path | None = DISCRIMINATOR,
@@ -95,7 +90,9 @@ def evaluate(
         The untouched video: a path, or the name of a sample. A run has its own output,
         voice and detections; its tables are written into its folder, under `FOLDER`, unless `out` names another.
     output : str or path
-        The dubbed video. Every frame with a face is taken to have a generated mouth.
+        The dubbed video. Frames that differ from the source beyond the noise of the encode are taken to have a
+        generated mouth (`edited_region`), and count as failing where a metric is beyond its threshold by more than that
+        noise (`noise`). Where nothing differs, nothing fails.
     voice : str or path, optional
         The voice that was dubbed: a path, or the name of a sample; the output's own sound if not given.
     detections : path, optional
@@ -104,10 +101,6 @@ def evaluate(
         How the two line up. If not given, frame n of the output is taken for frame n of the source where both have as
         many frames, to within one, and the same size, where odd sides may have been rounded up; elsewhere it is
         estimated. The ground truth of a synthetic clip is not used with an alignment.
-    encode_control : bool
-        Whether to encode the source alone as the output was, to the noise that there is outside of the edited region,
-        and to count as failures only what is beyond that (`encode_control`). For an output that was encoded again; it
-        takes about three times as long. Not for a run.
     domain : str, optional
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
@@ -145,7 +138,7 @@ def evaluate(
         "mouth_openness": mouth_openness,
     }
     if isinstance(source, runs.Run):
-        if encode_control or any(given is not None for given in (output, voice, detections, alignment)):
+        if any(given is not None for given in (output, voice, detections, alignment)):
             raise ParameterError("a run has its own output, voice and detections; give the run alone")
         return _evaluate_run(source, domain, names, device, out, force, progress)
     if output is None:
@@ -153,31 +146,56 @@ def evaluate(
     source, output = samples.resolve_path(source), samples.resolve_path(output)
     sound = output if voice is None else samples.resolve_path(voice)
     domain = _domain(domain, files.sha256(source))
+    hashes = {"source": files.sha256(source), "output": files.sha256(output), "voice": files.sha256(sound)}
     inputs = {
-        "source": files.sha256(source),
-        "output": files.sha256(output),
-        "voice": files.sha256(sound),
-        "detections": _detector_identity() if detections is None else files.sha256(detections),
+        **hashes,
+        "detections": boxes.detector_identity() if detections is None else files.sha256(detections),
         "ground_truth": _ground_truth_hash(source),
         "alignment": None if alignment is None else alignment.as_dict(),
-        "encode_control": encode_control,
     }
+    named = {"source": source, "output": output, "voice": sound, "detections": detections}
 
-    def material() -> _Material:
+    def material(device: str) -> _Material:
         clip, lined_up = open_clip(source), alignment
         if lined_up is None and not _is_comparable(source, output):
             lined_up = align(clip, open_clip(output))
-        ledger, candidates = _detected(clip, lined_up, detections, device or best_device(), progress)
+        ledger, candidates, box_source = boxes.detected(clip, lined_up, detections, device, progress)
         known_sound = sound if sound != output or video.probe(output).has_sound else None
         if lined_up is not None:
             clip = aligned_source(clip, lined_up)
         ground_truth = ground_truth_of(source) if lined_up is None else None
-        threshold, exact = Settings().threshold, lined_up is None
-        return _Material(
-            clip, output, known_sound, ledger, candidates, ground_truth, threshold, exact, lined_up, encode_control
-        )
+        rest = ground_truth, Settings().threshold, lined_up is None, lined_up
+        given = _Material(clip, output, known_sound, ledger, candidates, *rest)
+        return _with_region(given, box_source, progress)
 
-    return _cached(material, inputs, domain, names, device, None if out is None else Path(out), force, progress)
+    folder = None if out is None else Path(out)
+    return _cached(material, inputs, _files(named), domain, names, device, folder, force, progress)
+
+
+def _files(named: Mapping[str, str | Path | None]) -> dict[str, dict[str, str]]:
+    """Name and SHA-256 of each input, without its folder: tables are to be the same on every machine."""
+    return {
+        kind: {"name": Path(path).name, "sha256": files.sha256(path)}
+        for kind, path in named.items()
+        if path is not None
+    }
+
+
+def _with_region(given: _Material, box_source: str, progress: Progress | None) -> _Material:
+    count = len(given.ledger)
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for number, pair in enumerate(_frames(given, count), start=1):
+            yield pair
+            if progress:
+                progress("evaluate: edited region", number, count)
+
+    region = edited_region(pairs(), given.ledger[["x1", "y1", "x2", "y2"]].to_numpy(float))
+    if region.kind == "none":
+        # the face that was detected may be another one than the face that was dubbed
+        region = edited_region(pairs())
+    ledger, box_source = boxes.placed(given.ledger, box_source, region)
+    return replace(given, ledger=ledger, region=region, box_source=box_source)
 
 
 def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluation:
@@ -191,7 +209,7 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
     inputs = {"run": [files.sha256(path) for path in parts], "ground_truth": _ground_truth_hash(face)}
     domain = _domain(domain, info["face"]["sha256"])
 
-    def material() -> _Material:
+    def material(device: str) -> _Material:
         settings, ledger = Settings.read(info["settings"]), run.ledger()
         usual = Settings()
         as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
@@ -200,34 +218,40 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
         return _Material(clip, run.output, run.output, ledger, candidates, ground_truth, settings.threshold, False)
 
     folder = run.folder / FOLDER if out is None else Path(out)
-    return _cached(material, inputs, domain, names, device, folder, force, progress)
+    named = {"source": face, "output": run.output, "voice": info["speech"]["file"]}
+    return _cached(material, inputs, _files(named), domain, names, device, folder, force, progress)
 
 
-def _cached(material, inputs, domain, names, device, folder: Path | None, force, progress) -> Evaluation:
-    about = identified(names)
-    own_key = cache.key(inputs | {"networks": about, "domain": domain})
+def _cached(
+    material: Callable[[str], _Material], inputs, named, domain, names, device, folder: Path | None, force, progress
+) -> Evaluation:
+    about, device = identified(names), device or best_device()
+    facts = {"inputs": named, "device": device, "versions": runs.versions()}
+    own_key = cache.key(inputs | facts | {"networks": about, "domain": domain})
     if folder is not None and not force:
         cached = cache.read(folder, own_key)
         if cached is not None:
             return cached
-    networks, about = loaded(names, about, device or best_device())
-    evaluation = _measured(material(), domain, networks, about, progress)
-    # rounded as in the files, so that a cached evaluation equals a new one
-    tables = cache.texts(evaluation)
+    networks, about = loaded(names, about, device)
+    tables, evaluation = cache.rounded(_measured(material(device), domain, networks, about, facts, progress))
     if folder is not None:
         cache.write(folder, tables, evaluation, own_key)
-    return cache.parsed(tables, evaluation.about, evaluation.domain, evaluation.alignment, evaluation.encode)
+    return evaluation
 
 
-def _measured(given: _Material, domain, networks: Mapping[str, Any], about, progress: Progress | None) -> Evaluation:
+def _measured(
+    given: _Material, domain, networks: Mapping[str, Any], about, facts, progress: Progress | None
+) -> Evaluation:
     count, fps, ground_truth = len(given.ledger), float(given.clip.fps), given.ground_truth
     if ground_truth is not None:
         ground_truth = ground_truth.iloc[:count].reset_index(drop=True)
     lse = LseLips(networks["lse"], given.ledger, fps) if "lse" in networks else None
+    noise = None if given.region is None or given.region.kind == "none" else EncodeNoise(given.region, given.ledger)
 
     def visit(pair: FramePair) -> None:
-        if lse is not None:
-            lse.add(pair)
+        for each in (lse, noise):
+            if each is not None:
+                each.add(pair)
         if progress:
             progress("evaluate: frames", pair.row + 1, count)
 
@@ -259,18 +283,11 @@ def _measured(given: _Material, domain, networks: Mapping[str, Any], about, prog
         progress("evaluate: sound", 1, 1)
     frames = data.with_columns(columns).with_metrics(domain).frames
     alignment = None if given.alignment is None else given.alignment.as_dict()
-    encode = control = None
-    if given.encode_control:
-        if progress:
-            progress("evaluate: encode", 0, 1)
-        with tempfile.TemporaryDirectory(prefix="lipsync_lab_") as folder:
-            encode, control = controlled(
-                *(given.clip, lambda: _frames(given, count), given.ledger, ground_truth, domain),
-                *(networks.get("discriminator"), folder),
-            )
-        if progress:
-            progress("evaluate: encode", 1, 1)
-    return Evaluation(frames, scores, curves, about, domain, alignment, encode, control)
+    region = None
+    if given.region is not None:
+        region = given.region.as_dict() | {"levels": {} if noise is None else noise.levels()}
+    facts = facts | {"box_source": given.box_source}
+    return Evaluation(frames, scores, curves, about, domain, alignment, region, facts)
 
 
 def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -327,45 +344,6 @@ def _check_lengths(source: str | Path, frames: int, output: str | Path, length: 
         raise ParameterError(
             f"{source} has {frames} frames and {output} {length}: an output of another length cannot be compared"
         )
-
-
-def _detected(
-    clip: Clip, alignment: Alignment | None, detections: str | Path | None, device: str, progress: Progress | None
-):
-    """A ledger of the source's face, and all candidates, in the frames and pixels that are measured."""
-    if alignment is not None and detections is None:
-        clip = aligned_source(clip, alignment)
-    record = detect(clip, detections, device=device, progress=progress)
-    if alignment is not None and detections is not None:
-        clip, record = aligned_source(clip, alignment), _carried(record, alignment)
-    track = make_plan(clip, record, None).track
-    return runs.ledger(track, track.provenance != "missing", clip.fps), record.candidates
-
-
-def _carried(record: Detections, alignment: Alignment) -> Detections:
-    """Detections of the source in the frames and pixels of the aligned source."""
-    order = alignment.order()
-    order = order[order >= 0].tolist()
-    rows = [[_carried_face(face, alignment) for face in record.candidates[number]] for number in order]
-    manual = {
-        frame: None if record.manual[number] is None else alignment.to_output(record.manual[number])
-        for frame, number in enumerate(order)
-        if number in record.manual
-    }
-    shot = np.searchsorted(record.shots or (0,), order, side="right")
-    starts = tuple([0, *(np.flatnonzero(np.diff(shot)) + 1).tolist()])
-    size = round(alignment.output_box.width), round(alignment.output_box.height)
-    return replace(record, candidates=tuple(rows), manual=manual, shots=starts, size=size, view=View(size))
-
-
-def _carried_face(face: Detection, alignment: Alignment) -> Detection:
-    points = (alignment.to_output(Box(x, y, x, y)) for x, y in face.landmarks)
-    return replace(face, box=alignment.to_output(face.box), landmarks=tuple((point.x1, point.y1) for point in points))
-
-
-def _detector_identity() -> str:
-    """Everything that the default detector depends on; no network is loaded for it."""
-    return json.dumps(auto.identity(), sort_keys=True)
 
 
 def _domain(domain: str | None, digest: str) -> str | None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab.evaluation.encode_control import beyond_noise
+import numpy as np
+
+from lipsync_lab.evaluation.noise import beyond_noise
 from lipsync_lab.metrics import controls, failures, registry
+from lipsync_lab.metrics.sync import score_names
+from lipsync_lab.models.registry import DEFAULTS
 
 if TYPE_CHECKING:
     import pandas
 
 #: Version of the files and of `Evaluation.as_dict`.
-SCHEMA = 2
+SCHEMA = 3
 #: Folder of an evaluation in a run's folder.
 FOLDER = "evaluation"
+#: Reason beside a metric of an output in which nothing was edited.
+UNEDITED = "nothing was edited beyond the noise of the encode, so that no frame fails"
+#: Reason beside the numbers of the bundled sync expert in live action: it tells a sentence's own sound from that of
+#: another with an accuracy of 0.642 (11 GRID speakers that it was not trained on), and its confidence does not differ.
+UNRELIABLE = "not reliable on filmed speech"
 #: Columns of `Evaluation.metrics`.
 METRICS = ("metric", "value", "low", "high", "unit", "n_frames", "coverage", "threshold", "failed", "reason")
+
+
+#: The bundled sync expert, and the numbers that it gives.
+SYNC_EXPERT = DEFAULTS["sync_expert"]
+_OF_EXPERT = {*score_names("sync_expert"), "syncnet_distance_per_frame"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +58,12 @@ class Evaluation:
         "animation", "live_action" or "synthetic_photo"; None where it is unknown.
     alignment : dict or None
         `alignment.Alignment.as_dict`; None where frame n of the output is frame n of the source, pixel by pixel.
-    encode : dict or None
-        With a control: the edited region (``kind``, ``contrast``, ``box``: the median over frames), the ``noise``
-        outside of it in grey levels (``luma``, ``red``, ``green``, ``blue``), and the control's ``crf``.
-    control : DataFrame or None
-        Metrics of the source alone, encoded to the same noise (`encode_control.control_frames`). Failures are what is
-        beyond them.
+    region : dict or None
+        The edited region: ``kind`` ("none" where nothing was edited), ``frames`` that were, ``box`` (the median over
+        them), ``contrast``, ``filled``, ``shift``, ``noise`` (`edited_region.EditedRegion`), and ``levels``, the noise
+        of the encode by metric (`noise.EncodeNoise`). None for a run, which knows what it generated.
+    facts : dict
+        ``inputs`` (name and SHA-256 of each file), ``box_source`` (one of `boxes.SOURCES`), ``device``, ``versions``.
     """
 
     frames: pandas.DataFrame
@@ -58,8 +72,13 @@ class Evaluation:
     about: dict[str, Any]
     domain: str | None = None
     alignment: dict[str, Any] | None = None
-    encode: dict[str, Any] | None = None
-    control: pandas.DataFrame | None = None
+    region: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether a model changed the picture, as far as one can tell from source and output."""
+        return self.region is None or self.region["kind"] != "none"
 
     @property
     def closed(self) -> float:
@@ -73,8 +92,10 @@ class Evaluation:
 
     @cached_property
     def _judged(self) -> pandas.DataFrame:
-        """`frames`, less the noise of the encode where it is known."""
-        return self.frames if self.control is None else beyond_noise(self.frames, self.control)
+        """`frames`, less the noise of the encode where it is known; where nothing was edited, nothing can fail."""
+        if not self.is_edited:
+            return self.frames.assign(**{kind.name: np.nan for kind in failures.kinds() if kind.name in self.frames})
+        return self.frames if self.region is None else beyond_noise(self.frames, self.region["levels"])
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:
@@ -86,34 +107,38 @@ class Evaluation:
             metric; value, the median over the frames in which it is defined, of a rate (`registry.Metric.rate`) their
             mean, of a score its value; low and high, the quartiles over these frames (NaN of a rate and of a score);
             unit; n_frames in which it is defined; coverage, their share of all frames; threshold (NaN for what never
-            fails); failed, the number of frames beyond the threshold; reason, why there is no value (empty where there
-            is one).
+            fails); failed, the number of frames beyond the threshold, and beyond the noise of the encode where that is
+            known; reason, why there is no value, or what limits it (empty where nothing does).
         """
         import pandas as pd
 
         rows = [self._metric_row(metric) for metric in registry.metrics()]
-        own = self.scores[self.scores["input"] == "dubbed"]
+        own, nan = self.scores[self.scores["input"] == "dubbed"], float("nan")
         for score in own.itertuples():
-            count = round(score.covered * len(self.frames))
-            unit = controls.UNITS.get(score.score, "")
-            nan = float("nan")
-            rows.append((score.score, score.value, nan, nan, unit, count, score.covered, nan, 0, score.reason))
+            count, unit = round(score.covered * len(self.frames)), controls.UNITS.get(score.score, "")
+            reason = score.reason or self._limit(score.score)
+            rows.append((score.score, score.value, nan, nan, unit, count, score.covered, nan, 0, reason))
         return pd.DataFrame(rows, columns=list(METRICS))
 
     def _metric_row(self, metric: registry.Metric) -> tuple:
-        nan = float("nan")
         if metric.name not in self.frames:
             reason = self.about.get(metric.network, {}).get("absent", "it was not measured")
-            return metric.name, nan, nan, nan, metric.unit, 0, 0.0, metric.threshold, 0, reason
+            return metric.name, *(float("nan"),) * 3, metric.unit, 0, 0.0, metric.threshold, 0, reason
         values = self.frames[metric.name].astype(float)
-        count, failed, reason = int(values.notna().sum()), int(metric.beyond(self._judged[metric.name]).sum()), ""
+        count, failed = int(values.notna().sum()), int(metric.beyond(self._judged[metric.name]).sum())
         if not metric.defined_in(self.domain):
             reason = f"it is defined for {' and '.join(metric.domains)} only, and this clip is {self.domain}"
         elif not count:
             reason = self.about.get(metric.network, {}).get("absent", f"no frame has {metric.requires}")
-        coverage = count / len(values) if len(values) else 0.0
-        numbers = metric.summary(values)
+        else:
+            reason = UNEDITED if metric.failure and not self.is_edited else self._limit(metric.name)
+        coverage, numbers = count / len(values) if len(values) else 0.0, metric.summary(values)
         return metric.name, *numbers, metric.unit, count, coverage, metric.threshold, failed, reason
+
+    def _limit(self, name: str) -> str:
+        """What limits a number that is there."""
+        expert = self.about.get("sync_expert", {}).get("name") == SYNC_EXPERT
+        return UNRELIABLE if expert and self.domain == "live_action" and name in _OF_EXPERT else ""
 
     def metric(self, name: str) -> float:
         """The value of one row of `metrics`; NaN where it was not measured."""
@@ -126,6 +151,10 @@ class Evaluation:
         return float(values.iloc[0]) if len(values) else float("nan")
 
     def as_dict(self) -> dict[str, Any]:
-        """What the numbers rest on, for JSON: ``evaluation.json``."""
-        facts = {"domain": self.domain, "frames": len(self.frames), "alignment": self.alignment}
-        return {"schema": SCHEMA, **facts, "encode": self.encode, "networks": self.about}
+        """What the numbers rest on, for JSON; ``evaluation.json`` holds the same."""
+        return {
+            **{"schema": SCHEMA, "domain": self.domain, "frames": len(self.frames), "alignment": self.alignment},
+            **{"edited_region": self.region, "networks": self.about},
+            "thresholds": {kind.name: kind.threshold for kind in failures.kinds()},
+            **self.facts,
+        }

@@ -19,10 +19,10 @@ def alignment(alignment: dict) -> str:
     return f"aligned: {'; '.join(parts)} (confidence {alignment['confidence']:.2f})"
 
 
-def encode(about: dict) -> str:
-    """One line on the edited region and on the noise outside of it (`Evaluation.encode`)."""
-    noise = f"noise outside of it {about['noise']['luma']:.2f} grey levels, as of crf {about['crf']}"
+def region(about: dict, frames: int) -> str:
+    """One line on the edited region (`Evaluation.region`) of an output of `frames` frames."""
+    moved = f"means of cells moved by {about['shift']:.1f} grey levels inside, {about['noise']:.1f} outside"
     if about["kind"] == "none":
-        return f"edited region: nothing beyond the noise of the encode; {noise.replace(' outside of it', '')}"
+        return f"nothing was edited beyond the noise of the encode ({moved})"
     box = ", ".join(f"{edge:.0f}" for edge in about["box"])
-    return f"edited region: {about['kind']}, median box {box}; {noise}"
+    return f"edited region: {about['kind']} in {about['frames']} of {frames} frames, median box {box} ({moved})"

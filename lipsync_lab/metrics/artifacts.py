@@ -243,6 +243,12 @@ def temporal_flicker(pair: FramePair) -> float:
     return max(0.0, output - source)
 
 
+def background_change_noise(pair: FramePair) -> float:
+    """Background change in units of the encode noise; NaN where the median block did not change."""
+    mean, _, noise = pair.outside
+    return mean / noise if noise > 0 else np.nan
+
+
 def crop_truncation(pair: FramePair) -> float:
     """Share of the true mouth's box that lies outside the box with the generated mouth; NaN without ground truth."""
     if np.isnan(pair.pasted).any() or np.isnan(pair.true_mouth).any():
@@ -345,14 +351,27 @@ METRICS = (
     Metric(
         *("background_change", "grey levels", "picture", "background change", 2.0, 10.0),
         "the frame outside the box changes by {value:.1f} grey levels",
-        of_pair=lambda pair: pair.outside[0],
+        of_pair=lambda pair: pair.outside.mean,
         definition="Mean difference between output and source outside of the box",
     ),
     Metric(
         "background_change_peak",
         "grey levels",
         "picture",
-        of_pair=lambda pair: pair.outside[1],
+        of_pair=lambda pair: pair.outside.peak,
         definition="Largest difference between output and source outside of the box, of all blocks",
+    ),
+    Metric(
+        *("encode_noise", "grey levels", "picture"),
+        of_pair=lambda pair: pair.outside.noise,
+        requires="a pixel outside of the box",
+        definition="Difference between output and source in the median block outside of the box",
+    ),
+    Metric(
+        *("background_change_noise", "encode noise", "picture"),
+        of_pair=background_change_noise,
+        untouched=float("nan"),
+        requires="noise of an encode outside of the box",
+        definition="Background change in units of the encode noise: about 1 to 2 where the encode alone made it",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +24,17 @@ def gradient(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Length of vectors; bit for bit the same for the same numbers, which OpenCV's is not."""
     return np.sqrt(x * x + y * y)
+
+
+class Outside(NamedTuple):
+    """Grey levels by which a frame changed outside of the box: mean, most changed block of 8 x 8, and median block.
+
+    The last one is the noise of an encode, as long as a model did not change half of the picture.
+    """
+
+    mean: float
+    peak: float
+    noise: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,19 +129,23 @@ class FramePair:
         return float(changed.max()), holds.noise(changed)
 
     @cached_property
-    def outside(self) -> tuple[float, float]:
-        """Grey levels by which the frame outside the box changed: mean, and most changed block of 8 x 8."""
+    def outside(self) -> Outside:
+        """The frame's change outside of the box."""
         change = cv2.absdiff(self.source, self.output)
         blocks = holds.changes(self.source, self.output)
         pixels = change.shape[0] * change.shape[1]
-        total = float(change.sum(dtype=np.float64))
+        total = sum(cv2.sumElems(change))
+        counted = blocks[:: holds.BLOCK, :: holds.BLOCK]
         if self.box is not None:
-            total -= float(change[self.box.slices].sum(dtype=np.float64))
+            total -= sum(cv2.sumElems(change[self.box.slices]))
             pixels -= int(self.box.area)
             # blocks that reach into the box are not outside
             reached = self.box.padded(*[holds.BLOCK // 2] * 4).clipped(self.source.shape[1], self.source.shape[0])
+            blocks[reached.slices] = np.nan
+            counted = counted[~np.isnan(counted)]
             blocks[reached.slices] = 0
-        return (total / (3 * pixels) if pixels else np.nan), float(blocks.max())
+        noise = float(np.median(counted)) if counted.size else np.nan
+        return Outside(total / (3 * pixels) if pixels else np.nan, float(blocks.max()), noise)
 
     @cached_property
     def near(self) -> Neighbourhood | None:

@@ -29,7 +29,7 @@ MEDIA = "media"
 #: Pixels of the videos' longest side, their quality, and the most pictures of failures.
 _LONGEST, _CRF, _PICTURES = 640, 20, 4
 #: Version of what is rendered.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 def write(
@@ -129,11 +129,15 @@ def write_page(
         "facts": {name: value for name, value in facts.items() if value},
         "sentences": sentences(evaluation),
         "viewer": viewer,
-        "rows": (rows := _metric_rows(metrics[metrics["reason"] == ""])),
+        "rows": (rows := _metric_rows(metrics[metrics["value"].notna()])),
         "quartiles": any(row["spread"] for row in rows),
         "undefined": [
             (reason, [registry.label(name) for name in rows["metric"]])
-            for reason, rows in metrics[metrics["reason"] != ""].groupby("reason", sort=False)
+            for reason, rows in metrics[metrics["value"].isna()].groupby("reason", sort=False)
+        ],
+        "notes": [
+            (reason, [registry.label(name) for name in rows["metric"]])
+            for reason, rows in metrics[metrics["value"].notna() & (metrics["reason"] != "")].groupby("reason")
         ],
         "networks": evaluation.about,
         "files": files,
@@ -181,7 +185,7 @@ def write_pairs(out: str | Path, table: pandas.DataFrame) -> Path:
 def sentences(evaluation: Evaluation) -> list[str]:
     """What an evaluation says, most important first: the failures, the alignment, the edited region."""
     table = evaluation.metrics
-    failed = table[(table["failed"] > 0) & (table["reason"] == "")]
+    failed = table[table["failed"] > 0]
     failed = failed.assign(share=failed["failed"] / failed["n_frames"].clip(lower=1)).sort_values(
         "share", ascending=False
     )
@@ -191,8 +195,8 @@ def sentences(evaluation: Evaluation) -> list[str]:
         out.append(_sentence(text.alignment(evaluation.alignment)))
     else:
         out.append("Aligned: output frame n is source frame n, pixel by pixel.")
-    if evaluation.encode is not None:
-        out.append(_sentence(text.encode(evaluation.encode)))
+    if evaluation.region is not None:
+        out.append(_sentence(text.region(evaluation.region, len(evaluation.frames))))
     return out
 
 
@@ -240,7 +244,7 @@ def _pairs(
 
 def _boxes(evaluation: Evaluation) -> np.ndarray | None:
     """The edited region, one box for all frames; None where it is not known."""
-    box = (evaluation.encode or {}).get("box")
+    box = (evaluation.region or {}).get("box")
     return None if box is None else np.array([box], float)
 
 

@@ -10,7 +10,7 @@ import pandas
 import pytest
 import soundfile
 import torch
-from clips import boxes, clip, read, wav
+from clips import boxes, clip, pictures, read, wav
 
 from lipsync_lab import cli, detection, files, samples
 from lipsync_lab.cli import renamed, training
@@ -565,7 +565,7 @@ def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
     table = pandas.read_csv(place / "tables" / "metrics.csv").set_index("metric")
     header, *lines = out.out.splitlines()
     assert header.split() == ["metric", "value", "unit", "frames", "failed", "threshold"]
-    measured = table[table["reason"].isna()]
+    measured = table[table["value"].notna()]
     printed = {line.split()[0]: line[header.index("value") :].split() for line in lines[: len(measured)]}
     assert list(printed) == list(measured.index)
     for name, row in measured.iterrows():
@@ -691,6 +691,83 @@ def test_the_loops_of_the_flag_are_those_of_an_alignment():
     from lipsync_lab.evaluation import alignment
 
     assert flags.LOOPS == alignment.LOOPS
+
+
+@pytest.fixture
+def unusual(place) -> dict[str, np.ndarray]:
+    """Files that are no ordinary clip, in the working folder; of those that hold pictures, the frames."""
+    import av
+
+    frames = pictures(24)
+    (place / "text.mp4").write_bytes(b"this is no clip")
+    (place / "empty.mp4").write_bytes(b"")
+    wav(place / "sound.mp4.wav", 0.6)
+    made = {
+        "whole": frames,
+        "short": frames[:16],
+        "long": np.concatenate((frames, frames[:12])),
+        "odd": frames[:, :95, :127],
+        "still": np.repeat(frames[:1], 24, axis=0),
+    }
+    for name, images in made.items():
+        video.write_clip(place / f"{name}.mkv", images, 25, codec="ffv1")
+    with av.open(str(place / "picture.png"), "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "rgb24"
+        for packet in (*stream.encode(av.VideoFrame.from_ndarray(frames[0], "rgb24")), *stream.encode()):
+            container.mux(packet)
+    with av.open(str(place / "phone.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.set_display_rotation(90)
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode())
+    made["upright"] = read(place / "phone.mp4")
+    assert made["upright"].shape[1:3] == (128, 96)
+    video.write_clip(place / "upright.mkv", made["upright"], 25, codec="ffv1")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "frames"),
+    [
+        ("whole.mkv", "short.mkv", 16),
+        ("whole.mkv", "long.mkv", 36),
+        ("odd.mkv", "odd.mkv", 24),
+        ("picture.png", "still.mkv", 24),
+        ("phone.mp4", "upright.mkv", 24),
+    ],
+)
+def test_evaluate_measures_unusual_pairs(source, output, frames, unusual, place, capsys):
+    """Shorter, longer, of odd sides, a still image, a rotated video of a telephone; none of them has sound."""
+    line = ["evaluate", "--source", source, "--output", output, "--device", "cpu", "--quiet", "--out", "tables"]
+    assert cli.main(line) == 0
+    table = pandas.read_csv(place / "tables" / "metrics.csv").set_index("metric")
+    assert len(pandas.read_csv(place / "tables" / "frames.csv")) == frames
+    assert table.loc["background_change", "value"] < 2
+    assert "no sound" in table.loc["syncnet_distance", "reason"]
+    assert not table["failed"].any()
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "words"),
+    [
+        ("text.mp4", "whole.mkv", "text.mp4"),
+        ("whole.mkv", "text.mp4", "text.mp4"),
+        ("empty.mp4", "whole.mkv", "empty.mp4"),
+        ("whole.mkv", "empty.mp4", "empty.mp4"),
+        ("whole.mkv", "sound.mp4.wav", "sound.mp4.wav"),
+        ("upright.mkv", "whole.mkv", "do not show the same footage"),
+    ],
+)
+def test_evaluate_refuses_what_cannot_be_compared(source, output, words, unusual, place, capsys):
+    before = set(place.rglob("*"))
+    assert cli.main(["evaluate", "--source", source, "--output", output, "--device", "cpu"]) == cli.BAD_INPUT
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
+    assert words in line
+    assert len(line.split()) > 4
+    assert set(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
