@@ -320,13 +320,14 @@ class Sync:
         NaN where none does.
     offset, confidence, distance : float
         AV offset in frames of 40 ms; median less least of the curve's distances; the least of them. NaN where
-        undefined.
+        undefined, and of the offset also where the least distance lies at the edge of the range.
     at_zero : float
         Distance at offset 0: without the credit for an offset that the published scores give.
     covered : float
         Share of the clip's frames that lie in a window that was compared.
     reason : str
-        Why everything is undefined, or, where the sound is silent, the offset and the confidence.
+        Why everything is undefined; where the sound is silent, the offset and the confidence; at the edge of the range,
+        the offset alone.
     """
 
     network: str
@@ -393,6 +394,8 @@ def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = 
     offset, confidence, reason = float(offsets[best]), float(np.median(curve) - curve[best]), ""
     if level(wave, FPS, max(1, len(wave) * FPS // SAMPLE_RATE)).max() < SILENT_DB:
         offset, confidence, reason = nan, nan, "the sound is silent throughout"
+    elif best in (0, 2 * shift):
+        offset, reason = nan, f"the least distance lies at the edge of the range of {shift} frames"
     covered = float(frames["distance"].notna().mean())
     distances = float(curve[best]), float(curve[shift])
     return Sync(protocol.name, of_curve, frames, offset, confidence, *distances, covered, reason)

@@ -201,6 +201,19 @@ def test_other_frame_rates_are_brought_to_25_by_time(fps: float, late: int):
 # --- the logic, against loops ---
 
 
+@pytest.mark.parametrize(("late", "known"), [(3, True), (-3, True), (4, False), (-4, False), (6, False)])
+def test_an_offset_at_the_edge_of_the_range_is_undefined(late: int, known: bool):
+    """Beyond the edge the distance may fall further, and at the edge that cannot be told apart."""
+    measured = measure_sync(*embedded(SYNC_EXPERT), rising(late), shift=4)
+    assert measured.offset == -late if known else np.isnan(measured.offset)
+    scores = {score.score: score for score in measured.scores}
+    assert scores["av_offset"].reason == (
+        "" if known else "the least distance lies at the edge of the range of 4 frames"
+    )
+    assert scores["syncnet_distance"].reason == ""
+    assert scores["syncnet_confidence"].value > 0
+
+
 @PROTOCOLS
 @pytest.mark.parametrize("shift", [2, 4])
 def test_curve_offset_and_frames_against_brute_force(protocol, shift: int, monkeypatch):
@@ -223,7 +236,8 @@ def test_curve_offset_and_frames_against_brute_force(protocol, shift: int, monke
         pairs = [d for d in (distance(i, i - offset) for i in known) if d is not None]
         curve.append(sum(pairs) / len(pairs))
     np.testing.assert_allclose(measured.curve["distance"], curve, rtol=1e-5)
-    assert measured.offset == int(np.argmin(curve)) - shift
+    least = int(np.argmin(curve))
+    assert measured.offset == least - shift or (np.isnan(measured.offset) and least in (0, 2 * shift))
     assert measured.distance == pytest.approx(min(curve), rel=1e-5)
     assert measured.confidence == pytest.approx(np.median(curve) - min(curve), rel=1e-4)
     assert measured.at_zero == pytest.approx(curve[shift], rel=1e-5)
