@@ -47,7 +47,7 @@ _ABSENT = 0.15
 #: Cells a face's width, and least pixels of a cell: two of the largest blocks that encoders transform.
 _CELLS, _SMALLEST = 8, 16
 #: Grey levels, and multiples of the noise, beyond which the means of cells were moved by a model.
-_MOVED, _BEYOND = 1.8, 2.0
+_MOVED, _BEYOND = 2.2, 2.0
 #: Quantile of the cells of a frame that is compared inside and outside.
 _UPPER = 0.9
 #: Share of the sides that a corner takes, and share of its pixels with evidence from which on it is a rectangle's.
