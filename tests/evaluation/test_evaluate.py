@@ -407,7 +407,7 @@ def test_of_an_output_that_was_encoded_again_what_fails_is_beyond_the_noise(run,
             image[y1:y2, x1:x2] = cv2.GaussianBlur(image[y1:y2, x1:x2], (0, 0), 3) // 2 + 60
     output = video.write_clip(tmp_path / "output.mp4", images, 25, crf=26)
     result = evaluate(source, output, detections=boxes, **JUDGES, domain="animation")
-    assert result.region["kind"] == "rectangle"
+    assert result.region["kind"] != "none"
     assert result.is_edited
     assert result.facts["box_source"] == "detections.json"
     assert 0 < result.region["levels"]["colour_shift"] < 5
