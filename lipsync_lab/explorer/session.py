@@ -121,6 +121,7 @@ class Session:
         self.clip = open_clip(self.path, self.settings)
         self.device = device or best_device()
         self.generator = generation.load(generator, device=self.device)
+        generation.check(self.generator, self.settings)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
         self.voice = self.wave = self._sound = None
