@@ -230,7 +230,7 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         shown(47, "interpolated, edited")
         for _ in range(2):
             page.keyboard.press("ArrowRight")
-        shown(49, "missing")
+        shown(49, "interpolated")
         page.keyboard.press("c")
         shown(49, "manual, edited")
 
