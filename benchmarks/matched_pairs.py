@@ -29,6 +29,7 @@ from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.media import audio
 from lipsync_lab.metrics.controls import level
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
 from lipsync_lab.runs import run_once
 from lipsync_lab.synthesis import film, recordings
 from lipsync_lab.synthesis.animation.character import STYLES
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=matched.HOME, help="folder of grid.csv and grid.json")
     parser.add_argument("--only", nargs="+", metavar="PAIR", help="these pairs only")
     options = parser.parse_args()
-    wanted, pipeline, rows, about = [], Pipeline(), [], {}
+    wanted, pipeline, rows, about = [], Pipeline(settings=Settings(feather=0.0)), [], {}
     for pair in pairs():
         try:
             samples.path(pair.live)
