@@ -29,8 +29,8 @@ from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.media import audio
 from lipsync_lab.metrics.controls import level
 from lipsync_lab.pipeline import Pipeline
-from lipsync_lab.settings import Settings
 from lipsync_lab.runs import run_once
+from lipsync_lab.settings import Settings
 from lipsync_lab.synthesis import film, recordings
 from lipsync_lab.synthesis.animation.character import STYLES
 from lipsync_lab.synthesis.animation.settings import Scene

@@ -28,7 +28,8 @@ def bundled() -> pandas.DataFrame:
     DataFrame
         One row a pair and metric: pair (the sample that was filmed); speaker; character (its seed); sentence; metric;
         animation and live_action, the values of `Evaluation.metrics` for either clip, dubbed by the default pipeline
-        (but `feather=0`) with one voice, NaN where undefined; unit; reason why a value is undefined, empty where both are there.
+        (but `feather=0`) with one voice, NaN where undefined; unit; reason why a value is undefined, empty where both
+        are there.
     """
     import pandas as pd
 
