@@ -128,7 +128,7 @@ def _result(group: argparse._ActionsContainer) -> None:
         type=float,
         default=unset,
         metavar="SHARE",
-        help="soft edge of the lower half, as a share of the box, up to 0.25; 0: the whole square, as published (0.1)",
+        help="soft edge of the lower half, a share of the box, 0 to 0.25; 0: the whole square, as published (0.1)",
     )
     add(
         "--mouth-cadence",
@@ -251,6 +251,7 @@ def mouths(parser: argparse.ArgumentParser) -> None:
     )
     add("--preset", choices=tuple(PRESETS), help="as for dub (none)")
     _frame(parser)
+    _box(parser)
     _detector(parser)
     _tracking(parser)
 

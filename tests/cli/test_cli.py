@@ -361,7 +361,8 @@ def test_help_states_every_default(command):
 def test_names_in_the_help(capsys):
     with pytest.raises(SystemExit):
         cli.main(["dub", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
+    # lines may break a name at its hyphen
+    out = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
     for word in ("untrained", "identity", "anime-lbp", "results/result_voice.mp4", "0 to 0.25", "the code is 0"):
         assert word in out, word
 
@@ -370,7 +371,7 @@ def test_help_names_every_registered_detector(capsys):
     for command in ("dub", "detect", "report"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
-        out = " ".join(capsys.readouterr().out.split())
+        out = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
         assert all(name in out for name in detection.NAMES)
 
 
