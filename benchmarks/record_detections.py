@@ -3,12 +3,14 @@
     python benchmarks/record_detections.py                  # all detectors, all clips; goes on where it was stopped
     python benchmarks/record_detections.py yunet            # one detector
     python benchmarks/record_detections.py --cost           # only the CPU time a frame: data/study/detections/cost.csv
+    python benchmarks/record_detections.py --published      # sources of published outputs: data/published/detections
 
 The clips are the ten of the study, three other animations and the filmed talking heads among the samples; they are
 fetched from their public addresses or found where `samples` keeps them. Frames are shrunk to the pipeline's default
 detection size. Each clip's entry says which frames were examined (`step`), and lists at most five candidates a frame:
 x1, y1, x2, y2 in whole pixels of the clip, and the score. A clip whose entry was made by the same weights and settings
-is not examined again.
+is not examined again. Of the sources of published outputs every tenth frame is examined, the first `MOST_FRAMES` of
+these, and `STILL_FRAMES` of a still that was made into video.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from lipsync_lab import detection, files, samples
-from lipsync_lab.evaluation import study
+from lipsync_lab.evaluation import published, study
 from lipsync_lab.media.clip import open_clip
 from lipsync_lab.settings import Settings
 
@@ -34,6 +36,8 @@ DETECTORS = ("auto", "auto-without-yunet", "s3fd-lab", "yunet", "centerface", "l
 OTHER_ANIMATION = ("cherry_welcome", "popeye", "steamboat")
 #: Frames that the CPU time is measured on, of one clip of 1920 x 1080 pixels.
 TIMED_CLIP, TIMED_FRAMES = "output3", 24
+#: Sources of published outputs: every how many frames are examined, how many frames at most, and how many of a still.
+PUBLISHED_STEP, MOST_FRAMES, STILL_FRAMES = 10, 12, 1
 
 
 def load(name: str) -> detection.Detector:
@@ -56,12 +60,36 @@ def steps() -> dict[str, int]:
 def record(name: str, detector: detection.Detector, step: int, size: int) -> dict:
     """A clip's entry."""
     sample = samples.get(name)
-    rows = [
-        [[*(round(value) for value in face.box), round(face.score, 3)] for face in row[:MOST]]
-        for row in candidates(name, detector, step, size)
-    ]
+    rows = [as_numbers(row) for row in candidates(name, detector, step, size)]
     about = {"domain": sample.domain, "sha256": sample.sha256, "size": sample.size, "step": step}
     return about | {"candidates": rows}
+
+
+def record_published(detectors: list[str], size: int) -> None:
+    """The sources of published outputs, a clip a footage; a frame is decoded once for all detectors."""
+    loaded = {name: load(name) for name in detectors}
+    contents = {
+        name: {"schema": SCHEMA, "detector": {"name": each.name, **each.identity}, "detection_size": size, "clips": {}}
+        for name, each in loaded.items()
+    }
+    study.PUBLISHED_DETECTIONS.mkdir(exist_ok=True)
+    for source in published.pairs().drop_duplicates("footage").itertuples():
+        most = STILL_FRAMES if source.motion == "still" else MOST_FRAMES
+        path = samples.path(source.source)
+        frames = list(islice(open_clip(path).read(0, None), 0, PUBLISHED_STEP * most, PUBLISHED_STEP))
+        height, width = frames[0].shape[:2]
+        about = {"domain": source.domain, "sha256": files.sha256(path), "size": [width, height], "step": PUBLISHED_STEP}
+        for name, detector in loaded.items():
+            rows = [detection.at_detection_size(detector, frame[None], 0, size)[0] for frame in frames]
+            contents[name]["clips"][source.footage] = about | {"candidates": [as_numbers(row) for row in rows]}
+        print(f"{source.footage} {len(frames)} frames", file=sys.stderr, flush=True)
+        for name, content in contents.items():
+            files.write_text(study.PUBLISHED_DETECTIONS / f"{name}.json", as_text(content))
+
+
+def as_numbers(row: list[detection.Detection]) -> list[list[float]]:
+    """The best candidates of a frame as numbers."""
+    return [[*(round(value) for value in face.box), round(face.score, 3)] for face in row[:MOST]]
 
 
 def candidates(name: str, detector: detection.Detector, step: int, size: int):
@@ -103,12 +131,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("detectors", nargs="*", metavar="detector", help=", ".join(DETECTORS))
     parser.add_argument("--cost", action="store_true", help="measure the CPU time a frame, and nothing else")
+    parser.add_argument("--published", action="store_true", help="the sources of the published outputs instead")
     options = parser.parse_args()
     size = Settings().detection_size
     if options.cost:
         table = cost(size)
         table.to_csv(study.DETECTIONS / "cost.csv", index=False, lineterminator="\n")
         print(table.to_string(index=False))
+        return
+    if options.published:
+        record_published(options.detectors or list(DETECTORS), size)
         return
     for name in options.detectors or DETECTORS:
         detector, path = load(name), study.DETECTIONS / f"{name}.json"

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lipsync_lab import detection, samples
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.evaluation import study
+from lipsync_lab.evaluation import published, study
 from lipsync_lab.geometry import Box
 from lipsync_lab.media.clip import open_clip
 from lipsync_lab.models import registry
@@ -67,7 +68,7 @@ def test_a_damaged_file_says_so(tmp_path, monkeypatch):
 # --- candidates of other detectors -----------------------------------------------------------------------------------
 
 
-DETECTORS = {"anime-lbp", "centerface", "lbp", "s3fd-lab", "yunet"}
+DETECTORS = {*study.INDEPENDENT, "auto", "auto-without-yunet"}
 
 
 def test_candidates_lie_in_their_clips_and_come_best_first():
@@ -98,9 +99,13 @@ def test_recorded_files_are_small_and_belong_to_the_weights_of_the_table():
     for name in study.detectors():
         content = json.loads((study.DETECTIONS / f"{name}.json").read_text(encoding="utf-8"))
         assert content["schema"] == 1
-        assert content["detector"]["name"] == name
+        assert content["detector"]["name"] == name.removesuffix("-without-yunet")
         if name in registry.MODELS:
             assert content["detector"]["sha256"] == registry.MODELS[name].sha256
+        parts = registry.MODELS.keys() & content["detector"].keys()
+        assert ("auto" in name) == bool(parts)
+        assert ("yunet" in parts) == (name == "auto")
+        assert all(content["detector"][part] == registry.MODELS[part].sha256 for part in parts)
         for clip, entry in content["clips"].items():
             assert entry["sha256"] == samples.get(clip).sha256
 
@@ -108,7 +113,7 @@ def test_recorded_files_are_small_and_belong_to_the_weights_of_the_table():
 def test_recorded_candidates_are_those_of_the_detector(shared, monkeypatch):
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(shared / "models"))
     frame = next(open_clip(shared / "footage" / samples.get("output3").file).read(88, 89))
-    for name in ("yunet", "centerface", "s3fd-lab"):
+    for name in ("auto", "yunet", "centerface", "s3fd-lab"):
         proposed = detection.at_detection_size(detection.load(name), frame[None], 88, Settings().detection_size)[0]
         rows = study.detections(name).query("clip == 'output3' and frame == 88")
         assert np.allclose(rows[study.BOX], [list(face.box) for face in proposed[:5]], atol=1.5)
@@ -206,16 +211,58 @@ def test_intervals_over_clips_hold_their_level_and_need_eight_clips():
 
     row = study.rates_by_domain(rates([0.2] * 4 + [0.8] * 4)).iloc[0]
     assert (row["clips"], row["frames"], row["recall"]) == (8, 80, pytest.approx(0.5))
-    # half-width: t(0.975, 7) = 2.3646 times the standard error 0.32071 / sqrt(8)
-    assert row["recall_high"] - row["recall"] == pytest.approx(2.3646 * 0.320713 / 8**0.5, abs=1e-3)
-    assert np.isnan(row["false_positives_low"])  # no clip differs
     assert np.isnan(study.rates_by_domain(rates([0.2] * 3 + [0.8] * 4)).iloc[0]["recall_low"])
+    assert np.isnan(study.share_interval(np.ones(9))).all(), "all clips agree"
     rng = np.random.default_rng(1)
-    inside = 0
-    for _ in range(300):
-        row = study.rates_by_domain(rates(rng.beta(4, 2, 10))).iloc[0]
-        inside += row["recall_low"] <= 4 / 6 <= row["recall_high"]
-    assert 0.91 < inside / 300 < 0.985
+    for draw, mean in ((lambda: rng.beta(4, 2, 10), 4 / 6), (lambda: rng.beta(2, 0.5, 8), 0.8)):
+        intervals = [study.share_interval(draw()) for _ in range(1000)]
+        assert 0.925 < np.mean([low <= mean <= high for low, high in intervals]) < 0.975
+        assert all(0 <= low < high <= 1 for low, high in intervals)
+
+
+def test_the_interval_of_clips_that_are_all_or_nothing_is_wilsons():
+    """By scipy, for as many independent units as the spread over clips stands for, at the level of Student's t."""
+    shares = np.repeat([1.0, 0.0], [9, 4])
+    level = 2 * stats.norm.cdf(stats.t.ppf(0.975, 12)) - 1
+    expected = stats.binomtest(9, 13).proportion_ci(level, method="wilson")
+    # 13 clips with the spread of 12 independent units
+    assert study.share_interval(shares) == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
+def test_a_clip_is_held_out_of_the_choice_of_its_threshold():
+    """Clip a alone would choose 0.9; it is reported at 0.2, which the other two choose, and they are at 0.9 and 0.2."""
+    rows = [("d", "animation", clip, threshold, 10, recall, wrong)
+            for clip, values in {"a": [(0.2, 0.0, 1.0), (0.9, 1.0, 0.0)], "b": [(0.2, 1.0, 0.0), (0.9, 0.4, 0.0)],
+                                 "c": [(0.2, 1.0, 0.0), (0.9, 0.5, 0.0)]}.items()
+            for threshold, recall, wrong in values]  # fmt: skip
+    rates = a_table(rows, "detector domain clip threshold frames recall false_positives")
+    held = study.held_out(rates).set_index("clip")
+    assert held["threshold"].to_dict() == {"a": 0.2, "b": 0.9, "c": 0.9}
+    assert held.loc["a", "recall"] == 0.0
+
+
+def test_the_table_of_detectors_has_a_cost_and_an_interval():
+    table = study.detector_table().set_index(["detector", "domain"])
+    assert set(table.index.get_level_values(0)) == DETECTORS
+    assert (table["ms"] > 0).all()
+    row = table.loc["auto", "animation"]
+    assert row["recall_low"] < row["recall"] < row["recall_high"]
+    assert row["false_positives"] < table.loc["s3fd-lab", "animation"]["false_positives"] / 5
+    assert row["recall"] > table.loc["auto-without-yunet", "animation"]["recall"]
+
+
+def test_the_sources_of_published_outputs_are_recorded():
+    footage = published.pairs().drop_duplicates("footage").set_index("footage")
+    for name in study.detectors():
+        table = study.detections(name, study.PUBLISHED_DETECTIONS)
+        assert set(table["clip"]) == set(footage.index)
+        assert (table["domain"] == table["clip"].map(footage["domain"])).all()
+        assert (table["frame"] % 10 == 0).all()
+    rates = study.published_rates([0.5])
+    assert rates["recall"].between(0, 1).all()
+    clips = rates.groupby(["detector", "domain"]).size()
+    assert clips["auto", "animation"] >= study.LEAST_CLIPS
+    assert sum(path.stat().st_size for path in study.PUBLISHED_DETECTIONS.iterdir()) < 1e6
 
 
 def test_recall_falls_and_false_positives_fall_with_the_threshold():
@@ -234,6 +281,8 @@ def test_the_readme_has_the_rates():
     cost = pd.read_csv(study.DETECTIONS / "cost.csv").set_index("detector")["ms"]
 
     def cell(row, name):
+        if name == "false_positives":
+            return f"{row[name]:.2f} ({row[f'{name}_worst']:.2f})"
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         return f"{row[name]:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})")
 
@@ -241,6 +290,10 @@ def test_the_readme_has_the_rates():
         rows = [rates.loc[name, domain] for domain in ("animation", "live_action")]
         cells = [cell(row, column) for row in rows for column in ("recall", "false_positives")]
         assert f"| `{name}` | {' | '.join(cells)} | {cost[name]:.0f} |" in readme
+    front = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    for row in study.detector_table().query("domain == 'animation'").itertuples():
+        recall = f"{row.recall:.2f} ({row.recall_low:.2f} to {row.recall_high:.2f})"
+        assert f" | {recall} | {row.false_positives:.2f} | {row.ms:.0f} |" in front
     for domain, words in (("animation", "Animation"), ("live_action", "Filmed")):
         row = rates.loc["yunet", domain]
         assert f"{words}: {row['clips']:.0f} clips, {row['frames']:.0f} frames" in readme
