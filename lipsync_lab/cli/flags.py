@@ -17,7 +17,7 @@ GENERATOR = (
     f"`weights list` names the others ({DEFAULTS['generator']}: small, trained by this project)"
 )
 DETECTOR = (
-    f"{', '.join(detection.NAMES)}, a file of S3FD weights, a cascade (.xml), or a detections.json "
+    f"one of {', '.join(detection.NAMES)}; a file of S3FD weights, a cascade (.xml), or a detections.json "
     f"({detection.default()}: {DEFAULTS['detector']}, and yunet, if it is there, where that proposes no face with a "
     "mouth)"
 )
