@@ -425,7 +425,8 @@ def report(report: argparse.ArgumentParser) -> None:
         "--generators",
         nargs="+",
         metavar="MODEL",
-        help="names or files of weights: every generator dubs every clip; if not given, the one that `dub` takes",
+        help="names or files of weights: every generator dubs every clip, and they are put side by side; if not given, "
+        "the one that `dub` takes",
     )
     add("--detector", metavar="MODEL", help=DETECTOR)
     add("--force", action="store_true", help="do again what is done already (no)")
@@ -436,8 +437,8 @@ def report(report: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=(DEFAULT, *PRESETS),
         metavar="PRESET",
-        help=f"put presets side by side: every clip is dubbed with each; {DEFAULT} is no preset, and the other flags "
-        "here change all of them (one set of settings)",
+        help=f"put two or more of {', '.join((DEFAULT, *PRESETS))} side by side: every clip is dubbed with each; "
+        f"{DEFAULT} is no preset, and the other flags here change all of them (one set of settings)",
     )
     _as_published(group)
     _frame(group)

@@ -296,7 +296,7 @@ def report(options: argparse.Namespace) -> int:
             domains=domains,
             generators=options.generators or (None,),
             detector=options.detector,
-            settings=compared or _settings(options, options.preset),
+            settings=compared or {options.preset or "": _settings(options, options.preset)},
             force=options.force,
             progress=shown,
         )

@@ -95,7 +95,8 @@ def report(
     detector
         As for `pipeline.Pipeline`.
     settings : Settings, or mapping of str to Settings, optional
-        Several sets of settings by their names are put side by side: every clip is dubbed with each.
+        Several sets of settings by their names are put side by side: every clip is dubbed with each. Where no generator
+        or detector is named, settings with the name of a preset take those of the preset, as `dub` does.
     notebooks : iterable of path, or mapping of path to parameters, optional
         None for `notebooks.of_a_report`. Each is executed once per generator that dubs every clip, with the first
         settings. A notebook with a parameter `clip` is
@@ -179,10 +180,9 @@ def _parts(
     progress: Progress | None,
 ) -> list[VariantPart]:
     """What each variant contributes: notebooks are for the first settings of a generator that dubs every clip."""
-    parts, printed = [], set()
+    parts = []
     for variant in compared:
         own = [case for case in cases if variant.dubs(case)]
-        whole = len(own) == len(cases) and variant.generator not in printed
-        printed |= {variant.generator} if whole else set()
+        whole = len(own) == len(cases) and variant.settings_name == compared[0].settings_name
         parts.append(VariantPart(out, variant, own, books if whole else (), whole, force, progress))
     return parts

@@ -51,7 +51,7 @@ class Variant:
 
 def variants(
     generators: Sequence[str | Path | None],
-    detector: str | Path | Detector | None,
+    detector: str | Path | None,
     settings: Settings | Mapping[str, Settings] | None,
     cache: Path,
 ) -> list[Variant]:
@@ -60,8 +60,9 @@ def variants(
     Parameters
     ----------
     generators : sequence of str or path
-        None stands for the default of `pipeline.Pipeline`.
+        None stands for the generator that `dub` takes: that of a preset where the settings have its name.
     detector : str or path, optional
+        None as for the generators.
     settings : Settings, or mapping of str to Settings, optional
         One set of settings, or several by their names.
     cache : path
@@ -72,6 +73,7 @@ def variants(
     ParameterError
         There is no generator, or two variants have one name.
     """
+    from lipsync_lab import detection, generation
     from lipsync_lab.pipeline import Pipeline
 
     named = dict(settings) if isinstance(settings, Mapping) else {"": settings or Settings()}
@@ -80,21 +82,29 @@ def variants(
     if not named:
         raise ParameterError("no settings to report on; name presets")
     shared = {"cache": cache} if len(generators) * len(named) > 1 else {}
-    out: dict[str, Variant] = {}
+    loaded: dict[str | Path, Generator] = {}
+    detectors: dict[str | Path, Detector] = {}
+    made: dict[tuple[str, str], Pipeline] = {}
     for given in generators:
-        generator: str | Path | Generator | None = given
         for name, values in named.items():
-            pipeline = Pipeline(generator, detector, values, **shared)
-            # the weights are read once
-            generator, detector = pipeline.generator, pipeline.detector
+            chosen = generation.default(name) if given is None else given
+            wanted = detection.default(name) if detector is None else detector
+            # what several variants share is read once
+            pipeline = Pipeline(loaded.get(chosen, chosen), detectors.get(wanted, wanted), values, **shared)
+            loaded[chosen], detectors[wanted] = pipeline.generator, pipeline.detector
             # fit for addresses and file names on any system
-            model = _plain(generator.name) or "generator"
-            key = "-".join(filter(None, (model, _plain(name))))
-            if key in out:
+            model = _plain(pipeline.generator.name) or "generator"
+            if (model, name) in made:
                 raise ParameterError(f"{given}: two generators of the name {model}; name each once, or rename a file")
-            label = ", ".join([model] * (len(generators) > 1 or not name) + [name] * bool(name))
-            out[key] = Variant(key, label, model, name, pipeline)
-    return list(out.values())
+            made[model, name] = pipeline
+    models = {model for model, _ in made}
+    out = []
+    for (model, name), pipeline in made.items():
+        label = ", ".join([model] * (len(models) > 1 or len(named) < 2) + [name] * bool(name))
+        out.append(Variant("-".join(filter(None, (model, _plain(name)))), label, model, name, pipeline))
+    if len({variant.name for variant in out}) < len(out):
+        raise ParameterError(f"two sets of settings have one name in folders: {', '.join(named)}; name each otherwise")
+    return out
 
 
 def _plain(name: str) -> str:

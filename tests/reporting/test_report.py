@@ -511,7 +511,7 @@ def test_the_command_hands_on_what_it_is_given(monkeypatch, tmp_path, capsys):
     assert [options["voices"] for _, _, options in given] == [["b"], None]
     assert [options["detector"] for _, _, options in given] == [None, "lbp"]
     assert [options["force"] for _, _, options in given] == [False, True]
-    assert [options["settings"] for _, _, options in given] == [Settings(), Settings()]
+    assert [options["settings"] for _, _, options in given] == [{"": Settings()}, {"": Settings()}]
     assert capsys.readouterr().out.split() == [str(tmp_path / "index.html")] * 2
     assert cli.main(["report", "--generators", "untrained", "nowhere/wav2lip.pth"]) == cli.BAD_INPUT
     assert "weights fetch wav2lip" in capsys.readouterr().err
@@ -528,7 +528,7 @@ def test_the_command_hands_on_settings_and_presets(monkeypatch, tmp_path, capsys
     assert (
         cli.main(["report", "--quiet", "--preset", "animation", "--feather", "0.2", "--pads", "1", "2", "3", "4"]) == 0
     )
-    assert given.pop() == Settings.of({"feather": 0.2, "pads": (1, 2, 3, 4)}, "animation")
+    assert given.pop() == {"animation": Settings.of({"feather": 0.2, "pads": (1, 2, 3, 4)}, "animation")}
     assert cli.main(["report", "--quiet", "--compare", "default", "reference", "--threshold", "0.7"]) == 0
     assert given.pop() == {
         "default": Settings(threshold=0.7),

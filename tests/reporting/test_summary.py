@@ -13,6 +13,7 @@ from browser import chromium
 from clips import boxes, pictures
 
 from lipsync_lab import reporting
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.evaluation import Evaluation, comparison
 from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.evaluation.evaluated import EvaluatedCase
@@ -20,7 +21,7 @@ from lipsync_lab.media import audio, video
 from lipsync_lab.metrics import registry
 from lipsync_lab.reporting import clip_table, media, paired, summary
 from lipsync_lab.reporting.outcome import Outcome
-from lipsync_lab.reporting.variants import ClipResult, Variant
+from lipsync_lab.reporting.variants import ClipResult, Variant, variants
 from lipsync_lab.settings import Settings
 
 FRAMES, BOX = 12, [30, 20, 90, 80]
@@ -194,6 +195,19 @@ def test_a_generator_dubs_the_domains_that_it_is_meant_for():
     assert [of.dubs(Case("a", "a", "a", domain)) for domain in ("animation", "live_action", "")] == [True, False, True]
     of.pipeline.generator = SimpleNamespace()
     assert of.dubs(Case("a", "a", "a", "live_action"))
+
+
+def test_a_preset_brings_its_generator_and_detector_where_none_is_named(tmp_path):
+    presets = {"default": Settings(), "animation": Settings.of({}, "animation")}
+    first, second = variants((None,), None, presets, tmp_path)
+    assert (first.name, second.name) == ("wav2lip-lab-default", "cel-animation")
+    assert (first.label, second.label) == ("wav2lip-lab, default", "cel, animation")
+    assert first.pipeline.detector is second.pipeline.detector
+    both = variants(("identity",), "lbp", presets, tmp_path)
+    assert [variant.label for variant in both] == ["default", "animation"]
+    assert both[0].pipeline.generator is both[1].pipeline.generator
+    with pytest.raises(ParameterError, match="one name in folders"):
+        variants(("identity",), "lbp", {"a b": Settings(), "a_b": Settings()}, tmp_path)
 
 
 # --- the page in a browser -------------------------------------------------------------------------------------------
