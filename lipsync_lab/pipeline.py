@@ -38,6 +38,7 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
+    from lipsync_lab.generation.cel.own import Mouth
     from lipsync_lab.generation.cel.timing import Cue
 
 __all__ = ["Pipeline", "Plan", "Progress", "dub", "make_plan", "prepared", "render"]
@@ -248,10 +249,33 @@ class Pipeline:
         drawn, _ = prepared(clip, plan, self.generator)
         return drawn.cues, clip.fps
 
+    def mouth_chart(self, face: str | Path, progress: Progress | None = None) -> list[Mouth]:
+        """The mouth chart of a clip, for `generation.cel.chart.write_chart`.
+
+        Parameters
+        ----------
+        face, progress
+            As for `run`.
+
+        Raises
+        ------
+        LipsyncError
+            With the file or setting that is wrong.
+        ParameterError
+            The generator does not draw mouths of a chart, or no mouth is sure.
+        """
+        if not hasattr(self.generator, "chart"):
+            raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")
+        clip = open_clip(samples.resolve_path(face), self.settings)
+        _, plan = self._planned(clip, None, progress, runs.Clock())
+        return self.generator.chart(clip, plan)
+
     def _planned(
-        self, clip: Clip, voice: Voice, progress: Progress | None, clock: runs.Clock
+        self, clip: Clip, voice: Voice | None, progress: Progress | None, clock: runs.Clock
     ) -> tuple[Detections, Plan]:
-        needed = None if self.settings.keep_tail else len(window_starts(voice, clip.fps, self.settings))
+        needed = (
+            None if voice is None or self.settings.keep_tail else len(window_starts(voice, clip.fps, self.settings))
+        )
         with clock("detect"):
             detections = detect(
                 clip, self.detector, self.cache, settings=self.settings, frames=needed, progress=progress

@@ -16,6 +16,7 @@ SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
 MOUTH_CADENCES = ("every_frame", "holds")
+MOUTH_SOURCES = ("auto", "clip", "drawn")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Settings:
     mouth_timing : str or None
         File of mouth shapes and their times (`generation.cel.exchange`), which a generator of drawn mouths shows frame
         by frame; None for the shapes of the voice on the holds of the clip.
+    mouth_source : str
+        Mouths of a generator of drawn mouths: "clip" pastes the clip's own nearest mouth, "drawn" draws each, "auto"
+        pastes where one is near enough, and else draws.
+    mouth_chart : str or None
+        Folder of a mouth chart (`generation.cel.chart`), whose pictures are the mouths; before `mouth_source`.
     extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -96,6 +102,8 @@ class Settings:
     feather: float = 0.1
     mouth_cadence: str = "every_frame"
     mouth_timing: str | None = None
+    mouth_source: str = "auto"
+    mouth_chart: str | None = None
     extend: str = "loop"
     keep_tail: bool = False
     published_length: bool = False
@@ -128,6 +136,7 @@ class Settings:
         need(self.dropouts in DROPOUTS, "dropouts", " or ".join(DROPOUTS))
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))
         need(self.mouth_cadence in MOUTH_CADENCES, "mouth_cadence", " or ".join(MOUTH_CADENCES))
+        need(self.mouth_source in MOUTH_SOURCES, "mouth_source", " or ".join(MOUTH_SOURCES))
         need(self.extend in EXTENSIONS, "extend", " or ".join(EXTENSIONS))
         need(self.codec in CODECS, "codec", " or ".join(CODECS))
 

@@ -34,7 +34,7 @@ STRINGS = frozenset(
     re.findall(
         r"\S+",
         """
-        drawn photographic mouth_drawn longest_gap mel_lead analysis_size upstream
+        photographic mouth_drawn longest_gap mel_lead analysis_size upstream
         blur seam colour new_colours lines ghost outside cropped extra_mouth switch missed flicker unreal
         drawn_jitter_centre among_found opened_source opening_shuffled
         expert_distance expert_confidence expert_offset expert_at_zero lse_distance lse_confidence lse_offset

@@ -10,7 +10,7 @@ import argparse
 
 from lipsync_lab import detection
 from lipsync_lab.models.registry import DEFAULTS
-from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, PRESETS, SMOOTHINGS
+from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, MOUTH_SOURCES, PRESETS, SMOOTHINGS
 
 GENERATOR = (
     "generator: a model's name or a file of weights; identity returns each face unchanged, untrained generates noise, "
@@ -49,12 +49,6 @@ def _boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
-    return int(text)
-
-
 def _face(text: str) -> str | int:
     return int(text) if text.isdigit() else text
 
@@ -82,6 +76,13 @@ def dub(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="with --generator cel: the mouths of a file that `mouths` or a run wrote and you corrected, .csv, .json, "
         ".tsv or .dat (the voice's mouths on the clip's drawings)",
+    )
+    _mouth_source(group)
+    add(
+        "--mouth-chart",
+        metavar="FOLDER",
+        default=argparse.SUPPRESS,
+        help="with --generator cel: the mouths of a chart that `chart` wrote and you edited (no chart)",
     )
     add(
         "--run-folder",
@@ -256,6 +257,30 @@ def mouths(parser: argparse.ArgumentParser) -> None:
     _tracking(parser)
 
 
+def chart(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The folder gets a PNG with alpha for each mouth, contact_sheet.png, and chart.json, with their places. "
+        "Edit the PNGs in any paint program, keep their size, and give the folder to `dub --mouth-chart`."
+    )
+    parser.add_argument("face", metavar="CLIP", help="a clip, a picture, or the name of a sample")
+    parser.add_argument("-o", "--out", default="chart", metavar="FOLDER", help="of the chart (chart)")
+    _mouth_source(parser)
+    _frame(parser)
+    _box(parser)
+    _detector(parser)
+    _tracking(parser)
+
+
+def _mouth_source(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--mouth-source",
+        choices=MOUTH_SOURCES,
+        default=argparse.SUPPRESS,
+        help="with --generator cel: clip, the clip's own nearest mouth; drawn, drawn in its line and colours; auto, "
+        "the clip's own where one is near enough (auto)",
+    )
+
+
 def detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--face", required=True, metavar="CLIP", help="a clip, a picture, or the name of a sample")
@@ -351,44 +376,6 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add(
         "--output-box", **corners, help="where the output shows it, in pixels of the output, if it has bars (estimated)"
     )
-
-
-def samples(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("list", "fetch", "path"))
-    parser.add_argument("name", nargs="?", help="of the sample")
-
-
-def weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("list", "fetch", "verify"))
-    parser.add_argument("name", nargs="?", help="of the model; all models if not given, except for fetch")
-
-
-def synthesize(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--text", required=True, help="what the character says")
-    add("--out", required=True, metavar="CLIP.mp4", help="the ground truth of every frame goes beside it, .truth.csv")
-    add("--voice", default="en-us", help="espeak-ng's language code (en-us)")
-    add("--recording", metavar="SOUND", help="file with a recording of the text, to speak in espeak-ng's place (none)")
-    add("--variant", help="espeak-ng's voice variant, such as f2 or m3; the plain voice if not given")
-    add("--rate", type=int, default=160, help="words per minute (160)")
-    add("--pitch", type=int, default=50, help="0 to 99 (50)")
-    add("--portrait", action="store_true", help="animate scikit-image's portrait instead of a drawn character (no)")
-    add("--seed", type=_natural, default=0, help="of character, acting and background, from 0 on (0)")
-    add("--style", help="anime, western, rubberhose or flat; chosen by the seed if not given")
-    add("--exposure", type=int, default=2, metavar="FRAMES", help="frames per drawing, 1 or more (2)")
-    add("--mouth-exposure", type=int, metavar="FRAMES", help="frames per mouth shape; as --exposure if not given")
-    add("--fps", type=float, default=25.0, help="frames per second (25)")
-    add(
-        "--size",
-        nargs=2,
-        type=int,
-        default=(384, 384),
-        metavar=("WIDTH", "HEIGHT"),
-        help="pixels, 32 or more (384 384)",
-    )
-    add("--view", default="front", help="front, three-quarter, profile, turn or mixed (front)")
-    add("--framing", default="close", help="portrait, close, medium, wide or far (close)")
-    add("--subtitle", default="", metavar="TEXT", help="text in the picture (none)")
 
 
 def blind(blind: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The commands of use: `dub`, `detect`, `mouths`, `evaluate`, `report` and `blind`."""
+"""The commands of use: `dub`, `detect`, `mouths`, `chart`, `evaluate`, `report` and `blind`."""
 
 from __future__ import annotations
 
@@ -128,6 +128,26 @@ def _mouths_of_clip(options: argparse.Namespace, settings: Settings, voice: Path
             "leave --face away"
         )
     return cues, fps
+
+
+def chart(options: argparse.Namespace) -> int:
+    from lipsync_lab.generation.cel.chart import write_chart
+    from lipsync_lab.geometry import Box
+    from lipsync_lab.pipeline import Pipeline
+
+    settings, face = _settings(options, None), _clip(options.face, "CLIP")
+    if Path(options.out).is_file():
+        raise MediaError(f"--out {options.out}: is a file; name a folder")
+    _check_models(options)
+    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    with progress.make(quiet=options.quiet) as shown:
+        pipeline = Pipeline("cel", options.detector, settings, box, options.device, _cache(options))
+        mouths = pipeline.mouth_chart(face, shown)
+    write_chart(options.out, mouths, face.name)
+    own = sum(mouth.source == "clip" for mouth in mouths)
+    _say(options, f"{options.out}: {len(mouths)} mouths, {own} of the clip and {len(mouths) - own} drawn; "
+                  "contact_sheet.png shows all")  # fmt: skip
+    return 0
 
 
 def evaluate(options: argparse.Namespace) -> int:

@@ -77,7 +77,7 @@ class Generator(Protocol):
 
 
 #: Settings that only a generator with a ``check`` takes, and their defaults.
-_OF_DRAWING = {name: getattr(Settings(), name) for name in ("mouth_timing",)}
+_OF_DRAWING = {name: getattr(Settings(), name) for name in ("mouth_timing", "mouth_source", "mouth_chart")}
 
 
 def check(generator: Generator, settings: Settings) -> None:

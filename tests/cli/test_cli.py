@@ -341,14 +341,25 @@ def test_samples_list_and_path(place, capsys):
 
 
 def test_help_of_every_command(capsys):
-    for command in ("dub", "detect", "mouths", "evaluate", "weights", "samples", "synthesize", "report", "train"):
+    for command in (
+        "dub",
+        "detect",
+        "mouths",
+        "chart",
+        "evaluate",
+        "weights",
+        "samples",
+        "synthesize",
+        "report",
+        "train",
+    ):
         with pytest.raises(SystemExit) as stopped:
             cli.main([command, "--help"])
         assert stopped.value.code == 0
         assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["dub", "detect", "mouths", "evaluate", "report", "synthesize"])
+@pytest.mark.parametrize("command", ["dub", "detect", "mouths", "chart", "evaluate", "report", "synthesize"])
 def test_help_states_every_default(command):
     """In brackets, or in words where the default is not one value."""
     parser = cli._parser()._subparsers._group_actions[0].choices[command]
@@ -453,7 +464,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         cli.main(["--help"])
     groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
     listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
-    assert listed["use"] == ["dub", "detect", "mouths", "evaluate", "report", "blind"]
+    assert listed["use"] == ["dub", "detect", "mouths", "chart", "evaluate", "report", "blind"]
     assert listed["data"] == ["samples", "weights", "synthesize"]
     assert listed["training"] == ["train"]
     commands = cli._parser()._subparsers._group_actions[0].choices
@@ -673,6 +684,24 @@ def test_mouth_timing_is_refused_in_one_line(words, message, place, capsys):
     (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
     assert message in line
     assert set(place.iterdir()) <= before
+
+
+def test_a_chart_is_written_and_taken(place, capsys):
+    assert cli.main(["chart", "animation_hello", "-o", "mouths"]) == 0
+    assert re.search(r"mouths: \d+ mouths, \d+ of the clip and \d+ drawn; contact_sheet.png", capsys.readouterr().out)
+    assert cli.main(["chart", "animation_hello", "--out", "drawn", "--mouth-source", "drawn", "--quiet"]) == 0
+    names = {path.name for path in (place / "drawn").iterdir()}
+    assert names == {"chart.json", "contact_sheet.png", *(f"{letter}.png" for letter in "ABCDEFGHX")}
+    assert names <= {path.name for path in (place / "mouths").iterdir()}
+    dub = ["dub", "--generator", "cel", "--face", "animation_hello", "--audio", "v.wav", "--quiet"]
+    assert cli.main([*dub, "--mouth-chart", "drawn", "--outfile", "given.mp4"]) == 0
+    (place / "drawn" / "E.png").unlink()
+    assert cli.main([*dub, "--mouth-chart", "drawn", "--outfile", "spoilt.mp4"]) == cli.BAD_INPUT
+    assert "E.png: cannot be read" in capsys.readouterr().err
+    assert not (place / "spoilt.mp4").exists()
+    assert cli.main(["chart", "in.mp4", "-o", "none", "--quiet"]) == cli.BAD_INPUT
+    assert "in.mp4: no mouth is sure" in capsys.readouterr().err
+    assert not (place / "none").exists()
 
 
 def test_metrics_are_listed_with_their_meaning(capsys):

@@ -80,13 +80,25 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     along, across = _mouth_axes(pose, box)
     inside = _inside(pose, along, across)
     skin = _skin_colours(lab, along, across, inside)
-    distance = np.sqrt(((lab[:, :, None] - skin) ** 2).sum(-1))
+    distance = _distances(lab, skin)
     ink = (distance.min(-1) > INK) | inside
     mask = _mouth(ink, pose, along, across)
     grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))).astype(bool)
     pixels = _filled(part, grown, ink, distance.argmin(-1))
     colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
     return Erased(box, pixels, grown, ink, colours)
+
+
+def inked(frame: np.ndarray, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What differs from the skin around a pose, bool; coordinates along and across the mouth, in widths; and CIELAB.
+
+    All are of the part of the frame that `region` gives.
+    """
+    box = region(pose, frame.shape)
+    lab = _lab(np.ascontiguousarray(frame[box.slices]))
+    along, across = _mouth_axes(pose, box)
+    skin = _skin_colours(lab, along, across, np.zeros(lab.shape[:2], bool))
+    return _distances(lab, skin).min(-1) > INK, along, across, lab
 
 
 def region(pose: MouthPose, shape: tuple[int, ...]) -> Box:
@@ -101,6 +113,11 @@ def region(pose: MouthPose, shape: tuple[int, ...]) -> Box:
 
 def _lab(part: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def _distances(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """CIELAB distance of every pixel from each skin colour, (h, w, K)."""
+    return np.sqrt(((lab[:, :, None] - skin) ** 2).sum(-1))
 
 
 def _mouth_axes(pose: MouthPose, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +183,7 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
             if (piece & own).sum() > 0.85 * size or (piece & lips).sum() > 0.97 * size:
                 mouth |= piece
             else:
-                mouth |= piece & (own if (piece & own).sum() > 0.5 * size else lens)
+                mouth |= piece & (own | corners if (piece & own).sum() > 0.5 * size else lens)
     return mouth
 
 

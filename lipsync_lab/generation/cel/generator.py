@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import compositing, holds
-from lipsync_lab.generation.cel import draw, exchange, timing
+from lipsync_lab.generation.cel import chart, draw, exchange, own, timing
 from lipsync_lab.generation.cel.erase import Erased, erase
 from lipsync_lab.generation.cel.locate import DRAWABLE, MouthPose, locate, steady
 from lipsync_lab.generation.cel.look import Look, Sample, look_of, seat_of
-from lipsync_lab.generation.cel.shapes import MouthShape
+from lipsync_lab.generation.cel.own import Mouth
+from lipsync_lab.generation.cel.refine import refined
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES, MouthShape
 from lipsync_lab.generation.cel.timing import Cue
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, spans
@@ -33,8 +36,8 @@ from lipsync_lab.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-#: Drawings on which the look of a clip is measured.
-SAMPLES = 24
+#: Drawings of a clip from which its own mouths are taken.
+OWN = 120
 #: Name of the exposure sheet in the folder of a run.
 SHEET = "exposure_sheet.csv"
 #: Confidence that is enough beside a frame whose mouth is sure.
@@ -85,6 +88,7 @@ class Cel:
         ):
             if pose is None or not pose.drawable:
                 continue
+            pose = _on_ink(crop, pose)
             erased = erase(crop, pose)
             look = look_of([Sample(whole, pose, crop[erased.box.slices], erased)])
             sounds = timing.classify(windows[place], self.visemes)
@@ -114,6 +118,7 @@ class Cel:
             passthrough frames.
         """
         poses, first, samples = self._survey(clip, plan.track)
+        look, pictures = self._pictures(samples, plan.settings)
         order, fps = plan.order, float(clip.fps)
         spoken = (plan.mouths >= 0) & accepted(poses, plan.track.shots)[order]
         if plan.settings.mouth_timing is None:
@@ -132,8 +137,8 @@ class Cel:
         for (start, stop), shape in zip(exposed, shapes, strict=True):
             mouths[start:stop], shape_of[start] = start, shape
         mouths[~spoken] = -1
-        look = look_of(samples) if samples else None
-        drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, timing.cues(shapes, exposed, fps))
+        cues = timing.cues(shapes, exposed, fps)
+        drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, cues, pictures)
         return drawn, replace(plan, mouths=mouths)
 
     def check(self, settings: Settings) -> None:
@@ -146,6 +151,8 @@ class Cel:
         """
         if settings.mouth_timing is not None:
             exchange.read_timing(settings.mouth_timing, settings.fps)
+        if settings.mouth_chart is not None:
+            chart.read_chart(settings.mouth_chart)
 
     def mouths(self, voice: Voice, fps: float, exposure: int = 2, audio_offset: int = 0) -> list[Cue]:
         """The mouth timing of a voice without a clip.
@@ -170,16 +177,18 @@ class Cel:
         drawings, poses, samples = holds.Holds(), [], []
         first: list[int] = []
         batch: list[np.ndarray] = []
-        step = max(1, len(track) // (3 * SAMPLES))
+        step = max(1, len(track) // OWN)
 
         def finish() -> None:
             start = len(poses)
-            poses.extend(locate(batch, [track.box(start + i) for i in range(len(batch))], network=self.locator))
+            located = locate(batch, [track.box(start + i) for i in range(len(batch))], network=self.locator)
+            poses.extend(_on_ink(frame, pose) for frame, pose in zip(batch, located, strict=True))
             for number, frame in enumerate(batch, start):
                 pose = poses[number]
                 if number % step == 0 and first[number] == number and pose is not None and pose.drawable:
                     erased = erase(frame, pose)
-                    samples.append(Sample(track.box(number), pose, frame[erased.box.slices].copy(), erased))
+                    part = frame[erased.box.slices].copy()
+                    samples.append(Sample(track.box(number), pose, part, erased, number, int(track.shots[number])))
             batch.clear()
 
         for number, frame in enumerate(clip.read(0, len(track))):
@@ -189,8 +198,52 @@ class Cel:
                 finish()
         finish()
         firsts = np.array(first, np.int64)
-        chosen = np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)
-        return steady(poses, firsts, track.shots), firsts, [samples[place] for place in chosen]
+        return steady(poses, firsts, track.shots), firsts, samples
+
+    def _pictures(self, samples: list[Sample], settings: Settings) -> tuple[Look | None, Pictures]:
+        """The look of a clip, and the mouths that are pasted: of a chart that is given, or the clip's own."""
+        look = look_of(samples) if samples else None
+        if settings.mouth_chart is not None:
+            return look, Pictures(tuple(chart.read_chart(settings.mouth_chart)), np.inf)
+        if look is None or settings.mouth_source == "drawn":
+            return look, Pictures()
+        mouths = own.distinct(own.cut_all(samples, look))
+        return look, Pictures(tuple(mouths), np.inf if settings.mouth_source == "clip" else own.NEAR)
+
+    def chart(self, clip, plan) -> list[Mouth]:
+        """The mouth chart of a clip, by shape: its own mouths, and drawn ones for shapes that it does not show.
+
+        Parameters
+        ----------
+        clip : Clip
+            Read once.
+        plan : plan.Plan
+            Its voice is not used; `Settings.mouth_source` "drawn" leaves the clip's own mouths away.
+
+        Raises
+        ------
+        ParameterError
+            No mouth is sure in any frame.
+        """
+        _, _, samples = self._survey(clip, plan.track)
+        if not samples:
+            raise ParameterError(f"{clip.name}: no mouth is sure in any frame; try another --detector or a --box")
+        look, pictures = self._pictures(samples, plan.settings)
+        skin = tuple(float(value) for value in np.median([sample.erased.skin[0] for sample in samples], axis=0))
+        mouths = list(pictures.mouths)
+        # the closed mouth that the clip shows first is its mouth at rest too
+        mouths += [replace(mouth, shape="X") for mouth in mouths if mouth.shape == "A"][:1]
+        known = {mouth.shape for mouth in mouths}
+        mouths += [own.drawn_mouth(CHART[letter], look, skin) for letter in SHAPES if letter not in known]
+        return sorted(mouths, key=lambda mouth: SHAPES.index(mouth.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Mouths that are pasted where their distance (`own.nearest`) is below `near`; elsewhere they are drawn."""
+
+    mouths: tuple[Mouth, ...] = ()
+    near: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +265,7 @@ class DrawnClip:
     track : FaceTrack
     cues : list of Cue
         The mouth timing, for `exchange.write_timing`.
+    pictures : Pictures
     """
 
     look: Look | None
@@ -222,6 +276,7 @@ class DrawnClip:
     shapes: dict[int, MouthShape]
     track: Any
     cues: list[Cue]
+    pictures: Pictures = Pictures()
 
     def write_files(self, folder: Path, fps: Fraction | float) -> None:
         """Write ``exposure_sheet.csv``, which `Settings.mouth_timing` takes when it was corrected."""
@@ -256,7 +311,7 @@ class DrawnClip:
         if "erased" not in self._now:
             self._now["erased"] = erase(self._now["frame"], pose)
         if shape not in self._now:
-            self._now[shape] = self._mouth(self._now["erased"], shape, pose, box)
+            self._now[shape] = self._mouth(self._now["erased"], shape, pose, box, int(self.track.shots[source]))
         part, pixels, where = self._now[shape]
         out = frame.copy()
         out[part.slices][where] = pixels[where]
@@ -267,13 +322,21 @@ class DrawnClip:
         """The first frame of the present hold, its face without a mouth, and the mouths that it showed already."""
         return {}
 
-    def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box):
+    def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box, shot: int):
+        seat = seat_of(pose, box, self.look, shot)
+        picture, distance = own.nearest(shape, seat.turn, shot, self.pictures.mouths)
+        if picture is not None and distance < self.pictures.near:
+            layer = own.placed(picture, seat, erased.box, erased.skin[0])
+        else:
+            layer = self._drawn(erased, shape, seat, box)
+        return erased.box, draw.composited(erased.pixels, layer), erased.mask | (layer[..., 3] > 1 / 512)
+
+    def _drawn(self, erased: Erased, shape: MouthShape, seat: draw.Seat, box: Box) -> np.ndarray:
         scale = box.width / self.look.face
         pen = replace(
             self.look.pen, thickness=self.look.pen.thickness * scale, softness=self.look.pen.softness * min(scale, 1.5)
         )
-        layer = draw.drawn(shape, seat_of(pose, box, self.look), pen, erased.box)
-        return erased.box, draw.composited(erased.pixels, layer), erased.mask | (layer[..., 3] > 1 / 512)
+        return draw.drawn(shape, seat, pen, erased.box)
 
 
 def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndarray:
@@ -292,6 +355,12 @@ def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndar
             moved = np.hypot(pose.centre[0] - other.centre[0], pose.centre[1] - other.centre[1])
             sure[frame] = pose.visibility in DRAWABLE and pose.confidence >= LESS_SURE and moved < 0.5 * other.width
     return sure
+
+
+def _on_ink(frame: np.ndarray, pose: MouthPose | None) -> MouthPose | None:
+    """The pose on the line of its mouth, where it may be drawn."""
+    asked = pose is not None and pose.visibility == "visible" and pose.confidence >= LESS_SURE
+    return refined(frame, pose) if asked else pose
 
 
 def _runs(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

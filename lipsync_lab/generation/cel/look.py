@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -13,24 +13,30 @@ from lipsync_lab.generation.cel.erase import Erased
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.geometry import Box
 
+#: Drawings on which line and colours are measured.
+SAMPLES = 24
 #: Height of the widest gap in widths of the mouth at rest: where a clip shows no wider one, and at most.
 GAP, WIDEST = 0.55, 0.8
 #: Openness from which on a mouth shows its inside, and below which it is closed.
 _OPEN, _SHUT = 0.22, 0.1
 #: CIELAB lightness and chroma of teeth, and chroma of a tongue.
 _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
-#: Colours of the inside on a skin of middle brightness, where a clip shows none.
+#: Colours of the inside on the skin `_SKIN`, where a clip shows none; light that changes the skin changes them alike.
 _INNER, _WHITE, _RED = (96.0, 34.0, 40.0), (240.0, 236.0, 228.0), (190.0, 92.0, 92.0)
+_SKIN = (225.0, 190.0, 165.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A drawing of the clip: its face box, the pose of its mouth, the part of the frame around it, and it erased."""
+    """A drawing of the clip: its face box, the pose of its mouth, the part of the frame around it, and it erased; the
+    numbers of the frame and of the shot."""
 
     box: Box
     pose: MouthPose
     pixels: np.ndarray
     erased: Erased
+    frame: int | None = None
+    shot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Look:
         Median width of the face box in pixels.
     width : float
         Width of the mouth at rest, as a share of the face box.
+    widths : dict of int to float
+        The same by shot: a turned head shortens it.
     gap : float
         Height of the widest gap in widths of the mouth at rest.
     smile : float
@@ -56,10 +64,20 @@ class Look:
     width: float
     gap: float
     smile: float
+    widths: dict[int | None, float] = field(default_factory=dict)
+
+    def rest(self, box: Box, shot: int | None = None) -> float:
+        """Width in pixels of the mouth at rest of a face in a shot."""
+        return self.widths.get(shot, self.width) * box.width
 
 
 def look_of(samples: Sequence[Sample]) -> Look:
     """Measure the look of a clip on its drawings; at least one."""
+    widths = {
+        shot: float(np.median([own.pose.width / own.box.width for own in samples if own.shot == shot]))
+        for shot in {sample.shot for sample in samples}
+    }
+    samples = [samples[place] for place in np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)]
     face = float(np.median([sample.box.width for sample in samples]))
     width = float(np.median([sample.pose.width / sample.box.width for sample in samples]))
     gaps = [sample.pose.openness * sample.pose.width / (width * sample.box.width) for sample in samples]
@@ -69,16 +87,16 @@ def look_of(samples: Sequence[Sample]) -> Look:
     lines = [line for line in lines if line is not None] or [(0.25 * skin, 0.012 * face, 0.5)]
     colour = np.median([line[0] for line in lines], axis=0)
     thickness, softness = (float(np.median([line[place] for line in lines])) for place in (1, 2))
-    thickness = float(np.clip(thickness, 0.8, max(1.2, 0.09 * width * face)))
+    closed = [_closed_line(sample) * face / sample.box.width for sample in samples if sample.pose.openness < _SHUT]
+    thickness = float(np.median(closed)) if closed else thickness
+    thickness = float(np.clip(thickness, 0.8, max(1.2, 0.12 * width * face)))
     return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness), face, width,
-                gap, _smile(samples))  # fmt: skip
+                gap, _smile(samples), widths)  # fmt: skip
 
 
-def seat_of(pose: MouthPose, box: Box, look: Look) -> Seat:
-    """Where the mouth of a pose is drawn."""
-    own, usual = pose.width, look.width * box.width
-    # a pursed or stretched mouth has the width of the face's others; a turned head shortens it
-    width = usual if 0.7 * usual < own < 1.4 * usual else own
+def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None) -> Seat:
+    """Where the mouth of a pose is drawn: as wide at rest as the mouths of the shot, whatever this one's shape is."""
+    width = look.rest(box, shot)
     x, y = np.mean([pose.left, pose.right], axis=0)
     room = max(box.y2 - y, 0.25 * width)
     turn = float(np.clip((x - box.center[0]) / (0.3 * box.width), -1, 1))
@@ -112,19 +130,29 @@ def _line(sample: Sample, skin: np.ndarray) -> tuple[np.ndarray, float, float] |
     return colour, thickness, float(np.clip(np.sqrt(max(sigma**2 - 0.64, 0)), 0, 0.3 * thickness))
 
 
+def _closed_line(sample: Sample) -> float:
+    """Thickness in pixels of the line of a closed mouth: its ink over its length, without the paler colour of lips."""
+    part, clean = sample.pixels.astype(np.float32), sample.erased.pixels.astype(np.float32)
+    dark = np.where(sample.erased.mask, (clean - part).mean(-1), 0)
+    peak = float(np.percentile(dark[sample.erased.mask], 95)) if sample.erased.mask.any() else 0.0
+    cover = np.clip((dark / max(peak, 1.0) - 0.3) / 0.4, 0, 1)
+    return float(cover.sum() / max(sample.pose.width, 1.0))
+
+
 def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tuple[Colour, Colour, Colour]:
     """Colours of the inner mouth, teeth and tongue: those of the clip's open mouths, else usual ones as bright as the
     skin."""
-    light = float(np.clip(skin.mean() / 190, 0.35, 1.1))
+    light = np.clip(skin / _SKIN, 0.3, 1.15)
+    light = (light + light.mean()) / 2
     inner, teeth, tongue = (np.array(colour) * light for colour in (_INNER, _WHITE, _RED))
     inner = 0.8 * inner + 0.2 * line
     pixels = [_gap_pixels(sample) for sample in samples if sample.pose.openness > _OPEN]
     pixels = np.concatenate(pixels) if pixels else np.zeros((0, 3), np.float32)
     if len(pixels) >= 30:
-        lab = cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+        lab = cv2.cvtColor((pixels / light)[None].clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
         chroma = np.hypot(lab[:, 1], lab[:, 2])
-        white = (lab[:, 0] > _TEETH * min(light, 1)) & (chroma < _GREY)
-        dark = ~white & (lab[:, 0] < 50 * light + 5)
+        white = (lab[:, 0] > _TEETH) & (chroma < _GREY)
+        dark = ~white & (lab[:, 0] < 55)
         red = ~white & ~dark & (chroma > _TONGUE)
         inner, teeth, tongue = (
             np.median(pixels[mask], axis=0) if mask.mean() > 0.08 else usual

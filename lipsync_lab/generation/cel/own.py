@@ -1,0 +1,273 @@
+"""Mouths as pictures: the clip's own drawings of its mouth, or an animator's, pasted where they are near enough.
+
+A mouth is cut out along its own lines (`cut`): what differs from the face without it. Drawings that look the same are
+one (`distinct`), and each is labelled with a letter of the chart by its gap and its width (`letter_of`). `nearest`
+picks the one for a shape, and `placed` puts it on a face: moved by whole pixels where the face has the size and the
+rotation of the drawing, so that its pixels stay the very same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from lipsync_lab.generation.cel import draw
+from lipsync_lab.generation.cel.draw import Colour, Seat
+from lipsync_lab.generation.cel.look import Look, Sample, seat_of
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
+from lipsync_lab.geometry import Box
+
+#: Confidence of a pose from which on its mouth is cut out.
+SURE = 0.8
+#: Mean difference, in grey levels, up to which two cut mouths are one drawing.
+SAME = 16.0
+#: Pixels of ink beside what was erased, over the square root of the latter's pixels, from which on a mouth is cut off.
+GOES_ON = 0.3
+#: Shares of the face box by which a mouth may lie beside the usual place of its shot: beyond, it is another mark.
+ASIDE = 0.08
+#: Widths, in widths at rest, that a closed mouth may have.
+_CLOSED_WIDTHS = 0.6, 1.6
+#: Distance (`_distance`) up to which a mouth is near enough to a shape.
+NEAR = 0.2
+#: Change of size, as a share, and of rotation, in degrees, that is too small to resample a picture for it.
+_STEADY, _UPRIGHT = 0.06, 4.0
+#: Gap, as a share of the widest, below which a mouth is closed.
+_SHUT = 0.1
+_THUMB = 48, 64  # height and width of a mouth when two are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Mouth:
+    """A picture of a mouth.
+
+    Attributes
+    ----------
+    shape : str
+        Letter of the chart.
+    openness : float
+        Height of the gap as a share of the widest gap.
+    width : float
+        Between the corners, in widths of the mouth at rest.
+    layer : ndarray, float32, (h, w, 4)
+        RGB, 0 to 255, premultiplied by alpha, and alpha, 0 to 1.
+    anchor : (float, float)
+        x, y in the layer, in pixels: the middle between the corners.
+    rest : float
+        Width of the mouth at rest in pixels of the layer.
+    angle, turn : float
+        As in `draw.Seat`: of the face from which it was cut.
+    line_width : float
+        Pixels.
+    skin : Colour
+        Of the face from which it was cut.
+    source : str
+        "clip" or "drawn".
+    frame, shot : int or None
+        Of the clip.
+    """
+
+    shape: str
+    openness: float
+    width: float
+    layer: np.ndarray
+    anchor: tuple[float, float]
+    rest: float
+    angle: float
+    turn: float
+    line_width: float
+    skin: Colour
+    source: str
+    frame: int | None = None
+    shot: int | None = None
+
+
+def cut(sample: Sample, look: Look) -> Mouth | None:
+    """The mouth of a drawing; None where it is not sure, or where its ink goes on beyond what was erased."""
+    pose, erased = sample.pose, sample.erased
+    if pose.visibility != "visible" or pose.confidence < SURE:
+        return None
+    mask = _large(erased.mask)
+    whole = not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+    goes_on = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask & erased.ink
+    if not whole or goes_on.sum() > GOES_ON * np.sqrt(mask.sum()) or (mask & erased.ink).sum() < 6:
+        return None
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    layer = _matte(sample.pixels, erased.pixels, mask, erased.ink)[inner]
+    seat = seat_of(pose, sample.box, look, sample.shot)
+    anchor = seat.x - erased.box.x1 - columns[0], seat.y - erased.box.y1 - rows[0]
+    gap, width = pose.openness * pose.width / max(look.gap * seat.width, 1), pose.width / max(seat.width, 1)
+    gap = 0.0 if gap < _SHUT else min(gap, 1.0)
+    if gap == 0 and not _CLOSED_WIDTHS[0] < width < _CLOSED_WIDTHS[1]:
+        return None
+    return Mouth(letter_of(gap, width), gap, width, layer, anchor, seat.width, pose.angle, seat.turn,
+                 look.pen.thickness * sample.box.width / look.face, tuple(map(float, erased.skin[0])), "clip",
+                 sample.frame, sample.shot)  # fmt: skip
+
+
+def cut_all(samples: Sequence[Sample], look: Look) -> list[Mouth]:
+    """The mouths of drawings, without those that lie beside the usual place of their shot."""
+    places = {shot: [] for shot in {sample.shot for sample in samples}}
+    for sample in samples:
+        places[sample.shot].append(_place(sample))
+    usual = {shot: np.median(points, axis=0) for shot, points in places.items()}
+    there = [sample for sample in samples if np.abs(_place(sample) - usual[sample.shot]).max() < ASIDE]
+    return [mouth for mouth in (cut(sample, look) for sample in there) if mouth is not None]
+
+
+def _place(sample: Sample) -> np.ndarray:
+    """The middle between the corners, as shares of the face box."""
+    middle = np.mean([sample.pose.left, sample.pose.right], axis=0)
+    return (middle - sample.box.center) / (sample.box.width, sample.box.height)
+
+
+def _large(mask: np.ndarray) -> np.ndarray:
+    """A mask without its pieces that have less than a quarter of the largest one's pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    sizes = stats[:, cv2.CC_STAT_AREA].copy()
+    sizes[0] = 0
+    return (sizes >= 0.25 * max(sizes.max(), 1))[labels]
+
+
+def _matte(pixels: np.ndarray, clean: np.ndarray, mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """The mouth as a layer that gives `pixels` over `clean`: opaque inside, its antialiased edge as it is."""
+    new, old = pixels.astype(np.float32), clean.astype(np.float32)
+    first, second = (cv2.cvtColor(part / 255, cv2.COLOR_RGB2LAB) for part in (new, old))
+    distance = np.sqrt(((first - second) ** 2).sum(-1))
+    peak = cv2.dilate(distance, np.ones((5, 5), np.uint8))
+    alpha = np.clip(distance / np.maximum(peak, 25.0), 0, 1)
+    # a colour of [0, 255] must give the pixel
+    room = np.where(new < old, old, 255 - old)
+    alpha = np.maximum(alpha, (np.abs(new - old) / np.maximum(room, 1)).max(-1))
+    alpha[_filled_holes(cv2.erode((mask & ink).astype(np.uint8), np.ones((3, 3), np.uint8)))] = 1
+    alpha = np.where(mask, np.minimum(alpha, 1), 0)
+    colour = np.where(mask[..., None], new - (1 - alpha[..., None]) * old, 0)
+    return np.dstack([np.clip(colour, 0, 255 * alpha[..., None]), alpha]).astype(np.float32)
+
+
+def _filled_holes(mask: np.ndarray) -> np.ndarray:
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED).astype(bool)
+
+
+def drawn_mouth(shape: MouthShape, look: Look, skin: Colour) -> Mouth:
+    """A mouth of the chart as `draw` draws it in the look of a clip, on a face in front view."""
+    rest = look.width * look.face
+    reach = 0.8 * rest + 4
+    box = Box(0, 0, int(2 * reach), int(2 * reach))
+    seat = Seat(reach, reach, rest, look.gap * rest, smile=look.smile)
+    layer = draw.drawn(shape, seat, look.pen, box)
+    rows, columns = (np.flatnonzero((layer[..., 3] > 1 / 512).any(axis=axis)) for axis in (1, 0))
+    margin = 4  # pixels for whoever paints over the line
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    layer = layer[top : rows[-1] + margin + 1, left : columns[-1] + margin + 1]
+    return Mouth(shape.shape, shape.openness, chart_width(shape), layer, (reach - left, reach - top), rest, 0.0, 0.0,
+                 look.pen.thickness, skin, "drawn")  # fmt: skip
+
+
+def chart_width(shape: MouthShape) -> float:
+    """Width between the corners of a shape as it is drawn, in widths of the mouth at rest (`draw`)."""
+    return (0.62 + 0.76 * shape.width) * (1 - 0.42 * shape.rounding)
+
+
+def letter_of(gap: float, width: float) -> str:
+    """The letter of a gap (share of the widest) and a width (widths at rest), as far as these two tell: of A and X
+    always A, never G (teeth on the lip) nor H (tongue)."""
+    if gap < _SHUT:
+        return "A"
+    return min("BCDEF", key=lambda letter: abs(CHART[letter].openness - gap) + abs(chart_width(CHART[letter]) - width))
+
+
+def distinct(mouths: Sequence[Mouth]) -> list[Mouth]:
+    """The different drawings of each shot, in the order of the clip; of those that look the same, the first."""
+    kept: list[tuple[Mouth, np.ndarray]] = []
+    for mouth in mouths:
+        thumb = _thumb(mouth)
+        known = (other for other, picture in kept if other.shot == mouth.shot and _differ(thumb, picture) < SAME)
+        if next(known, None) is None:
+            kept.append((mouth, thumb))
+    return [mouth for mouth, _ in kept]
+
+
+def _thumb(mouth: Mouth) -> np.ndarray:
+    """The mouth at a common size and rotation."""
+    scale = 0.5 * _THUMB[1] / mouth.rest
+    matrix = _similarity(mouth.anchor, scale, -mouth.angle, (_THUMB[1] / 2, _THUMB[0] / 2))
+    # lines that lie a pixel apart are the same line
+    return cv2.GaussianBlur(cv2.warpAffine(mouth.layer, matrix, _THUMB[::-1], flags=cv2.INTER_AREA), (0, 0), 1.5)
+
+
+def _differ(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean difference in grey levels where either has a mouth."""
+    either = np.maximum(first[..., 3], second[..., 3]) > 0.1
+    difference = np.abs(first - second) * np.float32([1, 1, 1, 255])
+    return float(difference[either].mean()) if either.any() else 0.0
+
+
+def nearest(shape: MouthShape, turn: float, shot: int | None, mouths: Sequence[Mouth]) -> tuple[Mouth | None, float]:
+    """The mouth that is nearest to a shape on a face that is turned so, and its distance; of equals the first."""
+    if not mouths:
+        return None, np.inf
+    best = min(mouths, key=lambda mouth: _distance(shape, turn, shot, mouth))
+    return best, _distance(shape, turn, shot, best)
+
+
+def _distance(shape: MouthShape, turn: float, shot: int | None, mouth: Mouth) -> float:
+    gap = abs(shape.openness - mouth.openness) + (0.5 if (shape.openness > 0) != (mouth.openness > 0) else 0)
+    letter = 0 if mouth.shape == shape.shape or shape.shape in CLOSED else 0.25 if shape.shape in "GH" else 0.03
+    sides = 0.4 * max(abs(turn - mouth.turn) - 0.2, 0)
+    return (
+        gap
+        + 0.4 * abs(chart_width(shape) - mouth.width) * (shape.openness > 0)
+        + letter
+        + sides
+        + 0.05 * (shot is not None and shot != mouth.shot)
+    )
+
+
+def placed(mouth: Mouth, seat: Seat, box: Box, skin: np.ndarray) -> np.ndarray:
+    """The layer of a mouth on a face, float32 (h, w, 4), of the size of `box`; see `draw.drawn`.
+
+    Parameters
+    ----------
+    mouth : Mouth
+    seat : Seat
+    box : Box
+        Part of the frame.
+    skin : ndarray, (3,)
+        The face's skin colour, RGB: the mouth's colours change as its skin does.
+    """
+    layer = mouth.layer
+    gain = np.clip(np.asarray(skin, np.float32) / np.maximum(mouth.skin, 1), 0.4, 2.5)
+    if np.abs(np.asarray(skin) - mouth.skin).max() > 4:
+        layer = layer.copy()
+        layer[..., :3] = np.minimum(layer[..., :3] * gain, 255 * layer[..., 3:])
+    scale, angle = seat.width / mouth.rest, seat.angle - mouth.angle
+    x, y = seat.x - box.x1, seat.y - box.y1
+    if abs(scale - 1) < _STEADY and abs(angle) < _UPRIGHT:
+        scale, angle = 1.0, 0.0
+        x, y = (round(at - own) + own for at, own in zip((x, y), mouth.anchor, strict=True))
+    elif scale < 0.7:
+        size = max(1, round(layer.shape[1] * scale)), max(1, round(layer.shape[0] * scale))
+        shares = size[0] / layer.shape[1], size[1] / layer.shape[0]
+        layer = cv2.resize(layer, size, interpolation=cv2.INTER_AREA)
+        mouth = replace(mouth, anchor=(mouth.anchor[0] * shares[0], mouth.anchor[1] * shares[1]))
+        scale = 1.0
+    matrix = _similarity(mouth.anchor, scale, angle, (x, y))
+    moved = cv2.warpAffine(layer, matrix, (int(box.width), int(box.height)), flags=cv2.INTER_CUBIC)
+    alpha = np.clip(moved[..., 3:], 0, 1)
+    return np.concatenate([np.clip(moved[..., :3], 0, 255 * alpha), alpha], axis=-1)
+
+
+def _similarity(anchor: tuple[float, float], scale: float, angle: float, to: tuple[float, float]) -> np.ndarray:
+    """Affine map that scales and turns (degrees, clockwise in the picture) and moves the anchor to a point.
+
+    Points are counted from the corner of the picture, OpenCV's from the middle of the first pixel.
+    """
+    radians = np.radians(angle)
+    turned = scale * np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    shift = np.asarray(to) - 0.5 - turned @ (np.asarray(anchor) - 0.5)
+    return np.column_stack([turned, shift])

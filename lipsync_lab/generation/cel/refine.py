@@ -1,0 +1,78 @@
+"""A pose put right by the ink: the line of a closed mouth that the locator placed beside it.
+
+The locator takes the shadow under the lip for the lower lip where it is as dark as the mouth: the pose then lies
+between the two, on skin, and the mouth would be drawn below the one that stays. Where the gap of a pose is mostly skin,
+the widest piece of ink near it is the mouth.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lipsync_lab.generation.cel.erase import inked
+from lipsync_lab.generation.cel.locate import MouthPose, pose_of
+
+#: Share of the gap that is ink from which on the pose is of an open mouth.
+_OPEN = 0.5
+#: Where the mouth may be, in widths: along the mouth, and above and below its gap.
+_ALONG, _ABOVE, _BELOW = 0.85, 0.28, 0.15
+#: Least width of a mouth in widths of the pose; height over width of a piece that is no line; least height of a gap.
+_WIDE, _TALL, _GAP = 0.5, 0.6, 0.12
+#: CIELAB distance within which the colours inside a piece are those of one thick line.
+_ONE = 15.0
+
+
+def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
+    """The pose on the line of its mouth; the same pose where the mouth is open or no line is near.
+
+    Parameters
+    ----------
+    frame : ndarray, uint8, (H, W, 3)
+        RGB.
+    pose : MouthPose
+    """
+    ink, along, across, lab = inked(frame, pose)
+    gap = 0.5 * pose.openness
+    inner = (along / 0.35) ** 2 + (across / max(0.7 * gap, 0.03)) ** 2 < 1
+    if inner.any() and ink[inner].mean() > _OPEN and gap > 0.04:
+        return pose
+    there = ink & (np.abs(along) < _ALONG) & (across > -(gap + _ABOVE)) & (across < gap + _BELOW)
+    count, labels = cv2.connectedComponents(there.astype(np.uint8), connectivity=8)
+    best, width = None, _WIDE
+    for label in range(1, count):
+        piece = labels == label
+        left, right = np.percentile(along[piece], (1, 99))
+        low, high = np.percentile(across[piece], (2, 98))
+        middle = abs(left + right) / 2
+        # of two lines, the wider; at the same width the nearer
+        worth = right - left - 0.5 * middle - 0.3 * abs(low + high) / 2
+        if worth > width and high - low < _TALL * (right - left):
+            best, width = piece, worth
+    return pose if best is None else _on(pose, along[best], across[best], _is_line(best, lab))
+
+
+def _is_line(piece: np.ndarray, lab: np.ndarray) -> bool:
+    """Whether a piece has one colour apart from its edge, as a thick line has and an open mouth has not."""
+    solid = lab[cv2.erode(piece.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0]
+    if len(solid) < 4:
+        return True
+    return bool(np.percentile(np.linalg.norm(solid - np.median(solid, axis=0), axis=1), 85) < _ONE)
+
+
+def _on(pose: MouthPose, along: np.ndarray, across: np.ndarray, is_line: bool) -> MouthPose:
+    """The pose whose corners are the ends of a piece of ink; closed if that is a line."""
+    slope, level = np.polyfit(along, across, 1)
+    left, right = np.percentile(along, (1, 99))
+    middle = np.abs(along - (left + right) / 2) < 0.2 * (right - left)
+    rest = across[middle] - slope * along[middle] - level if middle.any() else np.zeros(1)
+    low, high = np.percentile(rest, (5, 95))
+    if is_line or high - low < _GAP * (right - left):
+        low = high = (low + high) / 2
+    at = (left + right) / 2
+    points = np.array([[left, slope * left + level], [right, slope * right + level],
+                       [at, slope * at + level + low], [at, slope * at + level + high]])  # fmt: skip
+    angle = np.radians(pose.angle)
+    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    placed = points @ turned * max(pose.width, 6.0) + np.asarray(pose.centre)
+    return pose_of(placed, pose.visibility, pose.confidence)

@@ -1,0 +1,256 @@
+"""The clip's own mouths: cut out, told apart, placed; and charts in a folder, edited and given back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync_lab import samples
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.generation.cel import chart, draw, own
+from lipsync_lab.generation.cel.erase import erase
+from lipsync_lab.generation.cel.locate import MouthPose
+from lipsync_lab.generation.cel.look import Look, Sample
+from lipsync_lab.generation.cel.refine import refined
+from lipsync_lab.generation.cel.shapes import CHART, SHAPES
+from lipsync_lab.geometry import Box
+from lipsync_lab.media import audio, video
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
+
+SKIN, INK, RED = (236, 196, 170), (60, 34, 30), (160, 50, 60)
+LOOK = Look(draw.Pen(INK, 2.0, RED, (240, 238, 230), (190, 90, 90)), face=150.0, width=0.4, gap=0.55, smile=0.0)
+FACE = Box(25, 5, 175, 155)
+
+
+def pose_at(x: float, y: float, width: float, gap: float = 0.0) -> MouthPose:
+    half = width / 2
+    edges = (x - half, y), (x + half, y), (x, y - gap / 2), (x, y + gap / 2)
+    return MouthPose((x, y), *edges, gap / width, "visible", 0.9)
+
+
+def picture(gap: int, width: int = 60, skin=SKIN) -> np.ndarray:
+    """A face with a mouth at 100, 90: a line, or an ellipse with a red inside."""
+    frame = np.full((160, 200, 3), skin, np.uint8)
+    if gap:
+        cv2.ellipse(frame, (100, 90), (width // 2, gap // 2), 0, 0, 360, RED, -1, cv2.LINE_AA)
+        cv2.ellipse(frame, (100, 90), (width // 2, gap // 2), 0, 0, 360, INK, 2, cv2.LINE_AA)
+    else:
+        cv2.line(frame, (100 - width // 2, 90), (100 + width // 2, 90), INK, 2, cv2.LINE_AA)
+    return frame
+
+
+def sample(frame: np.ndarray, gap: int, width: int = 60, number: int = 0, shot: int = 0) -> Sample:
+    pose = pose_at(100, 90, width, gap)
+    erased = erase(frame, pose)
+    return Sample(FACE, pose, frame[erased.box.slices].copy(), erased, number, shot)
+
+
+def test_a_cut_mouth_gives_the_same_pixels_on_its_own_face():
+    frame = picture(20)
+    given = sample(frame, 20)
+    mouth = own.cut(given, LOOK)
+    assert (mouth.shape, mouth.source, mouth.frame) == ("C", "clip", 0)
+    assert mouth.openness == pytest.approx(20 / (0.55 * 60), abs=0.01)
+    seat = own.seat_of(given.pose, FACE, LOOK)
+    layer = own.placed(mouth, seat, given.erased.box, given.erased.skin[0])
+    again = draw.composited(given.erased.pixels, layer)
+    assert np.abs(again.astype(int) - given.pixels).max() <= 1
+    # moved by whole pixels it is the same picture, and nothing beyond the mouth changes
+    moved = own.placed(mouth, replace(seat, x=seat.x + 7.3, y=seat.y - 4.4), given.erased.box, given.erased.skin[0])
+    assert np.array_equal(moved[:-4, 7:], layer[4:, :-7])
+    assert set(np.unique(layer[..., 3] > 0)) == {False, True}
+    blank = np.full_like(given.erased.pixels, 77)
+    assert (draw.composited(blank, layer)[~given.erased.mask] == 77).all()
+
+
+def test_a_placed_mouth_takes_the_light_of_the_face():
+    given = sample(picture(20), 20)
+    mouth = own.cut(given, LOOK)
+    seat = own.seat_of(given.pose, FACE, LOOK)
+    dark = own.placed(mouth, seat, given.erased.box, 0.5 * np.array(SKIN))
+    light = own.placed(mouth, seat, given.erased.box, np.array(SKIN))
+    assert np.allclose(dark[..., :3], 0.5 * light[..., :3], atol=0.5)
+    assert np.array_equal(dark[..., 3], light[..., 3])
+
+
+def test_a_placed_mouth_follows_size_and_rotation():
+    given = sample(picture(0), 0)
+    mouth = own.cut(given, LOOK)
+    part = Box(0, 0, 200, 160)
+    for scale, angle in ((2.0, 25.0), (0.5, 0.0)):
+        layer = own.placed(mouth, draw.Seat(100, 80, 60 * scale, 30, angle=angle), part, np.array(SKIN))
+        rows, columns = np.nonzero(layer[..., 3] > 0.5)
+        length = np.hypot(np.ptp(rows), np.ptp(columns))
+        assert length == pytest.approx(60 * scale, rel=0.12)
+        assert np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0])) == pytest.approx(angle, abs=2)
+        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((100, 80), abs=1.5)
+
+
+def test_drawings_that_look_the_same_are_one():
+    gaps = [0, 0, 12, 30, 12, 30, 0]
+    mouths = [own.cut(sample(picture(gap), gap, number=number), LOOK) for number, gap in enumerate(gaps)]
+    kept = own.distinct(mouths)
+    assert [mouth.frame for mouth in kept] == [0, 2, 3]
+    assert [mouth.shape for mouth in kept] == ["A", own.letter_of(12 / 33, 1.0), "D"]
+    other = own.cut(sample(picture(0), 0, number=9, shot=1), LOOK)
+    assert [mouth.frame for mouth in own.distinct([*mouths, other])] == [0, 2, 3, 9]
+
+
+@pytest.mark.parametrize("letter", "BCDEF")
+def test_the_letter_of_a_drawn_shape_is_its_own(letter):
+    shape = CHART[letter]
+    assert own.letter_of(shape.openness, own.chart_width(shape)) == letter
+
+
+def test_the_nearest_mouth_is_closed_where_the_lips_close_and_open_where_they_open():
+    mouths = [own.cut(sample(picture(gap), gap, number=gap), LOOK) for gap in (0, 12, 30)]
+    for letter, gap in (("A", 0), ("X", 0), ("B", 12), ("D", 30)):
+        assert own.nearest(CHART[letter], 0.0, 0, mouths)[0].frame == gap
+    # only a wide mouth is there: near enough to a wide vowel, never to a closure
+    assert own.nearest(CHART["D"], 0.0, 0, mouths[2:])[1] < own.NEAR < own.nearest(CHART["A"], 0.0, 0, mouths[2:])[1]
+    assert own.nearest(CHART["D"], 0.9, 0, mouths)[1] > own.NEAR
+    assert own.nearest(CHART["A"], 0.0, 0, []) == (None, np.inf)
+
+
+def test_a_mouth_whose_ink_goes_on_is_not_cut():
+    frame = picture(0)
+    cv2.line(frame, (100, 90), (160, 40), INK, 3, cv2.LINE_AA)
+    assert own.cut(sample(frame, 0), LOOK) is None
+    assert own.cut(replace(sample(picture(0), 0), pose=replace(pose_at(100, 90, 60), confidence=0.6)), LOOK) is None
+
+
+def test_a_mark_beside_the_usual_place_is_no_mouth():
+    given = [sample(picture(0), 0, number=number) for number in range(4)]
+    low = picture(0)[:-20]
+    low = np.vstack([np.full((20, 200, 3), SKIN, np.uint8), low])
+    pose = pose_at(100, 110, 60)
+    erased = erase(low, pose)
+    stray = Sample(FACE, pose, low[erased.box.slices].copy(), erased, 4, 0)
+    assert own.cut(stray, LOOK) is not None
+    assert [mouth.frame for mouth in own.cut_all([*given, stray], LOOK)] == [0, 1, 2, 3]
+
+
+def test_a_pose_beside_a_closed_mouth_is_put_on_its_line():
+    frame = picture(0)
+    cv2.ellipse(frame, (100, 115), (14, 3), 0, 0, 180, (150, 110, 95), -1, cv2.LINE_AA)  # the shadow under the lip
+    between = pose_at(102, 103, 44, 16)
+    right = refined(frame, between)
+    assert right.openness == 0
+    assert right.centre == pytest.approx((100.5, 90.5), abs=1.5)
+    assert right.width == pytest.approx(61, abs=3)
+    tilted = cv2.warpAffine(picture(0), cv2.getRotationMatrix2D((100, 90), -20, 1), (200, 160), borderValue=SKIN)
+    assert refined(tilted, between).angle == pytest.approx(20, abs=2)
+    # an open mouth, and skin without any line, leave the pose as it is
+    assert refined(picture(20), pose_at(100, 90, 60, 20)) == pose_at(100, 90, 60, 20)
+    assert refined(np.full((160, 200, 3), SKIN, np.uint8), between) == between
+
+
+# --- charts ----------------------------------------------------------------------------------------------------------
+
+
+def whole_chart() -> list[own.Mouth]:
+    return [own.drawn_mouth(CHART[letter], LOOK, SKIN) for letter in SHAPES]
+
+
+def test_a_chart_survives_its_folder(tmp_path):
+    mouths = [*whole_chart(), own.cut(sample(picture(20), 20, number=7), LOOK)]
+    chart.write_chart(tmp_path / "chart", mouths, "clip.mp4")
+    again = chart.read_chart(tmp_path / "chart")
+    assert [mouth.shape for mouth in again] == [*SHAPES, "C"]
+    for before, after in zip(mouths, again, strict=True):
+        assert np.abs(after.layer - before.layer).max() <= 1.01
+        for name in ("openness", "width", "rest", "angle", "turn", "line_width"):
+            assert getattr(after, name) == pytest.approx(getattr(before, name), abs=1e-4)
+        assert after.anchor == pytest.approx(before.anchor, abs=1e-3)
+        assert (after.source, after.frame) == (before.source, before.frame)
+    content = json.loads((tmp_path / "chart" / "chart.json").read_text())
+    assert (content["schema"], content["clip"]) == (1, "clip.mp4")
+    assert content["mouths"][-1]["file"] == "C-2.png"
+    assert "#a4343c" in content["mouths"][-1]["colours"]
+    sheet = cv2.imread(str(tmp_path / "chart" / "contact_sheet.png"))
+    assert sheet.shape == (2 * 170, 5 * 220, 3)
+    assert (np.abs(sheet[6, 6].astype(int) - SKIN[::-1]) <= 1).all()
+
+
+def _without(folder, letter):
+    content = json.loads((folder / "chart.json").read_text())
+    content["mouths"] = [row for row in content["mouths"] if row["shape"] != letter]
+    (folder / "chart.json").write_text(json.dumps(content))
+
+
+def _saved(folder, change):
+    picture = cv2.imread(str(folder / "D.png"), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(folder / "D.png"), change(picture))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "chart.json").unlink(), "chart.json: cannot be read"),
+        (lambda folder: (folder / "chart.json").write_text("{}"), "chart.json: is no mouth chart"),
+        (lambda folder: (folder / "chart.json").write_text('{"schema": 9}'), "the schema 9, not 1"),
+        (lambda folder: _without(folder, "F"), "no mouth for the shape F"),
+        (lambda folder: (folder / "D.png").unlink(), "D.png: cannot be read"),
+        (lambda folder: (folder / "D.png").write_bytes(b"text"), "D.png: is no picture"),
+        (
+            lambda folder: _saved(folder, lambda picture: picture[:, :-1]),
+            r"D.png: has \d+ x \d+ pixels; chart.json says",
+        ),
+        (lambda folder: _saved(folder, lambda picture: picture[..., :3]), "D.png: has no alpha channel"),
+    ],
+)
+def test_what_is_wrong_with_a_chart_is_said(tmp_path, spoil, message):
+    chart.write_chart(tmp_path, whole_chart())
+    spoil(tmp_path)
+    with pytest.raises(MediaError, match=message):
+        chart.read_chart(tmp_path)
+
+
+def test_a_recoloured_chart_is_what_the_dub_shows(tmp_path):
+    clip = samples.path("animation_hello")
+    frames = np.stack([frame.image for frame in video.frames(clip, stop=20)])
+    wave = audio.load(samples.path("voice_umbrella"))[:13000]
+    chart.write_chart(tmp_path / "chart", Pipeline("cel").mouth_chart(clip), "hello")
+    green = (0, 255, 0)
+    for path in (tmp_path / "chart").glob("?*.png"):
+        if path.name == chart.CONTACT:
+            continue
+        painted = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        painted[..., :3] = green
+        cv2.imwrite(str(path), painted)
+    plain, _ = Pipeline("cel").dub(frames, wave, 25)
+    given, track = Pipeline("cel", settings=Settings(mouth_chart=str(tmp_path / "chart"))).dub(frames, wave, 25)
+    pure = (np.abs(given.astype(int) - green) < 30).all(axis=-1)
+    assert not (np.abs(plain.astype(int) - green) < 30).all(axis=-1).any()
+    shown = (given != frames[: len(given)]).any(axis=(1, 2, 3))
+    assert shown.mean() > 0.8
+    assert (pure.sum(axis=(1, 2))[shown] > 10).mean() > 0.9
+    for number in np.flatnonzero(shown):
+        rows, columns = np.nonzero(pure[number])
+        box = track.box(number)
+        assert rows.min() > box.y1 + 0.4 * box.height
+        assert columns.min() > box.x1
+        assert columns.max() < box.x2
+
+
+def test_the_mouths_of_a_source_are_those_asked_for():
+    clip = samples.path("animation_hello")
+    frames = np.stack([frame.image for frame in video.frames(clip, stop=20)])
+    wave = audio.load(samples.path("voice_umbrella"))[:13000]
+    dubbed = {
+        source: Pipeline("cel", settings=Settings(mouth_source=source)).dub(frames, wave, 25)[0]
+        for source in ("clip", "drawn", "auto")
+    }
+    assert not np.array_equal(dubbed["clip"], dubbed["drawn"])
+    for number in range(len(frames[: len(dubbed["auto"])])):
+        known = [np.array_equal(dubbed["auto"][number], dubbed[source][number]) for source in ("clip", "drawn")]
+        assert any(known), number
+    with pytest.raises(ParameterError, match="--mouth-source"):
+        Pipeline("identity", settings=Settings(mouth_source="drawn"))
+    with pytest.raises(ParameterError, match="mouth_source"):
+        Settings(mouth_source="painted")
