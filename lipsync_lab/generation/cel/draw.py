@@ -61,7 +61,8 @@ class Seat:
     angle : float
         Degrees that the line from the left to the right corner points down.
     turn : float
-        -1 (a profile that looks to the left) to 1 (to the right), 0 in front: the far half of the mouth is shorter.
+        -1 (a profile that looks to the left) to 1 (to the right), 0 in front: the far half of the mouth is shorter, and
+        the mouth opens along the face rather than across the line between its corners.
     smile : float
         Rise of the corners over the middle, in widths.
     """
@@ -145,7 +146,9 @@ def _tongue(upper: np.ndarray, lower: np.ndarray, height: float) -> np.ndarray:
 def _placed(seat: Seat, box: Box):
     """From pixels around the middle of the mouth to pixels of the supersampled part."""
     angle = np.radians(seat.angle)
-    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    # in a turned face the corners' line is tilted by perspective; what is above the other stays above it
+    down = angle * (1 - min(abs(seat.turn), 1))
+    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(down), np.cos(down)]])
     origin = np.array([seat.x - box.x1, seat.y - box.y1])
     return lambda points: (points @ turned + origin) * SUPERSAMPLE
 

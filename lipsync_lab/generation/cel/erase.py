@@ -83,7 +83,9 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     distance = _distances(lab, skin)
     ink = (distance.min(-1) > INK) | inside
     mask = _mouth(ink, pose, along, across)
-    grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))).astype(bool)
+    # the soft edge of a line is paler than ink
+    mask |= _dilated(mask, 7) & (distance.min(-1) > 0.5 * INK)
+    grown = _dilated(mask, 5)
     pixels = _filled(part, grown, ink, distance.argmin(-1))
     colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
     return Erased(box, pixels, grown, ink, colours)
@@ -113,6 +115,11 @@ def region(pose: MouthPose, shape: tuple[int, ...]) -> Box:
 
 def _lab(part: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def _dilated(mask: np.ndarray, side: int) -> np.ndarray:
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.dilate(mask.astype(np.uint8), ellipse).astype(bool)
 
 
 def _distances(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:

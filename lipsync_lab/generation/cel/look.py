@@ -21,6 +21,7 @@ GAP, WIDEST = 0.55, 0.8
 _OPEN, _SHUT = 0.22, 0.1
 #: CIELAB lightness and chroma of teeth, and chroma of a tongue.
 _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
+_LIPS = 14.0
 #: Colours of the inside on the skin `_SKIN`, where a clip shows none; light that changes the skin changes them alike.
 _INNER, _WHITE, _RED = (96.0, 34.0, 40.0), (240.0, 236.0, 228.0), (190.0, 92.0, 92.0)
 _SKIN = (225.0, 190.0, 165.0)
@@ -88,8 +89,8 @@ def look_of(samples: Sequence[Sample]) -> Look:
     colour = np.median([line[0] for line in lines], axis=0)
     thickness, softness = (float(np.median([line[place] for line in lines])) for place in (1, 2))
     closed = [_closed_line(sample) * face / sample.box.width for sample in samples if sample.pose.openness < _SHUT]
-    thickness = float(np.median(closed)) if closed else thickness
-    thickness = float(np.clip(thickness, 0.8, max(1.2, 0.12 * width * face)))
+    thickness = float(np.clip(np.median(closed), thickness, 1.6 * thickness)) if closed else thickness
+    thickness = float(np.clip(thickness, 0.8, max(1.2, 0.1 * width * face)))
     return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness), face, width,
                 gap, _smile(samples), widths)  # fmt: skip
 
@@ -111,7 +112,7 @@ def _line(sample: Sample, skin: np.ndarray) -> tuple[np.ndarray, float, float] |
     """Colour, thickness and softness (pixels) of the lines around a mouth; None where there is no dark line."""
     part = sample.pixels.astype(np.float32)
     dark = (skin - part) @ np.array([0.299, 0.587, 0.114], np.float32)
-    ink = sample.erased.ink & (dark > 12)
+    ink = sample.erased.mask & (dark > 12)
     if ink.sum() < 8:
         return None
     colour = np.median(part[ink & (dark >= np.percentile(dark[ink], 85))], axis=0)
@@ -152,8 +153,9 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
         lab = cv2.cvtColor((pixels / light)[None].clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
         chroma = np.hypot(lab[:, 1], lab[:, 2])
         white = (lab[:, 0] > _TEETH) & (chroma < _GREY)
-        dark = ~white & (lab[:, 0] < 55)
-        red = ~white & ~dark & (chroma > _TONGUE)
+        # grey that is not black is the colour of lips
+        dark = ~white & (lab[:, 0] < 55) & ((chroma > _LIPS) | (lab[:, 0] < 25))
+        red = ~white & ~dark & (lab[:, 0] >= 55) & (chroma > _TONGUE)
         inner, teeth, tongue = (
             np.median(pixels[mask], axis=0) if mask.mean() > 0.08 else usual
             for mask, usual in ((dark, inner), (white, teeth), (red, tongue))

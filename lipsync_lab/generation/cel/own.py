@@ -89,7 +89,7 @@ def cut(sample: Sample, look: Look) -> Mouth | None:
     pose, erased = sample.pose, sample.erased
     if pose.visibility != "visible" or pose.confidence < SURE:
         return None
-    mask = _large(erased.mask)
+    mask = _widest(erased.mask)
     whole = not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
     goes_on = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask & erased.ink
     if not whole or goes_on.sum() > GOES_ON * np.sqrt(mask.sum()) or (mask & erased.ink).sum() < 6:
@@ -124,12 +124,12 @@ def _place(sample: Sample) -> np.ndarray:
     return (middle - sample.box.center) / (sample.box.width, sample.box.height)
 
 
-def _large(mask: np.ndarray) -> np.ndarray:
-    """A mask without its pieces that have less than a quarter of the largest one's pixels."""
+def _widest(mask: np.ndarray) -> np.ndarray:
+    """The widest piece of a mask: the others are marks of the face, such as the shadow under the lip."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    sizes = stats[:, cv2.CC_STAT_AREA].copy()
-    sizes[0] = 0
-    return (sizes >= 0.25 * max(sizes.max(), 1))[labels]
+    widths = stats[:, cv2.CC_STAT_WIDTH].copy()
+    widths[0] = 0
+    return mask & (labels == widths.argmax())
 
 
 def _matte(pixels: np.ndarray, clean: np.ndarray, mask: np.ndarray, ink: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 The locator takes the shadow under the lip for the lower lip where it is as dark as the mouth: the pose then lies
 between the two, on skin, and the mouth would be drawn below the one that stays. Where the gap of a pose is mostly skin,
-the widest piece of ink near it is the mouth.
+the widest piece of ink near it is the mouth. Where the gap is ink, the piece that it belongs to says how high the mouth
+is, and how a nearly closed one is tilted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ _OPEN = 0.5
 _ALONG, _ABOVE, _BELOW = 0.85, 0.28, 0.15
 #: Least width of a mouth in widths of the pose; height over width of a piece that is no line; least height of a gap.
 _WIDE, _TALL, _GAP = 0.5, 0.6, 0.12
+#: Openness and height, in widths, below which a mouth is flat enough to have the tilt of its ink; height that lips add.
+_NEARLY, _FLAT, _LIPS = 0.2, 0.4, 0.22
+#: Share of a piece that may lie beyond the mouth, as a shadow at its corner does.
+_BEYOND = 0.1
+#: Difference of openness that is too small to change a pose for it.
+_MORE = 0.08
 #: CIELAB distance within which the colours inside a piece are those of one thick line.
 _ONE = 15.0
 
@@ -36,7 +43,7 @@ def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
     gap = 0.5 * pose.openness
     inner = (along / 0.35) ** 2 + (across / max(0.7 * gap, 0.03)) ** 2 < 1
     if inner.any() and ink[inner].mean() > _OPEN and gap > 0.04:
-        return pose
+        return _as_high_as_its_ink(pose, ink, inner, along, across)
     there = ink & (np.abs(along) < _ALONG) & (across > -(gap + _ABOVE)) & (across < gap + _BELOW)
     count, labels = cv2.connectedComponents(there.astype(np.uint8), connectivity=8)
     best, width = None, _WIDE
@@ -50,6 +57,45 @@ def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
         if worth > width and high - low < _TALL * (right - left):
             best, width = piece, worth
     return pose if best is None else _on(pose, along[best], across[best], _is_line(best, lab))
+
+
+def _as_high_as_its_ink(pose: MouthPose, ink, inner, along, across) -> MouthPose:
+    """An open pose with the height of the piece of ink in its gap, if that piece does not go on beyond the mouth."""
+    _, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
+    inside = labels[inner & ink]
+    piece = labels == np.bincount(inside).argmax()
+    beyond = (np.abs(along) > _ALONG) | (across < -0.55) | (across > 0.55 + 0.5 * pose.openness)
+    if (piece & beyond).sum() > _BEYOND * piece.sum():
+        return pose
+    slope = 0.0
+    if pose.openness < _NEARLY:
+        slope, level = np.polyfit(along[piece], across[piece], 1)
+        left, right = np.percentile(along[piece], (1, 99))
+        if np.percentile(np.abs(across[piece] - slope * along[piece] - level), 95) > _FLAT / 2 or right - left < _WIDE:
+            slope = 0.0
+    middle = piece & (np.abs(along) < 0.25)
+    low, high = np.percentile(across[middle] - slope * along[middle], (2, 98))
+    gap = max(high - low - _LIPS, pose.openness)
+    if gap < pose.openness + _MORE and slope == 0:
+        return pose
+    half, middle, corners = 0.5 * gap, 0.5 * (low + high), -_corners_above(pose)
+    points = [(-0.5, corners - 0.5 * slope), (0.5, corners + 0.5 * slope), (0, middle - half), (0, middle + half)]
+    return _from(pose, points)
+
+
+def _corners_above(pose: MouthPose) -> float:
+    """How far, in widths, the middle between the corners lies above the centre."""
+    x, y = np.subtract(pose.centre, np.mean([pose.left, pose.right], axis=0))
+    angle = np.radians(pose.angle)
+    return float(y * np.cos(angle) - x * np.sin(angle)) / max(pose.width, 6.0)
+
+
+def _from(pose: MouthPose, points: list[tuple[float, float]]) -> MouthPose:
+    """A pose from points along and across another one, in its widths from its centre."""
+    angle = np.radians(pose.angle)
+    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    placed = np.asarray(points) @ turned * max(pose.width, 6.0) + np.asarray(pose.centre)
+    return pose_of(placed, pose.visibility, pose.confidence)
 
 
 def _is_line(piece: np.ndarray, lab: np.ndarray) -> bool:
@@ -70,9 +116,6 @@ def _on(pose: MouthPose, along: np.ndarray, across: np.ndarray, is_line: bool) -
     if is_line or high - low < _GAP * (right - left):
         low = high = (low + high) / 2
     at = (left + right) / 2
-    points = np.array([[left, slope * left + level], [right, slope * right + level],
-                       [at, slope * at + level + low], [at, slope * at + level + high]])  # fmt: skip
-    angle = np.radians(pose.angle)
-    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    placed = points @ turned * max(pose.width, 6.0) + np.asarray(pose.centre)
-    return pose_of(placed, pose.visibility, pose.confidence)
+    points = [(left, slope * left + level), (right, slope * right + level),
+              (at, slope * at + level + low), (at, slope * at + level + high)]  # fmt: skip
+    return _from(pose, points)

@@ -13,7 +13,7 @@ import soundfile
 
 from lipsync_lab import generation, samples
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.generation.cel import draw, erase, exchange, generator, timing
+from lipsync_lab.generation.cel import draw, erase, exchange, generator, look, timing
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.generation.cel.shapes import CHART, SHAPES
 from lipsync_lab.generation.windows import Voice
@@ -99,6 +99,36 @@ def test_a_turned_head_turns_the_mouth():
     tilted = draw.drawn(CHART["A"], draw.Seat(60.0, 50.0, 40.0, 24.0, angle=30.0), pen(), PART)[..., 3]
     rows, columns = np.nonzero(tilted > 0.5)
     assert np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0])) == pytest.approx(30, abs=2)
+
+
+def test_a_mouth_in_three_quarter_view_opens_along_the_face():
+    """The corners' line is tilted by perspective: the lower lip lies below the upper one, not across that line."""
+    tilts = {}
+    for turn in (0.0, 1.0):
+        seat = draw.Seat(60.0, 50.0, 40.0, 30.0, angle=20.0, turn=turn)
+        layer = draw.drawn(CHART["D"], seat, pen(tongue=(190, 90, 91)), PART)
+        # the middle of the teeth, which hang from the upper lip, and of the tongue, which lies on the lower one
+        teeth, tongue = (
+            np.argwhere(np.abs(layer[..., :3] - paint).max(axis=-1) < 3).mean(axis=0)
+            for paint in ((240, 238, 230), (190, 90, 91))
+        )
+        down, right = tongue - teeth
+        tilts[turn] = np.degrees(np.arctan2(-right, down))
+    assert tilts[0.0] == pytest.approx(20, abs=3)
+    assert tilts[1.0] == pytest.approx(0, abs=5)
+
+
+def test_the_line_is_as_thick_as_that_of_the_closed_mouth():
+    pens = {}
+    for thickness in (2, 5):
+        frame = np.full((160, 200, 3), LIT, np.uint8)
+        frame[90 : 90 + thickness, 70:130] = INK
+        pose, box = pose_at(100, 90 + thickness / 2, 60), Box(25, 5, 175, 155)
+        erased = erase.erase(frame, pose)
+        pens[thickness] = look.look_of([look.Sample(box, pose, frame[erased.box.slices], erased, 0, 0)]).pen
+    assert pens[2].thickness == pytest.approx(2, abs=0.4)
+    assert pens[5].thickness == pytest.approx(5, abs=0.8)
+    assert np.abs(np.subtract(pens[5].line, INK)).max() < 12
 
 
 def test_only_what_is_drawn_changes():

@@ -145,6 +145,11 @@ def test_a_pose_beside_a_closed_mouth_is_put_on_its_line():
     assert right.width == pytest.approx(61, abs=3)
     tilted = cv2.warpAffine(picture(0), cv2.getRotationMatrix2D((100, 90), -20, 1), (200, 160), borderValue=SKIN)
     assert refined(tilted, between).angle == pytest.approx(20, abs=2)
+    # an open mouth that the locator takes for a nearly closed one is as high as its ink; its corners stay
+    low = pose_at(100, 90, 60, 6)
+    high = refined(picture(34), low)
+    assert high.openness == pytest.approx(34 / 60 - 0.2, abs=0.08)
+    assert (high.left, high.right) == (low.left, low.right)
     # an open mouth, and skin without any line, leave the pose as it is
     assert refined(picture(20), pose_at(100, 90, 60, 20)) == pose_at(100, 90, 60, 20)
     assert refined(np.full((160, 200, 3), SKIN, np.uint8), between) == between
