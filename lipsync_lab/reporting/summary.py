@@ -205,13 +205,19 @@ def _of_failures(results: Sequence[ClipResult]) -> list[str]:
 
 def _of_detection(results: Sequence[ClipResult]) -> str:
     detector = results[0].variant.pipeline.detector.name
+    domains = by_domain(results)
+    kept = {result.case.name for own in domains.values() for result in own}
+    rest = [result for result in results if result.evaluated and result.case.name not in kept]
+    groups = {_words(domain): own for domain, own in domains.items()}
+    if rest:
+        groups["clips without a partner"] = rest
     parts = []
-    for domain, own in by_domain(results).items():
+    for name, own in groups.items():
         missed = [result.evaluated.evaluation.frames["missed_detection"].dropna() for result in own]
-        text = f"{int(sum(map(sum, missed)))} of {sum(map(len, missed))} frames of {_words(domain)}"
         lower = sum(recall(result) < 1 for result in own)
-        parts.append(f"{text} ({lower} of {_counted(len(own), 'clip')})")
-    return f"The detector {detector} missed the face in {' and in '.join(parts)}."
+        frames = f"{int(sum(map(sum, missed)))} of {sum(map(len, missed))} frames"
+        parts.append(f"{frames} of {name} ({lower} of {_counted(len(own), 'clip')})")
+    return f"The detector {detector} missed the face in {_and(parts)}."
 
 
 def _of_sync(results: Sequence[ClipResult]) -> list[str]:
@@ -337,6 +343,10 @@ def _words(domain: str) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _capital(text: str) -> str:

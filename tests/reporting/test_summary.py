@@ -38,7 +38,7 @@ def variant(name: str = "model", **settings) -> Variant:
 
 def result(clip: str, domain: str, of: Variant, pair: str = "", scores: dict | None = None, **metrics) -> ClipResult:
     """A clip of ten frames whose metrics are constant, or as given."""
-    frames = pd.DataFrame({"shot": 0, "missed_detection": 0.0, "false_positives": NAN, **metrics}, index=range(10))
+    frames = pd.DataFrame({"shot": 0, "missed_detection": 0.0, "false_positives": NAN} | metrics, index=range(10))
     rows = [("syncnet_distance", given, number) for given, number in (scores or {}).items()]
     table = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
     evaluation = Evaluation(frames.rename_axis("frame"), table, pd.DataFrame(), {}, domain or None)
@@ -86,6 +86,9 @@ def test_sentences_name_the_worse_domain_with_number_interval_and_n():
     assert "no difference is shown" in lines[1]
     assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in lines[2]
     assert "0 of 100 frames of animation (0 of 10 clips)" in lines[3]
+    alone = result("alone", "animation", variant(), missed_detection=[1.0] * 3 + [0.0] * 7)
+    line = summary.sentences([*results, alone], table)[3]
+    assert line.endswith("live action (0 of 10 clips) and 3 of 10 frames of clips without a partner (1 of 1 clip).")
     assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in lines[4]
 
 
