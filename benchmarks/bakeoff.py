@@ -172,7 +172,7 @@ def correlation(values: np.ndarray, true: np.ndarray) -> float:
 
 def snapshot(run: Run, clip: Path, voice: str, picture: Path) -> None:
     """Source and output at the loudest moment of the first second and a half in which a mouth is generated."""
-    ledger, fps = run.ledger(), float(Fraction(run.info["face"]["fps"]))
+    ledger, fps = run.ledger(), float(Fraction(run.info["clip"]["fps"]))
     level = np.abs(audio.load(samples.resolve_path(voice)))
     hop = audio.SAMPLE_RATE / fps
     loud = [float(level[int(frame * hop) : int((frame + 2) * hop)].mean()) for frame in range(int(1.5 * fps))]

@@ -156,14 +156,14 @@ class Pipeline:
             info = {
                 "output": output.name,
                 "settings": settings.as_dict(),
-                "face": {
+                "clip": {
                     "file": runs.portable(face, folder),
                     "sha256": clip.identity["sha256"],
                     "fps": str(clip.fps),
                     "frames": frames,
                     "frames_of_the_clip": frames if detections.complete else clip.expected,
                 },
-                "speech": {
+                "voice": {
                     "file": runs.portable(speech, folder),
                     "sha256": files.sha256(speech),
                     "seconds": voice.seconds,

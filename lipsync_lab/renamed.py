@@ -40,6 +40,8 @@ SAMPLE_DOMAINS = {"drawn": ("animation",), "photographic": ("live_action", "synt
 SAMPLES = {"drawn_hello": "animation_hello", "drawn_baker": "animation_baker"}
 #: Columns of the ledger.
 LEDGER = {"mouth_drawn": "mouth_generated"}
+#: Parts of ``run.json``.
+RUN = {"face": "clip", "speech": "voice"}
 #: Settings.
 SETTINGS = {
     "choose": "face_selection",

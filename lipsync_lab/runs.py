@@ -62,11 +62,11 @@ class Run:
         (`portable`), or, where another file or none is there, the sample with the same SHA-256.
         ``warnings`` are lines about what may be wrong although the run succeeded, such as boxes of another clip.
         """
-        info = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        for part in ("face", "speech", "generator", "detector"):
+        info = _content(self.folder)
+        for part in ("clip", "voice", "generator", "detector"):
             if "file" in info[part]:
                 info[part]["file"] = str((self.folder / info[part]["file"]).resolve())
-        for side in ("face", "speech"):
+        for side in ("clip", "voice"):
             info[side]["file"] = str(_present_place(Path(info[side]["file"]), info[side]["sha256"]))
         return info
 
@@ -103,6 +103,12 @@ class Clock:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` holds, under present names."""
+    content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return {renamed.RUN.get(part, part): value for part, value in content.items()}
 
 
 def _present_place(stored: Path, sha256: str) -> Path:
@@ -193,8 +199,8 @@ def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
     """
     generator = pipeline.generator
     content = {
-        "face": files.sha256(face),
-        "speech": files.sha256(speech),
+        "clip": files.sha256(face),
+        "voice": files.sha256(speech),
         "generator": [generator.name, generator.sha256, generator.width],
         "detector": pipeline.detector.identity,
         "settings": pipeline.settings.as_dict(),
@@ -240,9 +246,9 @@ def run_once(
 
 def _relink(run: Run, face: str | Path, speech: str | Path) -> None:
     """Note in a run that was moved, or whose inputs were, where these inputs are now."""
-    content = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    content = _content(run.folder)
     stale = False
-    for side, file in (("face", face), ("speech", speech)):
+    for side, file in (("clip", face), ("voice", speech)):
         stored = Path(run.info[side]["file"])
         if not stored.is_file() or files.sha256(stored) != content[side]["sha256"]:
             content[side]["file"], stale = portable(file, run.folder), True

@@ -263,7 +263,7 @@ def test_run_folder(run, tmp_path):
     assert info["generator"]["name"] == "untrained"
     assert info["frames_written"] == 20
     assert {"voice", "detect", "generate", "encode"} <= info["seconds"].keys()
-    assert len(info["face"]["sha256"]) == len(info["speech"]["sha256"]) == 64
+    assert len(info["clip"]["sha256"]) == len(info["voice"]["sha256"]) == 64
 
 
 def recorded_run(tmp_path, face, folder, rows=None, **settings):

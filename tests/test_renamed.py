@@ -1,5 +1,7 @@
 """What earlier versions wrote and were given: old names are taken for the present ones."""
 
+import json
+
 import pytest
 
 from lipsync_lab import runs, samples
@@ -35,6 +37,15 @@ def test_files_of_earlier_versions_are_read_silently():
     assert Settings.read(PRESENT.as_dict()) == PRESENT
     with pytest.raises(ParameterError, match="unknown setting pad"):
         Settings.read({"pad": 1})
+
+
+def test_a_run_of_an_earlier_version_is_read(tmp_path):
+    clip, voice = tmp_path / "talk.mp4", tmp_path / "voice.wav"
+    old = {"face": {"file": str(clip), "sha256": "a"}, "speech": {"file": str(voice), "sha256": "b"}}
+    (tmp_path / "run.json").write_text(json.dumps(old | {"generator": {}, "detector": {}}), encoding="utf-8")
+    info = runs.Run(tmp_path).info
+    assert (info["clip"]["file"], info["voice"]["file"]) == (str(clip), str(voice))
+    assert info.keys() == {"clip", "voice", "generator", "detector"}
 
 
 def test_old_names_of_domains_are_accepted_with_a_warning():

@@ -18,7 +18,7 @@ def lines(run: Run, outfile: Path) -> list[str]:
     info, ledger = run.info, run.ledger()
     counts = ledger["provenance"].value_counts()
     kinds = [f"{number} {kind}{', passed through unchanged' * (kind == 'missing')}" for kind, number in counts.items()]
-    used, there = len(ledger), info["face"]["frames_of_the_clip"]
+    used, there = len(ledger), info["clip"]["frames_of_the_clip"]
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
     out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(kinds)}"]

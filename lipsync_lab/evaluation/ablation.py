@@ -39,7 +39,7 @@ SUMMARY = (
 #: Faces without a generated mouth: a column of the frames that is no registered metric.
 NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5, 1
 #: Scores of a clip that are compared beside the metrics of its frames, and in which direction they are worse.
-SCORES = {"syncnet_distance": 1, "syncnet_confidence": -1, "opening_correlation": -1}
+SCORES = {"syncnet_distance": 1, "syncnet_confidence": -1, "openness_correlation": -1}
 #: Values of `max_dropout` (frames) for which `filled` counts.
 MAX_DROPOUTS = (3, 6, 12, 25, 50, 100)
 #: Smaller changes are not named, in units of the metric's threshold.

@@ -119,10 +119,12 @@ def _carried(record: Detections, alignment: Alignment) -> Detections:
         for frame, number in enumerate(order)
         if number in record.manual
     }
+    interpolated = frozenset(frame for frame, number in enumerate(order) if number in record.interpolated)
     shot = np.searchsorted(record.shots or (0,), order, side="right")
     starts = tuple([0, *(np.flatnonzero(np.diff(shot)) + 1).tolist()])
     size = round(alignment.output_box.width), round(alignment.output_box.height)
-    return replace(record, candidates=tuple(rows), manual=manual, shots=starts, size=size, view=View(size))
+    moved = {"manual": manual, "interpolated": interpolated, "shots": starts, "size": size, "view": View(size)}
+    return replace(record, candidates=tuple(rows), **moved)
 
 
 def _carried_face(face: Detection, alignment: Alignment) -> Detection:

@@ -200,14 +200,14 @@ def _with_region(given: _Material, box_source: str, progress: Progress | None) -
 
 def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluation:
     info = run.info
-    face = Path(info["face"]["file"])
+    face = Path(info["clip"]["file"])
     if not face.is_file():
         raise MediaError(f"{face}: the clip that {run.folder} was made from is gone; put it back, or run again")
-    if files.sha256(face) != info["face"]["sha256"]:
+    if files.sha256(face) != info["clip"]["sha256"]:
         raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
     parts = (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json")
     inputs = {"run": [files.sha256(path) for path in parts], "ground_truth": _ground_truth_hash(face)}
-    domain = _domain(domain, info["face"]["sha256"])
+    domain = _domain(domain, info["clip"]["sha256"])
 
     def material(device: str) -> _Material:
         settings, ledger = Settings.read(info["settings"]), run.ledger()
@@ -218,7 +218,7 @@ def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluatio
         return _Material(clip, run.output, run.output, ledger, candidates, ground_truth, settings.threshold, False)
 
     folder = run.folder / FOLDER if out is None else Path(out)
-    named = {"source": face, "output": run.output, "voice": info["speech"]["file"]}
+    named = {"source": face, "output": run.output, "voice": info["voice"]["file"]}
     return _cached(material, inputs, _files(named), domain, names, device, folder, force, progress)
 
 

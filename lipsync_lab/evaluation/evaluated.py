@@ -50,7 +50,7 @@ class EvaluatedCase:
 
     @property
     def face(self) -> Path:
-        return Path(self.run.info["face"]["file"])
+        return Path(self.run.info["clip"]["file"])
 
     def pictures(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Source and output of a frame, uint8 RGB (H, W, 3)."""
@@ -103,18 +103,18 @@ def evaluate_cases(
         run = made[case.name]
         _check_inputs(case, run)
         evaluation = evaluate(run, **known, domain=case.domain or None)
-        out.append(EvaluatedCase(case, run, evaluation, sound_of(run.info["speech"]["file"])))
+        out.append(EvaluatedCase(case, run, evaluation, sound_of(run.info["voice"]["file"])))
     if progress:
         progress("evaluate", len(cases), len(cases))
     return out
 
 
 def _check_inputs(case: Case, run: runs.Run) -> None:
-    for side, what in (("face", "clip"), ("speech", "voice")):
+    for side in ("clip", "voice"):
         file = Path(run.info[side]["file"])
         if not file.is_file():
             raise MediaError(
-                f"{case.name}: the {what} of its run is not at {file} any more; give its present place with --clips, "
+                f"{case.name}: the {side} of its run is not at {file} any more; give its present place with --clips, "
                 "and --voices"
             )
 

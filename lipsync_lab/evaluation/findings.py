@@ -109,7 +109,7 @@ def of_mouths(results: Sequence[EvaluatedCase], leads: pandas.Series | None = No
 
 def of_timing(results: Sequence[EvaluatedCase]) -> str:
     """Whether mouths follow the voice, close on M, B and P, and keep the cadence of the source."""
-    opening = scores(results).query("score == 'opening_correlation'").set_index(["clip", "input"])
+    opening = scores(results).query("score == 'openness_correlation'").set_index(["clip", "input"])
     beat, sounds, lines = cadence_summary(results), bilabial_closures(results), []
     for result in results:
         name = result.case.name

@@ -120,7 +120,7 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     DataFrame, index ``clip``
         domain; frames; missed_detection, mouths_generated (frames); failures (rows of that table); the median of every
         metric of the picture that has a failure threshold; mouth_change_during_hold (share of held frames); mouth_ms
-        (median duration); opening_correlation (of mouth openness and loudness), opening_correlation_shuffled_audio
+        (median duration); openness_correlation (of mouth openness and loudness), openness_correlation_shuffled_audio
         (its control), syncnet_distance_at_zero. Columns without any value are left out.
     """
     import pandas as pd
@@ -137,8 +137,8 @@ def overview(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
             **{kind.name: evaluation.metric(kind.name) for kind in failures.KINDS if kind.stage == "picture"},
             "mouth_change_during_hold": evaluation.metric("mouth_change_during_hold"),
             "mouth_ms": cadence.summary(evaluation.frames)["mouth_ms"],
-            "opening_correlation": evaluation.score("opening_correlation"),
-            "opening_correlation_shuffled_audio": evaluation.score("opening_correlation", "shuffled_audio"),
+            "openness_correlation": evaluation.score("openness_correlation"),
+            "openness_correlation_shuffled_audio": evaluation.score("openness_correlation", "shuffled_audio"),
             "syncnet_distance_at_zero": evaluation.score("syncnet_distance_at_zero"),
         }
     table = pd.DataFrame(rows.values(), index=pd.Index(rows, name="clip"))
@@ -155,7 +155,7 @@ def sync_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     return by_clip(results, lambda result: result.evaluation.curves)
 
 
-def opening_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
+def openness_curves(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
     """Correlation of mouth openness and loudness over audio offsets: output, untouched source, and two controls.
 
     Returns
@@ -205,9 +205,9 @@ def bilabial_closures(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
 
     def closures(result: EvaluatedCase) -> pandas.DataFrame:
         ground_truth, info = ground_truth_of(result.face), result.run.info
-        if ground_truth is None or info["speech"]["sha256"] != info["face"]["sha256"]:
+        if ground_truth is None or info["voice"]["sha256"] != info["clip"]["sha256"]:
             return pd.DataFrame(columns=columns)
-        fps, evaluation = float(Fraction(info["face"]["fps"])), result.evaluation
+        fps, evaluation = float(Fraction(info["clip"]["fps"])), result.evaluation
         spoken = list(_phonemes(ground_truth, fps))
         sides = {"output": "mouth_openness", "source": "mouth_openness_source"}
         tables = {
@@ -267,5 +267,5 @@ def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
 
 def _voice_of(result: EvaluatedCase) -> tuple[np.ndarray, float]:
     """The voice of a run, as long as its frames, and frames a second."""
-    fps = float(Fraction(result.run.info["face"]["fps"]))
+    fps = float(Fraction(result.run.info["clip"]["fps"]))
     return audio.load(result.run.output)[: round(len(result.evaluation.frames) / fps * audio.SAMPLE_RATE)], fps

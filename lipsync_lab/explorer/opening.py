@@ -76,10 +76,10 @@ def run_content(folder: Path) -> RunContent:
     if not (folder / "run.json").is_file():
         raise MediaError(f"{folder}: a folder, but not of a run, it has no run.json; give a clip or a run's folder")
     info = run.info
-    clip = Path(info["face"]["file"])
+    clip = Path(info["clip"]["file"])
     if not clip.is_file():
         raise MediaError(f"{folder}: its clip {clip} is gone; bring it back, or open another run")
-    if files.sha256(clip) != info["face"]["sha256"]:
+    if files.sha256(clip) != info["clip"]["sha256"]:
         raise MediaError(f"{folder}: {clip} is no longer the clip that the run was made from; dub it again")
     settings, kind = Settings.read(info["settings"]), info["detector"]["detector"]
     record, boxes = read_with_faces(run.detections)
@@ -96,7 +96,7 @@ def run_content(folder: Path) -> RunContent:
         given = frame in edits.boxes or frame in edits.interpolated
         if not given and box != (face and face.box):
             edits = edits.with_box(frame, box)
-    return RunContent(clip, Path(info["speech"]["file"]), info["generator"], settings, record, edits)
+    return RunContent(clip, Path(info["voice"]["file"]), info["generator"], settings, record, edits)
 
 
 def is_unchanged(run: runs.Run, track: FaceTrack) -> bool:

@@ -59,7 +59,7 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
     ----------
     curves : DataFrame
         Columns clip, domain, input, offset (frames; positive: the audio is early), and the score's, such as
-        `evaluation.tables.opening_curves` and `evaluation.tables.sync_curves` have.
+        `evaluation.tables.openness_curves` and `evaluation.tables.sync_curves` have.
     column : {"correlation", "distance"}
         Of the score. Curves of a domain's clips are averaged.
     """

@@ -21,8 +21,8 @@ UNITS = {
     **dict.fromkeys(("syncnet_distance", "syncnet_distance_at_zero", "syncnet_confidence"), "1 - cosine"),
     **dict.fromkeys(("lse_d", "lse_d_at_zero", "lse_c"), "embedding distance"),
     **dict.fromkeys(("av_offset", "lse_av_offset"), "frames of 40 ms"),
-    **dict.fromkeys(("opening_correlation", "opening_best"), "correlation"),
-    "opening_offset": "frames",
+    **dict.fromkeys(("openness_correlation", "openness_best"), "correlation"),
+    "openness_offset": "frames",
     **dict.fromkeys(("silence_open", "silence_moving"), "share of the silent frames"),
 }
 

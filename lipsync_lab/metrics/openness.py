@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Scores of `follows_sound` and `in_silence`.
-SCORES = ("opening_correlation", "opening_best", "opening_offset", "silence_open", "silence_moving")
+SCORES = ("openness_correlation", "openness_best", "openness_offset", "silence_open", "silence_moving")
 #: Largest offset between lips and sound, in frames.
 SHIFT = 15
 #: Fewest known frames for a correlation: one second.
@@ -169,8 +169,8 @@ def follows_sound(
         ``offset`` in frames of the clip, with the sign of `sync` (positive: the sound comes too early);
         ``correlation``; ``frames`` that it rests on. NaN where that are less than 25, or one of the two never changes.
     scores : tuple of Score
-        ``opening_correlation`` at offset 0, ``opening_best``, the highest of all offsets, and ``opening_offset``, where
-        that is.
+        ``openness_correlation`` at offset 0, ``openness_best``, the highest of all offsets, and ``openness_offset``,
+        where that is.
     """
     import pandas
 
@@ -196,7 +196,7 @@ def follows_sound(
     )
     values = {"correlation": zero, "best": best, "offset": at}
     covered = known / max(count, 1)
-    return curve, tuple(scored(f"opening_{name}", value, covered, reason) for name, value in values.items())
+    return curve, tuple(scored(f"openness_{name}", value, covered, reason) for name, value in values.items())
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

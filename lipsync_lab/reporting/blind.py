@@ -94,11 +94,11 @@ def pairs_of_runs(first: Sequence[Run], second: Sequence[Run]) -> list[Pair]:
         raise ParameterError(f"{len(first)} runs of the first method and {len(second)} of the second make no pairs")
     pairs = []
     for former, other in zip(first, second, strict=True):
-        for what in ("face", "speech"):
+        for what in ("clip", "voice"):
             if former.info[what]["sha256"] != other.info[what]["sha256"]:
-                name = {"face": "source", "speech": "voice"}[what]
+                name = {"clip": "source", "voice": "voice"}[what]
                 raise ParameterError(f"{former.folder} and {other.folder} have another {name}; a pair has the same")
-        pairs.append(Pair(Path(former.info["face"]["file"]).stem, (former.output, other.output)))
+        pairs.append(Pair(Path(former.info["clip"]["file"]).stem, (former.output, other.output)))
     return pairs
 
 

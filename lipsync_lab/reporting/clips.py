@@ -58,7 +58,7 @@ def _clip(out: Path, results: Sequence[ClipResult]) -> dict[str, Any]:
     }
     if good:
         info = good[0].evaluated.run.info
-        clip |= {"fps": float(Fraction(info["face"]["fps"])), "frames": info["frames_written"]}
+        clip |= {"fps": float(Fraction(info["clip"]["fps"])), "frames": info["frames_written"]}
     return clip
 
 
@@ -104,7 +104,7 @@ def write(out: Path, result: ClipResult) -> str:
         f"{pictures}/before.mp4",
         f"{home}/{output_video(result)}",
         evaluation.frames,
-        fps=float(Fraction(info["face"]["fps"])),
+        fps=float(Fraction(info["clip"]["fps"])),
         size=(size.width, size.height),
         boxes=regions.generated(evaluated.run.ledger()),
         failures=evaluation.failures,

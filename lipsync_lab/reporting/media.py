@@ -164,7 +164,7 @@ def _paletted(image: Image.Image) -> tuple[Image.Image, bytes]:
 def _own_sound(clip: EvaluatedCase) -> audio.Sound | None:
     """The clip's own sound where the output has another one."""
     info = clip.run.info
-    other = info["speech"]["sha256"] != info["face"]["sha256"]
+    other = info["voice"]["sha256"] != info["clip"]["sha256"]
     return audio.open_sound(clip.face) if other and video.probe(clip.face).has_sound else None
 
 

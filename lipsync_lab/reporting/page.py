@@ -178,7 +178,7 @@ def _manifest(
             for case in (result.case for result in results)
         },
         "sha256": {
-            good[name].case.name: {side: about[side]["sha256"] for side in ("face", "speech")}
+            good[name].case.name: {side: about[side]["sha256"] for side in ("clip", "voice")}
             for name, about in info.items()
         },
         "seconds": {name: about["seconds"] for name, about in info.items()},
@@ -216,9 +216,9 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         },
         "device": manifest["device"],
         **{
-            f"{name}: {side} SHA-256": sides[key]
+            f"{name}: {side} SHA-256": digest
             for name, sides in manifest["sha256"].items()
-            for side, key in (("clip", "face"), ("voice", "speech"))
+            for side, digest in sides.items()
         },
         "code SHA-256": manifest["code_sha256"],
         "versions": _listed(manifest["versions"]),

@@ -53,7 +53,7 @@ def read(path: Path, count: int) -> np.ndarray:
 @pytest.mark.parametrize(("feather", "scale", "least"), [(0.0, 1.0, 0.9), (0.0, 0.75, 0.9), (0.1, 1.0, 0.8)])
 def test_the_box_of_a_run_is_found_after_another_encode(home, feather, scale, least):
     run = dubbed("animation_hello", home, feather)
-    source = read(Path(run.info["face"]["file"]), FRAMES)
+    source = read(Path(run.info["clip"]["file"]), FRAMES)
     output = read(run.output, FRAMES)
     if scale != 1:
         source, output = (

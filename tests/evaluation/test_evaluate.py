@@ -68,7 +68,7 @@ def test_the_file_of_failures_is_the_table_that_pages_read(run):
 
 
 def test_the_ground_truth_is_in_the_key(run):
-    ground_truth = Path(run.info["face"]["file"]).with_suffix(".truth.csv")
+    ground_truth = Path(run.info["clip"]["file"]).with_suffix(".truth.csv")
     without = evaluate(run, **JUDGES)
     try:
         shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), ground_truth)
@@ -275,8 +275,8 @@ def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
     for file, content, message in (("gone.mp4", None, "gone"), ("other.mp4", b"another", "not the clip any more")):
         if content:
             (tmp_path / file).write_bytes(content)
-        info["face"]["file"] = str(tmp_path / file)
-        info["face"]["sha256"] = "0" * 64  # a sample would be result by its hash
+        info["clip"]["file"] = str(tmp_path / file)
+        info["clip"]["sha256"] = "0" * 64  # a sample would be result by its hash
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
         with pytest.raises(MediaError, match=message):
             evaluate(runs.Run(Path(copy)), **JUDGES)
@@ -297,7 +297,7 @@ def boxes(run) -> Path:
 def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, decoded):
     of_run = evaluate(run, **JUDGES, force=True)
     decoded.clear()
-    pair = (run.info["face"]["file"], run.output)
+    pair = (run.info["clip"]["file"], run.output)
     result = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
     assert sorted(decoded) == ["clip.mp4", "clip.mp4", "output.mp4"]  # detection reads the source as well
     assert_frame_equal(result.frames, of_run.frames)
@@ -342,7 +342,7 @@ def changed(path: Path, target: Path, frames: slice, change=lambda image: image,
 
 def test_an_output_of_another_size_and_length_is_aligned(run, boxes, tmp_path):
     """Of the output frames 20 to 59, cropped to a part and shown twice, the metrics are those of that part."""
-    source, rows = Path(run.info["face"]["file"]), slice(20, 60)
+    source, rows = Path(run.info["clip"]["file"]), slice(20, 60)
     part = changed(source, tmp_path / "part.mkv", rows, lambda image: image[40:360, 60:340])
     short = changed(source, tmp_path / "short.mkv", rows)
     own = changed(run.output, tmp_path / "own.mkv", rows, lambda image: image[40:360, 60:340])
@@ -398,7 +398,7 @@ def test_a_source_that_was_only_encoded_again_has_no_failure_of_any_kind(tmp_pat
 
 
 def test_of_an_output_that_was_encoded_again_what_fails_is_beyond_the_noise(run, boxes, tmp_path):
-    source = Path(run.info["face"]["file"])
+    source = Path(run.info["clip"]["file"])
     images = np.stack([frame.image for frame in video.frames(source)])
     places = json.loads(boxes.read_text(encoding="utf-8"))["boxes"]
     for image, place in zip(images, places, strict=True):
@@ -419,7 +419,7 @@ def test_of_an_output_that_was_encoded_again_what_fails_is_beyond_the_noise(run,
 
 
 def test_the_numbers_rest_on_what_evaluation_json_names(run, boxes, tmp_path):
-    source = Path(run.info["face"]["file"])
+    source = Path(run.info["clip"]["file"])
     result = evaluate(source, run.output, detections=boxes, **JUDGES, device="cpu", out=tmp_path)
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(result.as_dict()))
@@ -442,7 +442,7 @@ def test_the_bundled_expert_is_called_unreliable_on_filmed_speech(run):
 
 
 def test_an_alignment_that_is_given_is_taken(run, boxes, tmp_path):
-    source = Path(run.info["face"]["file"])
+    source = Path(run.info["clip"]["file"])
     later = changed(run.output, tmp_path / "later.mkv", slice(8, None))
     lined_up = align(open_clip(source), open_clip(later))
     assert lined_up.offset == 8

@@ -54,7 +54,7 @@ def examination(name: str, missed: list[int], blur: float) -> evaluation.Evaluat
         index=pd.Index(number, name="frame"),
     )
     values = {"dubbed": 0.4, "shuffled_audio": 0.1, "shifted_audio": -0.1, "silent_audio": NAN, "untouched_source": 0.9}
-    scores = pd.DataFrame([("opening_correlation", given, values[given], 1.0, "") for given in NULLS])
+    scores = pd.DataFrame([("openness_correlation", given, values[given], 1.0, "") for given in NULLS])
     scores.columns = ["score", "input", "value", "covered", "reason"]
     curves = pd.DataFrame(columns=["offset", "distance", "windows", "network", "input"])
     about = {"sync_expert": {"name": "syncnet-lab", "absent": "not here"}, "lse": {"name": "own", "sha256": "77"}}
@@ -70,8 +70,8 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
     info = {
         "output": str(clip),  # absolute, so that the folder holds no copy
         "settings": {},
-        "face": file | {"fps": "25"},
-        "speech": file,
+        "clip": file | {"fps": "25"},
+        "voice": file,
         "generator": {"provenance": "nothing: puts back what it was given", "sha256": None},
         "detector": {"name": "by hand"},
         "device": "cpu",
@@ -376,8 +376,8 @@ def test_recall_of_a_domain_counts_clips_by_their_frames(results):
     assert recall.loc[0.5, ["recall", "frames", "false_positives"]].tolist() == [0.5, 2 * FRAMES, 0]
 
 
-def test_opening_curves_hold_the_source_and_nulls_beside_the_output(results):
-    curves = evaluation.tables.opening_curves(results)
+def test_openness_curves_hold_the_source_and_nulls_beside_the_output(results):
+    curves = evaluation.tables.openness_curves(results)
     at_zero = curves[curves["offset"] == 0].set_index(["clip", "input"])["correlation"]
     for clip in HELLO:
         assert at_zero[clip, "source"] > 0.5
@@ -406,7 +406,7 @@ def test_closures_are_those_of_the_ground_truth(results):
 def test_another_voice_has_no_closures_in_this_ground_truth(results, tmp_path):
     result = results[0]
     run = a_run(tmp_path / "other", "animation_hello", [])
-    info = run.info | {"speech": {"file": "x", "sha256": "another"}}
+    info = run.info | {"voice": {"file": "x", "sha256": "another"}}
     (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
     assert evaluation.tables.bilabial_closures(
         [evaluation.evaluated.EvaluatedCase(result.case, run, result.evaluation, "")]
@@ -429,7 +429,7 @@ def test_overview_and_provenance_say_everything_once(results):
     assert table.loc[
         "animation_hello", ["frames", "missed_detection", "mouths_generated", "mouth_change_during_hold"]
     ].tolist() == [88, 30, 58, 1]
-    correlations = ["opening_correlation", "opening_correlation_shuffled_audio"]
+    correlations = ["openness_correlation", "openness_correlation_shuffled_audio"]
     assert table.loc["animation_hello", correlations].tolist() == [0.4, 0.1]
     assert table.loc["animation_hello", "sharpness_loss"] > 0.5
     assert "syncnet_distance_at_zero" not in table  # measured nowhere

@@ -419,9 +419,9 @@ def test_the_opening_is_found_where_the_sound_is(late: int):
     opened, wave = speech(100, 25)
     curve, scores = openness.follows_sound(opened, np.roll(wave, late * 640), 25)
     values = {score.score: score for score in scores}
-    assert values["opening_offset"].value == -late
-    assert values["opening_best"].value > 0.99 - abs(late) / 50
-    assert curve.loc[curve["offset"] == 0, "correlation"].item() == values["opening_correlation"].value
+    assert values["openness_offset"].value == -late
+    assert values["openness_best"].value > 0.99 - abs(late) / 50
+    assert curve.loc[curve["offset"] == 0, "correlation"].item() == values["openness_correlation"].value
     assert curve["frames"].tolist() == [100 - abs(offset) for offset in range(-15, 16)]
     assert all(score.covered == 1 for score in scores)
 

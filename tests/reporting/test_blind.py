@@ -173,8 +173,8 @@ def test_pairs_need_one_source_and_one_voice(pairs, tmp_path):
 
         folder = tmp_path / name
         folder.mkdir()
-        info = {"output": "output.mp4", "face": {"file": "a/dog.mp4", "sha256": "f"}, "generator": {}, "detector": {}}
-        info["speech"] = {"file": "v.wav", "sha256": voice}
+        info = {"output": "output.mp4", "clip": {"file": "a/dog.mp4", "sha256": "f"}, "generator": {}, "detector": {}}
+        info["voice"] = {"file": "v.wav", "sha256": voice}
         (folder / "run.json").write_text(json.dumps(info))
         (folder / "output.mp4").write_bytes(pairs[0].clips[0].read_bytes())
         return Run(folder)

@@ -285,13 +285,13 @@ def test_a_report_that_was_moved_with_its_clips_is_used_again(four, tmp_path):
     moved = make(tmp_path / "there" / "out", [tmp_path / "there" / "toon_a.mp4"], four / "boxes.json")
     assert [(outcome.error, outcome.reused) for outcome in moved.outcomes] == [(None, True)]
     info = runs.Run(moved.outcomes[0].path).info
-    assert info["face"]["file"] == str((tmp_path / "there" / "toon_a.mp4").resolve())
+    assert info["clip"]["file"] == str((tmp_path / "there" / "toon_a.mp4").resolve())
 
 
 def broken_link(run: Path) -> None:
     """As a copy elsewhere leaves a run in the repository: with a relative path to nothing."""
     content = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    for side in ("face", "speech"):
+    for side in ("clip", "voice"):
         content[side]["file"] = "../../../nowhere/tiny.mp4"
     (run / "run.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -310,7 +310,7 @@ def test_a_sample_is_found_by_its_hash_and_another_clip_is_asked_for(four, tmp_p
     shutil.copytree(tmp_path / "out", tmp_path / "copy")
     run = tmp_path / "copy" / "runs" / "untrained" / "tiny"
     broken_link(run)
-    assert runs.Run(run).info["face"]["file"] == str(file)
+    assert runs.Run(run).info["clip"]["file"] == str(file)
     again = make(tmp_path / "copy", ["tiny"], four / "boxes.json")
     assert [(outcome.error, outcome.reused) for outcome in again.outcomes] == [(None, True)]
 

@@ -289,7 +289,7 @@ def test_source_and_output_play_for_the_same_time(printed):
 def test_the_manifest_names_inputs_models_and_versions(printed, material):
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
     face, speech = (hashlib.sha256((material / name).read_bytes()).hexdigest() for name in ("talks.mp4", "voice.wav"))
-    assert manifest["sha256"] == {"talks": {"face": face, "speech": speech}}
+    assert manifest["sha256"] == {"talks": {"clip": face, "voice": speech}}
     assert manifest["table_sha256"] == hashlib.sha256((printed.folder / "table.csv").read_bytes()).hexdigest()
     assert manifest["generators"]["untrained"]["sha256"] == Pipeline("untrained").generator.sha256
     assert manifest["generators"]["untrained"]["settings"]["codec"] == "ffv1"
@@ -405,7 +405,7 @@ def test_a_report_in_the_repository_can_be_moved_with_it(material, tmp_path, mon
             if path.suffix in (".json", ".csv", ".html"):
                 assert str(tmp_path) not in path.read_text(encoding="utf-8"), path
         info = runs.Run(made.outcomes[0].path).info
-        assert info["face"]["file"] == str((root / "talks.mp4").resolve())
+        assert info["clip"]["file"] == str((root / "talks.mp4").resolve())
 
 
 def test_paths_beyond_the_repository_are_whole(tmp_path):
