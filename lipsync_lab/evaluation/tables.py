@@ -255,8 +255,8 @@ def provenance(results: Sequence[EvaluatedCase]) -> pandas.DataFrame:
             "settings": json.dumps(info["settings"]),
             "device": info["device"],
             "versions": ", ".join(f"{name} {number}" for name, number in info["versions"].items()),
-            f"{result.case.name}: clip": f"SHA-256 {info['face']['sha256']}",
-            f"{result.case.name}: voice": f"SHA-256 {info['speech']['sha256']}",
+            f"{result.case.name}: clip": f"SHA-256 {info['clip']['sha256']}",
+            f"{result.case.name}: voice": f"SHA-256 {info['voice']['sha256']}",
         }
         for fact, value in facts_of_run.items():
             facts.setdefault(fact, []).append(value)

@@ -49,7 +49,7 @@ def frame_summary(run: runs.Run) -> dict[str, Any]:
         "filled": int(count.get("interpolated", 0) + count.get("held", 0)),
         "passthrough": int(count.get("missing", 0)),
         "mouths_generated": int(ledger["mouth_generated"].sum()),
-        "seconds": f"{float(len(ledger) / Fraction(info['face']['fps'])):.2f}",
+        "seconds": f"{float(len(ledger) / Fraction(info['clip']['fps'])):.2f}",
         "frames_written": info["frames_written"],
     }
 
