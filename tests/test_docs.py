@@ -90,7 +90,7 @@ def _dictionary() -> dict[str, set[str]]:
 
 def _key(path: Path) -> str:
     """The heading of a table: its name, with its folder where two tables have one name."""
-    named = [path.name, f"{path.parent.name}/{path.name}"]
+    named = [f"{path.parent.name}/{path.name}", path.name]
     return (
         "truth.csv" if path.name.endswith(".truth.csv") else next((n for n in named if n in _dictionary()), path.name)
     )

@@ -19,6 +19,7 @@ from lipsync_lab.figures.detection import (
     missed_detection_causes,
     recall_curves,
 )
+from lipsync_lab.figures.published import published_boxes, published_domains, published_models, published_sync
 from lipsync_lab.figures.run import (
     candidates,
     contact_sheet,
@@ -62,6 +63,10 @@ __all__ = [
     "mouth_durations",
     "mouth_openness",
     "offset_curves",
+    "published_boxes",
+    "published_domains",
+    "published_models",
+    "published_sync",
     "recall_curves",
     "response_matrix",
     "score_timeline",
