@@ -54,7 +54,9 @@ from lipsync_lab.settings import Settings
 METHODS = {
     "wav2lip-lab, as published": ("wav2lip-lab", None, {"feather": 0.0}),
     "wav2lip-lab, preset animation": ("wav2lip-lab", "animation", {}),
-    "cel, drawn": ("cel", "animation", {}),
+    "cel, clip": ("cel", "animation", {"mouth_source": "clip"}),
+    "cel, drawn": ("cel", "animation", {"mouth_source": "drawn"}),
+    "cel, auto": ("cel", "animation", {"mouth_source": "auto"}),
 }
 CONTROL = "cel, true shapes"
 #: Sample whose sound is the foreign voice of clips that are no matched pair: two seconds.
@@ -64,6 +66,34 @@ _HALVED = 700
 OTHER = ("cherry_welcome", "popeye")
 #: Sources of outputs of published models (`evaluation.published`): line drawing, comic, three paintings, 3D.
 PUBLISHED = ("jj_nouveau1", "jj_scifi", "jj_pharaoh", "jj_zeus", "mona_gan", "potato")
+#: Groups and metrics of the summary, in this order, and the metrics of larger numbers.
+TITLES = {
+    "bundled": "Bundled matched pairs",
+    "study": "Clips of the study",
+    "other": "`cherry_welcome` and `popeye`",
+    "published": "Sources of published outputs",
+}
+SHOWN = {
+    "generated": "frames with a generated mouth, share",
+    "sharpness_loss": "sharpness loss",
+    "line_art_loss": "line-art loss",
+    "out_of_palette": "out-of-palette colours",
+    "boundary_artifact": "boundary artifact, grey levels",
+    "colour_shift": "colour shift, CIEDE2000",
+    "ghosting": "ghosting",
+    "temporal_flicker": "temporal flicker, grey levels",
+    "realism_loss": "realism loss",
+    "mouth_change_during_hold": "mouth change during hold",
+    "openness_r": "openness against the ground truth, r",
+    "sheet_r": "exposure sheet against the ground truth, r",
+    "closures_met": "closures on m, b, p",
+    "opening_correlation": "opening with the loudness, r",
+    "syncnet_distance": "SyncNet distance",
+    "syncnet_confidence": "SyncNet confidence",
+    "av_offset": "AV offset, frames",
+    "cpu_ms_a_frame": "CPU ms a frame",
+}
+WHOLE = ("cpu_ms_a_frame", "av_offset")
 #: Height of a picture of the contact sheet, in pixels.
 _HIGH = 200
 
@@ -207,6 +237,27 @@ def sheet(out: Path, clips: list[str]) -> None:
     cv2.imwrite(str(out / "sheet.png"), np.concatenate(rows))
 
 
+def summary(table: pd.DataFrame) -> str:
+    """Medians over clips in Markdown, a table a group and voice; in brackets the clips, where not all are defined."""
+    lines = []
+    for (group, voice), part in table.groupby(["group", "voice"], sort=False):
+        clips, methods = part["clip"].nunique(), list(dict.fromkeys(part["method"]))
+        lines += [f"{TITLES[group]}, {voice} voice, {clips} clips:", ""]
+        lines += ["| median | " + " | ".join(methods) + " |", "|---" * (len(methods) + 1) + "|"]
+        for metric, label in SHOWN.items():
+            cells = []
+            for method in methods:
+                values = (
+                    part.loc[part["method"] == method, metric].dropna() if metric in part else pd.Series(dtype=float)
+                )
+                few = f" ({len(values)})" if len(values) < clips else ""
+                cells.append(f"{values.median():.{1 if metric in WHOLE else 3}f}{few}" if len(values) else "")
+            if any(cells):
+                lines.append(f"| {label} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
@@ -231,15 +282,7 @@ def main() -> None:
             rows.append({"group": group, "clip": clip, "voice": kind, "method": method} | numbers)
             pd.DataFrame(rows).to_csv(file, index=False, float_format="%.5g", lineterminator="\n")
             print(f"{clip}, {kind} voice: {method}", flush=True)
-    show(pd.DataFrame(rows))
-
-
-def show(table: pd.DataFrame) -> None:
-    """Print the medians over clips."""
-    with pd.option_context("display.width", 300, "display.max_columns", 40):
-        for key, part in table.groupby(["group", "voice"], sort=False):
-            print(*key, part["clip"].nunique(), "clips")
-            print(part.groupby("method", sort=False).median(numeric_only=True).round(3).T.dropna(how="all").to_string())
+    print(summary(pd.DataFrame(rows)))
 
 
 if __name__ == "__main__":

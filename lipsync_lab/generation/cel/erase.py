@@ -51,6 +51,9 @@ class Erased:
         What differs from the skin, the mouth and all else.
     skin : ndarray, float32, (K, 3)
         Skin colours, RGB, the most frequent first.
+    flat : float
+        Share of the face around the mouth that has one of the skin colours: 0.4 and more on drawings in flat colours,
+        0.25 and less on paintings.
     """
 
     box: Box
@@ -58,6 +61,7 @@ class Erased:
     mask: np.ndarray
     ink: np.ndarray
     skin: np.ndarray
+    flat: float = 1.0
 
 
 def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
@@ -88,7 +92,8 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     grown = _dilated(mask, 5)
     pixels = _filled(part, grown, ink, distance.argmin(-1))
     colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
-    return Erased(box, pixels, grown, ink, colours)
+    around = _ring(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
+    return Erased(box, pixels, grown, ink, colours, float((~ink[around]).mean()) if around.any() else 0.0)
 
 
 def inked(frame: np.ndarray, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -146,9 +151,14 @@ def _inside(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarra
     return (along / 0.4) ** 2 + (across / (0.75 * max(gap, 1e-6))) ** 2 < (gap > _SHUT)
 
 
+def _ring(along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """The face around the mouth, bool."""
+    return (np.abs(along) < 0.95) & (np.abs(across) < 0.75)
+
+
 def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The most frequent colours of the ring around the mouth, CIELAB, (K, 3)."""
-    ring = (np.abs(along) < 0.95) & (np.abs(across) < 0.75) & ~inside
+    ring = _ring(along, across) & ~inside
     pixels = lab[ring]
     cells = np.round(pixels / 4).astype(np.int32)
     _, which, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)

@@ -42,6 +42,8 @@ OWN = 120
 SHEET = "exposure_sheet.csv"
 #: Confidence that is enough beside a frame whose mouth is sure.
 LESS_SURE = 0.15
+#: Share of flat skin around the mouth, the median of a clip, below which its faces are painted: no mouth is drawn.
+FLAT = 0.3
 _AT_ONCE = 16
 
 
@@ -115,7 +117,7 @@ class Cel:
         DrawnClip
         Plan
             With the exposures as `Plan.mouths`. Frames whose mouth is hidden, off the picture or not `accepted` are
-            passthrough frames.
+            passthrough frames, and so are all of a clip whose faces are painted (`FLAT`).
         """
         poses, first, samples = self._survey(clip, plan.track)
         look, pictures = self._pictures(samples, plan.settings)
@@ -198,6 +200,8 @@ class Cel:
                 finish()
         finish()
         firsts = np.array(first, np.int64)
+        if samples and np.median([sample.erased.flat for sample in samples]) < FLAT:
+            poses, samples = [None] * len(poses), []
         return steady(poses, firsts, track.shots), firsts, samples
 
     def _pictures(self, samples: list[Sample], settings: Settings) -> tuple[Look | None, Pictures]:

@@ -242,3 +242,40 @@ def test_cel_is_a_generator_by_name():
     made = generation.load("cel")
     assert made.name == "cel"
     assert made.sha256
+
+
+def painted(seed: int) -> np.ndarray:
+    """A face in smooth shades, with a mouth."""
+    rng = np.random.default_rng(seed)
+    shade = cv2.resize(rng.uniform(-70, 70, (5, 6, 3)).astype(np.float32), (200, 160), interpolation=cv2.INTER_CUBIC)
+    picture = np.clip(np.array(LIT, np.float32) - 40 + shade, 0, 255).astype(np.uint8)
+    cv2.ellipse(picture, (105, 90), (30, 9), 0, 0, 360, (120, 40, 45), -1, cv2.LINE_AA)
+    return picture
+
+
+def test_a_painted_face_has_no_flat_skin_and_gets_no_mouth(monkeypatch):
+    pose = pose_at(105, 90, 60, 18)
+    drawing, paintings = face()[1], [painted(seed) for seed in range(5)]
+    assert erase.erase(drawing, pose).flat > 0.7
+    assert max(erase.erase(painting, pose).flat for painting in paintings) < generator.FLAT
+    cel, box = generator.Cel.load(), Box(40, 10, 170, 150)
+    monkeypatch.setattr(generator, "locate", lambda frames, boxes, network: [pose] * len(frames))
+    for frame, drawn in ((drawing, True), (paintings[0], False)):
+        clip = SimpleNamespace(read=lambda start, stop, frame=frame: iter([frame] * 6))
+        poses, _, samples = cel._survey(clip, Track(box))
+        assert (poses[0] is not None) == drawn == bool(samples)
+
+
+class Track:
+    """Six frames with one face."""
+
+    shots = (0,) * 6
+
+    def __init__(self, box: Box):
+        self._box = box
+
+    def box(self, number: int) -> Box:
+        return self._box
+
+    def __len__(self) -> int:
+        return 6
