@@ -186,13 +186,13 @@ def detector_agreement() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair: ``pair``, ``domain``, ``family``; ``region``, the kind of the edited region; ``iou`` of the
-        median boxes of region and face; ``inside``, the share of the region that lies inside the face's box;
-        ``missed_share``, the share of frames without a detection.
+        One row a pair: ``pair``; ``domain`` and ``family``, as in `of_sources`; ``region``, the kind of the edited
+        region; ``iou`` of the median boxes of region and face; ``inside``, the share of the region that lies inside the
+        face's box; ``missed_share``, the share of frames without a detection.
     """
     rows, given = evaluations().set_index("pair"), pairs().set_index("pair")
     missed = metrics().query("metric == 'missed_detection'").set_index("pair")["value"]
-    out = given[["domain"]].assign(family=given["model"].map(family), region=rows["region"])
+    out = given[["domain"]].assign(domain=_counted, family=given["model"].map(family), region=rows["region"])
     edges = [f"{side}_{edge}" for side in ("region", "face") for edge in ("x1", "y1", "x2", "y2")]
     x1, y1, x2, y2, u1, v1, u2, v2 = rows[edges].reindex(out.index).to_numpy(float).T
     common = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0) * np.maximum(
