@@ -16,7 +16,7 @@ from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.figures import style
 from lipsync_lab.files import write_text
-from lipsync_lab.reporting import clip_table, clips, summary
+from lipsync_lab.reporting import clip_table, clips, published, summary
 from lipsync_lab.reporting.media import AMPLIFY, save_chart
 from lipsync_lab.reporting.outcome import Outcome, versions
 from lipsync_lab.reporting.runs import evaluation_summary, frame_summary
@@ -91,6 +91,7 @@ def write(
         **summary.content(out, variants, results),
         "columns": clip_table.columns(several, lse),
         "rows": [row | {"domain_colour": style.domain_colour(row["domain"])} for row in clip_table.table_rows(results)],
+        "published": published.content(out),
         "clips": clips.shown(out, results),
         "several": several,
         "notebooks": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from clips import boxes, pictures
 
 from lipsync_lab import reporting
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import Evaluation, comparison
+from lipsync_lab.evaluation import Evaluation, comparison, published
 from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.media import audio, video
@@ -271,6 +272,17 @@ def test_the_fold_holds_question_answer_plot_and_a_failure_of_each_domain(opened
     assert len(requests) > 1
     assert {url.partition(":")[0] for url in requests} == {"file"}
     assert errors == []
+
+
+def test_published_models_have_a_section_from_bundled_numbers(page):
+    text = page.index.read_text(encoding="utf-8")
+    section = text[text.index('id="published"') : text.index("<h2>Videos")]
+    assert f"{len(published.pairs())} outputs that others made with published weights" in section
+    for sentence in published.findings():
+        assert html.escape(sentence, quote=False).replace("'", "&#39;") in section
+    images = re.findall(r'<img src="([^"]+)"', section)
+    assert len(images) == 2
+    assert all((page.folder / image).is_file() for image in images)
 
 
 def test_a_click_sorts_and_every_column_is_explained(opened):
