@@ -87,7 +87,7 @@ SHOWN = {
     "openness_r": "openness against the ground truth, r",
     "sheet_r": "exposure sheet against the ground truth, r",
     "closures_met": "closures on m, b, p",
-    "opening_correlation": "opening with the loudness, r",
+    "openness_correlation": "opening with the loudness, r",
     "syncnet_distance": "SyncNet distance",
     "syncnet_confidence": "SyncNet confidence",
     "av_offset": "AV offset, frames",
