@@ -27,9 +27,9 @@ def bundled() -> pandas.DataFrame:
     -------
     DataFrame
         One row a pair and metric: pair (the sample that was filmed); speaker; character (its seed); sentence; metric;
-        animation and live_action, the values of `Evaluation.metrics` for either clip, dubbed by the default pipeline
-        (but `feather=0`) with one voice, NaN where undefined; unit; reason why a value is undefined, empty where both
-        are there.
+        animation and live_action, the values of `Evaluation.metrics` for either clip (median over its frames, of a rate
+        their mean, of a score its value), dubbed by the bundled models with one voice, NaN where undefined; unit;
+        reason why a value is undefined, empty where both are there.
     """
     import pandas as pd
 
