@@ -183,7 +183,8 @@ def test_two_groups_are_compared_by_clips():
 
 
 def test_what_settings_satisfy_by_construction_is_marked():
-    assert comparison.by_construction(Settings()) == frozenset()
+    assert comparison.by_construction(Settings()) == {"boundary_artifact"}
+    assert comparison.by_construction(Settings(feather=0.0)) == frozenset()
     animation = comparison.by_construction(Settings.of({}, preset="animation"))
     of_holds = {"mouth_change_during_hold", "box_jitter_on_holds", "temporal_flicker"}
     assert animation == {"boundary_artifact", "not_generated"} | of_holds

@@ -13,6 +13,7 @@ import pytest
 
 from lipsync_lab import samples
 from lipsync_lab.evaluation import matched
+from lipsync_lab.evaluation.result import UNRELIABLE
 from lipsync_lab.files import sha256
 from lipsync_lab.metrics import registry
 from lipsync_lab.training import clips, corpus
@@ -47,9 +48,15 @@ def test_sixteen_pairs_of_eight_speakers_and_sixteen_characters(table):
     assert len({metric.name for metric in registry.metrics()} & set(table["metric"])) > 12
 
 
-def test_what_is_undefined_has_its_reason(table):
+def test_what_is_undefined_or_limited_has_its_reason(table):
     undefined = table[["animation", "live_action"]].isna().any(axis=1)
-    assert (undefined == (table["reason"] != "")).all()
+    assert (table.loc[undefined, "reason"] != "").all()
+    limited = table[~undefined & (table["reason"] != "")]
+    assert set(limited["reason"]) == {UNRELIABLE}
+    assert set(limited["metric"]) == {
+        *("av_offset", "syncnet_confidence", "syncnet_distance", "syncnet_distance_at_zero"),
+        "syncnet_distance_per_frame",
+    }
     whole = table[~undefined].groupby("metric").size()
     assert {"sharpness_loss", "boundary_artifact", "line_art_loss", "syncnet_distance"} <= set(whole[whole == 16].index)
 
