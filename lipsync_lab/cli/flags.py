@@ -412,8 +412,9 @@ def report(report: argparse.ArgumentParser) -> None:
         "--generators",
         nargs="+",
         metavar="MODEL",
-        help="names or files of weights: every generator dubs every clip, and they are put side by side; if not given, "
-        "the one that `dub` takes",
+        help="names or files of weights: every generator dubs every clip, and they are put side by side; cel after "
+        "another dubs only clips of animation or of no domain (the one that `dub` takes and, where no preset is named, "
+        "cel for clips of animation)",
     )
     add("--detector", metavar="MODEL", help=DETECTOR)
     add("--force", action="store_true", help="do again what is done already (no)")
@@ -424,7 +425,8 @@ def report(report: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=(DEFAULT, *PRESETS),
         metavar="PRESET",
-        help=f"put two or more of {', '.join((DEFAULT, *PRESETS))} side by side: every clip is dubbed with each; "
+        help=f"put two or more of {', '.join((DEFAULT, *PRESETS))} side by side: every clip is dubbed with each, but "
+        "by cel after another generator only where it is animation or of no domain; "
         f"{DEFAULT} is no preset, and the other flags here change all of them (one set of settings)",
     )
     _as_published(group)

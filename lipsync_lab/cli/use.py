@@ -314,7 +314,7 @@ def report(options: argparse.Namespace) -> int:
             clips or None,
             voices=options.voices,
             domains=domains,
-            generators=options.generators or (None,),
+            generators=options.generators,
             detector=options.detector,
             settings=compared or {options.preset or "": _settings(options, options.preset)},
             force=options.force,

@@ -29,7 +29,8 @@ class Generator(Protocol):
     A generator that needs the whole clip before the first mouth has ``prepare(clip, plan)`` as well, which returns an
     object with ``draw(frame, number)`` and ``first``, the first frame of the hold of each source frame, whose pixels a
     hold may keep, and a plan; its `crop`, `generate` and `paste` are not called (`generation.cel.generator`). One that
-    takes settings that others do not has ``check(settings)``, see `check`.
+    takes settings that others do not has ``check(settings)``, see `check`. One that is made for some domains of clips
+    names them in ``domains``; beside another generator a report has it dub clips of these only (`reporting.report`).
 
     Attributes
     ----------

@@ -16,6 +16,7 @@ from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import write
 from lipsync_lab.reporting.parts import Notebook, VariantPart, has_pair, stage_count
+from lipsync_lab.reporting.summary import ANIMATION
 from lipsync_lab.reporting.variants import Variant, variants
 from lipsync_lab.settings import Settings
 
@@ -28,6 +29,8 @@ _DIFFICULT = ("turning_away", "cut_in_the_city", "behind_a_cup", "nobody_there")
 CLIPS = (*(f"{side}_{pair}" for pair in _PAIRS for side in ("animation", "astronaut")), *_DIFFICULT)
 #: Their voices: either clip of a pair gets the sentence of the next pair, the others keep their own.
 VOICES = (*(f"animation_{pair}" for pair in (*_PAIRS[1:], _PAIRS[0]) for _ in range(2)), *_DIFFICULT)
+#: Where no generator is named, it dubs the clips of animation beside the generator that `dub` takes.
+BESIDE = "cel"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def report(
     *,
     voices: Sequence[str | Path] | None = None,
     domains: Sequence[str] | None = None,
-    generators: Sequence[str | Path | None] = (None,),
+    generators: Sequence[str | Path | None] | None = None,
     detector: str | Path | None = None,
     settings: Settings | Mapping[str, Settings] | None = None,
     notebooks: Iterable[str | Path] | Mapping[str | Path, Mapping[str, Any]] | None = None,
@@ -89,21 +92,22 @@ def report(
         Names of samples, or any files with sound: one per clip, or one for all. None for each clip's own sound.
     domains : sequence of str, optional
         One of `samples.CLIP_DOMAINS` per clip, empty for one that is unknown. None for those of the samples.
-    generators : sequence of str or path
-        Every one dubs every clip; None stands for the default of `pipeline.Pipeline`. A generator with an attribute
-        ``domains`` dubs the clips of these domains only.
+    generators : sequence of str or path, optional
+        Every one dubs every clip; an item None stands for the default of `pipeline.Pipeline`. After the first, a
+        generator with an attribute ``domains`` dubs the clips of these domains only, and those of an unknown domain.
+        None for that default and, where a clip is animation and the settings have no name, `BESIDE` after it.
     detector
         As for `pipeline.Pipeline`.
     settings : Settings, or mapping of str to Settings, optional
         Several sets of settings by their names are put side by side: every clip is dubbed with each. Where no generator
         or detector is named, settings with the name of a preset take those of the preset, as `dub` does.
     notebooks : iterable of path, or mapping of path to parameters, optional
-        None for `notebooks.of_a_report`. Each is executed once per generator that dubs every clip, with the first
-        settings. A notebook with a parameter `clip` is
-        executed for either clip of the first matched pair (`evaluation.evaluated.pairs`), or for the first clip where
-        there is no pair; the ablation is executed for both clips of that pair together. Of the parameters `clip`,
-        `voice`, `run_folder`, `clips`, `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets
-        those that it has. Parameters of the mapping are added, and must exist.
+        None for `notebooks.of_a_report`. Each is executed with the first settings, once per generator that is for
+        every domain or is the first. A notebook with a parameter `clip` is executed for either clip of the first
+        matched pair (`evaluation.evaluated.pairs`), or for the first clip where there is no pair; the ablation is
+        executed for both clips of that pair together. Of the parameters `clip`, `voice`, `run_folder`, `clips`,
+        `voices`, `runs_folder`, `generator`, `detector` and `settings` a notebook gets those that it has. Parameters of
+        the mapping are added, and must exist.
     force : bool
         Do everything again.
     progress : callable, optional
@@ -131,6 +135,8 @@ def report(
         notebooks = {path: {} for path in (of_a_report() if notebooks is None else notebooks)}
     books = [Notebook(Path(path), given, notebook_parameters(path, given)) for path, given in notebooks.items()]
     out = Path(out).resolve()
+    if generators is None:
+        generators = _default_generators(cases, settings)
     compared = variants(generators, detector, settings, out / "detections")
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
@@ -171,6 +177,14 @@ def _check_inputs(cases: Sequence[Case]) -> None:
         raise MediaError("; ".join(problems))
 
 
+def _default_generators(
+    cases: Sequence[Case], settings: Settings | Mapping[str, Settings] | None
+) -> tuple[str | None, ...]:
+    """What dubs the clips where no generator is named; settings with names may be presets, which bring their own."""
+    named = isinstance(settings, Mapping) and any(settings)
+    return (None, BESIDE) if not named and any(case.domain == ANIMATION for case in cases) else (None,)
+
+
 def _parts(
     out: Path,
     compared: Sequence[Variant],
@@ -179,10 +193,11 @@ def _parts(
     force: bool,
     progress: Progress | None,
 ) -> list[VariantPart]:
-    """What each variant contributes: notebooks are for the first settings of a generator that dubs every clip."""
-    parts = []
+    """What each variant contributes: notebooks are for the first settings of a generator that is for every domain."""
+    parts, first = [], compared[0]
     for variant in compared:
-        own = [case for case in cases if variant.dubs(case)]
-        whole = len(own) == len(cases) and variant.settings_name == compared[0].settings_name
+        beside = variant.is_beside(first)
+        own = [case for case in cases if variant.dubs(case)] if beside else cases
+        whole = not beside and variant.settings_name == first.settings_name
         parts.append(VariantPart(out, variant, own, books if whole else (), whole, force, progress))
     return parts

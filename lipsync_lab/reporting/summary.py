@@ -115,7 +115,13 @@ def _scope(results: Sequence[ClipResult], variants: Sequence[Variant]) -> str:
     ]
     if evaluated.counterpart(domains.values()) == _STAND_IN and _STAND_IN in domains.values():
         counts[-1] += " (photographs that a program animates, in the place of live action)"
-    return f"{', '.join(counts)}, dubbed by {' and by '.join(variant.label for variant in variants)}"
+    whole = [variant.label for variant in variants if not variant.is_beside(variants[0])]
+    some = [
+        f", {sum(result.variant == variant for result in results)} of them also by {variant.label}"
+        for variant in variants
+        if variant.is_beside(variants[0])
+    ]
+    return f"{', '.join(counts)}, dubbed by {' and by '.join(whole)}{''.join(some)}"
 
 
 def question(results: Sequence[ClipResult]) -> str:
@@ -280,6 +286,7 @@ def pictures(out: Path, results: Sequence[ClipResult]) -> list[dict[str, Any]]:
         domain, clip, anchor, frame, caption, images (pairs of a title and an address from `out`).
     """
     first = [result for result in results if result.evaluated and result.variant == results[0].variant]
+    several = any(result.variant != results[0].variant for result in results)
     shown = []
     for domain, own in by_domain(first).items():
         kind, _ = commonest(own)
@@ -289,7 +296,8 @@ def pictures(out: Path, results: Sequence[ClipResult]) -> list[dict[str, Any]]:
             for result in results
             if result.evaluated and result.case.name == clip.case.name and result.variant != clip.variant
         ]
-        names = (domain or "other", _words(domain), clip, frame, compared)
+        title = clip.variant.label if several else "output"
+        names = (domain or "other", _words(domain), clip, title, frame, compared)
         shown.append({"caption": caption, **_close_ups(out, *names)})
     return shown
 
@@ -312,11 +320,11 @@ def _worst(results: Sequence[ClipResult], kind: registry.Metric | None) -> tuple
 
 
 def _close_ups(
-    out: Path, key: str, domain: str, first: ClipResult, frame: int, compared: Sequence[ClipResult]
+    out: Path, key: str, domain: str, first: ClipResult, title: str, frame: int, compared: Sequence[ClipResult]
 ) -> dict[str, Any]:
-    """Source, outputs and, of one variant, the difference, cut to the mouth."""
+    """Source, outputs and, of a clip that one variant dubbed, the difference, cut to the mouth."""
     before, after = first.evaluated.pictures(frame)
-    images = {"source": before, "output" if not compared else first.variant.label: after}
+    images = {"source": before, title: after}
     for other in compared:
         images[other.variant.label] = other.evaluated.pictures(frame)[1]
     if not compared:

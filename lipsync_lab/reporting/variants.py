@@ -45,8 +45,16 @@ class Variant:
 
     def dubs(self, case: Case) -> bool:
         """Whether the generator is meant for the domain of a clip; an unknown domain is not excluded."""
-        domains = getattr(self.pipeline.generator, "domains", ())
-        return not domains or not case.domain or case.domain in domains
+        return not self.domains or not case.domain or case.domain in self.domains
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that the generator is made for; empty for every one."""
+        return getattr(self.pipeline.generator, "domains", ())
+
+    def is_beside(self, first: Variant) -> bool:
+        """Whether it dubs the clips of some domains only, beside the first variant of a report."""
+        return self.generator != first.generator and bool(self.domains)
 
 
 def variants(

@@ -66,6 +66,7 @@ class Cel:
 
     side = 256
     region = (0.0, 0.5, 1.0, 1.0)
+    domains = ("animation",)
     window = MEL_WINDOW
 
     @classmethod
