@@ -83,6 +83,8 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
         few = count < resampling.MIN_UNITS
         why = f"are too few for an interval ({resampling.MIN_UNITS} are needed)" if few else "have equal metrics"
         return f"{second} against {first}: {clips} {why}; the table below shows each."
+    least, most = int(tested["n"].min()), int(tested["n"].max())
+    clips = f"{least} to {most} clips" if least < most else f"{most} clips"
     parts = []
     for verdict in ("better", "worse"):
         rows = tested[tested["verdict"] == verdict]
@@ -91,6 +93,19 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
         f"Of {len(tested)} metrics, {second} against {first} is {' and '.join(parts)} "
         f"(n = {clips}, p ≤ {comparison.ALPHA:g} adjusted for {len(table)} metrics)."
     )
+
+
+def without_mouth(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> tuple[int, int]:
+    """Over the clips that both dubbed: frames with a mouth by the first variant, and how many have none by the second.
+
+    A metric of the mouth has no value in the latter, so that the second variant's means are over fewer frames.
+    """
+    mouths = [
+        {r.case.name: r.evaluated.run.ledger()["mouth_generated"].to_numpy(bool) for r in side if r.evaluated}
+        for side in (first, second)
+    ]
+    pairs = [(mouths[0][clip], mouths[1][clip]) for clip in mouths[0] if clip in mouths[1]]
+    return sum(int(first.sum()) for first, _ in pairs), sum(int((first & ~second).sum()) for first, second in pairs)
 
 
 def _means(result: ClipResult) -> dict[str, float]:

@@ -55,7 +55,7 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
     return {
         "question": question(good),
         "scope": _scope(good, variants),
-        "sentences": [*sentences(first, effects), *(pair["sentence"] for pair in pairs)],
+        "sentences": [*_about(variants), *sentences(first, effects), *(pair["sentence"] for pair in pairs)],
         "forest": _plot(out, effects),
         "worst": [each | {"domain_colour": style.domain_colour(each["key"])} for each in pictures(out, good)],
         "models": " ".join(dict.fromkeys(models_line(variant.pipeline) for variant in variants)),
@@ -103,7 +103,18 @@ def _pair(first: Variant, second: Variant, results: Mapping[str, Sequence[ClipRe
             }
         )
     sentence = paired.sentence(table, first.label, second.label)
+    dubbed, none = paired.without_mouth(results[first.name], results[second.name])
+    if none:
+        sentence += f" {second.label} gives no mouth in {none} of {dubbed} frames that {first.label} dubbed."
     return {"first": first.label, "second": second.label, "sentence": sentence, "rows": rows}
+
+
+def _about(variants: Sequence[Variant]) -> list[str]:
+    """Which of several variants the sentences are about."""
+    if len(variants) < 2:
+        return []
+    kind = "generator" if len({variant.generator for variant in variants}) > 1 else "settings"
+    return [f"Sentences that name no {kind} are about {variants[0].label}."]
 
 
 def _scope(results: Sequence[ClipResult], variants: Sequence[Variant]) -> str:
@@ -116,12 +127,12 @@ def _scope(results: Sequence[ClipResult], variants: Sequence[Variant]) -> str:
     if evaluated.counterpart(domains.values()) == _STAND_IN and _STAND_IN in domains.values():
         counts[-1] += " (photographs that a program animates, in the place of live action)"
     whole = [variant.label for variant in variants if not variant.is_beside(variants[0])]
-    some = [
-        f", {sum(result.variant == variant for result in results)} of them also by {variant.label}"
+    beside = [
+        f", {sum(result.variant == variant for result in results)} also by {variant.label}"
         for variant in variants
         if variant.is_beside(variants[0])
     ]
-    return f"{', '.join(counts)}, dubbed by {' and by '.join(whole)}{''.join(some)}"
+    return f"{', '.join(counts)}, dubbed by {' and by '.join(whole)}{''.join(beside)}"
 
 
 def question(results: Sequence[ClipResult]) -> str:
@@ -222,7 +233,7 @@ def _of_detection(results: Sequence[ClipResult]) -> str:
         missed = [result.evaluated.evaluation.frames["missed_detection"].dropna() for result in own]
         lower = sum(recall(result) < 1 for result in own)
         frames = f"{int(sum(map(sum, missed)))} of {sum(map(len, missed))} frames"
-        parts.append(f"{frames} of {name} ({lower} of {_counted(len(own), 'clip')})")
+        parts.append(f"{frames} of {name}" + (f" ({lower} of {_counted(len(own), 'clip')})" if lower else ""))
     return f"The detector {detector} missed the face in {_and(parts)}."
 
 
@@ -290,7 +301,7 @@ def pictures(out: Path, results: Sequence[ClipResult]) -> list[dict[str, Any]]:
     shown = []
     for domain, own in by_domain(first).items():
         kind, _ = commonest(own)
-        clip, frame, caption = _worst(own, kind)
+        clip, frame, caption = _worst(own, kind, several)
         compared = [
             result
             for result in results
@@ -302,8 +313,13 @@ def pictures(out: Path, results: Sequence[ClipResult]) -> list[dict[str, Any]]:
     return shown
 
 
-def _worst(results: Sequence[ClipResult], kind: registry.Metric | None) -> tuple[ClipResult, int, str]:
-    """The clip and the frame in which a metric is worst, with the number; without a metric, any frame."""
+def _worst(
+    results: Sequence[ClipResult], kind: registry.Metric | None, several: bool = False
+) -> tuple[ClipResult, int, str]:
+    """The clip and the frame in which a metric is worst, with the number; without a metric, any frame.
+
+    With `several` variants the caption says whose number it is.
+    """
     if kind is None:
         frame = frame_to_show(results[0].evaluated.run.ledger())
         return results[0], frame, "no metric of the picture fails"
@@ -315,7 +331,8 @@ def _worst(results: Sequence[ClipResult], kind: registry.Metric | None) -> tuple
     ]
     number, frame, result = max(worst, key=lambda each: each[0])
     limit = value(kind.name, kind.threshold)
-    text = f"{kind.failure}: {value(kind.name, kind.direction * number)} (fails beyond {limit.split()[0]})"
+    of = f" of {result.variant.label}" if several else ""
+    text = f"{kind.failure}{of}: {value(kind.name, kind.direction * number)} (fails beyond {limit.split()[0]})"
     return result, frame, text
 
 

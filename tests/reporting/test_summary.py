@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,10 +87,10 @@ def test_sentences_name_the_worse_domain_with_number_interval_and_n():
     assert "colour shift" not in " ".join(lines[:2])
     assert "no difference is shown" in lines[1]
     assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in lines[2]
-    assert "0 of 100 frames of animation (0 of 10 clips)" in lines[3]
+    assert "0 of 100 frames of animation and 0 of 100 frames of live action." in lines[3]
     alone = result("alone", "animation", variant(), missed_detection=[1.0] * 3 + [0.0] * 7)
     line = summary.sentences([*results, alone], table)[3]
-    assert line.endswith("live action (0 of 10 clips) and 3 of 10 frames of clips without a partner (1 of 1 clip).")
+    assert line.endswith("live action and 3 of 10 frames of clips without a partner (1 of 1 clip).")
     assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in lines[4]
 
 
@@ -128,6 +129,7 @@ def test_the_shown_frame_is_the_worst_of_the_commonest_failure():
     clip, frame, caption = summary._worst(results, kind)
     assert (clip.case.name, frame) == ("b", 7)
     assert caption == "sharpness loss: 90% of the sharpness (fails beyond 35%)"
+    assert summary._worst(results, kind, True)[2].startswith("sharpness loss of model: 90%")
     fine = [result("c", "animation", of, sharpness_loss=0.0)]
     assert summary.commonest(fine)[0] is None
 
@@ -190,7 +192,27 @@ def test_two_settings_are_compared_clip_by_clip():
     assert "two against one is better in 1 (sharpness loss) and worse in 1 (ghosting)" in lines
     assert "n = 8 clips" in lines
     assert "too few" in paired.sentence(paired.differences(first[:3], second[:3]), "one", "two")
+    second[0].evaluated.evaluation.frames["ghosting"] = NAN
+    fewer = paired.sentence(paired.differences(first, second), "one", "two")
+    assert "n = 8 to 9 clips" in fewer
     assert paired.sentence(paired.differences(first[:1], second[1:2]), "one", "two").startswith("No clip")
+
+
+def test_frames_without_a_mouth_are_counted_over_the_clips_of_both():
+    def side(of: str, **mouths: list[bool]) -> list[ClipResult]:
+        made = []
+        for name, given in mouths.items():
+            clip = result(name, "animation", variant(of))
+            ledger = pd.DataFrame({"mouth_generated": given})
+            run = SimpleNamespace(ledger=lambda ledger=ledger: ledger)
+            made.append(replace(clip, evaluated=replace(clip.evaluated, run=run)))
+        return made
+
+    first = side("one", a=[True, True, False], b=[True, True, True], c=[True])
+    second = side("two", a=[True, False, True], b=[False, False, True])
+    assert paired.without_mouth(first, second) == (5, 3)
+    assert paired.without_mouth(first, first) == (6, 0)
+    assert paired.without_mouth(first, []) == (0, 0)
 
 
 def test_a_generator_dubs_the_domains_that_it_is_meant_for():
