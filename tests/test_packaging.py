@@ -269,7 +269,7 @@ def test_licence_is_apache_2():
     assert PROJECT["project"]["license"] == "Apache-2.0"
 
 
-TARGETS = (".venv", "test", "lint", "report", "figures", "notebooks", "lab", "lock", "clean", "help")
+TARGETS = (".venv", "test", "lint", "docs", "report", "figures", "notebooks", "lab", "lock", "clean", "help")
 
 
 @pytest.mark.parametrize("target", TARGETS)
