@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +34,9 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 
 #: Encoders' output depends on their number of threads, so it is the same on every machine.
 _THREADS = 4
+#: x264's AVX-512 code for macroblock trees reads memory that it never wrote, so that its output differed from run to
+#: run. Up to SSE4.2 it has no such code, and AVX2 gives the same bytes. Other processors have other names.
+_X264 = {"x264-params": "asm=sse4.2"} if platform.machine().lower() in ("x86_64", "amd64") else {}
 
 #: FFmpeg's numbers, those that swscale takes for matrices.
 _BT709, _BT601 = 1, 5
@@ -169,7 +173,7 @@ class Writer:
         container.flags |= av.container.Flags.bitexact.value
         container.metadata.update(self._tags)
         if self._codec == "h264":
-            settings = {"crf": str(self._crf)}
+            settings = {"crf": str(self._crf), **_X264}
         else:
             settings = {"level": "3", "slices": "4" if min(picture.width, picture.height) > 16 else "1"}
         self._video = container.add_stream(video_encoder, rate=self.fps, options=settings)
