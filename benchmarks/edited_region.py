@@ -5,10 +5,10 @@
 
 Each clip is dubbed by `wav2lip-lab` and by `identity`, with a hard paste and with one that is feathered, and the output
 is encoded again at crf 18, 23 and 28, and at crf 23 at three quarters of the size. One line a case: whether the boxes
-of faces were given, kind, contrast, shift and noise, the intersection over union with the box of the ledger (median and
-10th percentile over frames), the frames, and of those the ones without a region (absent), and frames with a region
-where nothing was pasted (false). With a feathered paste the true box is where the generated face has a weight of a
-half: 5 % inside the lower half of the crop. The last lines are medians over the clips.
+of faces were given, kind, contrast, what was redrawn, shift and noise, the intersection over union with the box of the
+ledger (median and 10th percentile over frames), the frames, and of those the ones without a region (absent), and frames
+with a region where nothing was pasted (false). With a feathered paste the true box is where the generated face has a
+weight of a half: 5 % inside the lower half of the crop. The last lines are medians over the clips.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def measured(clip: str, generator: str, feather: float, folder: Path) -> list[di
                 {
                     **{"clip": clip, "generator": generator, "feather": feather, "crf": crf, "scale": float(scale)},
                     **{"faces": name, "kind": region.kind, "contrast": region.contrast},
-                    **{"shift": region.shift, "noise": region.noise},
+                    **{"redrawn": region.redrawn, "apart": region.apart, "shift": region.shift, "noise": region.noise},
                     "iou": float(np.median(overlap)) if len(overlap) else 0.0,
                     "iou_p10": float(np.quantile(overlap, 0.1)) if len(overlap) else 0.0,
                     **{"frames": int(known.sum()), "absent": int((known & ~there).sum())},

@@ -60,8 +60,9 @@ class Evaluation:
         `alignment.Alignment.as_dict`; None where frame n of the output is frame n of the source, pixel by pixel.
     region : dict or None
         The edited region: ``kind`` ("none" where nothing was edited), ``frames`` that were, ``box`` (the median over
-        them), ``contrast``, ``filled``, ``shift``, ``noise`` (`edited_region.EditedRegion`), and ``levels``, the noise
-        of the encode by metric (`noise.EncodeNoise`). None for a run, which knows what it generated.
+        them), ``contrast``, ``filled``, ``redrawn``, ``apart``, ``shift``, ``noise`` (`edited_region.EditedRegion`),
+        and ``levels``, the noise of the encode by metric (`noise.EncodeNoise`). None for a run, which knows what it
+        generated.
     facts : dict
         ``inputs`` (name and SHA-256 of each file), ``box_source`` (one of `boxes.SOURCES`), ``device``, ``versions``.
     """

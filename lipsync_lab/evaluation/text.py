@@ -21,7 +21,10 @@ def alignment(alignment: dict) -> str:
 
 def region(about: dict, frames: int) -> str:
     """One line on the edited region (`Evaluation.region`) of an output of `frames` frames."""
-    moved = f"means of cells moved by {about['shift']:.1f} grey levels inside, {about['noise']:.1f} outside"
+    moved = (
+        f"{about['redrawn']:.1%} of the detail has another shape, {about['apart']:.1%} outside; "
+        f"means of cells moved by {about['shift']:.1f} grey levels, {about['noise']:.1f} outside"
+    )
     if about["kind"] == "none":
         return f"nothing was edited beyond the noise of the encode ({moved})"
     box = ", ".join(f"{edge:.0f}" for edge in about["box"])

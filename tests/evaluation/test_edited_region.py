@@ -128,3 +128,17 @@ def test_an_encode_alone_is_no_edit(home, name, crf, shift):
     assert np.isnan(region.boxes).all()
     assert region.box(0) is None
     assert region.as_dict()["box"] is None
+
+
+@pytest.mark.parametrize("crf", [None, 28])
+@pytest.mark.parametrize("name", ["animation_kettle", "animation_violin"])
+def test_a_small_mouth_that_is_blended_is_an_edit(home, name, crf):
+    """Its cells keep their mean luma to within what an encode does; the shapes in them are others."""
+    run = dubbed(name, home, 0.1)
+    source, output = read(Path(run.info["clip"]["file"]), FRAMES), read(run.output, FRAMES)
+    if crf is not None:
+        output = read(video.write_clip(home / "again.mp4", output, 25, crf=crf), FRAMES)
+    faces = np.array(json.loads((home / f"{name}.json").read_text(encoding="utf-8"))["boxes"], float)
+    region = edited_region(zip(source, output, strict=True), faces)
+    assert region.kind != "none"
+    assert region.redrawn > 2 * region.apart
