@@ -142,3 +142,22 @@ def test_a_small_mouth_that_is_blended_is_an_edit(home, name, crf):
     region = edited_region(zip(source, output, strict=True), faces)
     assert region.kind != "none"
     assert region.redrawn > 2 * region.apart
+
+
+def test_a_small_drawn_mouth_is_an_edit_where_it_is(home):
+    clip, boxes = start("animation_hello", home)
+    run = Pipeline("cel", boxes, Settings.of({}, "animation"), device="cpu").run(
+        clip, samples.path("voice_lighthouse"), home / "drawn"
+    )
+    source, output = read(clip, FRAMES), read(run.output, FRAMES)
+    faces = np.array(json.loads(boxes.read_text(encoding="utf-8"))["boxes"], float)
+    region = edited_region(zip(source, output, strict=True), faces)
+    assert region.kind == "mask"
+    truth = ground_truth_of(samples.path("animation_hello"))[:FRAMES]
+    x, y = ((truth[f"mouth_{axis}1"] + truth[f"mouth_{axis}2"]).to_numpy() / 2 for axis in "xy")
+    x1, y1, x2, y2 = region.boxes.T
+    there = ~np.isnan(x1)
+    held = (x > x1) & (x < x2) & (y > y1) & (y < y2)
+    assert there.mean() > 0.5
+    assert held[there].mean() > 0.9
+    assert np.nanmedian((x2 - x1) * (y2 - y1)) < 0.5 * (faces[0, 2] - faces[0, 0]) * (faces[0, 3] - faces[0, 1])
