@@ -28,7 +28,7 @@ from lipsync_lab.metrics.validation import injected, response
 from lipsync_lab.models import registry as checkpoints
 from lipsync_lab.pipeline import Pipeline
 
-JUDGES = {"sync_expert": None, "discriminator": None, "lse": None, "mouth_openness": None}
+NETWORKS = {"sync_expert": None, "discriminator": None, "lse": None, "mouth_openness": None}
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,18 @@ def times(run: runs.Run) -> dict[str, int]:
 
 
 def test_the_second_time_it_is_read_to_the_last_digit(run):
-    first = evaluate(run, **JUDGES)
+    first = evaluate(run, **NETWORKS)
     written = times(run)
-    second = evaluate(run, **JUDGES)
+    second = evaluate(run, **NETWORKS)
     assert times(run) == written
     for name in ("frames", "scores", "curves", "failures", "metrics"):
         assert_frame_equal(getattr(first, name), getattr(second, name))
-    evaluate(run, **JUDGES, force=True)
+    evaluate(run, **NETWORKS, force=True)
     assert times(run) != written
 
 
 def test_the_file_of_failures_is_the_table_that_pages_read(run):
-    result = evaluate(run, **JUDGES)
+    result = evaluate(run, **NETWORKS)
     for name in ("failures", "metrics"):
         text = getattr(result, name).to_csv(index=False, lineterminator="\n", float_format="%.6g")
         assert (run.folder / evaluation.FOLDER / f"{name}.csv").read_text(encoding="utf-8") == text
@@ -69,17 +69,17 @@ def test_the_file_of_failures_is_the_table_that_pages_read(run):
 
 def test_the_ground_truth_is_in_the_key(run):
     ground_truth = Path(run.info["clip"]["file"]).with_suffix(".truth.csv")
-    without = evaluate(run, **JUDGES)
+    without = evaluate(run, **NETWORKS)
     try:
         shutil.copy(samples.path("animation_hello").with_suffix(".truth.csv"), ground_truth)
-        with_it = evaluate(run, **JUDGES)
+        with_it = evaluate(run, **NETWORKS)
         pd.read_csv(ground_truth).assign(mouth_x1=0.0).to_csv(ground_truth, index=False)
-        edited = evaluate(run, **JUDGES)
+        edited = evaluate(run, **NETWORKS)
     finally:
         ground_truth.unlink()
     assert without.frames["crop_truncation"].isna().all()
     assert with_it.metric("crop_truncation") < 0.05 < edited.metric("crop_truncation")
-    assert_frame_equal(evaluate(run, **JUDGES).frames, without.frames)
+    assert_frame_equal(evaluate(run, **NETWORKS).frames, without.frames)
 
 
 def test_thresholds_messages_and_the_cut_detector_are_in_the_key(monkeypatch):
@@ -135,7 +135,7 @@ def deep_json(path: Path) -> None:
     ],
 )
 def test_a_spoilt_file_of_the_cache_is_a_miss(run, tmp_path, file, spoil):
-    evaluate(run, **JUDGES)
+    evaluate(run, **NETWORKS)
     folder = Path(shutil.copytree(run.folder / evaluation.FOLDER, tmp_path / "copy"))
     key = json.loads((folder / "about.json").read_text(encoding="utf-8"))["key"]
     assert cache.read(folder, key) is not None
@@ -145,11 +145,11 @@ def test_a_spoilt_file_of_the_cache_is_a_miss(run, tmp_path, file, spoil):
 
 
 def test_what_was_spoilt_is_made_again(run):
-    wanted = evaluate(run, **JUDGES)
+    wanted = evaluate(run, **NETWORKS)
     path = run.folder / evaluation.FOLDER / "frames.csv"
     content = path.read_bytes()
     drop_column(path)
-    assert_frame_equal(evaluate(run, **JUDGES).frames, wanted.frames)
+    assert_frame_equal(evaluate(run, **NETWORKS).frames, wanted.frames)
     assert path.read_bytes() == content
 
 
@@ -210,7 +210,7 @@ def test_networks_run_on_cuda_where_there_is_one(run, monkeypatch, there, wanted
 
 
 def test_one_row_a_frame_and_the_miss_is_in_it(run):
-    result = evaluate(run, **JUDGES)
+    result = evaluate(run, **NETWORKS)
     assert result.frames.index.tolist() == list(range(len(run.ledger())))
     assert result.frames.index[result.frames["missed_detection"] == 1].tolist() == [10]
     assert "missed detection" in set(result.failures["kind"])
@@ -220,7 +220,7 @@ def test_one_row_a_frame_and_the_miss_is_in_it(run):
 
 
 def test_the_summary_has_one_row_a_metric(run):
-    result = evaluate(run, **JUDGES)
+    result = evaluate(run, **NETWORKS)
     table = result.metrics.set_index("metric")
     assert table.index.is_unique
     header = (run.folder / evaluation.FOLDER / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
@@ -246,7 +246,7 @@ def test_the_summary_has_one_row_a_metric(run):
 
 
 def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(run):
-    scores = evaluate(run, **JUDGES).scores
+    scores = evaluate(run, **NETWORKS).scores
     of_expert = scores[scores["score"].str.startswith(("syncnet_", "av_"))]
     assert len(of_expert) == 4
     assert of_expert["value"].isna().all()
@@ -254,9 +254,9 @@ def test_a_network_that_is_absent_leaves_its_scores_undefined_with_the_reason(ru
 
 
 def test_metrics_of_holds_are_for_animation_alone(run):
-    drawn = evaluate(run, **JUDGES)
+    drawn = evaluate(run, **NETWORKS)
     assert drawn.domain == "animation"  # by the content: the clip is a copy of a sample
-    filmed = evaluate(run, **JUDGES, domain="live_action")
+    filmed = evaluate(run, **NETWORKS, domain="live_action")
     for name in ("mouth_change_during_hold", "box_jitter_on_holds"):
         assert drawn.frames[name].notna().any()
         assert filmed.frames[name].isna().all()
@@ -265,7 +265,7 @@ def test_metrics_of_holds_are_for_animation_alone(run):
         assert row["n_frames"] == 0
     assert filmed.frames["sharpness_loss"].equals(drawn.frames["sharpness_loss"])
     with pytest.raises(ParameterError, match="synthetic_photo"):
-        evaluate(run, **JUDGES, domain="clay")
+        evaluate(run, **NETWORKS, domain="clay")
 
 
 def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
@@ -279,7 +279,7 @@ def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
         info["clip"]["sha256"] = "0" * 64  # a sample would be result by its hash
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
         with pytest.raises(MediaError, match=message):
-            evaluate(runs.Run(Path(copy)), **JUDGES)
+            evaluate(runs.Run(Path(copy)), **NETWORKS)
 
 
 def test_a_bundled_clip_and_its_output(run):
@@ -295,16 +295,16 @@ def boxes(run) -> Path:
 
 
 def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, decoded):
-    of_run = evaluate(run, **JUDGES, force=True)
+    of_run = evaluate(run, **NETWORKS, force=True)
     decoded.clear()
     pair = (run.info["clip"]["file"], run.output)
-    result = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    result = evaluate(*pair, detections=boxes, **NETWORKS, out=tmp_path / "out")
     # detection reads the source as well, and two searches for the edit, of which there is none, read both
     assert sorted(decoded) == ["clip.mp4"] * 4 + ["output.mp4"] * 3
     assert_frame_equal(result.frames, of_run.frames)
     assert_frame_equal(result.scores, of_run.scores)
     decoded.clear()
-    again = evaluate(*pair, detections=boxes, **JUDGES, out=tmp_path / "out")
+    again = evaluate(*pair, detections=boxes, **NETWORKS, out=tmp_path / "out")
     assert decoded == []
     assert_frame_equal(result.metrics, again.metrics)
 
@@ -323,14 +323,14 @@ def test_other_footage_is_refused_with_numbers(tmp_path):
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
     larger = written(tmp_path / "larger.mkv", 12, (66, 48))
     with pytest.raises(ParameterError, match=r"same footage.*at the start and -?0\.\d\d at the end"):
-        evaluate(source, larger, detections=boxes, **JUDGES)
+        evaluate(source, larger, detections=boxes, **NETWORKS)
     with pytest.raises(ParameterError, match="no output"):
         evaluate(source)
     # one frame more or less, and sides that were rounded up, are what encoders do
     odd = written(tmp_path / "odd.mkv", 12, (63, 47))
     images = [np.pad(frame.image, ((0, 1), (0, 1), (0, 0)), mode="edge") for frame in video.frames(odd)]
     near = video.write_clip(tmp_path / "near.mkv", [*images, images[-1]], 25, codec="ffv1")
-    result = evaluate(odd, near, detections=boxes, **JUDGES)
+    result = evaluate(odd, near, detections=boxes, **NETWORKS)
     assert len(result.frames) == 12
     assert result.domain is None
     assert result.alignment is None
@@ -352,14 +352,14 @@ def test_an_output_of_another_size_and_length_is_aligned(run, boxes, tmp_path):
     faces = {"whole": places, "part": [box and [box[0] - 60, box[1] - 40, box[2] - 60, box[3] - 40] for box in places]}
     for name, values in faces.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({"frames": 40, "boxes": values}), encoding="utf-8")
-    wanted = evaluate(part, own, detections=tmp_path / "part.json", **JUDGES)
-    result = evaluate(short, long, detections=tmp_path / "whole.json", **JUDGES, out=tmp_path / "out")
+    wanted = evaluate(part, own, detections=tmp_path / "part.json", **NETWORKS)
+    result = evaluate(short, long, detections=tmp_path / "whole.json", **NETWORKS, out=tmp_path / "out")
     assert (result.alignment["offset"], result.alignment["loop"]) == (0, "loop")
     assert result.alignment["source_box"] == [60, 40, 340, 360]
     assert len(result.frames) == 80
     for name in ("sharpness_loss", "colour_shift", "background_change"):
         assert result.metric(name) == pytest.approx(wanted.metric(name), rel=0.02)
-    again = evaluate(short, long, detections=tmp_path / "whole.json", **JUDGES, out=tmp_path / "out")
+    again = evaluate(short, long, detections=tmp_path / "whole.json", **NETWORKS, out=tmp_path / "out")
     assert again.alignment == result.alignment
 
 
@@ -407,7 +407,7 @@ def test_of_an_output_that_was_encoded_again_what_fails_is_beyond_the_noise(run,
             x1, y1, x2, y2 = (int(edge) for edge in place)
             image[y1:y2, x1:x2] = cv2.GaussianBlur(image[y1:y2, x1:x2], (0, 0), 3) // 2 + 60
     output = video.write_clip(tmp_path / "output.mp4", images, 25, crf=26)
-    result = evaluate(source, output, detections=boxes, **JUDGES, domain="animation")
+    result = evaluate(source, output, detections=boxes, **NETWORKS, domain="animation")
     assert result.region["kind"] != "none"
     assert result.is_edited
     assert result.facts["box_source"] == "detections.json"
@@ -421,7 +421,7 @@ def test_of_an_output_that_was_encoded_again_what_fails_is_beyond_the_noise(run,
 
 def test_the_numbers_rest_on_what_evaluation_json_names(run, boxes, tmp_path):
     source = Path(run.info["clip"]["file"])
-    result = evaluate(source, run.output, detections=boxes, **JUDGES, device="cpu", out=tmp_path)
+    result = evaluate(source, run.output, detections=boxes, **NETWORKS, device="cpu", out=tmp_path)
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(result.as_dict()))
     assert "NaN" not in (tmp_path / "evaluation.json").read_text(encoding="utf-8")
@@ -431,11 +431,11 @@ def test_the_numbers_rest_on_what_evaluation_json_names(run, boxes, tmp_path):
     assert written["thresholds"]["colour_shift"] == 3.0
     assert (written["device"], written["box_source"]) == ("cpu", "detections.json")
     assert written["networks"]["sync_expert"]["absent"] == "none was asked for"
-    assert evaluate(run, **JUDGES).facts["box_source"] == "run"
+    assert evaluate(run, **NETWORKS).facts["box_source"] == "run"
 
 
 def test_the_bundled_expert_is_called_unreliable_on_filmed_speech(run):
-    options = JUDGES | {"sync_expert": networks.SYNC_EXPERT}
+    options = NETWORKS | {"sync_expert": networks.SYNC_EXPERT}
     for domain, there in (("live_action", True), ("animation", False)):
         table = evaluate(run, **options, domain=domain, device="cpu").metrics.set_index("metric")
         assert table.loc["syncnet_confidence", "reason"] == ("not reliable on filmed speech" if there else "")
@@ -447,19 +447,19 @@ def test_an_alignment_that_is_given_is_taken(run, boxes, tmp_path):
     later = changed(run.output, tmp_path / "later.mkv", slice(8, None))
     lined_up = align(open_clip(source), open_clip(later))
     assert lined_up.offset == 8
-    shifted = evaluate(source, later, detections=boxes, alignment=replace(lined_up, offset=0.0), **JUDGES)
+    shifted = evaluate(source, later, detections=boxes, alignment=replace(lined_up, offset=0.0), **NETWORKS)
     assert shifted.alignment["offset"] == 0
-    aligned = evaluate(source, later, detections=boxes, alignment=lined_up, **JUDGES)
+    aligned = evaluate(source, later, detections=boxes, alignment=lined_up, **NETWORKS)
     assert aligned.frames["background_change"].mean() < 0.5 * shifted.frames["background_change"].mean()
     with pytest.raises(ParameterError, match="give the run alone"):
-        evaluate(run, alignment=lined_up, **JUDGES)
+        evaluate(run, alignment=lined_up, **NETWORKS)
 
 
 def test_an_output_without_sound_has_no_scores_and_says_why(tmp_path):
     source = written(tmp_path / "source.mkv", 12)
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"frames": 12, "boxes": [[10, 10, 40, 40]] * 12}), encoding="utf-8")
-    options = JUDGES | {"sync_expert": networks.SYNC_EXPERT}
+    options = NETWORKS | {"sync_expert": networks.SYNC_EXPERT}
     result = evaluate(source, source, detections=boxes, device="cpu", **options)
     assert result.scores["value"].isna().all()
     reasons = result.scores.set_index("score")["reason"]
@@ -492,7 +492,7 @@ def toy():
 
 
 def test_a_metric_is_added_by_its_declaration_alone(run, toy):
-    result = evaluate(run, **JUDGES)
+    result = evaluate(run, **NETWORKS)
     assert result.metrics.set_index("metric").loc["brightness", ["unit", "threshold", "failed"]].tolist() == [
         *("grey levels", -5.0, 0),
     ]
@@ -508,7 +508,7 @@ def test_a_metric_is_added_by_its_declaration_alone(run, toy):
 
 
 def test_a_removed_metric_is_gone(run):
-    assert "brightness" not in evaluate(run, **JUDGES).frames
+    assert "brightness" not in evaluate(run, **NETWORKS).frames
     assert "darkened frame" not in [kind.failure for kind in failures.KINDS]
 
 

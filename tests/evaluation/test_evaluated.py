@@ -136,8 +136,8 @@ def test_no_name_is_the_default_of_the_pipeline():
 def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
     asked = []
 
-    def evaluate(run, **judges):
-        asked.append(judges)
+    def evaluate(run, **given):
+        asked.append(given)
         return examination(run.folder.name, [], 0.1)
 
     monkeypatch.setattr(evaluation.evaluated, "evaluate", evaluate)
@@ -159,10 +159,10 @@ def test_examine_hears_the_same_sentence_from_two_files(tmp_path, monkeypatch):
 
 
 def test_pairs_are_one_drawn_one_photographic_and_one_sound(results):
-    drawn, photographic = results
+    drawn, photo = results
     assert evaluation.evaluated.pairs(results) == {"animation_hello | astronaut_hello": HELLO}
     assert evaluation.evaluated.pairs([drawn, drawn]) == {}
-    other = evaluation.evaluated.EvaluatedCase(photographic.case, photographic.run, photographic.evaluation, "another")
+    other = evaluation.evaluated.EvaluatedCase(photo.case, photo.run, photo.evaluation, "another")
     assert evaluation.evaluated.pairs([drawn, other]) == {}
     assert set(evaluation.evaluated.frames([drawn, other])["pair"]) == {""}
 
@@ -355,11 +355,11 @@ def test_another_detectors_misses_are_its_own_and_have_causes(results):
 
 
 def test_recall_of_a_domain_counts_clips_by_their_frames(results):
-    drawn, photographic = results
+    drawn, photo = results
     as_drawn = evaluation.evaluated.EvaluatedCase(
         evaluation.cases.Case("astronaut_hello", "astronaut_hello", "", "animation"),
-        photographic.run,
-        photographic.evaluation,
+        photo.run,
+        photo.evaluation,
         "",
     )
     truths = {result.case.name: ground_truth_of(result.face) for result in results}
