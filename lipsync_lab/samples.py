@@ -226,16 +226,18 @@ def resolve_path(name: str | Path, progress: bool = False) -> Path:
     Returns
     -------
     Path
-        `name` itself if a file or folder is there or if no sample has a name like it, else the sample's file.
+        `name` itself if a file is there or if no sample has a name like it, else the sample's file. A folder with the
+        name of a sample, such as that of a run, does not hide the sample; "./name" is the folder.
 
     Raises
     ------
     MediaError
         The sample's file is absent and cannot be fetched, or is not the manifest's; or a sample has nearly that name.
     """
-    if Path(name).exists():
+    is_sample = bool(_named(str(name))) or str(name) in renamed.SAMPLES
+    if Path(name).is_file() or (Path(name).exists() and not is_sample):
         return Path(name)
-    if _named(str(name)) or str(name) in renamed.SAMPLES:
+    if is_sample:
         return path(str(name), progress)
     if near := difflib.get_close_matches(str(name).lower(), _samples(), 1, 0.8):
         raise MediaError(f"{name}: no such file, and no sample of that name; did you mean {near[0]}?")

@@ -306,6 +306,16 @@ def test_former_names_are_accepted_with_a_warning(name):
     assert f"drawn_{name}" not in samples.names()
 
 
+def test_a_folder_does_not_hide_the_sample_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("animation_hello", "runs"):
+        Path(name).mkdir()
+    assert samples.resolve_path("animation_hello") == samples.path("animation_hello")
+    assert samples.resolve_path("./animation_hello") == Path("animation_hello")
+    assert samples.resolve_path(tmp_path / "animation_hello").is_dir()
+    assert samples.resolve_path("runs") == Path("runs")
+
+
 def test_a_mistyped_sample_is_told_the_nearest_name():
     with pytest.raises(MediaError, match="did you mean animation_hello"):
         samples.resolve_path("animation_helo")
