@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.metrics import registry
 from lipsync_lab.reporting.runs import worst_failures
 from lipsync_lab.reporting.variants import ClipResult
+
+if TYPE_CHECKING:
+    import pandas
 
 _DOMAIN = "animation, live action or synthetic photo (a photograph that a program animates)"
 _RECALL = (
@@ -94,20 +97,26 @@ def _row(result: ClipResult) -> dict[str, Any]:
     cells |= {
         "recall": _number(share, f"{share:.0%}", bad=share < 1),
         "false_positives": _number(false, f"{false:.2f}", bad=false > 0),
-        "worst": Cell("none", "0"),
+        "worst": _without_failure(result) if worst.empty else _failure(worst.iloc[0]),
         "syncnet_distance": _number(distance, f"{distance:.2f}", bad=distance >= shuffled),
         "shuffled_audio": _number(shuffled, f"{shuffled:.2f}"),
         "av_offset": _number(offset := evaluation.score("av_offset"), f"{offset:.0f}", bad=abs(offset) > 1),
         **{name: _number(score := evaluation.score(name), f"{score:.2f}") for name in ("lse_d", "lse_c")},
     }
-    picture = f"pictures/{name}/frame.jpg"
-    if len(worst):
-        first, picture = worst.iloc[0], f"pictures/{name}/worst-1.jpg"
-        number = value(first["metric"], first["value"])
-        cells["worst"] = Cell(
-            first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}"
-        )
-    return row | {"picture": picture}
+    return row | {"picture": f"pictures/{name}/{'frame' if worst.empty else 'worst-1'}.jpg"}
+
+
+def _failure(first: pandas.Series) -> Cell:
+    number = value(first["metric"], first["value"])
+    return Cell(first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}")
+
+
+def _without_failure(result: ClipResult) -> Cell:
+    """What the table says of a clip without a failure: nothing fails where no mouth was generated."""
+    generated = result.evaluated.run.ledger()["mouth_generated"].astype(bool)
+    if not generated.any():
+        return Cell("no mouth generated", "0", bad=recall(result) > 0)
+    return Cell("none", "0", "" if generated.all() else f"mouths in {generated.sum()} of {len(generated)} frames")
 
 
 def value(metric: str, number: float) -> str:

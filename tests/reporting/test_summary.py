@@ -161,6 +161,18 @@ def test_cells_say_their_numbers_and_how_to_sort():
     assert all(column.meaning for column in clip_table.columns(True, True))
 
 
+@pytest.mark.parametrize(
+    ("generated", "text", "small"), [(0, "no mouth generated", ""), (4, "none", "mouths in 4 of 10 frames")]
+)
+def test_a_clip_without_a_failure_says_how_many_mouths_it_has(generated, text, small):
+    clip = result("toon", "animation", variant())
+    ledger = pd.DataFrame({"mouth_generated": np.arange(10) < generated})
+    clip = replace(clip, evaluated=replace(clip.evaluated, run=SimpleNamespace(ledger=lambda: ledger)))
+    [row] = clip_table.table_rows([clip])
+    cell = row["cells"]["worst"]
+    assert (cell.text, cell.small, cell.bad) == (text, small, not generated)
+
+
 def test_two_settings_are_compared_clip_by_clip():
     plain, soft = variant("one"), variant("two", feather=0.1)
     rng = np.random.default_rng(0)
