@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import detection
+from lipsync_lab import detection, samples
 from lipsync_lab.detection.detections import read_detections
 from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.evaluation.evaluated import EvaluatedCase, by_clip, frames
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import clip as source
+from lipsync_lab.media import video
 from lipsync_lab.metrics import detection as detecting
 from lipsync_lab.metrics import failures, regions, registry
+from lipsync_lab.metrics.validation import response
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.settings import Settings
 
@@ -31,7 +33,10 @@ LEAST_DISTANCE = 12
 
 @dataclass(frozen=True)
 class Example:
-    """A frame that shows a failure; `source` and `output` are uint8 RGB, cropped to the generated mouth."""
+    """A frame that shows a failure; `source` and `output` are uint8 RGB, cropped to the generated mouth.
+
+    In its domain, the metric is defined in `frames`, and beyond its threshold in `failing` of them.
+    """
 
     clip: str
     domain: str
@@ -40,6 +45,8 @@ class Example:
     value: float
     source: np.ndarray
     output: np.ndarray
+    failing: int
+    frames: int
 
 
 #: Candidates by detector, clip and number of the frame.
@@ -161,6 +168,40 @@ def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:
     return _spread(faces.sort_values(["missed_detection", "sure"], ascending=[False, True], kind="stable"), most)
 
 
+def proposals(
+    results: Sequence[EvaluatedCase], candidates: Candidates, chosen: pandas.DataFrame
+) -> tuple[dict[str, np.ndarray], dict[str, list[Sequence[Detection]]]]:
+    """Frames and what each detector proposes in them, as `figures.detector_comparison` takes them.
+
+    Parameters
+    ----------
+    results : sequence of EvaluatedCase
+    candidates : mapping
+        Of `detect_frames`.
+    chosen : DataFrame
+        Rows of `hardest`.
+
+    Returns
+    -------
+    dict of str to ndarray, uint8, (H, W, 3)
+        RGB frames of the sources, by clip and number.
+    dict of str to list of list of Detection
+        The candidates of each of these frames, by detector.
+    """
+    by_name = {result.case.name: result for result in results}
+    places = chosen[["clip", "frame"]].to_numpy()
+    images = {f"{clip} {frame}": by_name[clip].pictures(frame)[0] for clip, frame in places}
+    return images, {name: [lists[clip][frame] for clip, frame in places] for name, lists in candidates.items()}
+
+
+def injected(clip: str, first: int, stop: int, strengths: Sequence[float] = (0.0, 0.5, 1.0)) -> pandas.DataFrame:
+    """`metrics.validation.response.response_matrix` on frames `first` to `stop` - 1 of a synthetic sample."""
+    path = samples.path(clip)
+    ground_truth = ground_truth_of(path).iloc[first:stop].reset_index(drop=True)
+    material = np.stack([frame.image for frame in video.frames(path, start=first, stop=stop)])
+    return response.response_matrix(material, ground_truth, strengths=tuple(strengths))
+
+
 def examples(results: Sequence[EvaluatedCase], kind: str, most: int = 1) -> list[Example]:
     """The worst frames of each domain for a kind of failure, the worst first.
 
@@ -183,10 +224,14 @@ def examples(results: Sequence[EvaluatedCase], kind: str, most: int = 1) -> list
         return []
     by_name = {each.case.name: each for each in results}
     worst = table[table[kind.name] > 0].sort_values(kind.name, ascending=False, kind="stable")
-    return [
-        Example(row.clip, row.domain, row.frame, kind, getattr(row, kind.name), *near(by_name[row.clip], row.frame))
-        for row in _spread(worst, most).itertuples()
-    ]
+    known = table.dropna(subset=kind.name).groupby("domain")[kind.name]
+    counts = {domain: (int(kind.beyond(values).sum()), len(values)) for domain, values in known}
+    out = []
+    for row in _spread(worst, most).itertuples():
+        pictures = near(by_name[row.clip], row.frame)
+        value = getattr(row, kind.name)
+        out.append(Example(row.clip, row.domain, row.frame, kind, value, *pictures, *counts[row.domain]))
+    return out
 
 
 def _spread(table: pandas.DataFrame, most: int) -> pandas.DataFrame:

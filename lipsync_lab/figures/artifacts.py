@@ -18,11 +18,13 @@ from lipsync_lab.figures.style import (
     domain_colour,
     domain_handles,
     domain_label,
+    in_each,
     in_multiples,
     in_order,
     legend_above,
     note,
     styled,
+    titled,
 )
 from lipsync_lab.metrics import failures
 from lipsync_lab.metrics.registry import label
@@ -41,7 +43,8 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     Parameters
     ----------
     examples : sequence of Example
-        Of `evaluation.examples.examples`. Above each is the value of the metric, in bold where the frame fails.
+        Of `evaluation.examples.examples`. Above each is the value of the metric, in bold where the frame fails. The
+        title counts the frames that fail.
     amplify : float
         Factor of the absolute difference.
     """
@@ -73,7 +76,12 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     ax.set(xlim=(0, wide), ylim=(1.24 * max(deep, 1) + 0.02, -0.18), aspect="equal")
     ax.axis("off")
     if examples:
-        ax.set_title(f"{examples[0].kind.failure}: source | output | difference × {amplify:g}")
+        counts = {
+            domain: f"{rows[0].failing} of {rows[0].frames} frames"
+            for domain, rows in zip(domains, columns, strict=True)
+        }
+        parts = f"worst frame: source | output | difference × {amplify:g}"
+        titled(ax, f"{examples[0].kind.failure}: beyond the threshold in {in_each(counts)}\n{parts}")
     else:
         note(ax, "no frame has a value above zero")
     return ax
@@ -115,7 +123,13 @@ def metric_distributions(table: pandas.DataFrame, part: str = "picture", ax: Axe
     ax.invert_yaxis()
     in_multiples(ax, "value of the metric (1 = its threshold: a frame beyond it fails)")
     threshold = Line2D([], [], color=INK, linestyle="--", linewidth=1.5, label="threshold")
-    legend_above(ax, [*domain_handles(domains), threshold])
+    fails = {}
+    for domain in domains:
+        middle = [table[kind.name][table["domain"] == domain].median() / kind.threshold for kind in kinds]
+        count, frames = sum(value > 1 for value in middle), (table["domain"] == domain).sum()
+        fails[domain] = f"{count} of {len(kinds)} metrics (n = {frames} frames)"
+    title = f"The median frame is beyond the threshold: {in_each(fails)}"
+    legend_above(ax, title, [*domain_handles(domains), threshold])
     return ax
 
 
@@ -142,6 +156,9 @@ def response_matrix(responses: pandas.DataFrame, ax: Axes | None = None) -> Axes
     ax.tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.figure.colorbar(image, ax=ax, label="response (1 = to its own artifact)", pad=0.01)
+    rest = np.where(np.eye(*values.shape, dtype=bool), -np.inf, values)
+    leads = (np.diag(values) > rest.max(axis=0)) & (np.diag(values) > rest.max(axis=1))
+    titled(ax, f"{leads.sum()} of {len(leads)} injected artifacts and metrics respond to each other most")
     return ax
 
 
@@ -168,5 +185,10 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(kinds)), labels=kinds)
     xlabel = "failing frames (% of the frames in which the metric is defined)"
     ax.set(xlabel=xlabel, xlim=(0, 106), ylim=(len(kinds) - 0.4, -0.6))
-    legend_above(ax)
+    most = {}
+    for domain, rows in known.groupby("domain", sort=False):
+        row = rows.loc[rows["share"].idxmax()]
+        most[domain] = f"{row['kind']} ({row['frames']} of {row['covered']} frames)" if row["frames"] else "none"
+    most = {domain: most[domain] for domain in domains if domain in most}
+    legend_above(ax, f"Most frequent failure: {in_each(most)}")
     return ax

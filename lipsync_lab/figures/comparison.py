@@ -9,6 +9,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from lipsync_lab.evaluation.ablation import LEAST_EFFECT
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.resampling import MIN_UNITS
 from lipsync_lab.figures.style import (
@@ -17,12 +18,14 @@ from lipsync_lab.figures.style import (
     HALO,
     INK,
     axes_of,
+    counted,
     domain_colour,
     domain_label,
     in_multiples,
     legend_above,
     note,
     styled,
+    titled,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 #: Change, in units of the threshold, from which on a cell has the full colour.
 _FULL = 2.0
 _TICKS = (-2, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 2)
+#: The end of a linear scale of colours.
+_LINEAR = 0.1
+#: Words for the unit of inference that are not its column's name.
+_UNITS = {"footage": "source"}
 
 
 @styled
@@ -74,10 +81,10 @@ def forest(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         Line2D([], [], marker="o", markerfacecolor="white", label="above, or not tested", **style),
     ]
     if (shown["individual"].map(len).between(1, MIN_UNITS - 1)).any():
-        handles.append(Line2D([], [], marker=".", alpha=0.6, label=f"one {shown['by'].iloc[0]}", **style))
+        handles.append(Line2D([], [], marker=".", alpha=0.6, label=f"one {_unit(shown)}", **style))
     if shown["by_construction"].any():
         handles.append(Line2D([], [], marker="D", label="† by construction", **style))
-    legend_above(ax, handles, right=True)
+    legend_above(ax, _worse(shown), handles, right=True)
     for x, words, domain, side in (
         (0.01, f"← {domain_label(against)} is worse", against, "left"),
         (1, "animation is worse →", "animation", "right"),
@@ -85,6 +92,27 @@ def forest(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         text = ax.text(x, 0.01, words, transform=ax.transAxes, ha=side, va="bottom", color=domain_colour(domain))
         text.set_path_effects(HALO)
     return ax
+
+
+def _unit(effects: pandas.DataFrame) -> str:
+    """The unit of inference in words."""
+    by = str(effects["by"].iloc[0])
+    return _UNITS.get(by, by)
+
+
+def _worse(effects: pandas.DataFrame) -> str:
+    """In how many metrics either side is worse, as far as the number of units lets one say so."""
+    own = effects[~effects["by_construction"]]
+    tested, against = own[own["p_adjusted"].notna()], domain_label(effects["against"].iloc[0])
+    rows = own if tested.empty else tested[tested["p_adjusted"] <= ALPHA]
+    first, second = ((sign * rows["difference"] > 0).sum() for sign in (1, -1))
+    units = int(effects["n"].max())
+    n = f"{units} and {int(effects['n_other'].max())}" if (effects["n"] != effects["n_other"]).any() else f"{units}"
+    about = f"n = {n} {_unit(effects)}{'s' * (units != 1)}"
+    if tested.empty:
+        about += ", too few for a test"
+    count = len(own if tested.empty else tested)
+    return f"Worse in animation: {first} of {count} metrics, in {against}: {second} ({about})"
 
 
 def _label(row) -> str:
@@ -113,7 +141,7 @@ def ablation_matrix(effects: pandas.DataFrame, cost: pandas.Series | None = None
     values = values.reshape(len(rows), len(columns))
     ax = axes_of(ax, 0.28 + 0.044 * len(rows))
     ax.set_facecolor("#DDDDDD")
-    norm = SymLogNorm(0.1, vmin=-_FULL, vmax=_FULL)
+    norm = SymLogNorm(_LINEAR, vmin=-_FULL, vmax=_FULL)
     image = ax.imshow(np.ma.masked_invalid(values), cmap="PRGn_r", norm=norm, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
@@ -138,8 +166,19 @@ def ablation_matrix(effects: pandas.DataFrame, cost: pandas.Series | None = None
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, ticks=_TICKS, extend="both")
     bar.ax.set_yticks([], minor=True)
     bar.ax.set_yticklabels([f"{tick:g}".replace("-", "−") for tick in _TICKS])
-    bar.set_label("better  ←  change (1 = failure threshold)  →  worse")
+    bar.set_label(f"better  ←  change (1 = failure threshold;\nlogarithmic beyond ±{_LINEAR:g})  →  worse")
+    titled(ax, _changes(shown[~shown["by_construction"] & shown["change"].notna()]), rows=cost is not None)
     return ax
+
+
+def _changes(effects: pandas.DataFrame) -> str:
+    """How many changes are for the better and for the worse; none is a change by construction."""
+    tested = effects["p_adjusted"].notna().any()
+    rows = effects[effects["p_adjusted"] <= ALPHA] if tested else effects[effects["change"].abs() >= LEAST_EFFECT]
+    better, worse = (rows["change"] < 0).sum(), (rows["change"] > 0).sum()
+    units = counted(int(effects["n"].max()), "clip") if len(effects) else "no clip"
+    about = f"adjusted p ≤ {ALPHA:g}; n = {units}" if tested else f"n = {units}, too few for a test"
+    return f"Better: {better} of {len(effects)} effects, worse: {worse} ({about}; without those by construction)"
 
 
 def _signed(value: float) -> str:

@@ -16,16 +16,21 @@ from lipsync_lab.figures.style import (
     PROVENANCE_COLOURS,
     axes_of,
     colour_clip_names,
+    counted,
     domain_bars,
     domain_colour,
     domain_handles,
+    domain_label,
+    finding,
     frame_seconds,
     in_order,
     legend_above,
     note,
     outline,
     styled,
+    titled,
 )
+from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
     import pandas
@@ -40,7 +45,7 @@ _LENGTHS = (1, 2, 3, 5, 9, 17, 33, 65)
 
 
 @styled
-def detection_timeline(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+def detection_timeline(table: pandas.DataFrame, subject: str = "", ax: Axes | None = None) -> Axes:
     """One strip a clip: detected frames in the domain's colour, missed detections dark, frames without a face empty.
 
     Parameters
@@ -48,6 +53,8 @@ def detection_timeline(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     table : DataFrame
         Columns clip, domain, time (s), missed_detection (1, 0, or NaN where the ground truth has no face), such as
         `evaluation.evaluated.frames` and `evaluation.tables.recorded` have; clips in the order of their rows.
+    subject : str
+        What the title names before its finding.
     """
     clips = list(dict.fromkeys(table["clip"]))
     ax = axes_of(ax, 0.14 + 0.05 * len(clips))
@@ -70,18 +77,22 @@ def detection_timeline(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     # room for the shares
     ax.set(xlabel="time (s)", xlim=(0, 1.2 * end))
     missed = Patch(color=missing, label="missed detection")
-    legend_above(ax, [missed, *domain_handles(domains, "detected, {}", alpha=0.45)])
+    known = table["missed_detection"].dropna()
+    text = f"{known.sum():.0f} of {len(known)} frames with a face are missed ({counted(len(clips), 'clip')})"
+    legend_above(ax, finding(subject, text), [missed, *domain_handles(domains, "detected, {}", alpha=0.45)])
     return ax
 
 
 @styled
-def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+def dropout_lengths(dropouts: pandas.DataFrame, subject: str = "", ax: Axes | None = None) -> Axes:
     """Number of dropouts by their length.
 
     Parameters
     ----------
     dropouts : DataFrame
         Of `evaluation.tables.dropouts`.
+    subject : str
+        What the title names before its finding.
     """
     ax = axes_of(ax, 0.3)
     last = [stop - 1 for stop in _LENGTHS[1:]]
@@ -94,11 +105,14 @@ def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         labels = [f"{bar.get_height():g}" if bar.get_height() else "" for bar in bars]
         ax.bar_label(bars, labels=labels, padding=2, fontsize=12)
     ax.set_xticks(range(len(names)), labels=names)
-    ax.set(xlabel="length of a dropout (frames)", ylabel="number of dropouts")
+    ax.set(xlabel="length of a dropout (frames; classes of doubling width)", ylabel="number of dropouts")
     ax.margins(y=0.15)
     ax.yaxis.get_major_locator().set_params(integer=True)
     if domains:
-        legend_above(ax)
+        longest = Settings().max_dropout
+        over = f"{(dropouts['length'] > longest).sum()} of {counted(len(dropouts), 'dropout')}"
+        text = f"{over} exceed the {longest} frames that are filled; the longest lasts {dropouts['length'].max():g}"
+        legend_above(ax, finding(subject, text))
     else:
         ax.set(xlim=(-0.6, len(names) - 0.4), ylim=(0, 1), yticks=[])
         note(ax, "no missed detections")
@@ -106,7 +120,9 @@ def dropout_lengths(dropouts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 @styled
-def recall_curves(table: pandas.DataFrame, threshold: float | None = None, ax: Axes | None = None) -> Axes:
+def recall_curves(
+    table: pandas.DataFrame, threshold: float | None = None, subject: str = "", ax: Axes | None = None
+) -> Axes:
     """Recall against the score threshold: a line for each detector and domain.
 
     Parameters
@@ -115,6 +131,8 @@ def recall_curves(table: pandas.DataFrame, threshold: float | None = None, ax: A
         Of `evaluation.examples.recall`.
     threshold : float, optional
         Score threshold of the runs.
+    subject : str
+        What the title names before its finding.
     """
     ax = axes_of(ax, 0.42)
     detectors = list(dict.fromkeys(table["detector"]))
@@ -128,18 +146,33 @@ def recall_curves(table: pandas.DataFrame, threshold: float | None = None, ax: A
     if threshold is not None:
         handles.append(ax.axvline(threshold, color=GREY, linewidth=1.5, label=f"threshold of the runs: {threshold:g}"))
     ax.set(xlabel="score threshold (0 to 1)", ylabel="recall (%)", xlim=(0, 1), ylim=(0, 104))
-    legend_above(ax, handles, ncols=2)
+    legend_above(ax, finding(subject, _recall_at(table, threshold)), handles, ncols=4)
     return ax
 
 
+def _recall_at(table: pandas.DataFrame, threshold: float | None) -> str:
+    """The recall of each detector and domain at the threshold, or at the lowest where none is given."""
+    scores = table["threshold"].to_numpy(float)
+    at = scores[np.abs(scores - (scores.min() if threshold is None else threshold)).argmin()]
+    rows, unit = table[scores == at], "clips" if "clips" in table else "frames"
+    shares = {
+        domain: ", ".join(f"{row.detector} {row.recall:.0%}" for row in of_domain.itertuples())
+        + f" (n = {of_domain[unit].max():g} {unit})"
+        for domain, of_domain in rows.groupby("domain", sort=False)
+    }
+    return f"recall at score {at:g}: {'; '.join(f'{domain_label(domain)} {text}' for domain, text in shares.items())}"
+
+
 @styled
-def missed_detection_causes(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+def missed_detection_causes(table: pandas.DataFrame, subject: str = "", ax: Axes | None = None) -> Axes:
     """Missed detections by the cause that the ground truth or the pixels give; causes of none are left out.
 
     Parameters
     ----------
     table : DataFrame
         Of `evaluation.tables.missed_detection_causes`.
+    subject : str
+        What the title names before its finding.
     """
     known = set(table["cause"][table["misses"] > 0])
     names = [name for name in dict.fromkeys(table["cause"]) if name in known] or ["no missed detections"]
@@ -154,7 +187,9 @@ def missed_detection_causes(table: pandas.DataFrame, ax: Axes | None = None) -> 
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="missed detections (frames)")
     ax.set_xlim(left=0, right=max(1.0, ax.get_xlim()[1]))
-    legend_above(ax)
+    total, by_cause = int(table["misses"].sum()), table.groupby("cause")["misses"].sum()
+    text = f"most frequent cause: {by_cause.idxmax()}, {by_cause.max():.0f} of {total} missed frames"
+    legend_above(ax, finding(subject, text if total else "no frame is missed"))
     return ax
 
 
@@ -199,4 +234,10 @@ def detector_comparison(
         ax.text(0, row * (tallest + head) + 0.6 * head, detector, va="center", color=INK, fontsize=12, style="italic")
     ax.set(xlim=(0, total[0]), ylim=(total[1], 0), aspect="equal")
     ax.axis("off")
+    boxes = {
+        detector: sum(any(each.score > threshold for each in detections) for detections in of_frames)
+        for detector, of_frames in candidates.items()
+    }
+    counts = ", ".join(f"{detector} {count}" for detector, count in boxes.items())
+    titled(ax, f"Of these {counted(len(images), 'frame')}, accepted boxes in: {counts}", rows=1)
     return ax

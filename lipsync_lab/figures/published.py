@@ -64,8 +64,7 @@ def published_domains(
     worse = effects[(effects["p_adjusted"] <= comparison.ALPHA) & (effects["difference"] > 0)]
     n = " and ".join(str((sources["domain"] == domain).sum()) for domain in domains)
     title = f"Wav2Lip is worse on animation in {len(worse)} of {len(effects)} metrics ({n} sources)"
-    ax.set_title(title, loc="left", pad=32)
-    legend_above(ax, [*domain_handles(domains), *_handles()])
+    legend_above(ax, title, [*domain_handles(domains), *_handles()])
     return ax
 
 
@@ -98,10 +97,9 @@ def published_models(counts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     elsewhere = failing[~failing["group"].str.startswith(WAV2LIP)]["kind"].nunique()
     kinds_failing = failing["kind"].nunique()
     title = f"{kinds_failing} of {len(kinds)} kinds of failure occur, {elsewhere} of them with other models too"
-    ax.set_title(title, loc="left", pad=52)
     style = {"linestyle": "none"}
     handles = [Line2D([], [], marker=mark, color=of, label=name, **style) for name, (mark, of) in _GROUPS.items()]
-    legend_above(ax, [*handles, *_handles()], ncols=3)
+    legend_above(ax, title, [*handles, *_handles()], ncols=3)
     return ax
 
 
@@ -128,10 +126,10 @@ def published_sync(margins: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot(limits, limits, color=INK, linewidth=1)
     ax.set(xlim=limits, ylim=limits, xlabel="SyncNet distance, own sound", ylabel="SyncNet distance, shuffled sound")
     own = int((known["margin"] > 0).sum())
-    ax.set_title(f"The expert prefers the own sound in {own} of {len(known)} sources", loc="left", pad=32)
+    title = f"The expert prefers the own sound in {own} of {len(known)} sources"
     dot = {"color": INK, "linestyle": "none"}
     marks = [Line2D([], [], marker="o", label=WAV2LIP, **dot), Line2D([], [], marker="D", label="other model", **dot)]
-    legend_above(ax, [*domain_handles(known["domain"]), *marks], ncols=5)
+    legend_above(ax, title, [*domain_handles(known["domain"]), *marks], ncols=5)
     return ax
 
 
@@ -156,8 +154,8 @@ def published_boxes(agreement: pandas.DataFrame, ax: Axes | None = None) -> Axes
     ax.set(
         xlim=(0, 1), ylim=(max(1, len(regions)) - 0.5, -0.5), xlabel="overlap (IoU) of detected face and changed region"
     )
-    ax.set_title(f"Median overlap {known['iou'].median():.2f} (n = {len(known)} outputs)", loc="left", pad=32)
-    legend_above(ax, [*domain_handles(domains), _handles()[1]], ncols=5)
+    title = f"Median overlap {known['iou'].median():.2f} (n = {len(known)} outputs)"
+    legend_above(ax, title, [*domain_handles(domains), _handles()[1]], ncols=5)
     return ax
 
 

@@ -27,6 +27,7 @@ from lipsync_lab.figures.style import (
     outline,
     row_of_pictures,
     styled,
+    titled,
 )
 from lipsync_lab.geometry import PROVENANCES, Box, spans
 from lipsync_lab.media import audio
@@ -64,7 +65,8 @@ def waveform(wave: np.ndarray, window: tuple[float, float] | None = None, ax: Ax
         ax.axvspan(*window, color=ACCENT, alpha=0.25, linewidth=0)
         for edge in window:
             ax.axvline(edge, color=ACCENT, linewidth=1.5)
-        ax.set_title(f"window of one frame: {window[1] - window[0]:.2f} s")
+        seconds = len(wave) / audio.SAMPLE_RATE
+        titled(ax, f"One mouth is generated from {window[1] - window[0]:.2f} s of the voice's {seconds:.2f} s")
     ax.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(wave) / audio.SAMPLE_RATE), ylim=(-1, 1))
     return ax
 
@@ -101,12 +103,13 @@ def mel_spectrogram(spectrogram: np.ndarray, first: int | None = None, ax: Axes 
     ticks = [250, 500, 1000, 2000, 4000]
     ax.set_yticks(ticks, labels=[f"{tick:,}" for tick in ticks])
     ax.set_yticks([], minor=True)
-    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0, columns / audio.MELS_PER_SECOND))
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)", xlim=(0, columns / audio.MELS_PER_SECOND))
     if first is not None:
         start, stop = np.array([first, first + audio.MEL_WINDOW]) / audio.MELS_PER_SECOND
         low, high = ax.get_ylim()
         ax.add_patch(Rectangle((start, low), stop - start, high - low, fill=False, edgecolor="white", linewidth=2.5))
-        ax.set_title(f"window of one frame: {audio.MEL_WINDOW} columns, {stop - start:.2f} s")
+        window = f"{audio.MEL_WINDOW} of {columns} columns ({stop - start:.2f} s)"
+        titled(ax, f"One mouth is generated from {window}, with {bands} bands each")
     ax.figure.colorbar(mesh, ax=ax, label="level (dB)", pad=0.01)
     return ax
 
@@ -153,7 +156,8 @@ def candidates(
         green = PROVENANCE_COLOURS["detected"]
         handles.insert(0, Patch(fill=False, edgecolor=green, linewidth=3, label=f"score above {threshold:g}"))
     ax.set(xlim=(0, width), ylim=(height, 0), xlabel="x (pixels)", ylabel="y (pixels)")
-    ax.set_title(f"{counted(len(detections), 'candidate')}, {accepted} accepted")
+    best = f"; the best score is {max(each.score for each in detections):.2f}" if detections else ""
+    titled(ax, f"{accepted} of {counted(len(detections), 'candidate')} accepted{best}")
     if handles:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return ax
@@ -195,7 +199,9 @@ def score_timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None =
         ax.axvline(cut, color="#CC79A7", linestyle=":", linewidth=2, label=None if number else "cut")
     ax.set(xlabel="time (s)", ylabel="score of the best candidate", xlim=(0, time[-1] + step), ylim=(-0.28, 1.04))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    legend_above(ax)
+    none = (provenance == "missing").sum()
+    title = f"{accepted.sum()} of {len(ledger)} frames have a score above the threshold; {none} pass through unchanged"
+    legend_above(ax, title)
     return ax
 
 
@@ -206,10 +212,13 @@ def generation_steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -
     Parameters
     ----------
     images : mapping of str to ndarray, uint8, (H, W, 3)
-        RGB; shown pixel by pixel.
+        RGB; shown pixel by pixel. The last two are the generated mouth, and the same after the paste.
     """
     titles = [f"{name}\n{image.shape[1]} × {image.shape[0]}" for name, image in images.items()]
-    return row_of_pictures(list(images.values()), titles, ax, interpolation="nearest")
+    *_, before, after = images.values()
+    times = after.shape[1] / before.shape[1]
+    title = f"The paste makes {before.shape[1]} generated pixels {after.shape[1]} wide ({times:.1f} times)"
+    return row_of_pictures(list(images.values()), titles, title, ax, interpolation="nearest")
 
 
 @styled
@@ -238,8 +247,12 @@ def triptych(
     """
     if source.shape != output.shape:
         raise ParameterError(f"a difference needs pictures of one size, not {source.shape} and {output.shape}")
-    shown = cv2.convertScaleAbs(cv2.absdiff(source, output), alpha=amplify)
-    return row_of_pictures([source, output, shown], [*titles, f"difference × {amplify:g}"], ax)
+    apart = cv2.absdiff(source, output)
+    shown, largest = cv2.convertScaleAbs(apart, alpha=amplify), apart.max(axis=2)
+    title = f"{(largest > 0).mean():.0%} of {largest.size:,} pixels differ"
+    if largest.any():
+        title += f", on average by {largest[largest > 0].mean():.1f} of 255 levels"
+    return row_of_pictures([source, output, shown], [*titles, f"difference × {amplify:g}"], title, ax)
 
 
 @styled
@@ -287,7 +300,9 @@ def contact_sheet(
             for kind in PROVENANCES
             if kind in kinds
         ]
-        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)
+        boxes = (ledger["provenance"] != "missing").sum()
+        title = f"{boxes} of {len(ledger)} frames have a face box ({len(images)} are shown)"
+        legend_above(ax, title, handles)
     return ax
 
 
@@ -316,6 +331,7 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     colour_clip_names(ax, table["domain"])
     ax.invert_yaxis()
     ax.set(xlabel="share of the frames (%)", xlim=(0, 100))
-    ax.set_title("Face boxes of each clip's frames", pad=30)
-    legend_above(ax)
+    frames = table["frames"].sum()
+    title = f"{frames - table['passthrough'].sum()} of {frames} frames have a face box ({counted(len(table), 'clip')})"
+    legend_above(ax, title)
     return ax

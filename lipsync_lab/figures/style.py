@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -44,6 +45,10 @@ HALO = [patheffects.withStroke(linewidth=3, foreground="white")]
 DARK_HALO = [patheffects.withStroke(linewidth=3, foreground="black")]
 #: Widest figure, in inches.
 WIDTH = 9.0
+#: Characters of a line of a title, which must not be wider than the axes.
+_TITLE = 74
+#: Points above the axes for a title, and for each row of a legend below it.
+_PAD, _ROW = 10, 20
 #: Ticks of an axis in multiples of the threshold: it is logarithmic above 1, since the values have no upper limit.
 _MULTIPLES = (0, 0.25, 0.5, 1, 2, 4, 8, 16)
 
@@ -102,7 +107,7 @@ def beside(number: int, count: int, total: float) -> float:
 
 
 def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + "s" * (number != 1)
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def outline(ax: Axes, box: Box, halo: Sequence[patheffects.AbstractPathEffect] = DARK_HALO, **style) -> None:
@@ -125,11 +130,31 @@ def domain_bars(ax: Axes, values: Mapping[str, np.ndarray], upright: bool = Fals
     return out
 
 
-def legend_above(ax: Axes, handles: Sequence[Artist] | None = None, ncols: int = 4, right: bool = False) -> None:
-    """A legend above the axes and not beside them: time and shares get the whole width."""
+def legend_above(
+    ax: Axes, title: str, handles: Sequence[Artist] | None = None, ncols: int = 4, right: bool = False
+) -> None:
+    """A title, and a legend below it, above the axes and not beside them: time and shares get the whole width."""
     given = {} if handles is None else {"handles": handles}
     place = {"loc": f"lower {'right' if right else 'left'}", "bbox_to_anchor": (int(right), 1), "borderaxespad": 0.3}
-    ax.legend(**given, **place, ncols=ncols, columnspacing=1.4, handlelength=2 if handles else 1.6)
+    legend = ax.legend(**given, **place, ncols=ncols, columnspacing=1.4, handlelength=2 if handles else 1.6)
+    titled(ax, title, rows=-(-len(legend.get_texts()) // ncols))
+
+
+def titled(ax: Axes, title: str, rows: int = 0) -> None:
+    """A title that states a finding, in lines that fit above the axes, and above so many rows of text."""
+    title = title.replace("n = ", "n\u00a0=\u00a0")  # is not broken there
+    lines = [line for part in title.split("\n") for line in textwrap.wrap(part, _TITLE, break_long_words=False)]
+    ax.set_title("\n".join(lines), loc="left", pad=_PAD + _ROW * rows)
+
+
+def finding(subject: str, text: str) -> str:
+    """The title of a figure: its finding, after what it is of where that is given."""
+    return f"{subject}: {text}" if subject else f"{text[:1].upper()}{text[1:]}"
+
+
+def in_each(words: Mapping[str, object]) -> str:
+    """What holds in each domain, as a list: ``{"animation": "3 of 4"}`` becomes "3 of 4 in animation"."""
+    return ", ".join(f"{text} in {domain_label(domain)}" for domain, text in words.items())
 
 
 def note(ax: Axes, text: str) -> None:
@@ -137,20 +162,21 @@ def note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=INK)
 
 
-def row_of_pictures(images: list[np.ndarray], titles: list[str], ax: Axes | None, **style) -> Axes:
+def row_of_pictures(images: list[np.ndarray], titles: list[str], title: str, ax: Axes | None, **style) -> Axes:
     """Images of height 1 in one pair of axes, so that a row of pictures is an Axes like any other figure."""
     widths = [image.shape[1] / image.shape[0] for image in images]
     gap = 0.03 * sum(widths)
     total = sum(widths) + gap * (len(images) - 1)
     lines = 1 + max(title.count("\n") for title in titles)
-    ax = axes_of(ax, 1 / total + 0.035 * lines)
+    ax = axes_of(ax, 1 / total + 0.035 * (lines + 1))
     left = 0.0
-    for image, width, title in zip(images, widths, titles, strict=True):
+    for image, width, name in zip(images, widths, titles, strict=True):
         ax.imshow(image, extent=(left, left + width, 0, 1), **style)
-        ax.annotate(title, (left, 1), (0, 5), textcoords="offset points", va="bottom", annotation_clip=False)
+        ax.annotate(name, (left, 1), (0, 5), textcoords="offset points", va="bottom", annotation_clip=False)
         left += width + gap
     ax.set(xlim=(0, total), ylim=(0, 1), aspect="equal")
     ax.axis("off")
+    titled(ax, title, rows=lines)
     return ax
 
 
@@ -166,4 +192,4 @@ def in_multiples(ax: Axes, xlabel: str, both_ways: bool = False) -> None:
     ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks], minor=False)
     ax.set_xticks([], minor=True)
     ax.set_xlim((min(-1.0, low) if both_ways else -0.03), max(1.1, high))
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel(f"{xlabel}; logarithmic above 1")

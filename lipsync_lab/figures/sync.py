@@ -18,11 +18,14 @@ from lipsync_lab.figures.style import (
     domain_colour,
     domain_handles,
     domain_label,
+    finding,
     frame_seconds,
+    in_each,
     in_order,
     legend_above,
     note,
     styled,
+    titled,
 )
 from lipsync_lab.geometry import spans
 from lipsync_lab.metrics.cadence import SHORTEST_MOUTH
@@ -39,6 +42,8 @@ _STYLES = {
     "shifted_audio": {"linestyle": ":", "linewidth": 1.5},
     "shuffled_audio": {"linestyle": "-.", "linewidth": 1.2},
 }
+#: Scores of which a lower one is better.
+_LOWER = ("syncnet_distance", "syncnet_distance_at_zero", "lse_d", "silence_open", "silence_moving")
 #: Labels of the inputs of scores and curves, in the order in which figures show them.
 _INPUT_LABELS = {
     "dubbed": "output",
@@ -52,7 +57,7 @@ _INPUT_LABELS = {
 
 
 @styled
-def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None) -> Axes:
+def offset_curves(curves: pandas.DataFrame, column: str, subject: str = "", ax: Axes | None = None) -> Axes:
     """A sync score against the AV offset: the domains in their colours, the source and the controls thin.
 
     Parameters
@@ -62,6 +67,8 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
         `evaluation.tables.openness_curves` and `evaluation.tables.sync_curves` have.
     column : {"correlation", "distance"}
         Of the score. Curves of a domain's clips are averaged.
+    subject : str
+        What the title names before its finding.
     """
     ax = axes_of(ax, 0.42)
     known = curves[curves[column].notna()]
@@ -76,7 +83,14 @@ def offset_curves(curves: pandas.DataFrame, column: str, ax: Axes | None = None)
     ylabel = {"correlation": "correlation of mouth\nopening and loudness", "distance": "distance of lips and audio"}
     ax.set(xlabel="AV offset (frames; positive: the audio is early)", ylabel=ylabel[column])
     lines = [Line2D([], [], color=INK, label=_INPUT_LABELS[name], **_STYLES[name]) for name in inputs]
-    legend_above(ax, [*domain_handles(mean["domain"]), *lines], ncols=3)
+    clips, best = known.groupby("domain")["clip"].nunique(), {}
+    output = mean[mean["input"] == "output"]
+    for domain in in_order(output["domain"]):
+        rows = output[output["domain"] == domain].set_index("offset")[column]
+        at = rows.idxmax() if column == "correlation" else rows.idxmin()
+        best[domain] = f"{at:+g} frames (n = {counted(clips[domain], 'clip')})".replace("+0 ", "0 ").replace("-", "−")
+    title = finding(subject, f"the output fits best at {in_each(best)}")
+    legend_above(ax, title, [*domain_handles(mean["domain"]), *lines], ncols=3)
     return ax
 
 
@@ -112,12 +126,33 @@ def scores_with_controls(scores: pandas.DataFrame, score: str, ax: Axes | None =
     ax.set(xlabel=f"{label(score)} (one dot per clip)")
     if table["value"].isna().all():
         ax.set_xticks([])
-    legend_above(ax, domain_handles(domains))
+    legend_above(ax, finding("", _against_controls(table, score)), domain_handles(domains))
     return ax
 
 
+def _against_controls(table: pandas.DataFrame, score: str) -> str:
+    """In how many clips the output scores better than each of its controls."""
+    wide = table.pivot(index="clip", columns="input", values="value").reindex(columns=list(_INPUT_LABELS))
+    wide = wide.dropna(subset="dubbed")
+    controls = wide[[name for name in wide if name.endswith("_audio")]]
+    controls = controls.max(axis=1) if score not in _LOWER else -controls.min(axis=1)
+    own = (wide["dubbed"] * (-1 if score in _LOWER else 1))[controls.notna()]
+    name = label(score).partition(" (")[0]
+    if own.empty:
+        return f"{name}: no clip has both an output and a control"
+    better = f"{(own > controls[own.index]).sum()} of {counted(len(own), 'clip')}"
+    return f"{name}: the output is better than every control in {better}"
+
+
 @styled
-def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = "", ax: Axes | None = None) -> Axes:
+def mouth_openness(
+    frames: pandas.DataFrame,
+    level: np.ndarray,
+    domain: str = "",
+    subject: str = "",
+    correlation: float = np.nan,
+    ax: Axes | None = None,
+) -> Axes:
     """Mouth openness of output and source, with the loudness of the voice behind.
 
     Parameters
@@ -128,6 +163,10 @@ def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = ""
         Of `evaluation.tables.loudness`, in decibels.
     domain : str
         Of the clip.
+    subject : str
+        What the title names before its finding.
+    correlation : float
+        The score ``openness_correlation``; NaN where it is undefined.
     """
     ax = axes_of(ax, 0.3)
     time = frames["time"].to_numpy(float)
@@ -144,7 +183,11 @@ def mouth_openness(frames: pandas.DataFrame, level: np.ndarray, domain: str = ""
         xlabel="time (s)", ylabel="mouth openness (0 to 1)", ylim=(0, 1.05), xlim=(0, time[-1] if len(time) > 1 else 1)
     )
     handles = [handle for axes in (ax, loud) for handle in axes.get_legend_handles_labels()[0]]
-    legend_above(ax, handles)
+    known = int(frames["mouth_openness"].notna().sum())
+    text = "mouth openness and loudness cannot be correlated"
+    if correlation == correlation:
+        text = f"correlation of mouth openness and loudness {correlation:.2f}"
+    legend_above(ax, finding(subject, f"{text} (n = {counted(known, 'frame')})"), handles)
     return ax
 
 
@@ -176,7 +219,11 @@ def bilabial_closures(sounds: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(rows)), labels=[f"{row.clip}: {row.input}" for row in rows.itertuples()])
     colour_clip_names(ax, rows["domain"])
     ax.set_ylim(len(rows) - 0.5, -0.7)
-    ax.set(xlabel="least mouth openness (0 to 1)", xlim=(-0.03, 1.03))
+    ax.set(xlabel="least mouth openness during the sound (0 to 1)", xlim=(-0.03, 1.03))
+    known = sounds.dropna(subset="least")
+    closed = (known["least"] < known["threshold"]).groupby(known["input"]).agg(["sum", "size"])
+    counts = ", ".join(f"of the {name} in {row['sum']} of {row['size']}" for name, row in closed.iterrows())
+    titled(ax, f"Closed mouths during M, B and P: {counts or 'mouth openness is undefined'}", rows=1)
     return ax
 
 
@@ -193,7 +240,7 @@ def _gathered(sounds: pandas.DataFrame, apart: float = 0.03) -> list[tuple[float
 
 
 @styled
-def cadence_timeline(frames: pandas.DataFrame, domain: str = "", ax: Axes | None = None) -> Axes:
+def cadence_timeline(frames: pandas.DataFrame, domain: str = "", subject: str = "", ax: Axes | None = None) -> Axes:
     """The drawings of the source and the mouths of the output over time: the shade changes with each new one.
 
     Parameters
@@ -202,6 +249,8 @@ def cadence_timeline(frames: pandas.DataFrame, domain: str = "", ax: Axes | None
         Of `Evaluation.frames`: columns time (s), drawing, mouth, mouth_change_during_hold.
     domain : str
         Of the clip.
+    subject : str
+        What the title names before its finding.
     """
     ax = axes_of(ax, 0.2)
     time = frames["time"].to_numpy(float)
@@ -218,7 +267,9 @@ def cadence_timeline(frames: pandas.DataFrame, domain: str = "", ax: Axes | None
     names = f"{counted(drawings, 'drawing')}\nin the source", f"{counted(mouths, 'mouth')}\nin the output"
     ax.set_yticks([0, 1], labels=names)
     ax.set(xlabel="time (s)", xlim=(0, time[-1] + step), ylim=(1.7, -0.5))
-    ax.set_title(f"▾ {counted(len(changes), 'mouth change')} during a hold" if len(changes) else "")
+    held = int(frames["mouth_change_during_hold"].notna().sum())
+    text = f"the mouth changes in {len(changes)} of {counted(held, 'held frame')}{' (▾)' if len(changes) else ''}"
+    titled(ax, finding(subject, text if held else "no held frame has a generated mouth"))
     return ax
 
 
@@ -239,13 +290,16 @@ def mouth_durations(mouths: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         lengths = mouths["ms"][mouths["domain"] == domain].to_numpy(float)
         share = 100 * np.histogram(lengths.clip(max=bins[-1] - 1), bins)[0] / max(1, len(lengths))
         place = bins[:-1] + 20 + beside(number, len(domains), 32)
-        words = f"{domain_label(domain)}, {len(lengths)} mouths"
-        ax.bar(place, share, 32 / len(domains), color=domain_colour(domain), label=words)
-    shortest = f"shortest mouth in animation, {SHORTEST_MOUTH:g} ms"
+        ax.bar(place, share, 32 / len(domains), color=domain_colour(domain), label=domain_label(domain))
+    shortest = f"shortest in animation: {SHORTEST_MOUTH:g} ms"
     ax.axvline(SHORTEST_MOUTH, color=INK, linestyle="--", linewidth=1.5, label=shortest)
     ax.set_xticks(bins[:-1] + 20, labels=[*(f"{edge + 20:g}" for edge in bins[:-2]), f"{bins[-2] + 20:g}\nand more"])
     ax.set(xlabel="duration of a mouth (ms)", ylabel="share of the mouths (%)")
     if not len(mouths):
         note(ax, "no mouth is visible from its beginning to its end")
-    legend_above(ax)
+    short = {
+        domain: f"{(lengths < SHORTEST_MOUTH).sum()} of {len(lengths)} mouths"
+        for domain, lengths in ((domain, mouths["ms"][mouths["domain"] == domain]) for domain in domains)
+    }
+    legend_above(ax, f"Shorter than {SHORTEST_MOUTH:g} ms: {in_each(short) or 'no mouth'}")
     return ax

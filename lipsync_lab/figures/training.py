@@ -52,7 +52,7 @@ def training_curves(log: pandas.DataFrame, title: str = "", ax: Axes | None = No
             colour = colours[losses.index(name) % len(colours)] if name in losses else GREY
             style = {"linestyle": ":", "marker": "o", "markersize": 4, "label": f"{name}, held out"}
             lines += ax.plot(step, values, color=colour, **style)
-    ax.set(xlabel="step", ylabel="loss", yscale="log", title=title)
+    ax.set(xlabel="step", ylabel="loss (logarithmic)", yscale="log", title=title)
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter("{x:g}")
     if shares:

@@ -179,6 +179,8 @@ _LABELS = {
     "syncnet_distance": "SyncNet distance (1 − cosine)",
     "syncnet_distance_at_zero": "SyncNet distance at offset 0 (1 − cosine)",
     "syncnet_confidence": "SyncNet confidence",
+    "silence_open": "open mouth in silence (share of the silent frames)",
+    "silence_moving": "moving mouth in silence (share of the silent frames)",
     "av_offset": "AV offset (frames)",
     "lse_d": "LSE-D",
     "lse_c": "LSE-C",

@@ -74,7 +74,7 @@ def _plot(out: Path, effects: pandas.DataFrame) -> str:
     if not shown:
         return ""
     with plt.style.context(figures.STYLE):
-        ax = plt.subplots(figsize=(8.2, 1.3 + 0.27 * shown))[1]
+        ax = plt.subplots(figsize=(8.2, 1.6 + 0.27 * shown))[1]
     # sharp where it is printed
     media.save_chart(out / FOLDER / "forest.png", figures.forest(effects, ax), dpi=200)
     return f"{FOLDER}/forest.png"

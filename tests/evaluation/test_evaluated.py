@@ -13,7 +13,7 @@ from lipsync_lab import evaluation, runs, samples
 from lipsync_lab.detection import Detection
 from lipsync_lab.detection.detections import Detections, write_detections
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.evaluation import comparison, findings, networks, study
+from lipsync_lab.evaluation import answers, comparison, findings, networks, study
 from lipsync_lab.evaluation.evaluate import ground_truth_of
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio
@@ -252,6 +252,11 @@ def test_examples_are_the_worst_frames_apart_from_each_other(results):
         *(("astronaut_hello", frame) for frame in (87, 75)),
     ]
     assert shown[0].value == pytest.approx(0.587)
+    counts = results[0].evaluation.frames["sharpness_loss"].dropna()
+    assert (shown[0].failing, shown[0].frames) == (
+        (counts > failures.kind("sharpness loss").threshold).sum(),
+        len(counts),
+    )
     assert shown[0].source.shape == shown[0].output.shape == (240, 260, 3)  # the box and 15 % of its width on each side
     assert np.array_equal(shown[0].source, shown[0].output)
     whole = evaluation.examples.examples(results[:1], "background change")[0]
@@ -470,6 +475,20 @@ def test_findings_are_the_numbers(results, table):
     assert "- astronaut_hello: mouth changes during holds are measured in animation only." in text
     assert "the source has 12.5 drawings a second, the output 25.0 mouths a second" in text
     assert "the mouth changes in **100%** of the held frames" in text
+
+
+def test_answers_are_the_numbers_of_the_runs(results, table):
+    text = answers.of_misses(table, evaluation.tables.recorded())
+    assert "misses the face in 30 of 88 frames of animation and 0 of 88 frames of synthetic photo." in text
+    assert "misses **284 of 1563** frames of 10 clips" in text
+    # 276 of 284 have no cause
+    assert "97% of these are neither dark nor low in contrast" in text
+    text = answers.of_mouths(results)
+    assert "sharpness loss in 58 of 58 frames of animation and none in synthetic photo (n = 2 clips)" in text
+    text = answers.of_timing(results)
+    shares = table["mouth_change_during_hold"].dropna()
+    assert f"changes in **{shares.sum():.0f} of {len(shares)}** held frames" in text
+    assert all(answer.startswith("> **Answer.** ") for answer in (text, answers.of_mouths(results)))
 
 
 def test_findings_of_domains_name_the_misses_and_what_cannot_be_tested(results, table):

@@ -45,6 +45,10 @@ def names(ax) -> list[str]:
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
+def title(ax) -> str:
+    return " ".join(ax.get_title(loc="left").split())
+
+
 def legend(ax) -> list[str]:
     return [words.get_text() for words in ax.get_legend().get_texts()]
 
@@ -84,6 +88,18 @@ def test_a_row_a_metric_in_units_of_the_threshold():
     assert high > 3
 
 
+def test_the_title_counts_what_is_worse():
+    # the diamond is satisfied by construction; colour shift and identity switch are not tested
+    assert (
+        title(figures.forest(EFFECTS))
+        == "Worse in animation: 1 of 2 metrics, in live action: 0 (n = 8 and 20 speakers)"
+    )
+    few = EFFECTS.assign(p_adjusted=NAN, n=1, n_other=1, by="pair")
+    assert title(figures.forest(few)) == (
+        "Worse in animation: 2 of 4 metrics, in live action: 1 (n = 1 pair, too few for a test)"
+    )
+
+
 def test_the_legend_explains_what_is_there():
     assert legend(figures.forest(EFFECTS[:2])) == ["adjusted p ≤ 0.05", "above, or not tested"]
 
@@ -118,7 +134,7 @@ CELLS = pd.DataFrame(
         ("boxes smoothed", "ghosting", NAN, NAN, False),
     ],
     columns=["mitigation", "metric", "change", "p_adjusted", "by_construction"],
-).assign(threshold=1.0, label=lambda table: table["metric"].str.replace("_", " "))
+).assign(threshold=1.0, n=8, label=lambda table: table["metric"].str.replace("_", " "))
 
 
 def test_the_ablation_prints_every_change_and_marks_what_is_by_construction():
@@ -134,6 +150,9 @@ def test_the_ablation_prints_every_change_and_marks_what_is_by_construction():
         **{"seconds a frame": "normal", "+0.005": "normal", "−0.000": "normal"},
     }
     assert [patch.get_xy() for patch in ax.patches if patch.get_hatch()] == [(-0.5, -0.5)]
+    assert title(ax) == (
+        "Better: 1 of 3 effects, worse: 0 (adjusted p ≤ 0.05; n = 8 clips; without those by construction)"
+    )
     red, green, blue, _ = ax.images[0].cmap(ax.images[0].norm(1.0))
     assert green < min(red, blue)  # worse is purple
     red, green, blue, _ = ax.images[0].cmap(ax.images[0].norm(-1.0))
@@ -143,4 +162,8 @@ def test_the_ablation_prints_every_change_and_marks_what_is_by_construction():
 def test_the_ablation_without_cost_has_no_margin():
     _, own = plt.subplots()
     assert figures.ablation_matrix(CELLS, ax=own) is own
+    few = figures.ablation_matrix(CELLS.assign(p_adjusted=NAN, n=2))
+    assert title(few) == (
+        "Better: 1 of 3 effects, worse: 1 (n = 2 clips, too few for a test; without those by construction)"
+    )
     assert "seconds a frame" not in {text.get_text() for text in own.texts}

@@ -74,6 +74,24 @@ def test_every_figure_of_a_run_is_among_those_that_are_checked():
     assert public == set(FIGURES)
 
 
+#: The finding of each figure, counted by hand in the arguments above.
+TITLES = {
+    "waveform": "One mouth is generated from 0.20 s of the voice's 1.00 s",
+    "mel_spectrogram": "One mouth is generated from 16 of 40 columns (0.20 s), with 80 bands each",
+    "candidates": "1 of 1 candidate accepted; the best score is 0.70",
+    "score_timeline": "3 of 6 frames have a score above the threshold; 3 pass through unchanged",
+    "generation_steps": "The paste makes 60 generated pixels 60 wide (1.0 times)",
+    "triptych": "100% of 2,400 pixels differ, on average by 3.0 of 255 levels",
+    "contact_sheet": "3 of 6 frames have a face box (2 are shown)",
+    "coverage": "30 of 50 frames have a face box (2 clips)",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_title_states_the_finding(name):
+    assert " ".join(FIGURES[name]().get_title(loc="left").split()) == TITLES[name]
+
+
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
 def test_axes_in_axes_out(draw):
     before = dict(mpl.rcParams)
@@ -178,7 +196,7 @@ def test_candidates_are_all_there_rejected_ones_dashed():
     }
     assert {words.get_text() for words in ax.texts} == {"0.91", "0.50", "0.12"}
     assert ax.images[0].get_extent() == [0, 60, 40, 0]  # pixel x covers x to x + 1, as boxes count
-    assert ax.get_title(loc="left") == "3 candidates, 1 accepted"
+    assert ax.get_title(loc="left") == "1 of 3 candidates accepted; the best score is 0.91"
     assert legend(ax) == ["score above 0.5", "rejected", "crop"]
     crop, *boxes = (patch for patch in ax.patches)
     assert crop.get_bbox().bounds == (9, 4, 22, 32)  # below the others, and broader: neither hides the other
@@ -211,7 +229,7 @@ def test_the_timeline_has_the_whole_width():
 def test_a_frame_without_candidates_has_a_figure():
     ax = figures.candidates(image(), [], 0.5)
     assert not ax.patches
-    assert ax.get_title(loc="left") == "0 candidates, 0 accepted"
+    assert ax.get_title(loc="left") == "0 of 0 candidates accepted"
 
 
 def test_timeline_shows_scores_threshold_cuts_and_provenance():
@@ -287,4 +305,3 @@ def test_coverage_is_shares_with_names_in_the_colours_of_their_domains():
     names = {label.get_text(): label.get_color() for label in ax.get_yticklabels()}
     colours = figures.DOMAIN_COLOURS
     assert names == {"toon\nanimation": colours["animation"], "film\nlive action": colours["live_action"]}
-    assert "each clip" in ax.get_title(loc="left")

@@ -707,6 +707,21 @@ def test_pages_of_notebooks_are_light(tmp_path):
     assert len(text) - sum(map(len, pictures)) < 20_000
 
 
+def test_code_is_folded_on_pages_except_where_it_failed(tmp_path):
+    good, bad = (new_code_cell(source, execution_count=1) for source in ("print(number)", "1 / 0"))
+    good.outputs = [new_output("stream", name="stdout", text="3")]
+    bad.outputs = [new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    nbformat.write(new_notebook(cells=[good, bad]), tmp_path / "book.ipynb")
+    notebooks.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    text = (tmp_path / "book.html").read_text(encoding="utf-8")
+    first, second = (part.partition("</details>") for part in text.split("<details")[1:])
+    assert [" open=" in part[0] for part in (first, second)] == [False, True]
+    assert "print" in first[0]
+    assert "<summary>Code</summary>" in first[0]
+    assert ">3" not in first[0]
+    assert "<pre>3" in first[2]
+
+
 def test_what_was_forced_is_used_again(tmp_path, material):
     book = notebook(tmp_path / "book.ipynb", "print(number)")
     options = {"clips": [material / "talks.mp4"], "generators": ["identity"], "notebooks": [book]}

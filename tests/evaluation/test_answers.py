@@ -1,0 +1,70 @@
+"""The answers at the top of the notebooks, from tables that were counted by hand and from the bundled numbers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab.evaluation import ablation, answers, comparison, matched, published
+
+NAN = float("nan")
+
+
+def test_the_answer_on_a_clip_counts_mouths_and_kinds_of_failure():
+    frames = pd.DataFrame({"not_generated": [0, 0, 1, NAN], "sharpness_loss": 0.7, "ghosting": NAN, "line_art_loss": 0})
+    failed = pd.DataFrame(
+        {
+            "kind": ["sharpness loss", "sharpness loss", "missed <b>"],
+            "first": [0, 3, 2],
+            "last": [1, 3, 2],
+            "evidence": "70% of it is *gone*",
+        }
+    )
+    text = answers.of_clip(SimpleNamespace(frames=frames, failures=failed))
+    assert "generated in **2 of 3** frames with a face" in text
+    assert "**2 of the 2** kinds" in text
+    assert text.endswith("The most severe is **sharpness loss** in frames 0 to 1: 70% of it is \\*gone\\*.")
+    assert "most severe" not in answers.of_clip(SimpleNamespace(frames=frames, failures=failed[:0]))
+
+
+def test_the_answer_on_mitigations_names_what_is_established_and_not_by_construction():
+    rows = [
+        ("soft edge", "boundary artifact", -1.0, 0.01, True),
+        ("soft edge", "line-art loss", -0.5, 0.01, False),
+        ("soft edge", "colour shift", -0.2, 0.05, False),
+        ("boxes smoothed", "ghosting", -0.9, 0.06, False),
+        ("one mouth per hold", "ghosting", 0.3, 0.02, False),
+        (ablation.MITIGATIONS[-1].name, "ghosting", -0.3, 0.02, False),
+    ]
+    effects = pd.DataFrame(rows, columns=["mitigation", "label", "change", "p_adjusted", "by_construction"])
+    text = answers.of_mitigations(effects.assign(threshold=1.0, n=8))
+    assert "1 of 3 mitigations" in text
+    assert "**soft edge** reduces line-art loss and colour shift (n = 8 clips" in text
+    assert "ghosting with one mouth per hold gets worse beyond doubt." in text
+    nothing = answers.of_mitigations(effects.assign(threshold=1.0, n=8, p_adjusted=NAN))
+    assert "0 of 3 mitigations" in nothing
+    assert "No metric gets worse beyond doubt." in nothing
+
+
+def test_the_answer_on_domains_agrees_with_the_bundled_numbers():
+    speakers = comparison.matched(matched.bundled(), by="speaker")
+    text = answers.of_domains([], speakers)
+    # counted anew from the pairs: means of each speaker, then over speakers
+    pairs = matched.bundled()
+    means = pairs[pairs["metric"] == "sharpness_loss"].groupby("speaker")[["animation", "live_action"]].mean().mean()
+    assert means["animation"] > means["live_action"]
+    assert "sharpness loss" in text.partition("**, and live action in")[0]
+    table = published.of_wav2lip().groupby("domain")["sharpness_loss"].mean()
+    assert f"**sharpness loss** ({table['animation']:.2f} against {table['live_action']:.2f})" in text
+    sizes = published.of_wav2lip()["domain"].value_counts()
+    assert f"({sizes['animation']} and {sizes['live_action']} sources)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [([], ""), (["a"], "a"), (list("ab"), "a and b"), (list("abc"), "a, b and c")]
+)
+def test_lists(words, text):
+    assert answers._list(np.array(words, dtype=object)) == text
