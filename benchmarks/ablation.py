@@ -1,6 +1,6 @@
 """The ablation on the bundled clips of animation: makes ``data/ablation``, numbers only.
 
-    python benchmarks/ablation.py [--work build/ablation] [--out data/ablation]     # goes on where it was stopped
+    python benchmarks/ablation.py [--work build/ablation] [--out data/ablation]     # continues where it stopped
 
 Every clip is dubbed with the sentence of the next one: as published, and with each mitigation. ``effects.csv`` has
 every metric before and after, clip by clip; ``seconds.csv`` the processor seconds a frame of the default pipeline with

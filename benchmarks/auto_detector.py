@@ -2,7 +2,7 @@
 
 On the frames with ground truth of `study.faces`, every candidate of `s3fd-lab` is kept from a score on, with or without
 the mouth locator's second opinion; where none is left in a frame, nothing, YuNet, or `s3fd-lab` at 640 in place of 320
-pixels is asked. The score that a clip is reported at has the largest recall less false positives a frame on all other
+pixels is asked. The score that a clip is reported at has the largest recall less false positives per frame on all other
 clips (`study.held_out`); the last columns are the score that all clips together would choose, and for how many clips
 of the domain each score was chosen. The interval of the recall is absent where all clips have the same recall.
 
@@ -45,13 +45,13 @@ def main() -> None:
                 print(
                     f"mouths checked: {str(mouths):5s}  then {second:15s}  {domain:11s} clips {len(rows):2d} "
                     f"frames {rows['frames'].sum():4d}  recall {rows['recall'].mean():.3f} ({interval})  "
-                    f"false positives a frame {rows['false_positives'].mean():.3f}  score {best:g}  "
+                    f"false positives per frame {rows['false_positives'].mean():.3f}  score {best:g}  "
                     f"chosen {', '.join(f'{score:g}: {count}' for score, count in chosen)}"
                 )
 
 
 def measured(filmed_step: int) -> tuple[pd.DataFrame, dict[str, float]]:
-    """A row a candidate (``part``, ``mouth``) and one a frame without any; and the milliseconds a frame by part."""
+    """A row per candidate (``part``, ``mouth``) and one per frame without any; and the milliseconds a frame by part."""
     parts = {"s3fd-lab": detection.load("s3fd-lab"), "yunet": detection.load("yunet")}
     parts["s3fd-lab at 640"] = detection.load("s3fd-lab")
     parts["s3fd-lab at 640"].longest_side = 640

@@ -5,9 +5,9 @@
     python benchmarks/bakeoff.py --out build/bakeoff --sheet          # the contact sheet of what is there
 
 Every clip is dubbed with a foreign voice and with its own sound by each of `METHODS`, and evaluated. `bakeoff.csv` gets
-a row a run as soon as it is measured; runs that are there already are not made again. Bundled clips are dubbed with the
-sentence of the next matched pair, all others with that of `VOICE`, and clips from 700 pixels of height on are halved. A
-clip of the study that is not in the samples' cache is fetched; a clip that is not there is left out and named.
+a row per run as soon as it is measured; runs that are there already are not made again. Bundled clips are dubbed with
+the sentence of the next matched pair, all others with that of `VOICE`, and clips of 700 pixels of height or more are
+halved. A clip of the study that is not in the samples' cache is fetched; one that is not there is left out and named.
 
 "published" are the sources of outputs of published models, dubbed with the foreign voice; those outputs' own metrics
 are in `data/published`.
@@ -223,7 +223,7 @@ def snapshot(run: Run, clip: Path, voice: str, picture: Path) -> None:
 
 
 def sheet(out: Path, clips: list[str]) -> None:
-    """The contact sheet: a row a clip, its source and every method, dubbed with the foreign voice."""
+    """The contact sheet: a row per clip, its source and every method, dubbed with the foreign voice."""
     rows = []
     for clip in clips:
         paths = [out / f"{clip}--foreign--{method}.png" for method in METHODS]
@@ -238,7 +238,7 @@ def sheet(out: Path, clips: list[str]) -> None:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """Medians over clips in Markdown, a table a group and voice; in brackets the clips, where not all are defined."""
+    """Medians over clips in Markdown, a table per group and voice; in brackets the clips, where not all are defined."""
     lines = []
     for (group, voice), part in table.groupby(["group", "voice"], sort=False):
         clips, methods = part["clip"].nunique(), list(dict.fromkeys(part["method"]))

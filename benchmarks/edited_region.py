@@ -47,7 +47,7 @@ def encode_again(path: Path, target: Path, crf: int, scale: Fraction) -> Path:
 
 
 def true_boxes(ledger: pd.DataFrame, feather: float) -> np.ndarray:
-    """x1, y1, x2, y2 of the pasted part in pixels of the source, NaN where nothing was pasted; one row a frame."""
+    """x1, y1, x2, y2 of the pasted part in pixels of the source, NaN where nothing was pasted; one row per frame."""
     boxes = np.trunc(ledger[["x1", "y1", "x2", "y2"]].to_numpy(float))
     boxes[~ledger["mouth_generated"].to_numpy(bool)] = np.nan
     if feather:

@@ -52,13 +52,13 @@ from lipsync_lab.synthesis.animation.settings import Scene, random_scene
 from lipsync_lab.training.corpus import FIRST_HELD_OUT
 
 VIEWS = ("front", "front", "three-quarter")
-#: Change of a pixel, in grey levels, from which on it belongs to the mouth.
+#: Change of a pixel, in grey levels, at or above which it belongs to the mouth.
 CHANGED = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A frame with a mouth, the same without it, and the mouth as it was located; None where it is not sure."""
+    """A frame with a mouth, the same without it, and the mouth as it was located; None where it is not located."""
 
     scene: Scene
     shape: str

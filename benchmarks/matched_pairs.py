@@ -1,6 +1,6 @@
 """Live action beside animation: makes ``data/pairs/grid.csv`` and ``grid.json``, numbers only.
 
-    python benchmarks/matched_pairs.py          # goes on where it was stopped; clips and runs in build/matched_pairs
+    python benchmarks/matched_pairs.py          # continues where it stopped; clips and runs in build/matched_pairs
     python benchmarks/matched_pairs.py --only grid_s3_sbia1a --out build/pairs
 
 A pair is a filmed clip of the GRID corpus and an animation in which a character speaks the same recording, at the

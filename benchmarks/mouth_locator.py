@@ -54,7 +54,7 @@ def show(clips: str, table: pd.DataFrame, score: float, rules: dict) -> None:
         for domain, rate in rates(table, rule, score).groupby("domain"):
             print(
                 f"score > {score}  {clips}  {domain:12s} {name:18s} clips {len(rate):2d} frames {rate['frames'].sum()}"
-                f"  recall {rate['recall'].mean():.3f}  false positives a frame {rate['false_positives'].mean():.3f}"
+                f"  recall {rate['recall'].mean():.3f}  false positives per frame {rate['false_positives'].mean():.3f}"
             )
 
 

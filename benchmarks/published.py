@@ -1,6 +1,6 @@
 """Published models: makes the numbers in ``data/published`` from 28 sources and what published weights made of them.
 
-    python benchmarks/published.py              # goes on where it was stopped; evaluations in build/published
+    python benchmarks/published.py              # continues where it stopped; evaluations in build/published
     python benchmarks/published.py --only jj_beads kim --out build/some
 
 The videos are fetched from their public addresses and compared with their SHA-256 (`samples.published_names`). A pair
@@ -73,7 +73,7 @@ def described(source: Clip, output: Clip, alignment: Alignment) -> dict[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=Path("build/published"), help="a folder a pair: its evaluation")
+    parser.add_argument("--work", type=Path, default=Path("build/published"), help="a folder per pair: its evaluation")
     parser.add_argument("--out", type=Path, default=published.HOME, help="folder of the tables")
     parser.add_argument("--only", nargs="+", metavar="PAIR", help="these pairs only")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each output (%(default)s)")

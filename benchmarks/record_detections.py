@@ -1,6 +1,6 @@
 """Record what the detectors propose on real clips, as numbers: makes ``data/study/detections/<detector>.json``.
 
-    python benchmarks/record_detections.py                  # all detectors, all clips; goes on where it was stopped
+    python benchmarks/record_detections.py                  # all detectors, all clips; continues where it stopped
     python benchmarks/record_detections.py yunet            # one detector
     python benchmarks/record_detections.py --cost           # only the CPU time a frame: data/study/detections/cost.csv
     python benchmarks/record_detections.py --published      # sources of published outputs: data/published/detections

@@ -61,7 +61,7 @@ def four_styles(speech: Speech, seed: int = 11, size: int = 128, columns: int = 
 
 
 def matched_pair(names: Sequence[str], size: int = 160, columns: int = 7) -> np.ndarray:
-    """Show the faces of two bundled clips of one sentence at the same moments: one row a clip."""
+    """Show the faces of two bundled clips of one sentence at the same moments: one row per clip."""
     tiles = []
     for name in names:
         path = samples.path(name)

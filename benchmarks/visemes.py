@@ -5,8 +5,8 @@
     python benchmarks/visemes.py --synthetic 60
 
 Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
-on, and recordings of LJ Speech that lie beside their transcripts. Nobody marked their mouths: the reference is what the
-character generator draws for the phonemes of espeak-ng, warped in time onto the recording
+on, and recordings of LJ Speech that lie beside their transcripts. Their mouths were not marked by hand:
+the reference is what the character generator draws for the phonemes of espeak-ng, warped in time onto the recording
 (`synthesis.recordings.recorded`); its own errors count against both systems alike.
 
 ``--synthetic`` measures on held-out lines of espeak-ng instead, half of them with noise, whose ground truth is that of

@@ -88,7 +88,7 @@ class Box:
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """One face through a clip: one row a source frame.
+    """One face through a clip: one row per source frame.
 
     Attributes
     ----------

@@ -230,7 +230,7 @@ class Pipeline:
         Returns
         -------
         cues : list of Cue
-            None where no mouth is sure.
+            None where no mouth is located.
         fps : Fraction
             Frames a second of the clip.
 
@@ -262,7 +262,7 @@ class Pipeline:
         LipsyncError
             With the file or setting that is wrong.
         ParameterError
-            The generator does not draw mouths of a chart, or no mouth is sure.
+            The generator does not draw mouths of a chart, or no mouth is located.
         """
         if not hasattr(self.generator, "chart"):
             raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")

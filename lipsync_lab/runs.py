@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lipsync_lab.progress import Progress
 
-#: Columns of the ledger, one row a source frame.
+#: Columns of the ledger, one row per source frame.
 LEDGER = (
     *("frame", "time", "shot", "best_score", "best_x1", "best_y1", "best_x2", "best_y2"),
     *("provenance", "x1", "y1", "x2", "y2", "mouth_generated"),
@@ -80,7 +80,7 @@ class Run:
         return self.folder / "detections.json"
 
     def ledger(self) -> pandas.DataFrame:
-        """One row a source frame, with the columns `LEDGER`.
+        """One row per source frame, with the columns `LEDGER`.
 
         ``best_*`` is the frame's best candidate, also where it was rejected; ``x1`` to ``y2`` the padded and
         smoothed box into which a mouth was generated, in pixels; ``time`` in seconds.

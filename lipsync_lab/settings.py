@@ -28,7 +28,7 @@ class Settings:
     resize_factor : int
         The clip is shrunk by this before anything else.
     rotate : bool
-        Turn the clip by 90 degrees clockwise, beyond what its metadata ask for.
+        Turn the clip by 90 degrees clockwise, beyond what its metadata state.
     crop : (y1, y2, x1, x2)
         Part of the clip that is used; -1 for the lower or right edge. After shrinking and turning, as published.
     static : bool
@@ -147,7 +147,7 @@ class Settings:
         Raises
         ------
         ParameterError
-            A name that is no setting, or a value outside its range.
+            A name that is not a setting, or a value outside its range.
 
         Warns
         -----

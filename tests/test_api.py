@@ -1,4 +1,4 @@
-"""The public API: each function in a few lines on bundled samples, and an import that costs next to nothing."""
+"""The public API: each function in a few lines on bundled samples, and an import that costs little."""
 
 from __future__ import annotations
 

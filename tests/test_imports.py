@@ -121,7 +121,7 @@ def violations(sources: Mapping[str, tuple[str, bool]]) -> list[str]:
                 continue
             other = part_of(name)
             if other not in ORDER:
-                faults.append(f"{at}: {other!r} is no part; import what you need from the module that has it")
+                faults.append(f"{at}: {other!r} is not a part; import what you need from the module that has it")
             elif other != own and not may_import(own, other):
                 faults.append(f"{at}: {own} imports {other}")
         if diskless:
@@ -203,7 +203,7 @@ def test_the_walk_sees_the_package():
         ("media.audio", "if TYPE_CHECKING:\n    from lipsync_lab.models import S", "media imports models"),
         ("media.audio", "import lipsync_lab\nlipsync_lab.models.get()", "media imports models"),
         ("media.audio", "importlib.import_module('lipsync_lab.models')", "media imports models"),
-        ("media.audio", "from lipsync_lab import Pipeline", "'Pipeline' is no part"),
+        ("media.audio", "from lipsync_lab import Pipeline", "'Pipeline' is not a part"),
         ("synthesis.film", "from lipsync_lab.figures import curve", "synthesis imports figures"),
         ("training.loop", "from lipsync_lab.reporting import report", "training imports reporting"),
         ("reporting.build", "from lipsync_lab.training import train", "reporting imports training"),

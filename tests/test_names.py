@@ -1,4 +1,4 @@
-"""No retired name comes back: identifiers, table columns, flags, settings and kinds follow `docs/migration.md`.
+"""No retired name or phrase comes back: names follow `docs/migration.md`; prose is plain English (CONTRIBUTING.md).
 
 `make lint` runs `python tests/test_names.py`, which prints every use with its line and the count.
 """
@@ -60,6 +60,55 @@ TRANSLATIONS = frozenset(
     )
 )
 
+#: Phrases that only their writers understood, or that had to be read twice; a space stands for any white space.
+PHRASES = (
+    "same ears",
+    "told the truth",
+    "beside it it",
+    "(what|that) mends",
+    "clip of nobody",
+    "door to the network",
+    "(not|n't) hold 0",
+    "metadata ask",
+    "go(es)? on where",
+    "from (then|which|here) on",
+    r"from \w+ (answers|clips|lines|pixels|units|frames|pairs) on\b",
+    "(that|which|what) is no (?!longer|more|less|better|worse|higher|lower|larger|smaller)[a-z]",
+    r"mouth is (not )?sure\b",
+    r"(is|are|be) not sure\b",
+    "brought onto",
+    "nobody (marked|labelled)",
+    "by nobody",
+    "nothing to do with",
+    "next to nothing",
+    "was not asked",
+    "(registry|package|dictionary) knows",
+    "begun from",
+    "million numbers",
+    r"at the (least|most)\b",
+    "the same in short",
+    "in the time of",
+    r"leaves? \S+( \S+)? away\b",
+    "(row|page|folder|column|line|figure|positives|one) an? (frame|metric|pair|run|clip|sample|file|method|score)",
+)
+_PHRASE = re.compile("|".join(f"(?:{phrase})" for phrase in PHRASES).replace(" ", r"[\s#>]+"), re.IGNORECASE)
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Path from the repository's root, and text, of everything that a person may read, without the migration table."""
+    paths = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "Makefile")]
+    paths += [ROOT / "checkpoints" / "models.csv", ROOT / "data" / "samples" / "manifest.csv"]
+    for folder in ("lipsync_lab", "benchmarks", "docs", "data", "checkpoints", "tests", ".github"):
+        paths += [path for ending in ("md", "py", "j2", "js", "yml") for path in (ROOT / folder).rglob(f"*.{ending}")]
+    for path in sorted(set(paths) - {ROOT / "docs" / "migration.md", ROOT / "tests" / "test_names.py"}):
+        yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def phrases(text: str) -> Iterator[tuple[int, str]]:
+    """Line and wording of every retired phrase in a text."""
+    for match in _PHRASE.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, re.sub(r"\s+", " ", match[0])
+
 
 def python_sources() -> Iterator[tuple[str, str]]:
     """Path from the repository's root, and text, of every module, test, script and notebook (its code cells)."""
@@ -86,15 +135,16 @@ def retired(text: str, strings: bool = True) -> Iterator[tuple[int, str]]:
 
 
 def uses() -> list[str]:
-    """One line for each use of a retired name in the repository."""
-    return [
+    """One line for each use of a retired name or phrase in the repository."""
+    names = [
         f"{path}:{line}: {name}"
         for path, text in python_sources()
         for line, name in retired(text, strings=path not in TRANSLATIONS)
     ]
+    return names + [f"{path}:{line}: {wording!r}" for path, text in prose() for line, wording in phrases(text)]
 
 
-def test_no_retired_name_is_used():
+def test_no_retired_name_or_phrase_is_used():
     assert uses() == []
 
 
@@ -104,6 +154,18 @@ def test_a_retired_name_is_reported():
     assert list(retired("table['seam']\n")) == [(1, "'seam'")]
     assert list(retired("table['seam']\n", strings=False)) == []
     assert list(retired("foundation = 'a seam in the box'\n")) == []
+
+
+def test_a_retired_phrase_is_reported():
+    assert list(phrases("one\nan interval that does not\n# hold 0")) == [(2, "not # hold 0")]
+    assert list(phrases("What is no face\nis drawn.")) == [(1, "What is no f")]
+    assert list(phrases("A row per frame, that is no longer there; 12 frames a second; hold 0.3 s")) == []
+
+
+def test_the_lint_reads_what_people_read():
+    paths = [path for path, _ in prose()]
+    assert {"README.md", "docs/index.md", "lipsync_lab/cli/flags.py", "checkpoints/wav2lip-lab.md"} <= set(paths)
+    assert not any(path.startswith("build") for path in paths)
 
 
 def test_translations_exist():
@@ -117,5 +179,5 @@ def test_every_retired_public_name_is_in_the_migration_table():
 
 if __name__ == "__main__":
     faults = uses()
-    print("\n".join(faults + [f"{len(faults)} uses of retired names"]))
+    print("\n".join(faults + [f"{len(faults)} uses of retired names and phrases"]))
     sys.exit(bool(faults))

@@ -97,7 +97,7 @@ def conda() -> dict[str, SpecifierSet]:
 
 
 def pins(lock: str) -> list[Requirement]:
-    """The lines of a lock that name something; a line that is no requirement raises."""
+    """The lines of a lock that name something; a line that is not a requirement raises."""
     return [Requirement(line) for line in lock.splitlines() if line and not line.startswith("#")]
 
 

@@ -1,4 +1,4 @@
-"""The directive ``metric``: what the registry knows about a metric, as a table on its page."""
+"""The directive ``metric``: what the registry holds about a metric, as a table on its page."""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ from lipsync_lab.errors import ParameterError
 
 #: Exit code of `weights verify` where a file is another than the table of models says.
 WRONG = 2
+#: States of a model's file, and kinds of models, as `weights list` names them.
+_STATES = {"absent": "not fetched", "right": "present", "unverifiable": "present", "wrong": "wrong hash"}
+_KINDS = {"lse": "SyncNet (LSE)", "visemes": "viseme network"}
 
 
 def weights(options: argparse.Namespace) -> int:
@@ -29,8 +32,9 @@ def weights(options: argparse.Namespace) -> int:
     findings = {finding.model.name: finding for finding in registry.verify(options.name) if finding.model in wanted}
     if options.what == "list":
         for model in wanted:
-            state = findings[model.name].state if model.name in findings else "built in code"
-            print(f"{model.name:20} {model.kind:14} {state:16} {model.file or '-':24} {model.note}")
+            state = _STATES[findings[model.name].state] if model.name in findings else "built in code"
+            print(f"{model.name:20} {_KINDS.get(model.kind, model.kind.replace('_', ' ')):14} {state:13} "
+                  f"{model.file or '-':35} {model.note}")  # fmt: skip
         return 0
     if options.name and not findings:
         print(f"{options.name}: built in code, there is no file to verify")

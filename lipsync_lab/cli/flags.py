@@ -18,8 +18,8 @@ GENERATOR = (
 )
 DETECTOR = (
     f"one of {', '.join(detection.NAMES)}; a file of S3FD weights, a cascade (.xml), or a detections.json "
-    f"({detection.default()}: {DEFAULTS['detector']}, and yunet, if it is there, where that proposes no face with a "
-    "mouth)"
+    f"({detection.default()}: {DEFAULTS['detector']}, and yunet, once it is fetched, in frames where that detects "
+    "no face with a mouth)"
 )
 
 #: The name that the settings without a preset have in `report --compare`.
@@ -77,7 +77,11 @@ def dub(parser: argparse.ArgumentParser) -> None:
         help="with --generator cel: the mouths of a file that `mouths` or a run wrote and you corrected, .csv, .json, "
         ".tsv or .dat (the voice's mouths on the clip's drawings)",
     )
-    _mouth_source(group)
+    _mouth_source(
+        group,
+        "with --generator cel: drawn, every mouth is drawn in the clip's line and colours; clip, every mouth is the "
+        "most similar one that the clip shows; auto, that one where it is similar enough, else a drawn one (auto)",
+    )
     add(
         "--mouth-chart",
         metavar="FOLDER",
@@ -121,7 +125,7 @@ def _result(group: argparse._ActionsContainer) -> None:
         type=int,
         default=unset,
         metavar="FRAMES",
-        help="start each frame's audio window earlier by this; 0 as published (what the generator's file states, else "
+        help="frames by which each audio window starts earlier; 0 as published (what the generator's file states, or "
         "0)",
     )
     add(
@@ -230,7 +234,7 @@ def _box(group: argparse._ActionsContainer) -> None:
 
 def mouths(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "The ending of the file says its format: .csv, an exposure sheet, one row a frame; .json or .tsv, as Rhubarb "
+        "The ending of the file says its format: .csv, an exposure sheet, one row per frame; .json or .tsv, as Rhubarb "
         "Lip Sync writes them; .dat, a switch of Moho. `dub --generator cel --mouth-timing` draws the corrected file."
     )
     add, unset = parser.add_argument, argparse.SUPPRESS
@@ -248,7 +252,7 @@ def mouths(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=unset,
         metavar="FRAMES",
-        help="start each mouth's sound earlier by this; -2 shows a mouth one drawing on twos before its sound (0)",
+        help="frames by which a mouth follows its sound; negative: it comes first, such as -2, one drawing on twos (0)",
     )
     add("--preset", choices=tuple(PRESETS), help="as for dub (none)")
     _frame(parser)
@@ -264,21 +268,19 @@ def chart(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("face", metavar="CLIP", help="a clip, a picture, or the name of a sample")
     parser.add_argument("-o", "--out", default="chart", metavar="FOLDER", help="of the chart (chart)")
-    _mouth_source(parser)
+    _mouth_source(
+        parser,
+        "auto or clip: the mouths that the clip shows, and drawn ones for the shapes that it lacks; drawn: all drawn "
+        "in the clip's line and colours (auto)",
+    )
     _frame(parser)
     _box(parser)
     _detector(parser)
     _tracking(parser)
 
 
-def _mouth_source(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--mouth-source",
-        choices=MOUTH_SOURCES,
-        default=argparse.SUPPRESS,
-        help="with --generator cel: clip, the clip's own nearest mouth; drawn, drawn in its line and colours; auto, "
-        "the clip's own where one is near enough (auto)",
-    )
+def _mouth_source(group: argparse._ActionsContainer, text: str) -> None:
+    group.add_argument("--mouth-source", choices=MOUTH_SOURCES, default=argparse.SUPPRESS, help=text)
 
 
 def detect(parser: argparse.ArgumentParser) -> None:
@@ -347,14 +349,14 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         metavar="TABLE.csv",
         help="measure many, in place of --source and --output: a table with the columns source, output and, "
-        "optionally, voice, detections, domain, name, model and others; paths from the table's folder (one pair)",
+        "optionally, voice, detections, domain, name, model and others; paths are relative to the table (one pair)",
     )
     add(
         "--list-metrics",
         action="store_true",
         help="print name, unit, threshold and meaning of every metric, and stop (no)",
     )
-    group = parser.add_argument_group("how output and source line up; what is not given is estimated")
+    group = parser.add_argument_group("alignment of output and source; what is not given is estimated")
     corners = {"nargs": 4, "type": float, "metavar": ("X1", "Y1", "X2", "Y2")}
     add = group.add_argument
     add(
@@ -366,7 +368,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add(
         "--loop",
         choices=LOOPS,
-        help="how the output goes on after the source's last frame; none: with other frames (estimated)",
+        help="what the output shows after the source's last frame; none: other frames (estimated)",
     )
     add(
         "--source-box",
@@ -427,7 +429,7 @@ def report(report: argparse.ArgumentParser) -> None:
         metavar="PRESET",
         help=f"put two or more of {', '.join((DEFAULT, *PRESETS))} side by side: every clip is dubbed with each, but "
         "by cel after another generator only where it is animation or of no domain; "
-        f"{DEFAULT} is no preset, and the other flags here change all of them (one set of settings)",
+        f"{DEFAULT} is not a preset, and the other flags here change all of them (one set of settings)",
     )
     _as_published(group)
     _frame(group)

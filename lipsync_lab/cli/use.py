@@ -124,8 +124,8 @@ def _mouths_of_clip(options: argparse.Namespace, settings: Settings, voice: Path
         cues, fps = pipeline.mouth_timing(face, voice, shown)
     if not cues:
         raise ParameterError(
-            f"{face}: no mouth is sure in any frame, and none would be drawn; try another --detector or a --box, or "
-            "leave --face away"
+            f"{face}: no mouth is located in any frame, and none would be drawn; try another --detector or a --box, or "
+            "leave out --face"
         )
     return cues, fps
 
@@ -177,8 +177,8 @@ def evaluate(options: argparse.Namespace) -> int:
             out=options.out,
             progress=shown,
         )
-        page = _page_writer()
-        if options.out and page is not None:
+        page = _page_writer() if options.out else None
+        if page is not None:
             shown("evaluate: page", 0, 1)
             page(options.out, done, source, output, voice=voice)
             shown("evaluate: page", 1, 1)
@@ -189,7 +189,8 @@ def evaluate(options: argparse.Namespace) -> int:
     for line in closing.table(done.metrics):
         print(line)
     if options.out:
-        _say(options, f"{options.out}: {', '.join(sorted(path.name for path in Path(options.out).glob('*.*')))}")
+        files = "metrics.csv (the table above), frames.csv, failures.csv, evaluation.json"
+        _say(options, f"{options.out}: {files}" + (f"; open {options.out}/index.html in a browser" if page else ""))
     return 0
 
 

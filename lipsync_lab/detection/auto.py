@@ -1,7 +1,7 @@
 """The default detector: `s3fd-lab`, a second opinion by the mouth locator, and YuNet where both leave no face.
 
-On labelled animation `s3fd-lab` proposes hands and masonry with scores up to 0.97, and most of these have no mouth.
-YuNet proposes next to nothing that is no face, but misses drawn faces that `s3fd-lab` detects. `data/study/README.md`
+On labelled animation `s3fd-lab` detects hands and masonry as faces with scores up to 0.97; most of them have no mouth.
+YuNet has nearly no false positives, but misses drawn faces that `s3fd-lab` detects. `data/study/README.md`
 has the rates of each and of the three together; `benchmarks/auto_detector.py` measures them with the score `SURE`
 chosen on other clips than the one that is reported.
 """
@@ -30,7 +30,7 @@ WITHOUT_MOUTH = 0.5
 LOCATED = 0.25
 #: Of two candidates that overlap by more than this (IoU), the better one stays, as in both detectors.
 NMS_IOU = 0.3
-#: Score from which on a frame counts as having a face.
+#: Score at or above which a frame counts as having a face.
 ACCEPTED = 0.5
 
 #: The part of a frame that the locator gets of a face box, as it was trained: shares of the box's height and width that
@@ -199,7 +199,7 @@ def summary(table: Sequence[dict[str, Any]], absent: str = "") -> str:
     table : sequence of dict
         Of `decisions`.
     absent : str
-        Why YuNet was not asked.
+        Why YuNet was not applied.
     """
     total = sum(shot["last"] - shot["first"] + 1 for shot in table)
     first = sum(shot["faces"].get(FIRST, 0) for shot in table)
@@ -219,11 +219,11 @@ def _absent() -> str:
 
     path = registry.MODELS[SECOND].path
     if not path.is_file():
-        return f"{SECOND} was not asked: run 'python -m lipsync_lab weights fetch {SECOND}' for its 230 kB"
+        return f"{SECOND} was not applied: run 'python -m lipsync_lab weights fetch {SECOND}' for its 230 kB"
     try:
         registry.verified(SECOND)
     except CheckpointError as error:
-        return f"{SECOND} was not asked: {error}"
+        return f"{SECOND} was not applied: {error}"
     return ""
 
 

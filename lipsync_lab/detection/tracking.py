@@ -84,7 +84,7 @@ def choose(
     Returns
     -------
     list of Detection or None
-        One a frame.
+        One per frame.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def choose(
     """
     if not (face in FACE_SELECTIONS or (isinstance(face, int) and face >= 0)):
         raise ParameterError(
-            f"face {face!r} is no choice; take {', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left"
+            f"face {face!r} is not a choice; take {', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left"
         )
     accepted = [[candidate for candidate in row if candidate.score > threshold] for row in candidates]
     if face == "best":
@@ -234,7 +234,7 @@ def track(
     candidates : list of list of Detection
         All of them, for the ledger.
     chosen : list of Detection or None
-        One a frame, of `choose`.
+        One per frame, of `choose`.
     shots : ndarray, int64, (N,)
         Number of each frame's shot.
     size : (width, height)
@@ -291,7 +291,7 @@ def track(
         )
     if dropouts in ("hold", "interpolate"):
         _fill(boxes, source, shots, dropouts, max_dropout)
-    # pads first and whole pixels from here on: the published order, which its smoothing depends on
+    # pads first, then whole pixels: the published order, which its smoothing depends on
     boxes = _padded(np.trunc(boxes), pads, size)
     by_hand = source == "manual"
     boxes[by_hand] = np.nan

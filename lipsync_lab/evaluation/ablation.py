@@ -36,7 +36,7 @@ SUMMARY = (
     *("mitigation", "metric", "label", "threshold", "direction", "n", "before", "after", "difference", "low", "high"),
     *("change", "p", "p_adjusted", "by_construction", "reason", "individual"),
 )
-#: Faces without a generated mouth: a column of the frames that is no registered metric.
+#: Faces without a generated mouth: a column of the frames that is not a registered metric.
 NOT_GENERATED = "not_generated", "face without a generated mouth", 0.5, 1
 #: Scores of a clip that are compared beside the metrics of its frames, and in which direction they are worse.
 SCORES = {"syncnet_distance": 1, "syncnet_confidence": -1, "openness_correlation": -1}
@@ -254,7 +254,7 @@ def _known() -> dict[str, tuple[str, float, int]]:
 
 
 def _by_clip(effects: pandas.DataFrame) -> pandas.DataFrame:
-    """A row a clip; columns: before or after, mitigation, metric, in the order of the table."""
+    """A row per clip; columns: before or after, mitigation, metric, in the order of the table."""
     wide = effects.pivot(index="clip", columns=["mitigation", "metric"], values=["before", "after"])
     return wide.rename_axis(columns=["side", "mitigation", "metric"])
 

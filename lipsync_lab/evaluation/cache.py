@@ -90,7 +90,7 @@ def texts(evaluation: Evaluation) -> dict[str, str]:
 
 
 def parsed(tables: Mapping[str, str], rest: Mapping[str, Any]) -> Evaluation:
-    """The evaluation that `texts` came from, with the digits that the files have; `rest` is what is no table."""
+    """The evaluation that `texts` came from, with the digits that the files have; `rest` is what is not a table."""
     import pandas as pd
 
     frames = pd.read_csv(io.StringIO(tables["frames.csv"]), index_col="frame")

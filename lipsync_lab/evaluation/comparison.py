@@ -63,8 +63,8 @@ def matched(
     Parameters
     ----------
     table : DataFrame
-        Of `evaluation.evaluated.frames` (``clip``, ``domain``, ``pair``, a column a metric; a row a frame or a clip),
-        or of `evaluation.matched.bundled` (a row a pair and ``metric``, with the columns ``animation`` and
+        Of `evaluation.evaluated.frames` (``clip``, ``domain``, ``pair``, a column per metric; a row per frame or clip),
+        or of `evaluation.matched.bundled` (a row per pair and ``metric``, with the columns ``animation`` and
         ``live_action`` or ``synthetic_photo``). Frames are averaged within their clip.
     by : str
         Column that names the independent unit. Pairs of one unit are averaged, so that it counts once.
@@ -80,7 +80,7 @@ def matched(
     Returns
     -------
     DataFrame
-        One row a metric, sorted by ``|difference / threshold|``: metric; label (its readable name); unit; threshold
+        One row per metric, sorted by ``|difference / threshold|``: metric; label (its readable name); unit; threshold
         (NaN where it never fails); n, units with a value on both sides; animation, other (means over units);
         difference; low, high (its interval, for this metric alone); ratio (animation / other where both are positive);
         p; p_adjusted (for the metrics of this table, by joint sign flips); by_construction; reason, why there is no
@@ -157,7 +157,7 @@ def independent(
     Parameters
     ----------
     table : DataFrame
-        ``domain``, the column that `by` names, and a column a metric; a row a frame or a clip.
+        ``domain``, the column that `by` names, and a column per metric; a row per frame or a clip.
     by, metrics, by_construction, level, seed
         As of `matched`.
 
@@ -193,7 +193,7 @@ def independent(
 def _pairs_of(
     table: pandas.DataFrame, by: str, metrics: Sequence[str] | None
 ) -> tuple[list[pandas.DataFrame], str, pandas.Series]:
-    """Either side of every pair (a row a pair, a column a metric), the counterpart's domain, and each pair's unit."""
+    """Both sides of every pair (a row per pair, a column per metric), the counterpart's domain, each pair's unit."""
     _need(table, "pair", by)
     paired = table[table["pair"] != ""]
     units = paired.drop_duplicates("pair").set_index("pair", drop=False)[by]

@@ -35,7 +35,7 @@ _LEVELS, _CLASSES = 32, (0.75, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0)
 _CODES = (len(_CLASSES) + 1) * _LEVELS
 #: Pixels over which the difference of the encode alone is averaged: where it falls is known, its grain is not.
 _NEAR = 9
-#: Levels above the median from which on a difference is evidence at first; the best of these starts is kept.
+#: Levels above the median at or above which a difference is evidence at first; the best of these starts is kept.
 _STARTS = (3, 7, 11)
 #: Pixels of the cells of the first search, and pixels by which an edge may move from there.
 _CELL, _REACH = 4, 8
@@ -60,13 +60,13 @@ _PLACES, _TIMES = 0.98, 0.8
 #: Cells a face's width, and least pixels of a cell: two of the largest blocks that encoders transform.
 _CELLS, _SMALLEST = 8, 16
 #: Grey levels, and multiples of the noise, beyond which the means of cells were moved by a model. Encodes alone (55:
-#: H.264 at crf 18, at 28, and at 23 when scaled, and MPEG-4, of 14 bundled clips) move them by 1.67 at the most.
+#: H.264 at crf 18, at 28, and at 23 when scaled, and MPEG-4, of 14 bundled clips) move them by at most 1.67.
 #: Outputs of published models move them by 4.5 and more (16 of 17; of the last the detected face was not the one that
 #: was dubbed, 1.0), and hard pastes of `wav2lip-lab` by 2.9 and more.
 _MOVED, _BEYOND = 2.2, 2.0
 #: Quantile of the cells of a frame that is compared inside and outside.
 _UPPER = 0.9
-#: Share of the sides that a corner takes, and share of its pixels with evidence from which on it is a rectangle's.
+#: Share of the sides that a corner takes, and share of its pixels with evidence at or above which it is a rectangle's.
 _CORNER, _FILLED = 0.12, 0.92
 
 
@@ -149,7 +149,7 @@ def edited_region(
     Parameters
     ----------
     pairs : iterable of (source, output)
-        Aligned frames, uint8 RGB (H, W, 3), read once. Of each, three maps of 85 kB at the most stay in memory.
+        Aligned frames, uint8 RGB (H, W, 3), read once. Of each, three maps of at most 85 kB stay in memory.
     faces : ndarray, float, (N, 4), optional
         Boxes of the source's face in pixels of the aligned frames, NaN where there is none. The region is looked for
         near them; without them, in the whole picture.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Columns of a table of pairs that name files; every table has the first two.
 FILES = ("source", "output", "voice", "detections")
-#: Columns that the result adds, before one column a metric.
+#: Columns that the result adds, before one column per metric.
 ADDED = ("status", "reason", "frames", "confidence", "failures", "worst", "evidence")
 #: Name of the table of all pairs in its folder.
 TABLE = "pairs.csv"
@@ -84,7 +84,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
     if clash := [column for column in table if column in taken]:
         raise ParameterError(f"{path}: the results have columns {', '.join(clash)} too; give these columns other names")
     if table.empty:
-        raise ParameterError(f"{path}: has no rows; write one line a pair")
+        raise ParameterError(f"{path}: has no rows; write one line per pair")
     problems, pairs = [], []
     given = [{column: text.strip() for column, text in row.items()} for row in table.to_dict("records")]
     for line, (name, row) in enumerate(zip(_names(given), given, strict=True), start=2):
@@ -118,14 +118,14 @@ def evaluate_pairs(
     """Measure every pair of a table.
 
     A pair whose folder has a current evaluation is not measured again. The table is written after every pair, so that a
-    call that was interrupted goes on where it was.
+    call that was interrupted continues where it stopped.
 
     Parameters
     ----------
     table : path
         See `read_pairs`.
     out : path
-        Folder: a folder a pair with its tables, and `TABLE`.
+        Folder: a folder per pair with its tables, and `TABLE`.
     device, force
         As for `evaluate.evaluate`.
     finished : callable
@@ -138,7 +138,7 @@ def evaluate_pairs(
     Returns
     -------
     DataFrame
-        One row a pair: ``name``; the columns given; ``status``, "measured" or "failed", and the ``reason`` why it
+        One row per pair: ``name``; the columns given; ``status``, "measured" or "failed", and the ``reason`` why it
         failed; ``frames`` that were measured; ``confidence`` of the alignment; the number of ``failures``, the kind of
         the ``worst``, and its ``evidence``; and the value of each metric, NaN where it is undefined.
 

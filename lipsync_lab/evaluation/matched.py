@@ -26,7 +26,7 @@ def bundled() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair and metric: pair (the sample that was filmed); speaker; character (its seed); sentence; metric;
+        One row per pair and metric: pair (the sample that was filmed); speaker; character (its seed); sentence; metric;
         animation and live_action, the values of `Evaluation.metrics` for either clip (median over its frames, of a rate
         their mean, of a score its value), dubbed by the bundled models with one voice, NaN where undefined; unit;
         reason why a value is undefined, or what limits it, empty where nothing does.

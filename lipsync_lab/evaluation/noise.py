@@ -76,7 +76,7 @@ def beyond_noise(frames: pd.DataFrame, levels: Mapping[str, float]) -> pd.DataFr
     Parameters
     ----------
     frames : DataFrame, index ``frame``
-        Metrics of the output, one row a frame.
+        Metrics of the output, one row per frame.
     levels : mapping of str to float
         Of `EncodeNoise.levels`.
 

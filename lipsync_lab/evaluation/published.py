@@ -55,7 +55,7 @@ def pairs() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair, in a fixed order: ``pair``, its name; ``footage``, the name of what was dubbed, which several
+        One row per pair, in a fixed order: ``pair``, its name; ``footage``, the name of what was dubbed, which several
         pairs may share; ``model``; ``gan``, whether its weights were trained with a discriminator ("yes", "no", empty
         where unknown); ``restoration`` applied afterwards; ``model_stated`` and ``how_known``, the model as its
         repository gives it; ``kind``, one of `KINDS`, and its ``domain``, one of
@@ -72,9 +72,9 @@ def metrics() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair and metric: ``pair``, and the columns of `Evaluation.metrics`: ``metric``; ``value``, the median
-        over frames (of a rate the mean, of a score its value); ``low`` and ``high``, the quartiles; ``noise``, what the
-        encode alone makes of the metric, NaN where that is unknown; ``unit``; ``n_frames`` in which the metric is
+        One row per pair and metric: ``pair``, and the columns of `Evaluation.metrics`: ``metric``; ``value``, the
+        median over frames (of a rate the mean, of a score its value); ``low``, ``high``, the quartiles; ``noise``, what
+        the encode alone makes of the metric, NaN where that is unknown; ``unit``; ``n_frames`` in which the metric is
         defined; ``coverage``, their share; ``threshold``; ``failed``, frames beyond it by more than the noise;
         ``reason``, why there is no value, or what limits it.
     """
@@ -92,7 +92,7 @@ def evaluations() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair: ``pair``; ``status``, "measured" or "failed", and ``reason``; ``frames`` measured and their
+        One row per pair: ``pair``; ``status``, "measured" or "failed", and ``reason``; ``frames`` measured and their
         ``fps``; ``offset``, ``loop``, ``scale``, ``start``, ``end``, ``confidence`` and ``contrast`` of the alignment
         (`alignment.Alignment`); the edited region: ``region`` ("rectangle", "mask", "none"), ``region_contrast``, and
         its median box ``region_x1`` to ``region_y2``; the median box of the detected face, ``face_x1`` to ``face_y2``
@@ -110,7 +110,7 @@ def about() -> dict[str, Any]:
 
 
 def of_sources(raw: bool = False) -> pandas.DataFrame:
-    """One row a source and family of models.
+    """One row per source and family of models.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def detector_agreement() -> pandas.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair: ``pair``; ``domain`` and ``family``, as in `of_sources`; ``region``, the kind of the edited
+        One row per pair: ``pair``; ``domain`` and ``family``, as in `of_sources`; ``region``, the kind of the edited
         region; ``iou`` of the median boxes of region and face; ``inside``, the share of the region that lies inside the
         face's box; ``missed_share``, the share of frames without a detection.
     """
@@ -238,7 +238,7 @@ def regions() -> pandas.DataFrame:
     DataFrame, index ``group`` (`GROUPS`)
         ``sources``; ``rectangle``, those of whose outputs at least half have a rectangle for an edited region;
         ``darker``, the median over sources of ``dark_output`` less ``dark_source`` (`evaluations`), and ``values``
-        (tuple of float), one a source.
+        (tuple of float), one per source.
     """
     import pandas as pd
 

@@ -23,7 +23,7 @@ _DETAIL = 1 / 12
 _PLACED = 9
 #: Sizes of a crop that are tried, as shares of the picture.
 _CROPS = 0.96 ** np.arange(1, 28)
-#: Correlation from which on no crop is looked for, and luma below which a border is a bar.
+#: Correlation at or above which no crop is looked for, and luma below which a border is a bar.
 _FITS, _BLACK = 0.9, 24
 #: Pixels of the high-pass filter while the geometry is refined, and share of the cost that it must fall to.
 _SHARP, _BETTER = 8.0, 0.95

@@ -63,7 +63,7 @@ def sign_flip(differences: np.ndarray, flips: np.ndarray, level: float = LEVEL) 
     Parameters
     ----------
     differences : ndarray, float, (n, m)
-        A row a unit, a column a metric; NaN where a unit has no value.
+        A row per unit, a column per metric; NaN where a unit has no value.
     flips : ndarray, bool, (r, n)
         Of `sign_flips`.
     level : float

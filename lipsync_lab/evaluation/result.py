@@ -41,13 +41,13 @@ class Evaluation:
     Attributes
     ----------
     frames : DataFrame
-        One row a source frame, or with an alignment one row an output frame that shows a source frame, index
+        One row per source frame, or with an alignment one row per output frame that shows a source frame, index
         ``frame``: the columns of `metrics.detection.detection_metrics`,
         `metrics.cadence.cadence_table` and `metrics.realism.realism_metrics`, and one column for each metric of
         `metrics.registry`; ``mouth_openness`` of the output (`metrics.openness`: as a share of the source's range
         where the regressor measures it, of its own range elsewhere), and ``mouth_openness_source``.
     scores : DataFrame
-        One row a score and input, as `metrics.controls.with_controls`; the input "untouched_source" is the untouched
+        One row per score and input, as `metrics.controls.with_controls`; the input "untouched_source" is the untouched
         clip under the new voice.
     curves : DataFrame
         ``network``, ``input`` ("output", "source"), ``offset``, ``distance``: the sync curves.
@@ -100,7 +100,7 @@ class Evaluation:
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:
-        """The summary: one row a metric, then one row a score of the sound.
+        """The summary: one row per metric, then one row per score of the sound.
 
         Returns
         -------

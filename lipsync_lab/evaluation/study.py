@@ -35,7 +35,7 @@ LABELS = HOME / "labels.csv"
 
 #: Columns of a box.
 BOX = ["x1", "y1", "x2", "y2"]
-#: Overlap (IoU) from which on a candidate counts as a face's.
+#: Overlap (IoU) at or above which a candidate counts as a face's.
 MATCH = 0.4
 #: Detectors that must agree on the face of a filmed frame, of those that ask no other detector.
 AGREEMENT = 3
@@ -57,7 +57,7 @@ def names() -> tuple[str, ...]:
 
 
 def frames(clip: str | None = None) -> pandas.DataFrame:
-    """The boxes of the published S3FD, one row a frame.
+    """The boxes of the published S3FD, one row per frame.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def views() -> pandas.DataFrame:
 
 
 def detections(detector: str | None = None, home: Path | None = None) -> pandas.DataFrame:
-    """The recorded candidates of the detectors, a row a candidate.
+    """The recorded candidates of the detectors, a row per candidate.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def detection_rates(
     match: str = "overlap",
     ground_truth: pandas.DataFrame | None = None,
 ) -> pandas.DataFrame:
-    """Recall and false positives of every recorded detector against the score threshold, a row a clip.
+    """Recall and false positives of every recorded detector against the score threshold, a row per clip.
 
     Parameters
     ----------
@@ -340,8 +340,8 @@ def share_interval(shares: np.ndarray, level: float = 0.95) -> tuple[float, floa
 def held_out(rates: pandas.DataFrame) -> pandas.DataFrame:
     """Rates of each clip at a threshold that was chosen without it.
 
-    The threshold is the one with the largest recall less false positives a frame, both as means over all other clips of
-    either domain; of equal ones the nearest to their middle.
+    The threshold is the one with the largest recall less false positives per frame, both as means over all other clips
+    of either domain; of equal ones the nearest to their middle.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def dropouts(table: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def missed(table: pandas.DataFrame) -> pandas.DataFrame:
-    """Misses in numbers, a row a clip of `frames` or `recorded`.
+    """Misses in numbers, a row per clip of `frames` or `recorded`.
 
     Returns
     -------

@@ -21,11 +21,12 @@ def alignment(alignment: dict) -> str:
 
 def region(about: dict, frames: int) -> str:
     """One line on the edited region (`Evaluation.region`) of an output of `frames` frames."""
-    moved = (
-        f"{about['redrawn']:.1%} of the detail has another shape, {about['apart']:.1%} outside; "
-        f"means of cells moved by {about['shift']:.1f} grey levels, {about['noise']:.1f} outside"
+    evidence = (
+        f"lines and edges changed: {about['redrawn']:.1%} in the face, {about['apart']:.1%} outside; "
+        f"brightness changed by {about['shift']:.1f} grey levels in the face, {about['noise']:.1f} outside"
     )
     if about["kind"] == "none":
-        return f"nothing was edited beyond the noise of the encode ({moved})"
+        return f"nothing was edited beyond the noise of the encode ({evidence})"
     box = ", ".join(f"{edge:.0f}" for edge in about["box"])
-    return f"edited region: {about['kind']} in {about['frames']} of {frames} frames, median box {box} ({moved})"
+    what = {"mask": "a shape with a soft edge", "rectangle": "a rectangle"}[about["kind"]]
+    return f"edited: {what} in {about['frames']} of {frames} frames, x1, y1, x2, y2 = {box} (median; {evidence})"

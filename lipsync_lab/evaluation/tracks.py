@@ -23,7 +23,7 @@ def followed(
     selections: Sequence[str] = ("largest", "prominent"),
     threshold: float = 0.5,
 ) -> pandas.DataFrame:
-    """Where the chosen box lies in the frames with ground truth, a row a clip, detector and selection.
+    """Where the chosen box lies in the frames with ground truth, a row per clip, detector and selection.
 
     Parameters
     ----------

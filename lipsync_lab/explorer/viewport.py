@@ -12,7 +12,7 @@ from lipsync_lab.geometry import Box
 STAGE = (608, 388)
 #: Most screen pixels per frame pixel.
 CLOSEST = 16.0
-#: Screen pixels per frame pixel from which on single pixels are shown as squares.
+#: Screen pixels per frame pixel at or above which single pixels are shown as squares.
 _SQUARES = 4.0
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-#: Change, in units of the threshold, from which on a cell has the full colour.
+#: Change, in units of the threshold, at or above which a cell has the full colour.
 _FULL = 2.0
 _TICKS = (-2, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 2)
 #: The end of a linear scale of colours.

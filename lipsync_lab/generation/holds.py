@@ -5,7 +5,7 @@ Drawn animation keeps one drawing for two or three frames ("on twos", "on threes
 mouths by it (`Settings.mouth_cadence`), and the cadence metric counts mouth changes during holds by it.
 
 The generated mouth of a hold is reused for `LONGEST` frames at most. In a longer hold a new mouth is due every
-`LONGEST` frames: such a change is *scheduled* (`scheduled`) and is no failure.
+`LONGEST` frames: such a change is *scheduled* (`scheduled`) and is not a failure.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def noise(map_of_changes: np.ndarray) -> float:
 
 
 def bound(grain: float | np.ndarray) -> float | np.ndarray:
-    """Grey levels from which on the most changed block shows a new drawing, at a noise of `grain` grey levels."""
+    """Grey levels at or above which the most changed block shows a new drawing, at a noise of `grain` grey levels."""
     return BOUND * (1 + RAISE * np.minimum(grain, GRAIN))
 
 

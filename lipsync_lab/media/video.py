@@ -173,7 +173,7 @@ def frames(
 
     Rotation is applied, the EXIF orientation of photographs too (PyAV 18.1 cannot tell the mirrored ones of those from
     the plain). YCbCr is converted by the matrix and range that the file names; where it names none, BT.709
-    from 720 lines on and BT.601 below, limited range. Transparent pixels are composited over mid grey (128).
+    from 720 lines upwards and BT.601 below, limited range. Transparent pixels are composited over mid grey (128).
     Pictures of another size than the clip's are scaled to it. Damaged packets are passed over, as a player does.
     Recordings that were joined byte by byte (MPEG-TS, MPEG-PS, Ogg, FLV), so that the clock jumps, follow one another
     directly.

@@ -64,8 +64,8 @@ class Writer:
     crf : float
         Quality of h264, 0 (best) to 51.
     full_range : bool
-        YCbCr of h264 in 0..255 instead of 16..235. The matrix is BT.709 from 720 lines on and BT.601 below. Both are
-        tagged; primaries and transfer are handed through unchanged, and so carry no tag.
+        YCbCr of h264 in 0..255 instead of 16..235. The matrix is BT.709 from 720 lines upwards and BT.601 below. Both
+        are tagged; primaries and transfer are handed through unchanged, and so carry no tag.
     tags : dict of str to str, optional
         For the container: title, artist, album, comment, copyright, description, date, genre.
 

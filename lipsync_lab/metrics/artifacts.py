@@ -24,9 +24,9 @@ from lipsync_lab.metrics.validation import injected
 if TYPE_CHECKING:
     from lipsync_lab.metrics.collect import ClipData
 
-#: Grey levels a pixel from which on a gradient is an edge, and below which a place is flat.
+#: Grey levels a pixel at or above which a gradient is an edge, and below which a place is flat.
 EDGE, FLAT = 14.0, 7.0
-#: CIEDE2000 from the nearest colour of the source's palette from which on a colour is out of the palette. 2.3 is just
+#: CIEDE2000 from the nearest colour of the source's palette at which a colour is out of the palette. 2.3 is just
 #: noticeable; the palette's cells and H.264's chroma account for the rest.
 NEW = 7.0
 #: Share of the source's pixels that a colour needs to belong to its palette, and bits a channel that it is counted in.

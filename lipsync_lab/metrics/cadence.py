@@ -22,7 +22,7 @@ from lipsync_lab.metrics.validation import injected
 _QUIET = 0.25
 #: Quantile of the skin's blocks that a mouth change must exceed: a change of the whole cheek is boil.
 _CALM = 0.9
-#: Milliseconds for which a mouth is shown at the least (Rhubarb Lip Sync).
+#: Least milliseconds for which a mouth is shown (Rhubarb Lip Sync).
 SHORTEST_MOUTH = 70.0
 
 COLUMNS = (
@@ -43,7 +43,7 @@ class HoldFinder:
 
 
 def _mouth_bound(noise: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """Change of the lips (grey levels) from which on another mouth is shown.
+    """Change of the lips (grey levels) at or above which another mouth is shown.
 
     `noise` is the source's; `floor` is the noise round the lips in each frame, where it is known to be more.
     """
@@ -78,12 +78,12 @@ def _mouth_change(before: FramePair, after: FramePair) -> tuple[float, float]:
 
 
 def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Cadence, one row a frame.
+    """Cadence, one row per frame.
 
     Parameters
     ----------
     numbers : iterable of tuple
-        Of `frame_changes`, one a frame.
+        Of `frame_changes`, one per frame.
     first : iterable of int
         First frame of each frame's hold (`generation.holds.first_frames`).
     ledger : DataFrame
@@ -96,7 +96,7 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
         `frame_changes`); held (1 where the source repeats the drawing of the frame before, else 0; both frames need a
         face); drawing, mouth (numbers from 0 of the drawing that the source shows, and of the mouth that the output
         shows: a mouth that moves with the head is another one); mouth_change_during_hold (1 where the mouth changes
-        during a hold, 0 where it stays; NaN also where a long hold is due for a new mouth, which is no failure:
+        during a hold, 0 where it stays; NaN also where a long hold is due for a new mouth, which is not a failure:
         `generation.holds.scheduled`).
     """
     numbers = np.array(list(numbers), float).reshape(-1, 4)

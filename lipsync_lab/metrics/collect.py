@@ -26,7 +26,7 @@ class ClipData:
     ledger : DataFrame
         Columns `runs.LEDGER`, the rows of the frames that were read.
     ground_truth : DataFrame or None
-        Ground truth, one row a frame.
+        Ground truth, one row per frame.
     collected : dict of str to list
         What each `Metric.of_pair` returned, by the metric's name, one entry a frame.
     palette : artifacts.Palette or None

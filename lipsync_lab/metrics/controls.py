@@ -67,7 +67,7 @@ def level(wave: np.ndarray, fps: float, frames: int) -> np.ndarray:
     Returns
     -------
     ndarray, float64, (frames,)
-        Root mean square in decibels against full scale, -100 at the least.
+        Root mean square in decibels against full scale, at least -100.
     """
     borders = np.rint(np.arange(frames + 1) * SAMPLE_RATE / fps).astype(int)
     power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=float))])
@@ -104,7 +104,7 @@ def with_controls(metric: Callable[[np.ndarray], Iterable[Score]], wave: np.ndar
     Returns
     -------
     DataFrame
-        One row a score and input: ``score``, ``input`` (one of `INPUTS`), ``value``, ``covered``, ``reason``.
+        One row per score and input: ``score``, ``input`` (one of `INPUTS`), ``value``, ``covered``, ``reason``.
     """
     import pandas
 

@@ -39,14 +39,14 @@ def detection_metrics(
     candidates: Sequence[Sequence[Detection]] | None = None,
     threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """Detection, one row a frame.
+    """Detection, one row per frame.
 
     Parameters
     ----------
     ledger : DataFrame
         Columns `runs.LEDGER`.
     ground_truth : DataFrame, optional
-        Of a synthetic clip, one row a frame; it has one face a frame, so that a second person counts as a false
+        Of a synthetic clip, one row per frame; it has one face a frame, so that a second person counts as a false
         positive.
     pixels : DataFrame, optional
         Of `pixel_table`, for the causes of missed detections.

@@ -53,7 +53,7 @@ def find(frames: pandas.DataFrame, gap: int = 2) -> pandas.DataFrame:
     Parameters
     ----------
     frames : DataFrame
-        One row a frame, index ``frame``, with ``shot`` and columns of metrics (`evaluation.Evaluation.frames`);
+        One row per frame, index ``frame``, with ``shot`` and columns of metrics (`evaluation.Evaluation.frames`);
         kinds whose metric is absent are left out.
     gap : int
         Frames that may lie between two failing frames of a run; no run reaches over a cut.

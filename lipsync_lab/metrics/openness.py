@@ -149,8 +149,8 @@ def follows_sound(
 ) -> tuple[pandas.DataFrame, tuple[Score, ...]]:
     """Correlation of the mouth's opening with the loudness of the sound, for every offset between them.
 
-    After Yehia et al. 1998, "Quantitative association of vocal-tract and facial behavior". Loudness is in decibels, -45
-    below full scale at the least.
+    After Yehia et al. 1998, "Quantitative association of vocal-tract and facial behavior". Loudness is in decibels
+    against full scale, at least -45.
 
     Parameters
     ----------

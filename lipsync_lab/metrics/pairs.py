@@ -176,7 +176,7 @@ def frame_pairs(
     ledger : DataFrame
         Columns `runs.LEDGER`.
     ground_truth : DataFrame, optional
-        Ground truth of a synthetic clip, one row a frame.
+        Ground truth of a synthetic clip, one row per frame.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class Metric:
     threshold : float
         A frame whose value is beyond the threshold fails; NaN where `failure` is empty.
     saturation : float
-        Value from which on a failure has severity 1.
+        Value at or above which a failure has severity 1.
     message : str
         Evidence: ``{value}`` stands for the value of the worst frame, ``{frames}`` for the number of failing frames,
         ``{s}`` for the s of their plural, ``{cause}`` for the most frequent cause of a missed detection.

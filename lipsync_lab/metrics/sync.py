@@ -37,7 +37,7 @@ FPS = 25
 WINDOW = 5
 #: Largest offset between lips and sound, in frames, as published.
 SHIFT = 15
-#: Duration from which on either network measures sync, in seconds: one window with sound at every offset.
+#: Duration at or above which either network measures sync, in seconds: one window with sound at every offset.
 LEAST_SECONDS = (2 * SHIFT + WINDOW + 1) / FPS
 
 _MFCC_WINDOW = RATE * WINDOW // FPS
@@ -134,7 +134,7 @@ class Lips:
     ----------
     protocol : SyncProtocol
     embeddings : ndarray, float32, (windows, D)
-        One row a window of five frames at 25 a second; NaN where one of them has no face, or a cut lies between them.
+        One row per window of five frames at 25 a second; NaN where one of them has no face, or a cut lies between them.
     sources : ndarray, int64, (ticks,)
         Number of the clip's frame at each 25th of a second.
     frames : int
@@ -316,7 +316,7 @@ class Sync:
         One row an offset: ``offset`` in frames of 40 ms (positive: the sound comes too early), mean ``distance``,
         ``windows`` that it is the mean of.
     frames : DataFrame
-        One row a frame of the clip: ``frame``, and ``distance``, the mean over the windows that show it, at offset 0;
+        One row per frame of the clip: ``frame``, and ``distance``, the mean over the windows that show it, at offset 0;
         NaN where none does.
     offset, confidence, distance : float
         AV offset in frames of 40 ms; median less least of the curve's distances; the least of them. NaN where

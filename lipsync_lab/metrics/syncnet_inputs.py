@@ -34,7 +34,7 @@ def crop_places(boxes: np.ndarray, shots: Sequence[int] | None = None) -> np.nda
     Parameters
     ----------
     boxes : ndarray, float, (N, 4)
-        x1, y1, x2, y2 in pixels, one row a frame; NaN where there is no face.
+        x1, y1, x2, y2 in pixels, one row per frame; NaN where there is no face.
     shots : sequence of int, optional
         Number of each frame's shot; one shot unless given.
 

@@ -1,6 +1,6 @@
 """Reports: clips are dubbed and evaluated, notebooks are executed by papermill, and one page links to all of it.
 
-A report is a folder that needs no network: ``index.html``; the same in short as ``README.md``; ``table.csv``;
+A report is a folder that needs no network: ``index.html``, the same as a short text in ``README.md``; ``table.csv``;
 ``clips.csv``; ``manifest.json``; and, in a folder per generator, ``runs/`` and ``pictures/`` with a folder per clip,
 and ``notebooks/`` with each notebook as it was executed, and as HTML. A part that failed stays in it with its reason.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: Files of the folder: the page, what it must not tell, and the clips.
 PAGE, KEY, MEDIA = "ab.html", "ab_key.json", "media"
 QUESTION = "Which of the two speaks these words more convincingly?"
-#: Answers from which on an interval is given.
+#: Answers at or above which an interval is given.
 LEAST = 8
 #: Columns of the answers that the page saves.
 COLUMNS = ("study", "participant", "trial", "choice", "seconds")

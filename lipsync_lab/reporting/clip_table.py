@@ -1,4 +1,4 @@
-"""The table of a report's page with one row a clip, or a clip and variant: its columns and its cells."""
+"""The table of a report's page with one row per clip, or a clip and variant: its columns and its cells."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def columns(several: bool, lse: bool) -> list[Column]:
         *([Column("variant", "dubbed by", "generator or settings", words=True)] if several else []),
         Column("domain", "domain", _DOMAIN, words=True),
         Column("recall", "recall", _RECALL),
-        Column("false_positives", "false positives a frame", _FALSE),
+        Column("false_positives", "false positives per frame", _FALSE),
         Column("worst", "worst failure", _WORST, words=True),
         Column("syncnet_distance", "SyncNet distance", _DISTANCE),
         Column("shuffled_audio", "shuffled audio", _SHUFFLED),

@@ -277,7 +277,7 @@ def _metric_rows(metrics: pandas.DataFrame) -> list[dict[str, Any]]:
 
 
 def _median_rows(table: pandas.DataFrame, names: list[str], about: list[str]) -> list[dict[str, Any]]:
-    """A row a model and domain, a cell a metric."""
+    """A row per model and domain, a cell a metric."""
     medians = many.medians(table)
     out = []
     for key, group in medians.groupby(about, sort=True) if about else [((), medians)]:

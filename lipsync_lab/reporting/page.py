@@ -27,7 +27,7 @@ from lipsync_lab.reporting.viewer import policy
 
 _HOME = Path(__file__).parent
 
-#: Columns of ``table.csv``, one row a clip and variant: `runs.frame_summary`, `runs.evaluation_summary`, the error.
+#: Columns of ``table.csv``, one row per clip and variant: `runs.frame_summary`, `runs.evaluation_summary`, the error.
 #: `failures` counts spans of failing frames; `worst_failures` are the worst kinds, `worst_frame` is the first's. The
 #: same inputs give the same table, byte for byte; durations are in the manifest.
 TABLE = (

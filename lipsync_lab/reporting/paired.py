@@ -32,7 +32,7 @@ def differences(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> pa
     Returns
     -------
     DataFrame
-        One row a metric with a value in both, the largest difference in multiples of the threshold first: metric;
+        One row per metric with a value in both, the largest difference in multiples of the threshold first: metric;
         n (clips); first, second (means over these clips); difference; low, high (95 % interval, for this metric alone)
         and p, p_adjusted (for all metrics of the table) of `evaluation.comparison.infer`; verdict ("better", "worse",
         or empty where the adjusted p is above `comparison.ALPHA` or absent); by_construction (whether either variant's

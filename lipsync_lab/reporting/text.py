@@ -41,7 +41,7 @@ def models_line(pipeline: Pipeline) -> str:
     if name == "identity":
         return "The generator returns its input: differences come from crop, paste and encoding."
     if name == "cel":
-        return "cel draws mouths in the line of the clip; it is no Wav2Lip."
+        return "cel draws mouths in the line of the clip; it is not Wav2Lip."
     if model is None:
         return f"The weights {name} are your own: the numbers are evidence of these weights."
     if model.url is None:

@@ -103,7 +103,7 @@ def _take(speech: Speech, settings: Scene) -> _Pictures:
 
 def _whole_frames(speech: Speech, fps: float) -> Speech:
     """Return the speech with silence after it up to the end of its last frame."""
-    # rounding can put one sample past the end of a frame, which is no reason for another frame
+    # rounding can put one sample past the end of a frame, which is not a reason for another frame
     count = math.ceil((len(speech.wave) - 1) * fps / SAMPLE_RATE)
     lacking = round(count * SAMPLE_RATE / fps) - len(speech.wave)
     return join(speech, silence(lacking / SAMPLE_RATE)) if lacking > 0 else speech

@@ -50,7 +50,7 @@ def aligned(sound: str | Path, alignment: str | Path, voice: str = RECORDING) ->
         words = [(int(start) / _TICKS, int(end) / _TICKS, word) for start, end, word in rows]
     except (OSError, ValueError) as error:
         raise MediaError(
-            f"{alignment}: is no alignment of lines 'start end word' ({error}); give GRID's .align"
+            f"{alignment}: is not an alignment of lines 'start end word' ({error}); give GRID's .align"
         ) from None
     duration, phonemes, now = len(wave) / SAMPLE_RATE, [], 0.0
     for start, end, word in words:

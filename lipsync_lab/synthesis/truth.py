@@ -99,7 +99,7 @@ COLUMNS = tuple(column.name for column in fields(GroundTruth))
 
 
 def table(rows: Iterable[GroundTruth]) -> pandas.DataFrame:
-    """Return a table with one row a frame and the columns `COLUMNS`, also when there are no rows."""
+    """Return a table with one row per frame and the columns `COLUMNS`, also when there are no rows."""
     import pandas
 
     return pandas.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))

@@ -105,7 +105,7 @@ MEANINGS = {
         "no_mouth_recall": "share of crops with a hidden mouth, a mouth off the picture, or none, that are named so",
         "right": "share of right poses",
         "drawable": "share of mouths that are named visible or profile",
-        "threshold": "lowest confidence from which on 0.9 of the poses are right, on every second marked clip",
+        "threshold": "lowest confidence at or above which 0.9 of the poses are right, on every second marked clip",
         "accepted": "share of poses of at least this confidence, on the other clips",
         "accepted_right": "share of right poses among the accepted ones",
         "rejected_right": "share of right poses among the others",

@@ -17,7 +17,7 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.synthesis.speech import LANGUAGES, VARIANTS, Speech, join, silence, speak
 
 SPLITS = ("train", "validation")
-#: Smaller seeds are for training, seeds from here on for validation.
+#: Smaller seeds are for training, these and larger seeds for validation.
 FIRST_HELD_OUT = 1_000_000_000
 #: Voice variants for validation only, in all languages.
 HELD_OUT_VARIANTS = ("m4", "f5", "Annie", "Lee", "boris", "grandpa", "linda")

@@ -39,12 +39,23 @@ _PURPOSE = {
     "mouth_openness": "regresses the height of the gap between the lips from a synthetic face",
     "discriminator": "separates real lower halves of faces from generated and degraded ones (Wav2Lip's discriminator)",
 }
-#: Numbers of models without targets in the table of models.
-_REPORTED = (
-    *("animation_correlation", "animation_closed_recall", "animation_open_recall"),
-    *("accuracy", "closure_recall", "openness_correlation"),
-    *("all_centre_median", "all_centre_p90", "all_width_median", "no_mouth_recall"),
-)
+#: Numbers in the table of models, in words; of models with targets those, of the others what is here.
+_WORDS = {
+    "animation_accuracy": "balanced accuracy on animation",
+    "openness_correlation": "correlation of mouth openness with the ground truth",
+    "openness_correlation_source": "the same before dubbing",
+    "mouth_l1_ratio": "L1 in the mouth relative to the reference's mouth",
+    "closed_share_silence": "share of silent frames with closed lips",
+    "auc": "AUC of real against generated faces",
+    "animation_correlation": "correlation with the ground truth on animation",
+    "animation_closed_recall": "recall of closed mouths",
+    "animation_open_recall": "recall of open mouths",
+    "closure_recall": "recall of closures on M, B and P",
+    "all_centre_median": "error of the centre in widths of the mouth (median)",
+    "all_centre_p90": "its 90th percentile",
+    "all_width_median": "error of the width (median)",
+    "no_mouth_recall": "recall of crops without a mouth",
+}
 
 
 @dataclass(frozen=True)
@@ -127,9 +138,9 @@ def export(
     share = "" if kind in ("mouth_openness", "visemes", "mouth_locator") else " of the published network's channels"
     facts = {
         "width": f"{width:g}{share}, "
-        f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million numbers",
+        f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million parameters",
         "steps": f"{state['step']} of {recipe['schedule']['steps']}",
-        "begun from": state["begun_from"] or "random weights",
+        "initialised from": state["begun_from"] or "random weights",
         "time": f"{state['seconds'] / 60:.0f} minutes of training",
         "device": hardware or f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
     }
@@ -180,7 +191,11 @@ def _row(name, kind, path, numbers, materials) -> str:
     """Return a line of ``checkpoints/models.csv``: name, kind, file, size, sha256, url, terms, note."""
     grid = {"live_action", "recording"} & set(materials)
     terms = "Apache-2.0" + ("; trained on GRID speaker 1, CC BY 4.0" if grid else "")
-    shown = [f"{key} {_figure(numbers[key])}" for key in TARGETS.get(kind, _REPORTED) if key in numbers]
+    shown = [
+        f"{_WORDS.get(key, key.replace('_', ' '))} {_figure(numbers[key])}"
+        for key in TARGETS.get(kind, ("accuracy", *_WORDS))
+        if key in numbers
+    ]
     note = f"{_PURPOSE[kind]}; on held-out material {', '.join(shown)}" if shown else _PURPOSE[kind]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(

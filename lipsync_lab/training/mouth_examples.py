@@ -34,7 +34,7 @@ _PORTRAITS, _NEGATIVES = 0.05, 0.24
 _OCCLUDED = 0.12
 #: Boxes at random in a picture without, or beside, its faces.
 _RANDOM_BOXES = 3
-#: Score from which on a false box of the detector is an example.
+#: Score at or above which a false box of the detector is an example.
 _FALSE_SCORE = 0.2
 
 
@@ -46,7 +46,7 @@ class MouthExamples:
     ----------
     crops : ndarray, uint8, (N, 112, 112, 3)
         RGB; may be memory-mapped. The face box fills the crop but for a margin of 0.35 of its sides; a crop without a
-        face is the same area of a box that is no face.
+        face is the same area of a box that is not a face.
     points : ndarray, float32, (N, 4, 2)
         Left and right corner, upper and lower edge of the gap, in pixels of the crop; NaN without a face.
     visibility : ndarray, int64, (N,)

@@ -28,7 +28,7 @@ WANTED = 0.9
 
 
 def read_marks(path: str | Path, repeated: bool = False) -> pandas.DataFrame:
-    """Read marked mouths, a row a frame; ``data/study/README.md`` defines the columns.
+    """Read marked mouths, a row per frame; ``data/study/README.md`` defines the columns.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def measure(network: nn.Module, clips: Sequence[str | Path], marks: pandas.DataF
 
 
 def threshold_for(confidence: np.ndarray, right: np.ndarray, wanted: float = WANTED) -> float:
-    """Return the lowest confidence from which on the share of right poses is `wanted`; infinity if none is.
+    """Return the lowest confidence at or above which the share of right poses is `wanted`; infinity if none is.
 
     All poses of at least that confidence count, so that one right pose at the top is not enough by chance: at least a
     tenth of the poses must be accepted.

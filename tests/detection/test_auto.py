@@ -172,7 +172,7 @@ def test_decisions_are_counted_by_shot_and_told():
     assert "yunet in 3" in text
     assert "3-6" in text
     assert "neither in 2" in text
-    assert "was not asked" in auto.summary(table, "yunet was not asked: no file")
+    assert "was not applied" in auto.summary(table, "yunet was not applied: no file")
 
 
 def test_candidates_keep_their_detector_in_a_file(tmp_path):

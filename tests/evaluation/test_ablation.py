@@ -201,7 +201,7 @@ def test_the_bundled_effects_are_eight_clips_of_animation_by_every_mitigation():
     assert (cost > 0).all()
     table = ablation.summary(effects).set_index(["mitigation", "metric"])
     assert table.loc[("soft edge", "line_art_loss"), "high"] < 0
-    # the preset blends the boundary away and holds the mouth, which is no finding
+    # the preset blends the boundary away and holds the mouth, which is not a finding
     assert table.loc[("all combined", "boundary_artifact"), "by_construction"]
 
 

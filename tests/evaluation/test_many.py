@@ -21,7 +21,7 @@ TABLE = "source,output,detections,model,domain,shot\nsource.mkv,a/out.mkv,boxes.
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A source, an output with a grey box, one without a change, and one that is no video."""
+    """A source, an output with a grey box, one without a change, and one that is not a video."""
     frames = pictures(FRAMES)
     changed = frames.copy()
     changed[:, 40:80, 40:80] = 127

@@ -142,7 +142,7 @@ def a_table(rows, columns):
 
 
 def test_rates_of_a_detector_that_is_counted_by_hand(monkeypatch):
-    """Four frames: a hit, a hit with a false positive, another face that is no mistake, and no face at all."""
+    """Four frames: a hit, a hit with a false positive, another face that is not a mistake, and no face at all."""
     ground_truth = a_table(
         [
             ("a", "animation", 0, "target", 0, 0, 10, 10, "s3fd"),

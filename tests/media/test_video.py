@@ -48,7 +48,7 @@ def number(image: np.ndarray) -> int:
 
 
 def ramp(height: int, width: int, shift: int = 0) -> np.ndarray:
-    """Smooth colours, so that halved chroma costs next to nothing."""
+    """Smooth colours, so that halved chroma costs little."""
     y, x = np.mgrid[:height, :width] / max(height, width, 2)
     channels = 40 + 160 * x + shift, 210 - 150 * y, 60 + 70 * x + 80 * y
     return np.stack(channels, axis=-1).round().astype(np.uint8)

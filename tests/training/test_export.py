@@ -50,6 +50,7 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
     assert missed[kind] in card
     (row,) = csv.reader([exported.row])
     assert row[:3] == ["tiny-lab", kind, "tiny-lab.safetensors"]
+    assert "_" not in row[7], "raw keys"
     assert row[4] == files.sha256(exported.path)
     with pytest.raises(ParameterError, match="unknown material"):
         export(tmp_path / "run", tmp_path, "x", materials=("gold",))

@@ -62,7 +62,7 @@ def read_chart(folder: str | Path) -> list[Mouth]:
     Raises
     ------
     MediaError
-        The folder is no chart; a shape, a picture or its alpha is missing, or a picture has another size.
+        The folder is not a chart; a shape, a picture or its alpha is missing, or a picture has another size.
     """
     folder = Path(folder)
     try:
@@ -77,7 +77,7 @@ def read_chart(folder: str | Path) -> list[Mouth]:
             f"{folder / NAME}: cannot be read ({error.strerror}); give a folder that `chart` wrote"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MediaError(f"{folder / NAME}: is no mouth chart ({type(error).__name__}: {error})") from None
+        raise MediaError(f"{folder / NAME}: is not a mouth chart ({type(error).__name__}: {error})") from None
     missing = [letter for letter in SHAPES if letter not in {mouth.shape for mouth in mouths}]
     if missing:
         raise MediaError(f"{folder / NAME}: has no mouth for the shape {', '.join(missing)}")
@@ -92,7 +92,7 @@ def _mouth(folder: Path, row: dict) -> Mouth:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); {NAME} names it") from None
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if picture is None:
-        raise MediaError(f"{path}: is no picture that can be read; save it as PNG")
+        raise MediaError(f"{path}: is not a picture that can be read; save it as PNG")
     if picture.ndim != 3 or picture.shape[2] != 4:
         raise MediaError(f"{path}: has no alpha channel; save it as PNG with transparency")
     if picture.dtype != np.uint8:

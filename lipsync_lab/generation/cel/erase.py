@@ -29,7 +29,7 @@ SKINS, APART = 3, 7.0
 ABOVE = (0.16, 0.32)
 #: Of ink that goes on beyond the mouth, what is so near the gap, in widths, is a lip's.
 NEAR = 0.13
-#: Half the height of a gap, in widths, from which on its middle is certainly no skin.
+#: Half the height of a gap, in widths, at or above which its middle is certainly no skin.
 _SHUT = 0.05
 #: Where the small marks beside the corners are, in widths: from and to so far along the mouth, and so far across.
 CORNERS = (0.38, 0.8, 0.3)
@@ -219,7 +219,7 @@ def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.nda
     labels = np.unique(nearest[known])
     if not len(labels):
         return cv2.inpaint(part, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    # which skin colour goes on where: the one that diffuses there most from the border
+    # each place gets the skin colour that diffuses there most from the border
     shares = np.stack([_diffused((nearest == label).astype(np.float32), known, hole) for label in labels])
     choice = labels[shares.argmax(0)]
     out = part.astype(np.float32)

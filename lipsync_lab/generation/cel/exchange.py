@@ -2,8 +2,8 @@
 
 - ``.json``, ``.tsv``: as Rhubarb Lip Sync writes them; times in seconds, to a hundredth.
 - ``.dat``: a switch of Moho; frames from 1, the mouths by their letters, or by the names of Preston Blair's chart.
-- ``.csv``: an exposure sheet, one row a frame: ``frame`` (from 0), ``time`` (seconds), ``shape`` (empty where the frame
-  keeps the source's mouth), ``opening`` (share of the chart's opening, to a hundredth; 1 if the column is absent).
+- ``.csv``: an exposure sheet, one row per frame: ``frame`` (from 0), ``time`` (seconds), ``shape`` (empty where the
+  frame keeps the source's mouth), ``opening`` (share of the chart's opening, to a hundredth; 1 if that is absent).
 
 The first three have letters alone, and their mouths are as open as the chart's. Where no mouth is drawn, ``.tsv`` and
 ``.dat`` have the mouth at rest.
@@ -99,7 +99,7 @@ def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
     Raises
     ------
     MediaError
-        The file cannot be read, or is no mouth timing.
+        The file cannot be read, or is not a mouth timing.
     """
     path, fps = Path(path), float(fps)
     try:
@@ -126,7 +126,7 @@ def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); give a file of mouth timing") from None
     except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
-        raise MediaError(f"{path}: is no mouth timing ({error}); give Rhubarb's JSON or TSV, a Moho switch, or an "
+        raise MediaError(f"{path}: is not a mouth timing ({error}); give Rhubarb's JSON or TSV, a Moho switch, or an "
                          "exposure sheet") from None  # fmt: skip
 
 

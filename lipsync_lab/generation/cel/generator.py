@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 OWN = 120
 #: Name of the exposure sheet in the folder of a run.
 SHEET = "exposure_sheet.csv"
-#: Confidence that is enough beside a frame whose mouth is sure.
+#: Confidence that is enough beside a frame whose mouth is located.
 LESS_SURE = 0.15
 #: Share of flat skin around the mouth, the median of a clip, below which its faces are painted: no mouth is drawn.
 FLAT = 0.3
@@ -84,7 +84,7 @@ class Cel:
         return cv2.resize(np.ascontiguousarray(frame[box.slices]), (self.side, self.side), interpolation=cv2.INTER_AREA)
 
     def generate(self, crops: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """Crops with the mouth of each mel window, uint8 RGB; unchanged where no mouth is sure."""
+        """Crops with the mouth of each mel window, uint8 RGB; unchanged where no mouth is located."""
         whole, out = Box(0, 0, self.side, self.side), crops.copy()
         for place, (crop, pose) in enumerate(
             zip(crops, locate(crops, [whole] * len(crops), network=self.locator), strict=True)
@@ -223,16 +223,16 @@ class Cel:
         clip : Clip
             Read once.
         plan : plan.Plan
-            Its voice is not used; `Settings.mouth_source` "drawn" leaves the clip's own mouths away.
+            Its voice is not used; `Settings.mouth_source` "drawn" leaves out the clip's own mouths.
 
         Raises
         ------
         ParameterError
-            No mouth is sure in any frame.
+            No mouth is located in any frame.
         """
         _, _, samples = self._survey(clip, plan.track)
         if not samples:
-            raise ParameterError(f"{clip.name}: no mouth is sure in any frame; try another --detector or a --box")
+            raise ParameterError(f"{clip.name}: no mouth is located in any frame; try another --detector or a --box")
         look, pictures = self._pictures(samples, plan.settings)
         skin = tuple(float(value) for value in np.median([sample.erased.skin[0] for sample in samples], axis=0))
         mouths = list(pictures.mouths)
@@ -347,8 +347,8 @@ class DrawnClip:
 def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndarray:
     """Frames in which a mouth is drawn, bool.
 
-    Those with a pose that is sure; and those with a less sure one (`LESS_SURE`) beside them in the same shot, if the
-    mouth is at nearly the same place: a mouth that comes and goes is worse than one that is a little off.
+    Those with a pose of enough confidence; and those with a lower one (`LESS_SURE`) beside them in the same shot, if
+    the mouth is at nearly the same place: a mouth that comes and goes is worse than one that is a little off.
     """
     sure = np.array([pose is not None and pose.drawable for pose in poses])
     for order in (range(1, len(poses)), range(len(poses) - 2, -1, -1)):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Parts of the face box that are added above, below, and on either side, as shares of its height and width.
 ABOVE, BELOW, BESIDE = 0.0, 0.2, 0.12
-#: Confidence from which on a pose counts as right.
+#: Confidence at or above which a pose counts as right.
 SURE = 0.5
 #: Visibilities with which a mouth can be drawn.
 DRAWABLE = ("visible", "profile")
@@ -103,7 +103,7 @@ def locate(
     Returns
     -------
     list of MouthPose or None
-        One a frame; None where there is no box.
+        One per frame; None where there is no box.
 
     Raises
     ------

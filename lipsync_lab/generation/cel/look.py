@@ -17,7 +17,7 @@ from lipsync_lab.geometry import Box
 SAMPLES = 24
 #: Height of the widest gap in widths of the mouth at rest: where a clip shows no wider one, and at most.
 GAP, WIDEST = 0.55, 0.8
-#: Openness from which on a mouth shows its inside, and below which it is closed.
+#: Openness at or above which a mouth shows its inside, and below which it is closed.
 _OPEN, _SHUT = 0.22, 0.1
 #: CIELAB lightness and chroma of teeth, and chroma of a tongue.
 _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0

@@ -20,11 +20,11 @@ from lipsync_lab.generation.cel.look import Look, Sample, seat_of
 from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
 from lipsync_lab.geometry import Box
 
-#: Confidence of a pose from which on its mouth is cut out.
+#: Confidence of a pose at or above which its mouth is cut out.
 SURE = 0.8
 #: Mean difference, in grey levels, up to which two cut mouths are one drawing.
 SAME = 16.0
-#: Pixels of ink beside what was erased, over the square root of the latter's pixels, from which on a mouth is cut off.
+#: Pixels of ink beside what was erased, over the square root of the latter's pixels, at which a mouth is cut off.
 GOES_ON = 0.3
 #: Shares of the face box by which a mouth may lie beside the usual place of its shot: beyond, it is another mark.
 ASIDE = 0.08
@@ -85,7 +85,7 @@ class Mouth:
 
 
 def cut(sample: Sample, look: Look) -> Mouth | None:
-    """The mouth of a drawing; None where it is not sure, or where its ink goes on beyond what was erased."""
+    """The mouth of a drawing; None where it is not located, or where its ink reaches beyond what was erased."""
     pose, erased = sample.pose, sample.erased
     if pose.visibility != "visible" or pose.confidence < SURE:
         return None

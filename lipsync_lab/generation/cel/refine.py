@@ -14,11 +14,11 @@ import numpy as np
 from lipsync_lab.generation.cel.erase import inked
 from lipsync_lab.generation.cel.locate import MouthPose, pose_of
 
-#: Share of the gap that is ink from which on the pose is of an open mouth.
+#: Share of the gap that is ink at or above which the pose is of an open mouth.
 _OPEN = 0.5
 #: Where the mouth may be, in widths: along the mouth, and above and below its gap.
 _ALONG, _ABOVE, _BELOW = 0.85, 0.28, 0.15
-#: Least width of a mouth in widths of the pose; height over width of a piece that is no line; least height of a gap.
+#: Least width of a mouth in widths of the pose; height over width of a piece that is not a line; least height of a gap.
 _WIDE, _TALL, _GAP = 0.5, 0.6, 0.12
 #: Openness and height, in widths, below which a mouth is flat enough to have the tilt of its ink; height that lips add.
 _NEARLY, _FLAT, _LIPS = 0.2, 0.4, 0.22

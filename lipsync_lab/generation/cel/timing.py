@@ -26,7 +26,7 @@ CHANGE = 2.0
 LEVELS = (0.4, 0.6, 0.8, 1.0)
 #: Share of an exposure by which its sound reaches beyond either end, since the network's borders are not that exact.
 BEYOND = 0.1
-#: Probability of a closed mouth (shape A) from which on the sound has a closure that must be shown.
+#: Probability of a closed mouth (shape A) at or above which the sound has a closure that must be shown.
 CLOSURE = 0.25
 
 

@@ -197,11 +197,11 @@ def _saved(folder, change):
     ("spoil", "message"),
     [
         (lambda folder: (folder / "chart.json").unlink(), "chart.json: cannot be read"),
-        (lambda folder: (folder / "chart.json").write_text("{}"), "chart.json: is no mouth chart"),
+        (lambda folder: (folder / "chart.json").write_text("{}"), "chart.json: is not a mouth chart"),
         (lambda folder: (folder / "chart.json").write_text('{"schema": 9}'), "the schema 9, not 1"),
         (lambda folder: _without(folder, "F"), "no mouth for the shape F"),
         (lambda folder: (folder / "D.png").unlink(), "D.png: cannot be read"),
-        (lambda folder: (folder / "D.png").write_bytes(b"text"), "D.png: is no picture"),
+        (lambda folder: (folder / "D.png").write_bytes(b"text"), "D.png: is not a picture"),
         (
             lambda folder: _saved(folder, lambda picture: picture[:, :-1]),
             r"D.png: has \d+ x \d+ pixels; chart.json says",
