@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import detection, files, generation, renamed, runs, samples
+from lipsync_lab import detection, faces, files, generation, renamed, runs, samples
 from lipsync_lab.detection import Detector, auto, tracking
 from lipsync_lab.detection.boxes import Recorded
 from lipsync_lab.detection.detect import detect
@@ -32,6 +33,7 @@ from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
+from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import Plan, make_plan, prepared, render
 from lipsync_lab.progress import Progress
@@ -94,7 +96,12 @@ class Pipeline:
         return f"generator {self.generator.provenance}; detector {self.detector.name}"
 
     def run(
-        self, face: str | Path, speech: str | Path, folder: str | Path, progress: Progress | None = None
+        self,
+        face: str | Path,
+        speech: str | Path | Sequence[str | Path],
+        folder: str | Path,
+        progress: Progress | None = None,
+        turns: str | Path | None = None,
     ) -> runs.Run:
         """Dub a clip.
 
@@ -102,12 +109,14 @@ class Pipeline:
         ----------
         face : path or str
             A clip or a still picture, or a sample's name.
-        speech : path or str
-            Any file with sound, or a sample's name.
+        speech : path or str, or several
+            Any file with sound, or a sample's name. Several: one for each face of `Settings.faces`, from the left.
         folder : path
             Of the run: it is made complete or not at all. An earlier run there is replaced.
         progress : callable, optional
             See `progress.Progress`; the stages are "detect" and "generate", the unit is a frame.
+        turns : path, optional
+            A table of who speaks when (`faces.read_turns`); a face is silent outside of its turns.
 
         Returns
         -------
@@ -119,19 +128,25 @@ class Pipeline:
             With the file or setting that is wrong.
         """
         clock, settings = runs.Clock(), self.settings
-        face, speech = samples.resolve_path(face), samples.resolve_path(speech)
+        face, voices = samples.resolve_path(face), [samples.resolve_path(each) for each in _several(speech)]
+        if settings.faces is None and (len(voices) > 1 or turns is not None):
+            settings = replace(settings, faces="all" if len(voices) == 1 else len(voices))
+        schedule = None if turns is None else faces.read_turns(turns)
         clip = open_clip(face, settings)
         with clock("voice"):
             # the waveform of ten minutes has 38 MB and is not needed again
-            sound, voice = audio.open_sound(speech), Voice.from_wave(audio.load(speech))
+            sound, waves = mixed([audio.open_sound(each) for each in voices]), [audio.load(each) for each in voices]
+            seconds = max(map(len, waves)) / audio.SAMPLE_RATE
         if settings.keep_tail and not settings.static and video.probe(face).has_sound:
-            sound = audio.followed_by(sound, audio.open_sound(face), voice.seconds)
+            sound = audio.followed_by(sound, audio.open_sound(face), seconds)
 
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
-            detections, plan = self._planned(clip, voice, progress, clock)
+            detections, plans = self._planned(clip, waves, settings, schedule, progress, clock)
             with clock("prepare"):
-                generator, plan = prepared(clip, plan, self.generator)
+                ready = {number: prepared(clip, plan, self.generator) for number, plan in plans.items()}
+                plans = {number: plan for number, (_, plan) in ready.items()}
+                generators = {number: generator for number, (generator, _) in ready.items()}
             writer = video.Writer(
                 output,
                 fps=clip.fps,
@@ -139,19 +154,25 @@ class Pipeline:
                 codec=settings.codec,
                 crf=settings.crf,
                 full_range=clip.full_range,
-                tags={"comment": self._tag(plan), "title": f"{face.stem}, dubbed"},
+                tags={"comment": self._tag(plans), "title": f"{face.stem}, dubbed"},
             )
             with writer:
-                for frame in render(clip, plan, generator, progress, clock):
+                for frame in faces.render_faces(clip, plans, generators, progress, clock):
                     with clock("encode"):
                         writer.write(frame)
+            plan = plans[min(plans)]
             decided = auto.decided(self.detector, plan.chosen, plan.track.shots)
             about = {"threshold": settings.threshold, "fps": str(clip.fps)} | decided
             write_detections(part / "detections.json", detections, list(plan.chosen), **about)
-            table = runs.ledger(plan.track, plan.mouth_generated, clip.fps)
+            table = runs.ledger_of_faces(
+                {number: runs.ledger(each.track, each.mouth_generated, clip.fps) for number, each in plans.items()}
+            )
             table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
-            if hasattr(generator, "write_files"):
-                generator.write_files(part, clip.fps)
+            for number, generator in generators.items():
+                if hasattr(generator, "write_files"):
+                    home = part if len(plans) == 1 else part / f"face_{number}"
+                    home.mkdir(exist_ok=True)
+                    generator.write_files(home, clip.fps)
             frames = len(plan.track)
             info = {
                 "output": output.name,
@@ -163,25 +184,22 @@ class Pipeline:
                     "frames": frames,
                     "frames_of_the_clip": frames if detections.complete else clip.expected,
                 },
-                "voice": {
-                    "file": runs.portable(speech, folder),
-                    "sha256": files.sha256(speech),
-                    "seconds": voice.seconds,
-                },
+                "voice": runs.about_voice(voices[0], len(waves[0]) / audio.SAMPLE_RATE, folder),
+                **faces.about(plans, voices, waves, schedule, folder),
                 "generator": _about_generator(self.generator, folder),
                 "detector": {
                     "name": self.detector.name,
                     **self.detector.identity,
-                    **_own_file(self.detector.path, folder),
+                    **runs.own_file(self.detector.path, folder),
                 },
                 **decided,
                 "detections_from_cache": detections.from_cache,
                 "frames_written": len(plan.order),
                 "frames_by_provenance": {
-                    str(k): int(n) for k, n in zip(*np.unique(plan.track.provenance, return_counts=True), strict=True)
+                    str(k): int(n) for k, n in zip(*np.unique(table["provenance"], return_counts=True), strict=True)
                 },
-                "mouths_generated": int(plan.mouth_generated.sum()),
-                "warnings": self._warnings(clip, detections, plan),
+                "mouths_generated": int(table["mouth_generated"].sum()),
+                "warnings": self._warnings(clip, detections, plans, len(voices)),
                 "device": self.device,
                 "versions": runs.versions(),
                 "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
@@ -213,7 +231,7 @@ class Pipeline:
             One row for each source frame that was used.
         """
         clip, clock = clip_from_array(frames, fps, self.settings), runs.Clock()
-        _, plan = self._planned(clip, Voice.from_wave(wave), progress, clock)
+        plan = self._planned(clip, [wave], replace(self.settings, faces=None), None, progress, clock)[1][0]
         generator, plan = prepared(clip, plan, self.generator)
         return np.stack(list(render(clip, plan, generator, progress, clock))), plan.track
 
@@ -244,8 +262,8 @@ class Pipeline:
         if not hasattr(self.generator, "prepare"):
             raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")
         clip = open_clip(samples.resolve_path(face), self.settings)
-        voice = Voice.from_wave(audio.load(samples.resolve_path(speech)))
-        _, plan = self._planned(clip, voice, progress, runs.Clock())
+        wave, settings = audio.load(samples.resolve_path(speech)), replace(self.settings, faces=None)
+        plan = self._planned(clip, [wave], settings, None, progress, runs.Clock())[1][0]
         drawn, _ = prepared(clip, plan, self.generator)
         return drawn.cues, clip.fps
 
@@ -267,25 +285,39 @@ class Pipeline:
         if not hasattr(self.generator, "chart"):
             raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")
         clip = open_clip(samples.resolve_path(face), self.settings)
-        _, plan = self._planned(clip, None, progress, runs.Clock())
-        return self.generator.chart(clip, plan)
+        detections = self._detected(clip, None, progress, runs.Clock())
+        return self.generator.chart(clip, make_plan(clip, detections, None, self.settings))
 
     def _planned(
-        self, clip: Clip, voice: Voice | None, progress: Progress | None, clock: runs.Clock
-    ) -> tuple[Detections, Plan]:
+        self,
+        clip: Clip,
+        waves: Sequence[np.ndarray],
+        settings: Settings,
+        turns: Sequence[faces.Turn] | None,
+        progress: Progress | None,
+        clock: runs.Clock,
+    ) -> tuple[Detections, dict[int, Plan]]:
+        longest = Voice.from_wave(max(waves, key=len))
+        detections = self._detected(clip, longest, progress, clock)
+        with clock("track"):
+            return detections, faces.make_plans(clip, detections, waves, settings, turns)
+
+    def _detected(self, clip: Clip, voice: Voice | None, progress: Progress | None, clock: runs.Clock) -> Detections:
         needed = (
             None if voice is None or self.settings.keep_tail else len(window_starts(voice, clip.fps, self.settings))
         )
         with clock("detect"):
-            detections = detect(
-                clip, self.detector, self.cache, settings=self.settings, frames=needed, progress=progress
-            )
-        with clock("track"):
-            return detections, make_plan(clip, detections, voice, self.settings)
+            return detect(clip, self.detector, self.cache, settings=self.settings, frames=needed, progress=progress)
 
-    def _warnings(self, clip: Clip, detections: Detections, plan: Plan) -> list[str]:
+    def _warnings(self, clip: Clip, detections: Detections, plans: Mapping[int, Plan], voices: int) -> list[str]:
         """One line for each thing that may be wrong although the run succeeded."""
+        plan = plans[min(plans)]
         lines, frames = [], len(plan.track)
+        if 1 < voices != len(plans):
+            lines.append(
+                f"{voices} voices for {len(plans)} faces: voices go to the faces from the left, and a voice without a "
+                "face is heard and not shown; ask for the faces by number, or give a table of turns"
+            )
         if isinstance(self.detector, Recorded) and self.detector.is_of_another_clip(clip.identity.get("sha256")):
             other = (self.detector.detections.clip or {}).get("file", "another clip")
             lines.append(
@@ -298,14 +330,15 @@ class Pipeline:
                 f"{self.detector.path}: in {outside} of {frames} frames the recorded box lies wholly outside the "
                 "picture and was dropped; compare the clip's size, --crop and --rotate with those that it was made for"
             )
-        if close := tracking.close_tracks(detections.first(frames), self.settings):
+        close = tracking.close_tracks(detections.first(frames), self.settings) if len(plans) == 1 else []
+        if close:
             where = ", ".join(f"{pair.first}-{pair.last}" for pair in close)
             lines.append(
                 f"frames {where}: a second face is nearly as prominent as the chosen one ("
                 f"{max(pair.share for pair in close):.2f} of its score, size and duration); if the wrong one speaks, "
                 "choose with --face-selection 0, 1, ... (from the left), central or largest"
             )
-        if not plan.generates:
+        if not any(each.generates for each in plans.values()):
             scores = plan.track.scores[~np.isnan(plan.track.scores)]
             best = f"the best candidate scored {scores.max():.2f}" if len(scores) else "there was no candidate at all"
             lines.append(
@@ -316,10 +349,10 @@ class Pipeline:
             )
         return lines
 
-    def _tag(self, plan: Plan) -> str:
+    def _tag(self, plans: Mapping[int, Plan]) -> str:
         what = (
             "the mouth in this video was generated and the person did not say this"
-            if plan.generates
+            if any(plan.generates for plan in plans.values())
             else "no mouth was generated, since no face was detected; the picture is the source's and the sound is not"
         )
         return f"Made with lipsync_lab {lipsync_lab.__version__}: {what}. {self.models}"
@@ -327,9 +360,10 @@ class Pipeline:
 
 def dub(
     face: str | Path,
-    audio: str | Path,
+    audio: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
+    turns: str | Path | None = None,
     generator: str | Path | Generator | None = None,
     detector: str | Path | Detector | None = None,
     box: Box | None = None,
@@ -344,10 +378,12 @@ def dub(
     Parameters
     ----------
     face, audio : path or str
-        Files, or names of samples.
+        Files, or names of samples. Several voices are given to as many faces, from the left.
     output : path, optional
         The folder of the run, see `Pipeline.run`; or a video to write, ``.mp4`` (``.mkv`` with the codec ffv1), beside
         which the folder of the run gets the same name without the ending. None makes a new temporary folder.
+    turns
+        See `Pipeline.run`.
     generator, detector, box, device, cache, progress
         See `Pipeline`.
     preset : str, optional
@@ -382,18 +418,20 @@ def dub(
     if generator is None:
         generator = generation.default(renamed.PRESETS.get(preset, preset))
     pipeline = Pipeline(generator, detector, chosen, box, device, cache)
-    run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress)
+    run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress, turns)
     if is_video:
         with files.atomic_file(target) as part:
             shutil.copyfile(run.output, part)
     return run
 
 
+def _several(speech: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    given = [speech] if isinstance(speech, str | Path) else list(speech)
+    if not given:
+        raise ParameterError("there is no voice; give a file with sound")
+    return given
+
+
 def _about_generator(generator: Generator, folder: str | Path) -> dict[str, Any]:
     about = {name: getattr(generator, name) for name in ("name", "sha256", "width", "provenance")}
-    return about | _own_file(None if generator.name in generation.NAMES else generator.path, folder)
-
-
-def _own_file(path: Path | None, folder: str | Path) -> dict[str, str]:
-    """Where a user's own file of weights or boxes lies; nothing for what is known by its name."""
-    return {} if path is None else {"file": runs.portable(path, folder)}
+    return about | runs.own_file(None if generator.name in generation.NAMES else generator.path, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -63,7 +63,11 @@ class Plan:
 
 
 def make_plan(
-    clip: Clip, detections: Detections, voice: Voice | np.ndarray | None, settings: Settings | None = None
+    clip: Clip,
+    detections: Detections,
+    voice: Voice | np.ndarray | None,
+    settings: Settings | None = None,
+    chosen: Sequence[Detection | None] | None = None,
 ) -> Plan:
     """Decide which face each frame has and which mouth it gets.
 
@@ -76,6 +80,8 @@ def make_plan(
     voice : Voice, ndarray, float32, (n,), or None
         A waveform is mono at 16 kHz, in [-1, 1]. None plans all frames without a mouth.
     settings : Settings, optional
+    chosen : sequence of Detection or None, optional
+        The face of each frame, as `detection.tracking.several_faces` gives it; chosen by the settings if not given.
 
     Raises
     ------
@@ -89,7 +95,8 @@ def make_plan(
     starts = np.zeros(0, np.int64) if voice is None else window_starts(voice, clip.fps, settings)
     tail = voice is None or settings.keep_tail
     used = detections if tail else detections.first(len(starts))
-    chosen, shots = tracking.chosen_faces(used, settings)
+    picked, shots = tracking.chosen_faces(used, settings)
+    chosen = picked if chosen is None else list(chosen[: len(used)])
     track = tracking.track(
         used.candidates,
         chosen,
@@ -222,7 +229,7 @@ def render(
 
 def _first_shown(plan: Plan, generator: Generator, number: int) -> int:
     """The output frame on which the mouth of output frame `number` was made: the first one of its hold."""
-    if number >= len(plan.order) or plan.mouths[number] < 0:
+    if number == 0 or number >= len(plan.order) or plan.mouths[number] < 0:
         return number
     if not hasattr(generator, "draw"):
         return int(plan.mouths[number])

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,7 @@ import numpy as np
 
 import lipsync_lab
 from lipsync_lab import files, renamed, samples
+from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import FaceTrack
 
 if TYPE_CHECKING:
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 
     from lipsync_lab.progress import Progress
 
-#: Columns of the ledger, one row per source frame.
+#: Columns of the ledger, one row per source frame and face.
 LEDGER = (
     *("frame", "time", "shot", "best_score", "best_x1", "best_y1", "best_x2", "best_y2"),
-    *("provenance", "x1", "y1", "x2", "y2", "mouth_generated"),
+    *("provenance", "x1", "y1", "x2", "y2", "mouth_generated", "face"),
 )
 
 #: All that a run's folder holds: what the run writes, the request that made it, and the folder of its evaluation.
@@ -68,6 +70,9 @@ class Run:
                 info[part]["file"] = str((self.folder / info[part]["file"]).resolve())
         for side in ("clip", "voice"):
             info[side]["file"] = str(_present_place(Path(info[side]["file"]), info[side]["sha256"]))
+        for each in info.get("faces", []):
+            file = (self.folder / each["voice"]["file"]).resolve()
+            each["voice"]["file"] = str(_present_place(file, each["voice"]["sha256"]))
         return info
 
     @property
@@ -79,15 +84,38 @@ class Run:
     def detections(self) -> Path:
         return self.folder / "detections.json"
 
-    def ledger(self) -> pandas.DataFrame:
+    @property
+    def faces(self) -> list[int]:
+        """Numbers of the faces that were dubbed, from the left in each shot; [0] where only one was."""
+        return sorted(self._whole_ledger()["face"].unique().tolist())
+
+    def ledger(self, face: int | None = None) -> pandas.DataFrame:
         """One row per source frame, with the columns `LEDGER`.
 
         ``best_*`` is the frame's best candidate, also where it was rejected; ``x1`` to ``y2`` the padded and
-        smoothed box into which a mouth was generated, in pixels; ``time`` in seconds.
+        smoothed box into which a mouth was generated, in pixels; ``time`` in seconds; ``face`` the number of the face.
+
+        Parameters
+        ----------
+        face : int, optional
+            Of a run with several faces, one of `faces`; the first if not given.
+
+        Raises
+        ------
+        ParameterError
+            The run has no such face.
         """
+        table = self._whole_ledger()
+        numbers = sorted(table["face"].unique().tolist())
+        if face is not None and face not in numbers:
+            raise ParameterError(f"{self.folder}: has no face {face}; its faces are {', '.join(map(str, numbers))}")
+        return table[table["face"] == (numbers[0] if face is None else face)].reset_index(drop=True)
+
+    def _whole_ledger(self) -> pandas.DataFrame:
         import pandas as pd
 
-        return pd.read_csv(self.folder / "ledger.csv").rename(columns=renamed.LEDGER)
+        table = pd.read_csv(self.folder / "ledger.csv").rename(columns=renamed.LEDGER)
+        return table if "face" in table else table.assign(face=0)  # written by an earlier version
 
 
 class Clock:
@@ -127,15 +155,33 @@ def portable(path: str | Path, home: str | Path) -> str:
     return Path(os.path.relpath(path, home)).as_posix() if within else str(path)
 
 
+def about_voice(voice: Path, seconds: float, folder: str | Path) -> dict[str, Any]:
+    """What ``run.json`` says of a voice."""
+    return {"file": portable(voice, folder), "sha256": files.sha256(voice), "seconds": seconds}
+
+
+def own_file(path: Path | None, folder: str | Path) -> dict[str, str]:
+    """Where a user's own file of weights or boxes lies; nothing for what is known by its name."""
+    return {} if path is None else {"file": portable(path, folder)}
+
+
 def ledger(track: FaceTrack, drawn: np.ndarray, fps: Fraction) -> pandas.DataFrame:
     import pandas as pd
 
     frames = np.arange(len(track))
     columns = [
         *(frames, np.round(frames / float(fps), 6), track.shots, track.scores, *track.candidates.T),
-        *(track.provenance, *track.boxes.T, drawn),
+        *(track.provenance, *track.boxes.T, drawn, 0),
     ]
     return pd.DataFrame(dict(zip(LEDGER, columns, strict=True)))
+
+
+def ledger_of_faces(ledgers: Mapping[int, pandas.DataFrame]) -> pandas.DataFrame:
+    """The ledgers of several faces, by the number of the face, as one: a row per frame and face, in this order."""
+    import pandas as pd
+
+    table = pd.concat([each.assign(face=number) for number, each in ledgers.items()])
+    return table.sort_values(["frame", "face"], kind="stable", ignore_index=True)
 
 
 @contextmanager
@@ -154,7 +200,9 @@ def is_run(folder: Path) -> bool:
     if not (folder / "run.json").is_file():
         return False
     own = [path for path in folder.iterdir() if path.name not in _LITTER and not files.is_private(path)]
-    tables = (folder / "evaluation").rglob("*")
+    # a generator's own files, where there are several faces
+    own = [path for path in own if not (re.fullmatch(r"face_\d+", path.name) and path.is_dir())]
+    tables = [path for path in (folder / "evaluation").rglob("*") if not path.is_dir()]
     return {path.name for path in own} <= CONTENTS and all(
         path.suffix in (".csv", ".json") or path.name in _LITTER or files.is_private(path) for path in tables
     )

@@ -47,6 +47,9 @@ class Settings:
     dropouts : str
         Frames without a detected face: "passthrough" leaves them unchanged, "hold" repeats the last box, "interpolate"
         goes from box to box, "error" stops, as published.
+    faces : None, "all", int or tuple of int
+        Faces that are dubbed, numbered from the left in each shot, from 0: None for one, by `face_selection`; "all";
+        the so many most prominent ones; or those of these numbers (`detection.several`).
     max_dropout : int
         Longest dropout, in frames, that is filled, or over which a face is tracked.
     smoothing : str
@@ -94,6 +97,7 @@ class Settings:
     threshold: float = 0.5
     face_selection: str | int = "prominent"
     dropouts: str = "passthrough"
+    faces: str | int | tuple[int, ...] | None = None
     max_dropout: int = 12
     smoothing: str = "centered"
     pads: tuple[int, int, int, int] = (0, 10, 0, 0)
@@ -132,6 +136,16 @@ class Settings:
             self.face_selection in FACE_SELECTIONS or n_th,
             "face_selection",
             f"{', '.join(FACE_SELECTIONS)}, or 0, 1, ... from the left",
+        )
+        if isinstance(self.faces, list):
+            object.__setattr__(self, "faces", tuple(self.faces))
+        numbers = isinstance(self.faces, tuple) and len(set(self.faces)) == len(self.faces) > 0
+        need(
+            self.faces in (None, "all")
+            or (isinstance(self.faces, int) and self.faces >= 1)
+            or (numbers and all(isinstance(n, int) and n >= 0 for n in self.faces)),
+            "faces",
+            "all, a number of faces, or different numbers of faces from the left, from 0",
         )
         need(self.dropouts in DROPOUTS, "dropouts", " or ".join(DROPOUTS))
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))

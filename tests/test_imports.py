@@ -21,7 +21,7 @@ PACKAGE = "lipsync_lab"
 #: only from parts above it in this table.
 CORE = (
     *("errors", "renamed", "geometry", "settings", "files", "progress", "bundled", "plugins"),
-    *("samples", "media", "models", "runs", "detection", "generation", "plan", "pipeline"),
+    *("samples", "media", "models", "runs", "detection", "generation", "plan", "faces", "pipeline"),
 )
 LABORATORY = ("metrics", "evaluation", "figures", "explorer", "reporting")
 #: The workshop stands beside the laboratory: only the command line imports it, and it imports the core and `metrics`.

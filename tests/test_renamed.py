@@ -63,4 +63,4 @@ def test_old_names_of_domains_are_accepted_with_a_warning():
 @pytest.mark.parametrize("column", ["mouth_generated", "mouth_drawn"])
 def test_a_ledger_has_the_present_columns(column, tmp_path):
     (tmp_path / "ledger.csv").write_text(f"frame,{column}\n0,True\n")
-    assert runs.Run(tmp_path).ledger().columns.tolist() == ["frame", "mouth_generated"]
+    assert runs.Run(tmp_path).ledger().columns.tolist() == ["frame", "mouth_generated", "face"]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 import lipsync_lab
-from lipsync_lab.cli import data, data_flags, flags, renamed, training, use
+from lipsync_lab.cli import data, data_flags, flags, measure_flags, renamed, training, use
 from lipsync_lab.cli.use import FAILED
 from lipsync_lab.errors import LipsyncError
 
@@ -88,11 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     flags.detect(command("detect", "Detect the face in every frame, and write detections.json.", use.detect))
     flags.mouths(command("mouths", "Write which mouth shape a voice needs at which time.", use.mouths))
     flags.chart(command("chart", "Write the mouths of a clip as pictures, for an animator to edit.", use.chart))
-    flags.evaluate(command("evaluate", "Measure a dubbed video against its source.", use.evaluate))
+    measure_flags.evaluate(command("evaluate", "Measure a dubbed video against its source.", use.evaluate))
     flags.report(
         command("report", "Dub and evaluate clips, run the notebooks on them, and write a report.", use.report)
     )
-    flags.blind(command("blind", "Write a blind comparison of two methods' runs, or count its answers.", use.blind))
+    measure_flags.blind(
+        command("blind", "Write a blind comparison of two methods' runs, or count its answers.", use.blind)
+    )
     group("data")
     data_flags.samples(
         command("samples", "List the sample clips and voices, fetch one, or print its path.", data.samples)

@@ -25,9 +25,6 @@ DETECTOR = (
 #: The name that the settings without a preset have in `report --compare`.
 DEFAULT = "default"
 
-#: `evaluation.alignment.LOOPS`, whose module takes long to import.
-LOOPS = ("loop", "pingpong", "hold", "none")
-
 #: Settings whose flag is not the setting's name with hyphens: those of the published script.
 _PUBLISHED = {
     "resize_factor": "--resize_factor",
@@ -69,6 +66,7 @@ def dub(parser: argparse.ArgumentParser) -> None:
     _detector(group)
     _tracking(group)
     _result(group)
+    _several(group)
     add = group.add_argument
     add(
         "--mouth-timing",
@@ -157,6 +155,36 @@ def _result(group: argparse._ActionsContainer) -> None:
     add("--crf", type=int, default=unset, help="quality of h264, from 0, lossless, to 51 (18)")
 
 
+def _faces(text: str) -> str | int | tuple[int, ...]:
+    """ "all", a number of faces, or numbers of faces with commas between them."""
+    if text == "all":
+        return text
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+        return tuple(numbers) if "," in text else numbers[0]
+    except (ValueError, IndexError):
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither all, nor a number of faces, nor numbers such as 0,2"
+        ) from None
+
+
+def _several(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--faces",
+        type=_faces,
+        default=argparse.SUPPRESS,
+        metavar="WHICH",
+        help="dub several faces: all; 2, the two most prominent; or 0,2, those of these numbers from the left of each "
+        "shot (one face, or as many as there are voices)",
+    )
+    group.add_argument(
+        "--turns",
+        metavar="TABLE.csv",
+        help="who speaks when: columns start and end, in seconds, and face, from the left from 0; a face is silent "
+        "outside of its turns (all faces speak throughout)",
+    )
+
+
 def _published(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("flags of the published inference.py")
     add = group.add_argument
@@ -168,7 +196,16 @@ def _published(parser: argparse.ArgumentParser) -> None:
         help=GENERATOR,
     )
     add("--face", required=True, metavar="CLIP", help="a clip or picture with a face, or the name of a sample")
-    add("--audio", required=True, metavar="VOICE", help="any file with sound, or the name of a sample")
+    voice = group.add_mutually_exclusive_group(required=True)
+    voice.add_argument(
+        "--audio", metavar="VOICE", help="any file with sound, or the name of a sample (required without --voices)"
+    )
+    voice.add_argument(
+        "--voices",
+        nargs="+",
+        metavar="VOICE",
+        help="several voices in place of --audio, one for each face from the left; the output has their sum (none)",
+    )
     add("--outfile", default="results/result_voice.mp4", help="the clip to write (results/result_voice.mp4)")
     _as_published(group)
     _frame(group)
@@ -326,69 +363,6 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         metavar="FRAMES",
         help="longest dropout that is filled, or over which a face is tracked, 0 or more (12)",
     )
-
-
-def evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "Exit codes: 0, also where failures were found; 1, pairs of a table failed, and the others were measured; 2, "
-        "the input cannot be compared. --list-metrics explains every metric in one line."
-    )
-    add = parser.add_argument
-    add("--source", metavar="CLIP", help="the untouched video, or the name of a sample (required without --pairs)")
-    add("--output", metavar="CLIP", help="the dubbed video, of any lip-sync model (required without --pairs)")
-    add("--voice", metavar="VOICE", help="what the output says; the output's own sound if not given")
-    add("--domain", help="animation, live_action or synthetic_photo; that of the sample, or unknown, if not given")
-    add("--detections", metavar="FILE", help="detections.json of the source; detected if not given")
-    add("--device", help="cuda or cpu; if not given, cuda where it is available")
-    add(
-        "--out",
-        metavar="FOLDER",
-        help="for the tables and a page with the pair; the metrics are only printed if not given",
-    )
-    add(
-        "--pairs",
-        metavar="TABLE.csv",
-        help="measure many, in place of --source and --output: a table with the columns source, output and, "
-        "optionally, voice, detections, domain, name, model and others; paths are relative to the table (one pair)",
-    )
-    add(
-        "--list-metrics",
-        action="store_true",
-        help="print name, unit, threshold and meaning of every metric, and stop (no)",
-    )
-    group = parser.add_argument_group("alignment of output and source; what is not given is estimated")
-    corners = {"nargs": 4, "type": float, "metavar": ("X1", "Y1", "X2", "Y2")}
-    add = group.add_argument
-    add(
-        "--offset",
-        type=float,
-        metavar="FRAMES",
-        help="source frame that output frame 0 shows; negative if none yet (estimated)",
-    )
-    add(
-        "--loop",
-        choices=LOOPS,
-        help="what the output shows after the source's last frame; none: other frames (estimated)",
-    )
-    add(
-        "--source-box",
-        **corners,
-        help="the part of the source that the output shows, in pixels of the source (estimated)",
-    )
-    add(
-        "--output-box", **corners, help="where the output shows it, in pixels of the output, if it has bars (estimated)"
-    )
-
-
-def blind(blind: argparse.ArgumentParser) -> None:
-    add = blind.add_argument
-    add("--first", nargs="+", metavar="RUN", help="folders of the first method's runs")
-    add("--second", nargs="+", metavar="RUN", help="of the second method's, in the same order: same sources and voices")
-    add("--methods", nargs=2, default=["first", "second"], metavar="NAME", help="their names (first second)")
-    add("--out", metavar="FOLDER", help="of the page ab.html and of its key, which the participants should not see")
-    add("--seed", type=int, default=0, help="of order and sides; give each participant another one (0)")
-    add("--answers", nargs="+", metavar="CSV", help="count these answers instead; needs --key")
-    add("--key", metavar="FILE", help="ab_key.json of the page")
 
 
 def report(report: argparse.ArgumentParser) -> None:

@@ -28,10 +28,11 @@ def dub(options: argparse.Namespace) -> int:
     box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
     outfile = _outfile(options.outfile, settings.codec)
     folder = Path(options.run_folder) if options.run_folder else outfile.with_suffix("")
-    face, speech = _clip(options.face, "--face"), _clip(options.audio, "--audio")
+    face = _clip(options.face, "--face")
+    voices = [_clip(name, "--voices") for name in options.voices or ()] or [_clip(options.audio, "--audio")]
     _check_models(options)
-    _keep(outfile, "--outfile", face, speech, options.generator, options.detector)
-    for read in (face, speech, Path(options.generator)):
+    _keep(outfile, "--outfile", face, *voices, options.turns, options.generator, options.detector)
+    for read in (face, *voices, Path(options.generator)):
         if folder.resolve() in read.resolve().parents:
             raise ParameterError(f"{read}: lies in {folder}, which this run replaces; name another --run-folder")
     detector = options.detector
@@ -47,7 +48,7 @@ def dub(options: argparse.Namespace) -> int:
     )
     _say(options, pipeline.models)
     with progress.make(quiet=options.quiet) as shown:
-        run = pipeline.run(face, speech, folder, shown)
+        run = pipeline.run(face, voices, folder, shown, options.turns)
     _place(run.output, outfile)
     for line in closing.lines(run, outfile):
         _say(options, line)

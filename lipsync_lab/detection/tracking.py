@@ -123,6 +123,63 @@ def chosen_faces(detections: Detections, settings: Settings) -> tuple[list[Detec
     return chosen, shots
 
 
+def several_faces(detections: Detections, settings: Settings) -> dict[int, list[Detection | None]]:
+    """Choose several faces a frame, each the same one through a shot.
+
+    In each shot the threads of `choose` are joined over gaps of any length where no other thread is nearer. Faces that
+    are there for less than half as long as the longest are left out. The others are numbered from the left, by their
+    mean place in the shot: over a cut, nothing says which face is which.
+
+    Parameters
+    ----------
+    detections : Detections
+    settings : Settings
+        `faces` says which ones, see there.
+
+    Returns
+    -------
+    dict of int to list of Detection or None
+        By number of the face, one entry a frame.
+
+    Raises
+    ------
+    ParameterError
+        A person gave the face of a frame, which says nothing of the other faces.
+    """
+    if detections.manual:
+        raise ParameterError("boxes given by hand are of one face; dub one face, or take detections without such boxes")
+    frames, wanted = len(detections), settings.faces
+    shots = shot_numbers(detections.shots or (0,), frames)
+    accepted = [[each for each in row if each.score > settings.threshold] for row in detections.candidates]
+    chosen: dict[int, list[Detection | None]] = {}
+    for start, stop in spans(np.ones(frames, bool), shots):
+        threads = _joined(_threads(accepted, range(start, stop), settings.max_dropout))
+        most = max((len(thread.faces) for thread in threads), default=0)
+        counted = [thread for thread in threads if 2 * len(thread.faces) >= most]
+        if isinstance(wanted, int):
+            counted = sorted(counted, key=lambda thread: -thread.prominence)[:wanted]
+        for number, thread in enumerate(sorted(counted, key=lambda thread: thread.center()[0])):
+            if not isinstance(wanted, tuple) or number in wanted:
+                row = chosen.setdefault(number, [None] * frames)
+                for frame, candidate in thread.faces.items():
+                    row[frame] = candidate
+    return dict(sorted(chosen.items()))
+
+
+def _joined(threads: list[_Thread]) -> list[_Thread]:
+    """Threads of one shot, where a face that came back at the place where it was lost is one thread."""
+    joined: list[_Thread] = []
+    for thread in sorted(threads, key=lambda thread: next(iter(thread.faces))):
+        first = next(iter(thread.faces))
+        ended = [each for each in joined if each.last < first]
+        near = [(_distance(each.faces[each.last].box, thread.faces[first].box), n) for n, each in enumerate(ended)]
+        if near and min(near)[0] < 1:
+            ended[min(near)[1]].faces.update(thread.faces)
+        else:
+            joined.append(thread)
+    return joined
+
+
 @dataclass(frozen=True)
 class CloseTracks:
     """Two faces of a shot of which neither is clearly the one to choose.

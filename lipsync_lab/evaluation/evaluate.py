@@ -25,9 +25,11 @@ from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, 
 from lipsync_lab.evaluation.noise import EncodeNoise
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
 from lipsync_lab.evaluation.sound import LseLips, sound_metrics
+from lipsync_lab.faces import Turn, spoken
+from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import Clip, open_clip
-from lipsync_lab.metrics import collect, openness, realism
+from lipsync_lab.metrics import collect, openness, realism, regions
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.progress import Progress
@@ -42,7 +44,11 @@ _COMPARED = 12
 
 @dataclass(frozen=True)
 class _Material:
-    """The inputs of an evaluation: the clip (aligned with the output), the output, their boxes, the voice."""
+    """The inputs of an evaluation: the clip (aligned with the output), the output, their boxes, the voice.
+
+    ``other_boxes`` are those of other faces that were dubbed, x1, y1, x2, y2 a frame; ``turns`` the seconds in which
+    this face speaks, None for all.
+    """
 
     clip: Clip
     output: Path
@@ -55,6 +61,8 @@ class _Material:
     alignment: Alignment | None = None
     region: EditedRegion | None = None
     box_source: str = "run"
+    other_boxes: tuple[np.ndarray, ...] = ()
+    turns: tuple[tuple[float, float], ...] | None = None
 
 
 def ground_truth_of(face: str | Path) -> pandas.DataFrame | None:
@@ -72,6 +80,7 @@ def evaluate(
     voice: str | Path | None = None,
     detections: str | Path | None = None,
     alignment: Alignment | None = None,
+    face: int | None = None,
     domain: str | None = None,
     sync_expert: str | Path | None = SYNC_EXPERT,
     discriminator: str | Path | None = DISCRIMINATOR,
@@ -101,6 +110,9 @@ def evaluate(
         How the two line up. If not given, frame n of the output is taken for frame n of the source where both have as
         many frames, to within one, and the same size, where odd sides may have been rounded up; elsewhere it is
         estimated. The ground truth of a synthetic clip is not used with an alignment.
+    face : int, optional
+        Of a run with several faces, one of `Run.faces`, with its own voice; the other faces are taken as the source
+        shows them. The first if not given; each has its tables in a folder of its own.
     domain : str, optional
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
@@ -140,7 +152,9 @@ def evaluate(
     if isinstance(source, runs.Run):
         if any(given is not None for given in (output, voice, detections, alignment)):
             raise ParameterError("a run has its own output, voice and detections; give the run alone")
-        return _evaluate_run(source, domain, names, device, out, force, progress)
+        return _evaluate_run(source, face, domain, names, device, out, force, progress)
+    if face is not None:
+        raise ParameterError("a face is chosen of a run; of two videos give its detections")
     if output is None:
         raise ParameterError("there is no output to evaluate; give the dubbed video beside its source")
     source, output = samples.resolve_path(source), samples.resolve_path(output)
@@ -198,27 +212,36 @@ def _with_region(given: _Material, box_source: str, progress: Progress | None) -
     return replace(given, ledger=ledger, region=region, box_source=box_source)
 
 
-def _evaluate_run(run, domain, names, device, out, force, progress) -> Evaluation:
-    info = run.info
-    face = Path(info["clip"]["file"])
-    if not face.is_file():
-        raise MediaError(f"{face}: the clip that {run.folder} was made from is gone; put it back, or run again")
-    if files.sha256(face) != info["clip"]["sha256"]:
-        raise MediaError(f"{face}: is not the clip any more that {run.folder} was made from; make the run again")
+def _evaluate_run(run, face, domain, names, device, out, force, progress) -> Evaluation:
+    info, ledger = run.info, run.ledger(face)
+    source, number = Path(info["clip"]["file"]), int(ledger["face"].iloc[0])
+    if not source.is_file():
+        raise MediaError(f"{source}: the clip that {run.folder} was made from is gone; put it back, or run again")
+    if files.sha256(source) != info["clip"]["sha256"]:
+        raise MediaError(f"{source}: is not the clip any more that {run.folder} was made from; make the run again")
     parts = (run.folder / "ledger.csv", run.detections, run.output, run.folder / "run.json")
-    inputs = {"run": [files.sha256(path) for path in parts], "ground_truth": _ground_truth_hash(face)}
+    inputs = {"run": [files.sha256(path) for path in parts], "ground_truth": _ground_truth_hash(source)}
+    # the output's sound is the sum of all voices
+    own = next((each for each in info.get("faces", ()) if each["face"] == number), None)
+    sound = run.output if own is None else Path(own["voice"]["file"])
+    turns = None if own is None or own["turns"] is None else tuple(map(tuple, own["turns"]))
+    if own is not None:
+        inputs |= {"face": number}
     domain = _domain(domain, info["clip"]["sha256"])
 
     def material(device: str) -> _Material:
-        settings, ledger = Settings.read(info["settings"]), run.ledger()
+        settings = Settings.read(info["settings"])
         usual = Settings()
         as_is = settings.resize_factor == 1 and not settings.rotate and settings.crop == usual.crop
-        clip, ground_truth = open_clip(face, settings), ground_truth_of(face) if as_is else None
+        clip, ground_truth = open_clip(source, settings), ground_truth_of(source) if as_is else None
         candidates = read_detections(run.detections).candidates
-        return _Material(clip, run.output, run.output, ledger, candidates, ground_truth, settings.threshold, False)
+        other_boxes = tuple(regions.generated(run.ledger(other)) for other in run.faces if other != number)
+        about = ground_truth, settings.threshold, False
+        return _Material(*(clip, run.output, sound, ledger, candidates, *about), other_boxes=other_boxes, turns=turns)
 
     folder = run.folder / FOLDER if out is None else Path(out)
-    named = {"source": face, "output": run.output, "voice": info["voice"]["file"]}
+    folder = folder if len(run.faces) == 1 or out is not None else folder / f"face_{number}"
+    named = {"source": source, "output": run.output, "voice": info["voice"]["file"] if own is None else sound}
     return _cached(material, inputs, _files(named), domain, names, device, folder, force, progress)
 
 
@@ -275,7 +298,10 @@ def _measured(
     if given.sound is not None:
         first = 0 if given.alignment is None else int((given.alignment.order() >= 0).argmax())
         start, stop = (round(frame / fps * audio.SAMPLE_RATE) for frame in (first, first + len(data)))
-        wave = audio.load(given.sound)[start:stop]
+        wave = audio.load(given.sound)
+        if given.turns is not None:
+            wave = spoken([0], [wave], [Turn(*turn, 0) for turn in given.turns])[0]
+        wave = wave[start:stop]
     if progress:
         progress("evaluate: sound", 0, 1)
     scores, curves, columns = sound_metrics(data, wave, asked, about, fps, None if lse is None else lse.finish())
@@ -306,6 +332,11 @@ def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarr
         shown = frame.image[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
         if given.exact and read in compared:
             correlations.append(_correlation(image, shown))
+        for boxes_of_other in given.other_boxes:
+            if not np.isnan(boxes_of_other[read, 0]):
+                part = Box(*boxes_of_other[read]).slices
+                shown = shown.copy()
+                shown[part] = image[part]
         read += 1
         yield image, shown
     if given.exact:

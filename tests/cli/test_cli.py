@@ -721,10 +721,10 @@ def test_metrics_are_listed_with_their_meaning(capsys):
 
 
 def test_the_loops_of_the_flag_are_those_of_an_alignment():
-    from lipsync_lab.cli import flags
+    from lipsync_lab.cli import measure_flags
     from lipsync_lab.evaluation import alignment
 
-    assert flags.LOOPS == alignment.LOOPS
+    assert measure_flags.LOOPS == alignment.LOOPS
 
 
 @pytest.fixture
