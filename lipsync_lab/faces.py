@@ -149,6 +149,7 @@ def render_faces(
     generators: Mapping[int, Generator],
     progress: Progress | None = None,
     timed: Callable[[str], Any] = nullcontext,
+    start: int = 0,
 ) -> Iterator[np.ndarray]:
     """Generate and paste the mouths of several faces, one after the other; for one face this is `render`.
 
@@ -160,7 +161,7 @@ def render_faces(
         Of `make_plans`, after `plan.prepared`.
     generators : mapping of int to Generator
         Of `plan.prepared`, with the same keys.
-    progress, timed
+    progress, timed, start
         As for `render`.
 
     Yields
@@ -174,7 +175,7 @@ def render_faces(
         source, shown = clip, plan if number == min(plans) else _unrolled(plan)
         frames = _Frames(source, shown, generators[number], progress if number == last else None, timed)
         clip = replace(clip, read=frames.read, expected=len(plan.order))
-    yield from clip.read(0, None)
+    yield from clip.read(start, None)
 
 
 @dataclass(frozen=True)

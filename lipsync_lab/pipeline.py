@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -31,7 +32,7 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
-from lipsync_lab.media import audio, video
+from lipsync_lab.media import audio, segments, video
 from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
@@ -147,20 +148,20 @@ class Pipeline:
                 ready = {number: prepared(clip, plan, self.generator) for number, plan in plans.items()}
                 plans = {number: plan for number, (_, plan) in ready.items()}
                 generators = {number: generator for number, (generator, _) in ready.items()}
-            writer = video.Writer(
+            plan, title = plans[min(plans)], f"{face.stem}, dubbed"
+            segments.write(
                 output,
+                lambda start: faces.render_faces(clip, plans, generators, progress, clock, start),
+                len(plan.order),
+                segments.place(Path(folder), self._key(face, voices, turns)),
                 fps=clip.fps,
                 sound=sound,
                 codec=settings.codec,
                 crf=settings.crf,
                 full_range=clip.full_range,
-                tags={"comment": self._tag(plans), "title": f"{face.stem}, dubbed"},
+                tags={"comment": self._tag(plans), "title": title},
+                timed=clock,
             )
-            with writer:
-                for frame in faces.render_faces(clip, plans, generators, progress, clock):
-                    with clock("encode"):
-                        writer.write(frame)
-            plan = plans[min(plans)]
             decided = auto.decided(self.detector, plan.chosen, plan.track.shots)
             about = {"threshold": settings.threshold, "fps": str(clip.fps)} | decided
             write_detections(part / "detections.json", detections, list(plan.chosen), **about)
@@ -287,6 +288,14 @@ class Pipeline:
         clip = open_clip(samples.resolve_path(face), self.settings)
         detections = self._detected(clip, None, progress, runs.Clock())
         return self.generator.chart(clip, make_plan(clip, detections, None, self.settings))
+
+    def _key(self, face: Path, voices: Sequence[Path], turns: str | Path | None) -> str:
+        """SHA-256 of all that the frames depend on."""
+        given = [*voices[1:], turns, self.settings.mouth_timing, self.settings.mouth_chart]
+        paths = [Path(path) for path in given if path is not None]
+        read = [file for path in paths for file in (sorted(path.glob("*.*")) if path.is_dir() else [path])]
+        parts = [runs.request(self, face, voices[0]), str(turns), *map(files.sha256, read)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _planned(
         self,

@@ -206,7 +206,10 @@ def render(
     if length <= len(plan.track):
         playing = zip(range(done, length), clip.read(done, length), strict=False)
     else:
-        playing = islice(played(clip, len(plan.track), length, settings.extend), done, None)
+        # what was played over and over before `start` need not be read
+        passes = len(plan.track) if settings.extend == "loop" else max(1, 2 * len(plan.track) - 2)
+        skipped = 0 if settings.extend == "hold" else done - done % passes
+        playing = islice(played(clip, len(plan.track), length - skipped, settings.extend), done - skipped, None)
     for batch in batches(_timed(playing, timed), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]
@@ -233,7 +236,7 @@ def _first_shown(plan: Plan, generator: Generator, number: int) -> int:
         return number
     if not hasattr(generator, "draw"):
         return int(plan.mouths[number])
-    hold = generator.first[plan.order]
+    hold = generator.first[generator.order]
     before = np.flatnonzero(hold[:number] != hold[number])
     return int(before[-1]) + 1 if len(before) else 0
 

@@ -138,6 +138,9 @@ def test_frames_of_two_faces_are_those_of_one_pasted_over_those_of_the_other(ext
     both = list(render_faces(clip, plans, dict.fromkeys(plans, generator)))
     alone = [list(render(clip, plan, generator)) for plan in plans.values()]
     assert len(both) == 15
+    for start in (7, 14):  # from the middle, beyond the first time that the clip is shown
+        rest = list(render_faces(clip, plans, dict.fromkeys(plans, generator), start=start))
+        np.testing.assert_array_equal(rest, both[start:])
     for left, right, image in zip(*alone, both, strict=True):
         expected = left.copy()
         expected[:, 160:] = right[:, 160:]

@@ -1,6 +1,8 @@
 """The whole way: parity with the published script, lengths, fills, provenance, the cache, and what is left behind."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -688,3 +690,35 @@ def test_a_part_of_a_plan_renders_as_in_the_whole(values):
         assert len(part) == len(whole[start:stop])
         for image, expected in zip(part, whole[start:stop], strict=True):
             assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+KILLED = """
+import os, signal, sys
+from lipsync_lab.media import segments
+from lipsync_lab.media.writer import Writer
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
+segments.SECONDS, last = 0.4, int(sys.argv[2])
+write = Writer.write
+
+def dying(self, image):
+    write(self, image)
+    if "{:09d}".format(last) in self.path.name and self.count == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Writer.write = dying
+Pipeline("cel", settings=Settings.of({}, "animation")).run("animation_kettle", "voice_umbrella", sys.argv[1])
+"""
+
+
+def test_a_long_run_that_was_killed_goes_on_with_the_segment_it_was_in(tmp_path):
+    """104 frames in segments of 10 (0.4 s), killed in the segment that begins with frame 50, then in the last."""
+    rendered = []
+    for last in (50, 100, 999):
+        done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "killed", str(last)], check=False)
+        (left,) = [*tmp_path.glob(".killed.*.segments")] or [None]
+        rendered.append((done.returncode, None if left is None else len([*left.glob("*.mp4")])))
+    assert rendered == [(-9, 5), (-9, 10), (0, None)]
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "whole", "999"], check=True)
+    assert Run(tmp_path / "killed").output.read_bytes() == Run(tmp_path / "whole").output.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".part")) == ["killed", "whole"]

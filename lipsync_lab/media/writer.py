@@ -108,6 +108,7 @@ class Writer:
         self._sound, self._codec, self._crf = sound, codec, crf
         self._full_range, self._tags = full_range, tags or {}
         self._size = self._container = self._private = None
+        self._encodes = False
 
     def __enter__(self) -> Writer:
         if self.path.is_dir():
@@ -135,9 +136,26 @@ class Writer:
                 self._open(picture)
             picture.pts, picture.time_base = self.count, 1 / self.fps
             self._container.mux(self._video.encode(picture))
-        self.count += 1
-        if self._sound is not None:
-            self._write_sound(self._samples.read(self._samples_until(self.count) - self._samples.done))
+        self._count_one()
+
+    def append(self, path: str | Path) -> None:
+        """Append the pictures of a clip that a writer with the same options wrote, without encoding them again.
+
+        All frames of a file come this way, or none.
+        """
+        with self._explained(), av.open(f"file:{path}") as clip:
+            stream = clip.streams.video[0]
+            if self._container is None:
+                self._create()
+                self._video = self._container.add_stream_from_template(stream)
+                self._add_sound()
+            moved = round(self.count / self.fps / stream.time_base)
+            for packet in clip.demux(stream):
+                if packet.dts is None:  # the end of the file
+                    continue
+                packet.pts, packet.dts, packet.stream = packet.pts + moved, packet.dts + moved, self._video
+                self._container.mux(packet)
+                self._count_one()
 
     def __exit__(self, kind, error, trace) -> None:
         try:
@@ -159,39 +177,54 @@ class Writer:
             if len(tail) <= spare:
                 self._write_sound(tail)
         with self._explained():
-            self._container.mux(self._video.encode(None))
+            if self._encodes:
+                self._container.mux(self._video.encode(None))
             if self._sound is not None:
                 self._container.mux(self._audio.encode(None))
             self._container.close()
             files.put(self._private, self.path)
 
-    def _open(self, picture: av.VideoFrame) -> None:
-        form, _, video_encoder, sound_encoder = _CODECS[self._codec]
+    def _count_one(self) -> None:
+        self.count += 1
+        if self._sound is not None:
+            self._write_sound(self._samples.read(self._samples_until(self.count) - self._samples.done))
+
+    def _create(self) -> None:
+        form = _CODECS[self._codec][0]
         options = {"movflags": "+faststart"} if form == "mp4" else {}
-        self._container = container = av.open(f"file:{self._private}", "w", format=form, container_options=options)
+        self._container = av.open(f"file:{self._private}", "w", format=form, container_options=options)
         # no library versions, no random track numbers
-        container.flags |= av.container.Flags.bitexact.value
-        container.metadata.update(self._tags)
+        self._container.flags |= av.container.Flags.bitexact.value
+        self._container.metadata.update(self._tags)
+
+    def _open(self, picture: av.VideoFrame) -> None:
+        self._create()
         if self._codec == "h264":
             settings = {"crf": str(self._crf), **_X264}
         else:
             settings = {"level": "3", "slices": "4" if min(picture.width, picture.height) > 16 else "1"}
-        self._video = container.add_stream(video_encoder, rate=self.fps, options=settings)
+        self._video = self._container.add_stream(_CODECS[self._codec][2], rate=self.fps, options=settings)
         context = self._video.codec_context
         context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.format.name
         context.time_base, context.thread_count = 1 / self.fps, _THREADS
         context.flags |= av.codec.context.Flags.bitexact
         context.colorspace, context.color_range = picture.colorspace, picture.color_range
+        self._encodes = True
+        self._add_sound()
+
+    def _add_sound(self) -> None:
+        """Add the track of the sound, where there is one, and write the header."""
         if self._sound is not None:
-            rates = av.Codec(sound_encoder, "w").audio_rates
+            encoder = _CODECS[self._codec][3]
+            rates = av.Codec(encoder, "w").audio_rates
             # an encoder resamples what it is given to its own rate
             rate = self._sound.rate if not rates or self._sound.rate in rates else 48_000
-            self._audio = container.add_stream(sound_encoder, rate=rate, layout=_LAYOUTS[self._sound.channels])
+            self._audio = self._container.add_stream(encoder, rate=rate, layout=_LAYOUTS[self._sound.channels])
             # the most that AAC holds, up to what is plenty: with less, FFmpeg's encoder rings at the first sound
             self._audio.codec_context.bit_rate = min(128_000, 6 * rate) * self._sound.channels
             self._audio.codec_context.flags |= av.codec.context.Flags.bitexact
             self._samples = _Samples(self._sound)
-        container.start_encoding()
+        self._container.start_encoding()
 
     def _picture(self, image: np.ndarray) -> av.VideoFrame:
         if self._codec == "ffv1":
