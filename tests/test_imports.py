@@ -23,7 +23,7 @@ CORE = (
     *("errors", "renamed", "geometry", "settings", "files", "progress", "bundled", "plugins"),
     *("samples", "media", "models", "runs", "detection", "generation", "plan", "faces", "pipeline"),
 )
-LABORATORY = ("metrics", "evaluation", "figures", "explorer", "reporting")
+LABORATORY = ("metrics", "evaluation", "figures", "explorer", "reporting", "sweep")
 #: The workshop stands beside the laboratory: only the command line imports it, and it imports the core and `metrics`.
 WORKSHOP = ("synthesis", "training")
 COMMAND_LINE = ("cli", "__main__")
@@ -34,7 +34,7 @@ ROOT_NAMES = {"__version__", "__file__", "__name__", "__path__"}
 
 #: Libraries that draw or run notebooks, and the parts that may import them.
 LAB_LIBRARIES = {"librosa", "matplotlib", "ipywidgets", "papermill"}
-LAB_PARTS = {"figures", "explorer", "reporting", "cli", "__main__"}
+LAB_PARTS = {"figures", "explorer", "reporting", "sweep", "cli", "__main__"}
 #: librosa also warps recordings in time, where synthetic clips are made.
 ALLOWED = {("synthesis", "librosa")}
 

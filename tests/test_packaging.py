@@ -45,17 +45,20 @@ EXTRAS = {
     "figures": {"lab"},
     "explorer": {"lab"},
     "reporting": {"lab"},
+    "sweep": {"sweep"},
     "synthesis": {"synthesis"},
     "training": {"train"},
-    "cli": {"lab", "synthesis", "train"},
+    "cli": {"lab", "sweep", "synthesis", "train"},
 }
 
 #: What is imported under another name than it is installed by.
 IMPORT_NAMES = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
+    "distributed": "dask",
     "scenedetect": "scenedetect-headless",
     "skimage": "scikit-image",
+    "yaml": "pyyaml",
     "zmq": "pyzmq",
 }
 
@@ -163,7 +166,8 @@ def test_package_imports_nothing_undeclared():
 
 
 def test_tests_and_benchmarks_import_nothing_undeclared():
-    local = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"lipsync_lab", "benchmarks"}
+    local = {path.stem for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
+    local |= {"lipsync_lab", "benchmarks"}
     sources = [p.read_text(encoding="utf-8") for f in ("tests", "benchmarks") for p in (ROOT / f).rglob("*.py")]
     foreign = set().union(*map(imported, sources)) - set(sys.stdlib_module_names) - local
     names = {canonicalize_name(IMPORT_NAMES.get(name, {"yaml": "pyyaml"}.get(name, name))) for name in foreign}
@@ -189,7 +193,7 @@ def test_commands_ask_for_what_their_extras_bring():
 
 
 def test_all_is_every_extra_that_the_package_uses():
-    assert runtime("all").keys() == runtime("lab", "synthesis", "train").keys()
+    assert runtime("all").keys() == runtime("lab", "sweep", "synthesis", "train").keys()
     assert "papermill" in runtime("all")
     assert not {"papermill", "matplotlib", "jupyterlab", "espeakng-loader"} & runtime().keys()
 

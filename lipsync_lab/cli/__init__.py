@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 import lipsync_lab
-from lipsync_lab.cli import data, data_flags, flags, measure_flags, renamed, training, use
+from lipsync_lab.cli import data, data_flags, flags, measure_flags, renamed, sweeping, training, use
 from lipsync_lab.cli.use import FAILED
 from lipsync_lab.errors import LipsyncError
 
@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     measure_flags.evaluate(command("evaluate", "Measure a dubbed video against its source.", use.evaluate))
     flags.report(
         command("report", "Dub and evaluate clips, run the notebooks on them, and write a report.", use.report)
+    )
+    sweeping.flags(
+        command("sweep", "Dub and evaluate many combinations, here or on a cluster; resumable.", sweeping.sweep)
     )
     measure_flags.blind(
         command("blind", "Write a blind comparison of two methods' runs, or count its answers.", use.blind)

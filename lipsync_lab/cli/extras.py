@@ -9,9 +9,12 @@ from lipsync_lab.errors import LipsyncError
 #: Extra -> the modules that it brings, by their import names.
 EXTRAS = {
     "lab": (
-        *("IPython", "PIL", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
-        *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
+        lab := (
+            *("IPython", "PIL", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
+            *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
+        )
     ),
+    "sweep": (*lab, "aiohttp", "distributed", "filelock", "fsspec", "psutil", "pyarrow", "yaml"),
     "synthesis": ("espeakng_loader",),
     "train": ("espeakng_loader", "matplotlib"),
 }

@@ -79,7 +79,7 @@ def read(
     if domains and len(domains) != len(clips):
         raise ParameterError(f"{len(domains)} domains for {len(clips)} clips; name one per clip")
     given = domains or [""] * len(clips)
-    known = [samples.clip_domain(text) or _domain_of_sample(str(clip)) for text, clip in zip(given, clips, strict=True)]
+    known = [samples.clip_domain(text) or domain_of_sample(str(clip)) for text, clip in zip(given, clips, strict=True)]
     names = plain_names([str(clip) for clip in clips])
     return [Case(*map(str, row)) for row in zip(names, clips, voices, known, strict=True)]
 
@@ -127,7 +127,7 @@ def read_table(path: str | Path) -> list[Case]:
     for (where, row), clip, name in zip(rows, clips, names, strict=True):
         voice = _input(row["voice"], path.parent, where, "voice") if row.get("voice") else clip
         try:
-            domain = samples.clip_domain(row.get("domain", "")) or _domain_of_sample(clip)
+            domain = samples.clip_domain(row.get("domain", "")) or domain_of_sample(clip)
         except ParameterError as error:
             raise ParameterError(f"{where} ({row['clip']}): {error}") from None
         about = {column: value for column, value in row.items() if column not in COLUMNS and value}
@@ -161,7 +161,7 @@ def portable(name: str | Path, home: Path) -> str:
 
 def is_plain(case: Case) -> bool:
     """Whether a case has neither a pair, nor further columns, nor a domain other than that of its sample."""
-    return not case.pair and not case.about and case.domain == _domain_of_sample(case.clip)
+    return not case.pair and not case.about and case.domain == domain_of_sample(case.clip)
 
 
 def file_of(name: str | Path) -> Path:
@@ -202,7 +202,7 @@ def _input(text: str, folder: Path, where: str, column: str) -> str:
     raise MediaError(f"{where}: the {column} {text} is not a file in {folder.resolve()}, and no sample has that name")
 
 
-def _domain_of_sample(clip: str) -> str:
+def domain_of_sample(clip: str) -> str:
     sample = samples.SAMPLES.get(clip)
     return sample.domain if sample and sample.domain in samples.CLIP_DOMAINS else ""
 

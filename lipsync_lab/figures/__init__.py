@@ -11,7 +11,7 @@ from lipsync_lab.figures.artifacts import (
     response_matrix,
     worst_frames,
 )
-from lipsync_lab.figures.comparison import ablation_matrix, forest
+from lipsync_lab.figures.comparison import ablation_matrix, forest, generator_matrix
 from lipsync_lab.figures.detection import (
     detection_timeline,
     detector_comparison,
@@ -57,6 +57,7 @@ __all__ = [
     "failure_rates",
     "forest",
     "generation_steps",
+    "generator_matrix",
     "mel_spectrogram",
     "metric_distributions",
     "missed_detection_causes",

@@ -181,6 +181,45 @@ def _changes(effects: pandas.DataFrame) -> str:
     return f"Better: {better} of {len(effects)} effects, worse: {worse} ({about}; without those by construction)"
 
 
+@styled
+def generator_matrix(medians: pandas.DataFrame, ax: Axes | None = None) -> Axes:
+    """Metrics of several generators in several domains: the median over clips, coloured by its share of the threshold.
+
+    Parameters
+    ----------
+    medians : DataFrame
+        Of `sweep.page.medians`: generator, domain, metric, label, value (median over clips), n (clips), share (value in
+        units of the threshold; above 1 the median clip fails). Undefined cells are grey.
+    """
+    rows = list(dict.fromkeys(medians["label"]))
+    columns = sorted(set(zip(medians["generator"], medians["domain"], strict=True)))
+    cells = medians.set_index(["label", "generator", "domain"])
+    shares = np.full((max(1, len(rows)), max(1, len(columns))), np.nan)
+    ax = axes_of(ax, 0.28 + 0.05 * max(3, len(rows)))
+    if not rows:
+        note(ax, "no run has a value of a metric with a threshold")
+        ax.axis("off")
+        return ax
+    ax.set_facecolor("#DDDDDD")
+    for (row, column), _ in np.ndenumerate(shares):
+        key = rows[row], *columns[column]
+        if key in cells.index:
+            cell = cells.loc[key]
+            shares[row, column] = cell["share"]
+            words = ax.text(column, row, f"{cell['value']:.3g}", ha="center", va="center", fontsize=12, color=INK)
+            words.set_path_effects(HALO)
+    image = ax.imshow(np.ma.masked_invalid(shares), cmap="Oranges", vmin=0, vmax=_FULL, aspect="auto")
+    counts = medians.groupby(["generator", "domain"])["n"].max()
+    labels = [f"{name}\n{domain_label(domain)}, n = {counts[name, domain]}" for name, domain in columns]
+    ax.set_yticks(range(len(rows)), labels=rows)
+    ax.set_xticks(range(len(columns)), labels=labels, rotation=25, ha="right", rotation_mode="anchor")
+    ax.tick_params(length=0)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, extend="max")
+    bar.set_label("median in units of the failure threshold")
+    return ax
+
+
 def _signed(value: float) -> str:
     """A change in two digits, and 0 where it would be rounded to that."""
     return "0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
