@@ -6,15 +6,14 @@ from importlib.util import find_spec
 
 from lipsync_lab.errors import LipsyncError
 
+_LAB = (
+    *("IPython", "PIL", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
+    *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
+)
 #: Extra -> the modules that it brings, by their import names.
 EXTRAS = {
-    "lab": (
-        lab := (
-            *("IPython", "PIL", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
-            *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
-        )
-    ),
-    "sweep": (*lab, "aiohttp", "distributed", "filelock", "fsspec", "psutil", "pyarrow", "yaml"),
+    "lab": _LAB,
+    "sweep": (*_LAB, "aiohttp", "distributed", "filelock", "fsspec", "psutil", "pyarrow", "yaml"),
     "synthesis": ("espeakng_loader",),
     "train": ("espeakng_loader", "matplotlib"),
 }

@@ -217,6 +217,10 @@ def generator_matrix(medians: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ax.spines[["left", "bottom"]].set_visible(False)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, extend="max")
     bar.set_label("median in units of the failure threshold")
+    bad = medians[medians["share"] > 1]
+    worst = medians.loc[medians["share"].idxmax()]
+    most = f", furthest {worst['label']} of {worst['generator']} in {domain_label(worst['domain'])}" if len(bad) else ""
+    titled(ax, f"The median clip is beyond the threshold in {len(bad)} of {len(medians)} cells{most}; n = clips")
     return ax
 
 

@@ -167,3 +167,25 @@ def test_the_ablation_without_cost_has_no_margin():
         "Better: 1 of 3 effects, worse: 1 (n = 2 clips, too few for a test; without those by construction)"
     )
     assert "seconds a frame" not in {text.get_text() for text in own.texts}
+
+
+def test_the_matrix_of_generators_has_a_cell_a_metric_generator_and_domain():
+    rows = [
+        ("cel", "animation", "ghosting", "ghosting", 0.02, 9, 0.5),
+        ("wav2lip-lab", "animation", "ghosting", "ghosting", 0.08, 9, 2.0),
+        ("wav2lip-lab", "live_action", "colour_shift", "colour shift", 3.0, 4, 0.75),
+    ]
+    names = ["generator", "domain", "metric", "label", "value", "n", "share"]
+    ax = figures.generator_matrix(pd.DataFrame(rows, columns=names))
+    shares = ax.images[0].get_array()
+    assert np.ma.filled(shares, -1).tolist() == [[0.5, 2.0, -1], [-1, -1, 0.75]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ghosting", "colour shift"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == [
+        "cel\nanimation, n = 9",
+        "wav2lip-lab\nanimation, n = 9",
+        "wav2lip-lab\nlive action, n = 4",
+    ]
+    assert sorted(text.get_text() for text in ax.texts) == ["0.02", "0.08", "3"]
+    assert "beyond the threshold in 1 of 3 cells" in ax.get_title(loc="left").replace("\n", " ")
+    empty = figures.generator_matrix(pd.DataFrame([], columns=names))
+    assert "no run has a value" in empty.texts[0].get_text()
