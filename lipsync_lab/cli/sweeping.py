@@ -22,7 +22,7 @@ _LINES = 60.0
 
 def flags(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "A killed sweep goes on where it was, by the same command. Exit codes: 0, every run is complete; 1, runs "
+        "The same command resumes a killed sweep. Exit codes: 0, every run is complete; 1, runs "
         "failed, and the others are complete; 2, the file cannot be used, or the scheduler is gone."
     )
     add = parser.add_argument
@@ -130,7 +130,7 @@ def _devices() -> list[str]:
     import torch
 
     if not torch.cuda.device_count():
-        raise ParameterError("--gpu: there is no CUDA device here; leave it away, or name a --scheduler")
+        raise ParameterError("--gpu: there is no CUDA device here; omit it, or name a --scheduler")
     return [str(number) for number in range(torch.cuda.device_count())]
 
 

@@ -223,9 +223,9 @@ def _texts(value: Any, place: tuple, problems: _Problems, whole: bool = True) ->
         if isinstance(item, str) and item.strip():
             out.append((item.strip(), problems.where(at)))
         else:
-            problems.add(at, f"{place[0]} has {item!r}, which is no name or address")
+            problems.add(at, f"{place[0]} has {item!r}, not a name or an address")
     if isinstance(value, list) and not value:
-        problems.add(place, f"{place[0]} is empty; leave the key away for the default")
+        problems.add(place, f"{place[0]} is empty; omit the key for the default")
     return out
 
 

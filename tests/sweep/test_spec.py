@@ -85,7 +85,7 @@ def test_own_sound_patterns_and_presets(home):
         ("clips: []\nout: o\n", "line 1: clips is empty"),
         ("out: o\nclips:\n  - a.mp4\n  - nowhere.mp4\n", "line 4: nowhere.mp4 is not there, nor a sample"),
         ("out: o\nclips:\n  - shots/*.mkv\n", "line 3: no file matches shots/*.mkv"),
-        ("out: o\nclips: a.mp4\nvoices:\n  - v.wav\n  - 7\n", "line 5: voices has 7, which is no name or address"),
+        ("out: o\nclips: a.mp4\nvoices:\n  - v.wav\n  - 7\n", "line 5: voices has 7, not a name or an address"),
         ("out: o\nclips: a.mp4\nsettings:\n  feathers: 1\n", "line 4: unknown setting feathers; did you mean feather?"),
         ("out: o\nclips: a.mp4\nsettings:\n  - {}\n  - feather: 7\n", "line 5: feather 7"),
         ("out: o\nclips: a.mp4\nsettings: {mouth_chart: x}\n", "line 3: mouth_chart is of one clip"),
