@@ -81,7 +81,7 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, li
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
-    processes = [start(folder, environment, "scheduler", "--port", str(port), "--no-dashboard")]
+    processes = [start(folder, environment, "scheduler", "--port", str(port), "--dashboard-address", ":0")]
     processes += [worker(folder, environment, address) for _ in range(2)]
     try:
         yield address, processes
@@ -98,7 +98,7 @@ def start(folder: Path, environment: dict[str, str], *words: str) -> subprocess.
 
 def worker(folder: Path, environment: dict[str, str], address: str) -> subprocess.Popen:
     spill = ["--local-directory", str(folder / "dask")]
-    return start(folder, environment, "worker", address, "--nthreads", "1", "--no-dashboard", *spill)
+    return start(folder, environment, "worker", address, "--nthreads", "1", "--dashboard-address", ":0", *spill)
 
 
 def kill(process: subprocess.Popen) -> None:

@@ -95,11 +95,21 @@ def scheduled(folder: Path, made: list[Job], window: bool) -> None:
     environment |= {"DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "0"}
     address, processes = "tcp://127.0.0.1:18786", []
     try:
-        processes.append(start(folder, environment, "scheduler", "--port", "18786", "--no-dashboard"))
+        processes.append(start(folder, environment, "scheduler", "--port", "18786", "--dashboard-address", ":0"))
         for _ in range(WORKERS):
             spill = ["--local-directory", str(folder / "dask"), "--no-nanny", "--memory-limit", "0"]
             processes.append(
-                start(folder, environment, "worker", address, "--nthreads", str(THREADS), "--no-dashboard", *spill)
+                start(
+                    folder,
+                    environment,
+                    "worker",
+                    address,
+                    "--nthreads",
+                    str(THREADS),
+                    "--dashboard-address",
+                    ":0",
+                    *spill,
+                )
             )
         with client.dask_workers(address) as (dask, pool):
             dask.wait_for_workers(WORKERS, timeout=120)

@@ -173,7 +173,7 @@ def plain(text: str, run_id: str, timeout, memory) -> dict:
 
 def test_a_dask_cluster_is_an_executor(planned):
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
         client.dask_workers(cluster.scheduler_address) as (dask, pool),
     ):
         dask.wait_for_workers(2, timeout=30)
