@@ -8,9 +8,11 @@ import numpy as np
 
 from lipsync_lab.errors import ParameterError
 
-#: Where a frame's box comes from: a detector in this run (`detected`) or in an earlier one (`recorded`), a person
-#: (`manual`, exact), or the boxes before and after it (`interpolated`, `held`). `missing` frames have none.
-PROVENANCES = ("detected", "interpolated", "held", "recorded", "manual", "missing")
+#: Where a frame's box comes from: a detector in this run (`detected`), in an earlier frame that shows the same picture
+#: (`copied`), in frames before and after between which the face was followed (`tracked`), or in an earlier run
+#: (`recorded`), a person (`manual`, exact), or the boxes around a dropout (`interpolated`, `held`). `missing` frames
+#: have none.
+PROVENANCES = ("detected", "copied", "tracked", "interpolated", "held", "recorded", "manual", "missing")
 
 
 @dataclass(frozen=True)

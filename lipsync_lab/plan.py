@@ -106,7 +106,7 @@ def make_plan(
         max_dropout=settings.max_dropout,
         smoothing=settings.smoothing,
         pads=settings.pads,
-        provenance=used.provenance,
+        provenance=used.provenances,
         manual=used.manual,
         fps=float(clip.fps),
     )

@@ -15,6 +15,7 @@ DROPOUTS = ("passthrough", "hold", "interpolate", "error")
 SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
+DETECTION_CADENCES = ("every_frame", "changes", "tracked")
 MOUTH_CADENCES = ("every_frame", "holds")
 MOUTH_SOURCES = ("auto", "clip", "drawn")
 
@@ -37,6 +38,9 @@ class Settings:
         Frames a second where the clip is a still picture.
     detection_size : int or None
         Longest side, in pixels, of the detector's input; None for the clip's own size.
+    detection_cadence : str
+        Which frames the detector sees: "every_frame"; "changes", where a frame that shows the picture of an earlier one
+        keeps its candidates; or "tracked", where faces are also followed between key frames (`detection.sparse`).
     detection_batch : int
         Frames per batch of the detector.
     threshold : float
@@ -93,6 +97,7 @@ class Settings:
     static: bool = False
     fps: float = 25.0
     detection_size: int | None = 640
+    detection_cadence: str = "every_frame"
     detection_batch: int = 16
     threshold: float = 0.5
     face_selection: str | int = "prominent"
@@ -151,6 +156,8 @@ class Settings:
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))
         need(self.mouth_cadence in MOUTH_CADENCES, "mouth_cadence", " or ".join(MOUTH_CADENCES))
         need(self.mouth_source in MOUTH_SOURCES, "mouth_source", " or ".join(MOUTH_SOURCES))
+        known = " or ".join(DETECTION_CADENCES)
+        need(self.detection_cadence in DETECTION_CADENCES, "detection_cadence", known)
         need(self.extend in EXTENSIONS, "extend", " or ".join(EXTENSIONS))
         need(self.codec in CODECS, "codec", " or ".join(CODECS))
 
@@ -205,6 +212,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "animation": {"dropouts": "interpolate", "smoothing": "centered", "feather": 0.1, "mouth_cadence": "holds"},
     "reference": {
         "detection_size": None,
+        "detection_cadence": "every_frame",
         "face_selection": "best",
         "dropouts": "error",
         "smoothing": "reference",

@@ -10,7 +10,16 @@ import argparse
 
 from lipsync_lab import detection
 from lipsync_lab.models.registry import DEFAULTS
-from lipsync_lab.settings import CODECS, DROPOUTS, EXTENSIONS, MOUTH_CADENCES, MOUTH_SOURCES, PRESETS, SMOOTHINGS
+from lipsync_lab.settings import (
+    CODECS,
+    DETECTION_CADENCES,
+    DROPOUTS,
+    EXTENSIONS,
+    MOUTH_CADENCES,
+    MOUTH_SOURCES,
+    PRESETS,
+    SMOOTHINGS,
+)
 
 GENERATOR = (
     "generator: a model's name or a file of weights; identity returns each face unchanged, untrained generates noise, "
@@ -355,6 +364,12 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         default=unset,
         metavar="PIXELS",
         help="longest side of the detector's input, 32 or more; none for the clip's own size (640)",
+    )
+    add(
+        "--detection-cadence",
+        choices=DETECTION_CADENCES,
+        default=unset,
+        help="detect in every frame, only where the picture changes, or also follow faces between frames (every_frame)",
     )
     add(
         "--max-dropout",

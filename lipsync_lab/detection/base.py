@@ -110,14 +110,27 @@ def at_detection_size(
     longest_side : int or None
         Pixels; smaller frames are not enlarged, and None leaves all as they are.
     """
-    height, width = frames.shape[1:3]
-    if not detector.reads_pixels or longest_side is None or max(height, width) <= longest_side:
+    if not detector.reads_pixels or longest_side is None or max(frames.shape[1:3]) <= longest_side:
         return detector.detect(frames, first)
+    small = np.stack([shrunk(frame, longest_side) for frame in frames])
+    return enlarged(detector.detect(small, first), small.shape[1:3], frames.shape[1:3])
+
+
+def shrunk(frame: np.ndarray, longest_side: int | None) -> np.ndarray:
+    """A frame, uint8 RGB (H, W, 3), with a longest side of so many pixels at most; itself where it has no more."""
     import cv2
 
+    height, width = frame.shape[:2]
+    if longest_side is None or max(height, width) <= longest_side:
+        return frame
     scale = longest_side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
-    x, y = width / size[0], height / size[1]
-    rows = detector.detect(small, first)
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+def enlarged(rows: list[list[Detection]], small: tuple[int, int], size: tuple[int, int]) -> list[list[Detection]]:
+    """Candidates in frames of `small` (height, width), in pixels of frames of `size`."""
+    if small == size:
+        return rows
+    x, y = size[1] / small[1], size[0] / small[0]
     return [[candidate.moved(lambda box: box.scaled(x, y)) for candidate in row] for row in rows]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from lipsync_lab import detection, files
-from lipsync_lab.detection import auto, tracking
-from lipsync_lab.detection.base import Detector, at_detection_size
+from lipsync_lab.detection import auto, sparse, tracking
+from lipsync_lab.detection.base import Detection, Detector, enlarged, shrunk
 from lipsync_lab.detection.boxes import FixedBox, Recorded
 from lipsync_lab.detection.detections import (
     Detections,
@@ -28,7 +31,7 @@ from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
 #: Version of the cache's files.
-_FORMAT = 4
+_FORMAT = 5
 
 
 def detect(
@@ -105,24 +108,41 @@ def detect(
 def _detected(
     clip: Clip, detector: Detector, settings: Settings, frames: int | None, progress: Progress | None
 ) -> Detections:
-    rows, complete = [], True
-    shots = Shots(clip.fps)
+    rows, kinds = [], []
+    shots, before = Shots(clip.fps), None
     expected = clip.expected if frames is None else min(frames, clip.expected or frames)
     if isinstance(detector, Recorded):
         detector = detector.in_view(clip.view)
-    # one frame more than is needed shows whether the clip ends there
-    for batch in batches(clip.read(0, None if frames is None else frames + 1), settings.detection_batch):
-        if frames is not None and len(rows) + len(batch) > frames:
-            complete = False
-            batch = batch[: frames - len(rows)]
-            if not batch:
-                break
-        for frame in batch:
-            shots.add(frame)
-        candidates = at_detection_size(detector, np.stack(batch), len(rows), settings.detection_size)
-        rows += [rounded(row) for row in candidates]
+    longest = settings.detection_size if detector.reads_pixels else None
+    size = clip.view.size[::-1]
+
+    def seen(frame: np.ndarray) -> np.ndarray:
+        shots.add(frame)
+        return shrunk(frame, longest)
+
+    def asked(batch: list[np.ndarray], places: Sequence[int]) -> list[list[Detection]]:
+        out: list[list[Detection]] = []
+        for some in batches(places, settings.detection_batch):
+            images = np.stack([batch[place] for place in some])
+            out += enlarged(detector.detect(images, len(rows) + some[0]), images.shape[1:3], size)
+        return [rounded(row) for row in out]
+
+    stream = clip.read(0, None if frames is None else frames + 1)
+    sparsely = detector.reads_pixels and settings.detection_cadence != "every_frame"
+    # only shrunk frames are kept
+    for batch in batches(map(seen, islice(stream, frames)), sparse.AHEAD if sparsely else settings.detection_batch):
+        if sparsely:
+            pictures = [sparse.Picture.of(number, image, size[1]) for number, image in enumerate(batch, len(rows))]
+            follow = settings.detection_cadence == "tracked"
+            more, origins, before = sparse.candidates(pictures, partial(asked, batch), before, follow)
+            rows += more
+            kinds += origins
+        else:
+            rows += asked(batch, range(len(batch)))
         if progress:
             progress("detect", len(rows), expected)
+    # one frame more than is needed shows whether the clip ends there
+    complete = frames is None or next(stream, None) is None
     if not rows:
         raise MediaError(f"{clip.name}: holds no picture; is it complete?")
     starts, manual, interpolated, outside = shots.starts, {}, frozenset(), {}
@@ -135,7 +155,8 @@ def _detected(
         manual = {frame: row[0].box for frame, row in enumerate(rows)}
     starts = tuple(start for start in starts if start < len(rows))
     given = Detections(tuple(rows), starts, clip.view.size, complete, manual=manual, outside=outside)
-    return replace(given, interpolated=interpolated)
+    copied, tracked = (frozenset(n for n, kind in enumerate(kinds) if kind == name) for name in ("copied", "tracked"))
+    return replace(given, interpolated=interpolated, copied=copied, tracked=tracked)
 
 
 def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> Path:
@@ -143,6 +164,7 @@ def _place(cache: Path, clip: Clip, detector: Detector, settings: Settings) -> P
         "clip": clip.identity,
         "detector": detector.identity,
         "detection_size": settings.detection_size,
+        "detection_cadence": settings.detection_cadence,
         "format": _FORMAT,
     }
     return cache / f"{_digest(json.dumps(key, sort_keys=True).encode())[:32]}.json"

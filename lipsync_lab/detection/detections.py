@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lipsync_lab import files
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.errors import DetectionError
@@ -44,6 +46,9 @@ class Detections:
         Faces given by a person, by frame; None says that the frame has no face. They replace any candidate.
     interpolated : frozenset of int
         Frames of `manual` whose box was not drawn, but interpolated between two that were.
+    copied, tracked : frozenset of int
+        Frames that the detector was not asked about (`Settings.detection_cadence`): their candidates are those of an
+        earlier frame that shows the same picture, or lie between those of frames before and after.
     provenance : str
         "detected" or "recorded": how the candidates came here (not stored in a file, not compared).
     from_cache : bool
@@ -62,6 +67,8 @@ class Detections:
     detector: dict[str, Any] | None = None
     manual: Mapping[int, Box | None] = field(default_factory=dict)
     interpolated: frozenset[int] = frozenset()
+    copied: frozenset[int] = frozenset()
+    tracked: frozenset[int] = frozenset()
     provenance: str = field(default="detected", compare=False)
     from_cache: bool = field(default=False, compare=False)
     outside: Mapping[int, float] = field(default_factory=dict, compare=False)
@@ -75,7 +82,17 @@ class Detections:
             return self
         shots = None if self.shots is None else tuple(start for start in self.shots if start < frames)
         manual = {frame: box for frame, box in self.manual.items() if frame < frames}
-        return replace(self, candidates=self.candidates[:frames], shots=shots, manual=manual, complete=False)
+        copied, tracked = (frozenset(n for n in kept if n < frames) for kept in (self.copied, self.tracked))
+        part = replace(self, candidates=self.candidates[:frames], shots=shots, manual=manual, complete=False)
+        return replace(part, copied=copied, tracked=tracked)
+
+    @property
+    def provenances(self) -> np.ndarray:
+        """Provenance of each frame's candidates, str (N,): "recorded", or "detected", "copied" and "tracked"."""
+        out = np.full(len(self), self.provenance, "<U12")
+        if self.provenance == "detected":
+            out[sorted(self.copied)], out[sorted(self.tracked)] = "copied", "tracked"
+        return out
 
     def moved(self, move: Callable[[Box], Box], size: tuple[int, int]) -> Detections:
         """The detections with every box moved, for frames of that size."""
@@ -169,6 +186,7 @@ def detections_text(detections: Detections, chosen: list[Detection | None] | Non
         content["manual"] = sorted(detections.manual.keys() - detections.interpolated)
     if filled := sorted(detections.manual.keys() & detections.interpolated):
         content["interpolated"] = filled
+    content |= {name: sorted(getattr(detections, name)) for name in ("copied", "tracked") if getattr(detections, name)}
     if chosen is not None:
         content["boxes"] = [None if face is None else list(face.box) for face in chosen]
     content["candidates"] = [[_values(candidate) for candidate in row] for row in detections.candidates]
@@ -270,12 +288,14 @@ def _from_content(content: dict[str, Any], path: str | Path) -> Detections:
         raise DetectionError(f'{path}: says "frames": {content["frames"]}, but holds boxes for {frames}')
     if shots is not None and (shots[:1] != (0,) or any(a >= b for a, b in pairwise(shots))):
         raise ValueError('"shots" must be the first frames of the shots, rising, beginning with 0')
-    by_hand, between = ([int(n) for n in content.get(name, [])] for name in ("manual", "interpolated"))
+    lists = ("manual", "interpolated", "copied", "tracked")
+    by_hand, between, copied, tracked = ([int(n) for n in content.get(name, [])] for name in lists)
     manual = dict.fromkeys([*by_hand, *between]) if "boxes" in content else {}
-    if any(not 0 <= frame < frames for frame in manual):
-        raise ValueError(f'"manual" and "interpolated" must be numbers of frames, 0 to {frames - 1}')
+    if any(not 0 <= frame < frames for frame in (*manual, *copied, *tracked)):
+        raise ValueError(f'"manual", "interpolated", "copied", "tracked" must be numbers of frames, 0 to {frames - 1}')
     filled, complete = frozenset(between) & manual.keys(), bool(content.get("complete", True))
-    return Detections(tuple(rows), shots, size, complete, view, clip, detector, manual, filled)
+    kept = frozenset(copied), frozenset(tracked)
+    return Detections(tuple(rows), shots, size, complete, view, clip, detector, manual, filled, *kept)
 
 
 def _values(candidate: Detection) -> list:

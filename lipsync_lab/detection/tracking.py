@@ -280,7 +280,7 @@ def track(
     max_dropout: int = 12,
     smoothing: str = "centered",
     pads: tuple[int, int, int, int] = (0, 10, 0, 0),
-    provenance: str = "detected",
+    provenance: str | np.ndarray = "detected",
     manual: Mapping[int, Box | None] | None = None,
     fps: float = 25.0,
 ) -> FaceTrack:
@@ -305,8 +305,8 @@ def track(
         Mean over five frames within a shot; as published (forward, in place, across cuts, in whole pixels); none.
     pads : (top, bottom, left, right)
         Pixels added to each box; the published default adds ten below the chin.
-    provenance : {"detected", "recorded"}
-        Of a chosen box.
+    provenance : str or ndarray of str, (N,)
+        Of a chosen box: "detected", "copied", "tracked" or "recorded"; for all frames, or one a frame.
     manual : mapping of int to Box or None, optional
         Faces that a person gave, by frame, in place of the chosen ones. They are exact: neither padded nor smoothed,
         and not part of the smoothing of other boxes. Filled boxes beside one meet it. None: the frame has no face.

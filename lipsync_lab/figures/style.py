@@ -28,6 +28,8 @@ DOMAIN_COLOURS = {"animation": "#D55E00", "live_action": "#0072B2", "synthetic_p
 #: The origin of a frame's box. Frames without a box matter most, so they are the darkest.
 PROVENANCE_COLOURS = {
     "detected": "#009E73",
+    "copied": "#66C9A8",
+    "tracked": "#A3D977",
     "recorded": "#56B4E9",
     "manual": "#5D3A9B",
     "interpolated": "#E69F00",

@@ -28,7 +28,7 @@ MATCH, OTHER = 0.5, 0.3
 #: Intersection over union of a box and the one before it, below which the track has jumped to another place.
 JUMP = 0.3
 #: Provenances of the ledger for which the detector, or a person, gave the box.
-_DETECTED = ("detected", "recorded", "manual")
+_DETECTED = ("detected", "copied", "tracked", "recorded", "manual")
 
 
 def detection_metrics(
