@@ -37,7 +37,7 @@ _HEADS = ("conv3_3_norm", "conv4_3_norm", "conv5_3_norm", "fc7", "conv6_2", "con
 def clip(source: str, path: Path, frames: int, size: tuple[int, int] = (1280, 720), grain: float = 0.0) -> None:
     """A clip of a size: the source scaled to its height, with mirrored sides, and film grain of so many grey levels.
 
-    The source is played to and fro if it is shorter.
+    The source is played forwards and backwards if it is shorter.
     """
     opened, (width, height) = open_clip(samples.resolve_path(source)), size
     images, rng = list(opened.read(0, frames)), np.random.default_rng(0)
