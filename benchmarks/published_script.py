@@ -84,8 +84,8 @@ def candidates(network: torch.nn.Module, frames: np.ndarray) -> list[np.ndarray]
             rows.append(np.hstack([center - size / 2, center + size / 2, scores[:, y, x, None]]))
     if not rows:
         return [np.zeros((0, 5))] * len(frames)
-    found = np.stack(rows)
-    return [suppressed(found[:, number]) for number in range(len(frames))]
+    stacked = np.stack(rows)
+    return [suppressed(stacked[:, number]) for number in range(len(frames))]
 
 
 def suppressed(rows: np.ndarray) -> np.ndarray:

@@ -53,8 +53,8 @@ def compared(clip: str, detector: Counted, frames: int | None, size: int | None)
     rows, usual = [], None
     for cadence in DETECTION_CADENCES:
         settings, detector.asked = Settings(detection_cadence=cadence, detection_size=size), 0
-        found = detect(open_clip(path), detector, settings=settings, frames=frames)
-        faces, _ = chosen_faces(found, settings)
+        detections = detect(open_clip(path), detector, settings=settings, frames=frames)
+        faces, _ = chosen_faces(detections, settings)
         usual = faces if usual is None else usual
         both = [a.box.iou(b.box) for a, b in zip(usual, faces, strict=True) if a and b]
         true = [face.box.iou(known[n]) for n, face in enumerate(faces) if face and n in known]
@@ -64,8 +64,8 @@ def compared(clip: str, detector: Counted, frames: int | None, size: int | None)
                 "cadence": cadence,
                 "frames": len(faces),
                 "detected": detector.asked,
-                "copied": len(found.copied),
-                "tracked": len(found.tracked),
+                "copied": len(detections.copied),
+                "tracked": len(detections.tracked),
                 "median_iou": np.median(both) if both else np.nan,
                 "lowest_iou": min(both, default=np.nan),
                 "lost": sum(a is not None and b is None for a, b in zip(usual, faces, strict=True)),

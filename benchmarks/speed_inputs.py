@@ -87,11 +87,11 @@ def detector(path: Path, clip_path: Path, frames: int = 1) -> None:
     count = opened.expected or frames
     images = [next(opened.read(n, n + 1)) for n in np.linspace(0, count - 1, frames).astype(int)]
     faces, _ = chosen_faces(detect(clip_from_array(np.stack(images), opened.fps)), Settings())
-    seen: dict[str, list[tuple[torch.Tensor, Box]]] = {name: [] for name in _HEADS}
+    inputs: dict[str, list[tuple[torch.Tensor, Box]]] = {name: [] for name in _HEADS}
     now: list[Box] = []
     hooks = [
         getattr(network, f"{name}_mbox_conf").register_forward_hook(
-            lambda _, inputs, __, name=name: seen[name].append((inputs[0], now[0]))
+            lambda _, given, __, name=name: inputs[name].append((given[0], now[0]))
         )
         for name in _HEADS
     ]
@@ -107,19 +107,19 @@ def detector(path: Path, clip_path: Path, frames: int = 1) -> None:
     for hook in hooks:
         hook.remove()
     for stride, name in zip(STRIDES, _HEADS, strict=True):
-        _fit(network, name, stride, seen[name])
+        _fit(network, name, stride, inputs[name])
     torch.save(network.state_dict(), path)
 
 
 @torch.inference_mode()
-def _fit(network: S3FD, name: str, stride: int, seen: list[tuple[torch.Tensor, Box]]) -> None:
+def _fit(network: S3FD, name: str, stride: int, inputs: list[tuple[torch.Tensor, Box]]) -> None:
     conf, loc = getattr(network, f"{name}_mbox_conf"), getattr(network, f"{name}_mbox_loc")
     for layer in (conf, loc):
         layer.weight.zero_()
         layer.bias.zero_()
     conf.bias[-1] = -5.0
     rows, targets = [], []
-    for features, face in seen:
+    for features, face in inputs:
         prior = anchors(*features.shape[2:], stride)
         boxes = torch.cat((prior[:, :2] - prior[:, 2:] / 2, prior[:, :2] + prior[:, 2:] / 2), 1).tolist()
         fits = np.array([Box(*box).iou(face) for box in boxes]) > 0.5

@@ -116,21 +116,21 @@ def _detected(
     longest = settings.detection_size if detector.reads_pixels else None
     size = clip.view.size[::-1]
 
-    def seen(frame: np.ndarray) -> np.ndarray:
+    def shrunken(frame: np.ndarray) -> np.ndarray:
         shots.add(frame)
         return shrunk(frame, longest)
 
     def asked(batch: list[np.ndarray], places: Sequence[int]) -> list[list[Detection]]:
         out: list[list[Detection]] = []
-        for some in batches(places, settings.detection_batch):
-            images = np.stack([batch[place] for place in some])
-            out += enlarged(detector.detect(images, len(rows) + some[0]), images.shape[1:3], size)
+        for part in batches(places, settings.detection_batch):
+            images = np.stack([batch[place] for place in part])
+            out += enlarged(detector.detect(images, len(rows) + part[0]), images.shape[1:3], size)
         return [rounded(row) for row in out]
 
     stream = clip.read(0, None if frames is None else frames + 1)
     sparsely = detector.reads_pixels and settings.detection_cadence != "every_frame"
     # only shrunk frames are kept
-    for batch in batches(map(seen, islice(stream, frames)), sparse.AHEAD if sparsely else settings.detection_batch):
+    for batch in batches(map(shrunken, islice(stream, frames)), sparse.AHEAD if sparsely else settings.detection_batch):
         if sparsely:
             pictures = [sparse.Picture.of(number, image, size[1]) for number, image in enumerate(batch, len(rows))]
             follow = settings.detection_cadence == "tracked"

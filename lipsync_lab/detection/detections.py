@@ -47,7 +47,7 @@ class Detections:
     interpolated : frozenset of int
         Frames of `manual` whose box was not drawn, but interpolated between two that were.
     copied, tracked : frozenset of int
-        Frames that the detector was not asked about (`Settings.detection_cadence`): their candidates are those of an
+        Frames that the detector did not get (`Settings.detection_cadence`): their candidates are those of an
         earlier frame that shows the same picture, or lie between those of frames before and after.
     provenance : str
         "detected" or "recorded": how the candidates came here (not stored in a file, not compared).

@@ -16,7 +16,7 @@ from lipsync_lab.geometry import Box
 AHEAD = 16
 #: Longest side in pixels of the grey pictures that are compared.
 SIDE = 320
-#: Side in pixels of the block over which differences are averaged, and the grey levels from which on a block changed.
+#: Side in pixels of the blocks that are compared, and the least mean difference in grey levels of one that changed.
 BLOCK, STILL = 8, 3
 #: Candidates at or below this score are not followed, and do not have to agree.
 WEAK = 0.2
@@ -92,7 +92,7 @@ def candidates(
     Returns
     -------
     rows : list of list of Detection
-        One row a frame.
+        One for each frame.
     kinds : list of str
         "detected", "copied" or "tracked": where each row comes from.
     last : Known
@@ -230,8 +230,8 @@ def _looks_like(known: Picture, box: Box, picture: Picture, place: Box) -> bool:
     # one pixel more on each side: a best match there lies outside
     rim = beside + 1
     around = cv2.copyMakeBorder(picture.grey, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    found = cv2.matchTemplate(around[v1 : v2 + 2 * rim, u1 : u2 + 2 * rim], face, cv2.TM_CCOEFF_NORMED)
-    _, best, _, (x, y) = cv2.minMaxLoc(found)
+    correlation = cv2.matchTemplate(around[v1 : v2 + 2 * rim, u1 : u2 + 2 * rim], face, cv2.TM_CCOEFF_NORMED)
+    _, best, _, (x, y) = cv2.minMaxLoc(correlation)
     return best >= MATCH and max(abs(x - rim), abs(y - rim)) <= beside
 
 

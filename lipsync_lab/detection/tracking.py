@@ -306,7 +306,7 @@ def track(
     pads : (top, bottom, left, right)
         Pixels added to each box; the published default adds ten below the chin.
     provenance : str or ndarray of str, (N,)
-        Of a chosen box: "detected", "copied", "tracked" or "recorded"; for all frames, or one a frame.
+        Of a chosen box: "detected", "copied", "tracked" or "recorded"; the same for all frames, or one for each.
     manual : mapping of int to Box or None, optional
         Faces that a person gave, by frame, in place of the chosen ones. They are exact: neither padded nor smoothed,
         and not part of the smoothing of other boxes. Filled boxes beside one meet it. None: the frame has no face.

@@ -49,7 +49,7 @@ def picture(x: int | None, y: int = 50) -> np.ndarray:
     return out
 
 
-def found(frames: list[np.ndarray], cadence: str, **more):
+def detected(frames: list[np.ndarray], cadence: str, **more):
     detector = Bright(**more)
     clip = clip_from_array(np.stack(frames), 25)
     return detect(clip, detector, settings=Settings(detection_cadence=cadence)), detector
@@ -57,13 +57,13 @@ def found(frames: list[np.ndarray], cadence: str, **more):
 
 def test_a_held_picture_is_detected_once():
     frames = [picture(40)] * 30 + [picture(90)] * 30
-    every, one = found(frames, "every_frame")
+    usual, first = detected(frames, "every_frame")
     for cadence in ("changes", "tracked"):
-        some, detector = found(frames, cadence)
-        assert some.candidates == every.candidates
+        sparsely, detector = detected(frames, cadence)
+        assert sparsely.candidates == usual.candidates
         assert len(detector.asked) == 2
-        assert sorted(some.copied) == [n for n in range(60) if n not in (0, 30)]
-    assert len(one.asked) == 60
+        assert sorted(sparsely.copied) == [n for n in range(60) if n not in (0, 30)]
+    assert len(first.asked) == 60
 
 
 def test_slow_motion_adds_up():
@@ -77,12 +77,12 @@ def test_slow_motion_adds_up():
 def test_a_face_in_motion_is_followed():
     """On a straight line the boxes between are exact."""
     frames = [picture(20 + n) for n in range(16)] + [picture(35 + n) for n in range(16)]
-    every, _ = found(frames, "every_frame")
-    some, detector = found(frames, "tracked")
+    usual, _ = detected(frames, "every_frame")
+    sparsely, detector = detected(frames, "tracked")
     assert len(detector.asked) <= 12
-    assert some.copied == {16}
-    assert len(some.tracked) == 31 - len(detector.asked)
-    for ours, theirs in zip(some.candidates, every.candidates, strict=True):
+    assert sparsely.copied == {16}
+    assert len(sparsely.tracked) == 31 - len(detector.asked)
+    for ours, theirs in zip(sparsely.candidates, usual.candidates, strict=True):
         assert ours[0].box.iou(theirs[0].box) > 0.95
 
 
@@ -90,19 +90,19 @@ def test_a_cut_is_a_doubt():
     """The same place, another shot in between: every frame of it is detected, and so are those around it."""
     other = [np.ascontiguousarray(picture(40)[::-1, ::-1])] * 3
     frames = [picture(40 + n % 2) for n in range(8)] + other + [picture(40 + n % 2) for n in range(5)]
-    every, _ = found(frames, "every_frame")
-    some, _ = found(frames, "tracked")
-    faces = [[bool(row) for row in detections.candidates] for detections in (every, some)]
+    usual, _ = detected(frames, "every_frame")
+    sparsely, _ = detected(frames, "tracked")
+    faces = [[bool(row) for row in detections.candidates] for detections in (usual, sparsely)]
     assert faces[0] == faces[1]
-    assert not set(range(8, 11)) & some.tracked
+    assert not set(range(8, 11)) & sparsely.tracked
 
 
 def test_no_face_and_an_unsure_face_are_doubts():
     empty = [picture(None) + np.uint8(8) * (n % 2) for n in range(16)]
-    some, detector = found(empty, "tracked")
+    sparsely, detector = detected(empty, "tracked")
     assert len(detector.asked) == 16
     moving = [picture(20 + n) for n in range(16)]
-    _, detector = found(moving, "tracked", score=0.5)
+    _, detector = detected(moving, "tracked", score=0.5)
     assert len(detector.asked) == 16
 
 
