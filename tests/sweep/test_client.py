@@ -18,27 +18,13 @@ import distributed
 import numpy as np
 import pandas as pd
 import pytest
+from light_runs import job, record
 
 from lipsync_lab.errors import LipsyncError
 from lipsync_lab.metrics import controls, registry
-from lipsync_lab.settings import Settings
 from lipsync_lab.sweep import child, client, page, summary
 from lipsync_lab.sweep.store import Store
 from lipsync_lab.sweep.work import COMPLETE, FAILED, RECORDS, Job, failed
-
-
-def job(number: int, out: str, generator: str = "identity", domain: str = "animation") -> Job:
-    sha256 = f"{number:064d}"
-    settings = json.loads(json.dumps(Settings(audio_offset=0).as_dict()))
-    clip = (f"/clips/{number}.mp4", sha256)
-    weights = {"generator": generator, "version": "1"}
-    models = {"generator": (generator, ""), "detector": ("lbp", "")}
-    return Job(clip, clip, None, **models, settings=settings, domain=domain, pair="", name=f"{number}.mp4",
-               weights=weights, out=out)  # fmt: skip
-
-
-def record(of: Job, **metrics: float) -> dict:
-    return {**failed(of, "", 2.0), "status": COMPLETE, "frames": 25, "device": "cpu", "metrics": metrics}
 
 
 @pytest.fixture
