@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off
 
-# torch's CUDA build names these by itself and in its own versions; its CPU builds name none of them
+# torch is the only pin without hashes, since its builds differ by platform. Its CUDA build names these by itself and in
+# its own versions; its CPU builds name none of them
 CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
 
-.PHONY: help .venv test lint docs report figures notebooks lab lock clean
+.PHONY: help .venv test lint docs report figures notebooks lab lock audit licences clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -21,8 +22,9 @@ help: ## this list
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: 3.11 or later is needed; name one: make PYTHON=/path/to/python" % sys.version_info[:2])'
 	@echo "making .venv from requirements.lock: some minutes and 2 GB, or 6 GB where torch brings CUDA"
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) --constraint requirements.lock "$$(grep '^torch==' requirements.lock)"
-	@$(PIP) --no-deps --requirement requirements.lock
+	@grep -v '^torch==' requirements.lock >.venv/hashed.txt
+	@$(PIP) --no-deps --require-hashes --requirement .venv/hashed.txt
+	@$(PIP) "$$(grep '^torch==' requirements.lock)"
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
 	@touch $@
@@ -60,7 +62,18 @@ lock: ## renew requirements.lock; pins that still fit stay (newer ones: make loc
 	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	printf '%s\n' $(CUDA) | build/uv/bin/uv pip compile pyproject.toml --output-file requirements.lock $(UPGRADE) \
 		--all-extras --universal --python-version 3.11 --fork-strategy fewest --excludes - \
-		--no-annotate --custom-compile-command "make lock" --quiet
+		--no-annotate --generate-hashes --custom-compile-command "make lock" --quiet
+	awk '/^[^ #]/ { bare = /^torch==/; if (bare) sub(/ *\\$$/, "") } !(bare && /^ /)' requirements.lock >build/lock
+	mv build/lock requirements.lock
+
+audit: .venv ## known weaknesses of what the lock pins; needs the network
+	$(PYTHON) -m venv --clear build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	sed -n 's/^\([a-z][^ ;]*==[^ ;]*\).*/\1/p' requirements.lock | sort -u >build/audit/pins.txt
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement build/audit/pins.txt
+
+licences: .venv ## the licence of every package that the environment holds
+	$(BIN)/python benchmarks/licences.py
 
 clean: ## remove .venv and every cache; reports/ and fetched weights stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

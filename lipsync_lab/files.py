@@ -8,6 +8,7 @@ left behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -15,11 +16,15 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lipsync_lab.errors import MediaError, ParameterError
+
+#: Errors of a disk that takes no more: full, quota, read-only, limit of a file's size, broken.
+_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS, errno.EFBIG, errno.EIO}
 
 #: A private name: machine, process, random digits.
 _PRIVATE = re.compile(r"\.[0-9a-f]{8}-\d+-[0-9a-f]{16}\.part")
@@ -33,6 +38,8 @@ def sha256(path: str | Path) -> str:
     MediaError
         The file cannot be read.
     """
+    if (there := kind(path)) and there != "a folder":
+        raise MediaError(f"{path} is {there}, and it is read more than once: save it to a file first")
     try:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -54,14 +61,20 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Path
         A private name in the same folder, without the target's suffix: writers that choose a format by suffix must be
         given the format. The file takes the target's name when the block ends, and is removed if the block raises.
+
+    Raises
+    ------
+    MediaError
+        The disk is full or read-only, or a quota or limit is reached; with the name of the target.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
     part = private_name(path.parent)
     try:
-        yield part
-        put(part, path)
+        with _explained(part, path):
+            yield part
+            put(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -116,10 +129,14 @@ def atomic_folder(target: str | Path, is_ours: Callable[[Path], bool], kind: str
             f"{target}: cannot be written ({error.strerror}); name a folder that you may write to"
         ) from None
     try:
-        yield part
-        for file in part.rglob("*"):
-            if file.is_file():
-                _flush(file)
+        with _explained(part, target):
+            yield part
+            for file in part.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+                else:
+                    _flush_folder(file)
+            _flush_folder(part)
         while not _renamed(part, target):
             if not _removed(target, is_ours):
                 kept = _put_beside(part, target)
@@ -127,6 +144,7 @@ def atomic_folder(target: str | Path, is_ours: Callable[[Path], bool], kind: str
                     f"{target}: files that do not belong to a {kind} were put there meanwhile, and were left as they "
                     f"are; the finished {kind} is in {kept}"
                 )
+        _flush_folder(target.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -140,6 +158,7 @@ def put(part: Path, path: Path) -> None:
     """Give a finished private file its name, once its content is on the disk."""
     _flush(part)
     part.replace(path)
+    _flush_folder(path.parent)
 
 
 def is_private(path: Path) -> bool:
@@ -227,9 +246,45 @@ def _runs(process: int) -> bool:
     return True
 
 
+@contextmanager
+def _explained(part: Path, target: Path) -> Iterator[None]:
+    """Errors of a disk that takes no more name the target, and not the private name or the file that was read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise MediaError(f"{target}: cannot be written ({error.strerror}); check the folder and the disk") from error
+    except MediaError as error:
+        if str(part) not in str(error):
+            raise
+        raise MediaError(str(error).replace(str(part), str(target))) from error
+
+
 def _flush(path: Path) -> None:
     with path.open("r+b") as stream:
         os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring names in a folder to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def kind(path: str | Path) -> str:
+    """What a name stands for instead of a file, with its article: "a folder", "a pipe"; empty for a file or none."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    kinds = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
+    kinds |= {"a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode)}
+    return next((name for name, test in kinds.items() if test(mode)), "")
 
 
 def _replaceable(target: Path, is_ours: Callable[[Path], bool]) -> bool:

@@ -33,7 +33,7 @@ from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, segments, video
-from lipsync_lab.media.clip import Clip, clip_from_array, open_clip
+from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import Plan, make_plan, prepared, render
@@ -103,6 +103,8 @@ class Pipeline:
         folder: str | Path,
         progress: Progress | None = None,
         turns: str | Path | None = None,
+        *,
+        outfile: str | Path | None = None,
     ) -> runs.Run:
         """Dub a clip.
 
@@ -118,6 +120,8 @@ class Pipeline:
             See `progress.Progress`; the stages are "detect" and "generate", the unit is a frame.
         turns : path, optional
             A table of who speaks when (`faces.read_turns`); a face is silent outside of its turns.
+        outfile : path, optional
+            A copy of the dubbed video, which appears together with the folder or not at all.
 
         Returns
         -------
@@ -158,7 +162,7 @@ class Pipeline:
                 sound=sound,
                 codec=settings.codec,
                 crf=settings.crf,
-                full_range=clip.full_range,
+                **clip.shown,
                 tags={"comment": self._tag(plans), "title": title},
                 timed=clock,
             )
@@ -206,6 +210,9 @@ class Pipeline:
                 "seconds": {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
             }
             (part / "run.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+            if outfile is not None:
+                with files.atomic_file(outfile) as copy:
+                    shutil.copyfile(output, copy)
         return runs.Run(Path(folder))
 
     def dub(
@@ -321,7 +328,7 @@ class Pipeline:
     def _warnings(self, clip: Clip, detections: Detections, plans: Mapping[int, Plan], voices: int) -> list[str]:
         """One line for each thing that may be wrong although the run succeeded."""
         plan = plans[min(plans)]
-        lines, frames = [], len(plan.track)
+        lines, frames = oddities(clip, self.settings.codec), len(plan.track)
         if 1 < voices != len(plans):
             lines.append(
                 f"{voices} voices for {len(plans)} faces: voices go to the faces from the left, and a voice without a "
@@ -427,11 +434,8 @@ def dub(
     if generator is None:
         generator = generation.default(renamed.PRESETS.get(preset, preset))
     pipeline = Pipeline(generator, detector, chosen, box, device, cache)
-    run = pipeline.run(face, audio, target.with_suffix("") if is_video else target, progress, turns)
-    if is_video:
-        with files.atomic_file(target) as part:
-            shutil.copyfile(run.output, part)
-    return run
+    folder = target.with_suffix("") if is_video else target
+    return pipeline.run(face, audio, folder, progress, turns, outfile=target if is_video else None)
 
 
 def _several(speech: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -17,7 +17,7 @@ from lipsync_lab.generation import Generator, holds
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import FaceTrack
 from lipsync_lab.media import audio
-from lipsync_lab.media.clip import Clip, batches, play_order, played
+from lipsync_lab.media.clip import Clip, batches, extension, play_order, played
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -113,7 +113,8 @@ def make_plan(
     exact = np.isin(np.arange(len(used)), list(used.manual))
     filled = exact & np.isin(np.arange(len(used)), list(used.interpolated)) & (track.provenance == "manual")
     track = replace(track, provenance=np.where(filled, "interpolated", track.provenance))
-    order = play_order(len(used), max(len(starts), len(used)) if tail else len(starts), settings.extend)
+    length = max(len(starts), len(used)) if tail else len(starts)
+    order = play_order(len(used), length, extension(settings.extend, len(used), length, clip.fps))
     numbers = np.arange(len(order))
     # frames after the voice are the untouched tail
     spoken = (numbers < len(starts)) & (track.provenance[order] != "missing")
@@ -206,10 +207,11 @@ def render(
     if length <= len(plan.track):
         playing = zip(range(done, length), clip.read(done, length), strict=False)
     else:
+        extend = extension(settings.extend, len(plan.track), len(plan.order), clip.fps)
         # what was played over and over before `start` need not be read
-        passes = len(plan.track) if settings.extend == "loop" else max(1, 2 * len(plan.track) - 2)
-        skipped = 0 if settings.extend == "hold" else done - done % passes
-        playing = islice(played(clip, len(plan.track), length - skipped, settings.extend), done - skipped, None)
+        passes = len(plan.track) if extend == "loop" else max(1, 2 * len(plan.track) - 2)
+        skipped = 0 if extend == "hold" else done - done % passes
+        playing = islice(played(clip, len(plan.track), length - skipped, extend), done - skipped, None)
     for batch in batches(_timed(playing, timed), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lipsync_lab
-from lipsync_lab import files, renamed, samples
+from lipsync_lab import files, limits, renamed, samples
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import FaceTrack
 
@@ -114,7 +114,7 @@ class Run:
     def _whole_ledger(self) -> pandas.DataFrame:
         import pandas as pd
 
-        table = pd.read_csv(self.folder / "ledger.csv").rename(columns=renamed.LEDGER)
+        table = pd.read_csv(limits.checked(self.folder / "ledger.csv")).rename(columns=renamed.LEDGER)
         return table if "face" in table else table.assign(face=0)  # written by an earlier version
 
 
@@ -135,7 +135,7 @@ class Clock:
 
 def _content(folder: Path) -> dict[str, Any]:
     """What ``run.json`` holds, under present names."""
-    content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    content = json.loads(limits.checked(folder / "run.json").read_text(encoding="utf-8"))
     return {renamed.RUN.get(part, part): value for part, value in content.items()}
 
 
@@ -219,6 +219,8 @@ def versions() -> dict[str, str]:
         "soxr",
         "scikit-image",
         "scenedetect-headless",
+        "pillow",
+        "pi-heif",
     )
     return {
         "lipsync_lab": lipsync_lab.__version__,

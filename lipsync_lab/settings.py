@@ -36,6 +36,9 @@ class Settings:
         Use only the first frame.
     fps : float
         Frames a second where the clip is a still picture.
+    output_fps : float or None
+        Frames a second of the output where the clip is a video: its pictures are held or left out, and each frame gets
+        a mouth of its own. None for the clip's own rate.
     detection_size : int or None
         Longest side, in pixels, of the detector's input; None for the clip's own size.
     detection_cadence : str
@@ -96,6 +99,7 @@ class Settings:
     crop: tuple[int, int, int, int] = (0, -1, 0, -1)
     static: bool = False
     fps: float = 25.0
+    output_fps: float | None = None
     detection_size: int | None = 640
     detection_cadence: str = "every_frame"
     detection_batch: int = 16
@@ -130,7 +134,8 @@ class Settings:
             object.__setattr__(self, name, tuple(values))
         for name in ("resize_factor", "detection_batch", "generator_batch"):
             need(getattr(self, name) >= 1, name, "1 or more")
-        need(self.fps > 0, "fps", "above 0")
+        need(0 < self.fps <= 1000, "fps", "above 0 and at most 1000")
+        need(self.output_fps is None or 0 < self.output_fps <= 1000, "output_fps", "above 0 and at most 1000, or None")
         need(self.detection_size is None or self.detection_size >= 32, "detection_size", "32 pixels or more, or None")
         need(0 <= self.threshold < 1, "threshold", "from 0 to below 1")
         need(self.max_dropout >= 0, "max_dropout", "0 or more")

@@ -68,8 +68,38 @@ def test_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
         number = part.stat().st_ino
     with files.atomic_folder(tmp_path / "b", made_here) as part:
         (part / "ours").write_text("x")
-        numbers = [number, (part / "ours").stat().st_ino]
-    assert events == numbers
+        folder, inside = part.stat().st_ino, (part / "ours").stat().st_ino
+    here = tmp_path.stat().st_ino
+    # content, then the names in a folder, then the folder's own name
+    assert events == [number, here, inside, folder, here]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files, as a quota does")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_disk_that_takes_no_more_is_named_by_the_target_and_nothing_is_left(kind, tmp_path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    place = tmp_path / "there"
+    make = files.atomic_file(place) if kind == "file" else files.atomic_folder(place, made_here)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(MediaError, match="File too large") as error, make as part:
+            (part if kind == "file" else part / "ours").write_bytes(bytes(1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(place) in str(error.value)
+    assert ".part" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stands_for_no_file_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    kinds = {name: files.kind(tmp_path / name) for name in ("pipe", "file", "link", "none")}
+    assert kinds == {"pipe": "a pipe", "file": "", "link": "a pipe", "none": ""}
+    assert (files.kind(tmp_path), files.kind("/dev/null"), files.kind("a\0b")) == ("a folder", "a device", "")
 
 
 KILLED = """

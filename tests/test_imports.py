@@ -20,7 +20,7 @@ PACKAGE = "lipsync_lab"
 #: The parts of the package (modules and packages directly under it), from the lowest to the highest. A part imports
 #: only from parts above it in this table.
 CORE = (
-    *("errors", "renamed", "geometry", "settings", "files", "progress", "bundled", "plugins"),
+    *("errors", "renamed", "geometry", "settings", "files", "limits", "progress", "bundled", "plugins"),
     *("samples", "media", "models", "runs", "detection", "generation", "plan", "faces", "pipeline"),
 )
 LABORATORY = ("metrics", "evaluation", "figures", "explorer", "reporting", "sweep")

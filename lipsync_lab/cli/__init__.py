@@ -7,7 +7,9 @@ works; the flags of this project are spelled with hyphens. Old spellings are tra
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -45,11 +47,28 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        print(f"lipsync_lab: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        where = error.filename2 or error.filename or "stdout"  # an error without a name is one of printing
+        print(f"lipsync_lab: {where}: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
-        print("lipsync_lab: interrupted; nothing half-written was left behind", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("lipsync_lab: interrupted; nothing half-written was left behind", file=sys.stderr)
+        return 128 + getattr(error, "number", signal.SIGINT)
+    except Exception as error:
+        if options.debug or not _is_shortage(error):
+            raise
+        print(
+            "lipsync_lab: out of memory; try a smaller --face_det_batch_size and --wav2lip_batch_size, a larger "
+            "--resize_factor, or a shorter clip",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether memory ran out: torch and OpenCV have errors of their own for it."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -227,6 +227,14 @@ def _as_published(group: argparse._ActionsContainer) -> None:
     sides = ("TOP", "BOTTOM", "LEFT", "RIGHT")
     add("--static", nargs="?", const=True, type=_boolean, default=unset, help="use only the first frame (false)")
     add("--fps", type=float, default=unset, help="frames per second where the clip is a picture, above 0 (25)")
+    add(
+        "--output-fps",
+        type=float,
+        default=unset,
+        metavar="FPS",
+        help="frames per second of the output where the clip is a video; one of fewer pictures gets a mouth in each of "
+        "these frames (the clip's own)",
+    )
     add("--pads", nargs=4, type=int, default=unset, metavar=sides, help="pixels added to the box (0 10 0 0)")
     add(
         "--face_det_batch_size",

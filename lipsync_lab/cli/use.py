@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import fields
 from pathlib import Path
 
-from lipsync_lab import files, progress
+from lipsync_lab import progress
 from lipsync_lab.cli import closing, extras, flags
 from lipsync_lab.errors import CheckpointError, LipsyncError, MediaError, ParameterError
 from lipsync_lab.settings import Settings
@@ -48,12 +47,12 @@ def dub(options: argparse.Namespace) -> int:
     )
     _say(options, pipeline.models)
     with progress.make(quiet=options.quiet) as shown:
-        run = pipeline.run(face, voices, folder, shown, options.turns)
-    _place(run.output, outfile)
+        run = pipeline.run(face, voices, folder, shown, options.turns, outfile=outfile)
     for line in closing.lines(run, outfile):
         _say(options, line)
     _say(options, f"{folder}: ledger.csv, detections.json, run.json")
     _warn(run.info["warnings"])
+    _warn(_unused_rate(options, run.info["clip"]["fps"], face))
     return 0
 
 
@@ -345,6 +344,16 @@ def _settings(options: argparse.Namespace, preset: str | None) -> Settings:
         raise ParameterError(f"{flags.of_setting(name)} {rest}") from None
 
 
+def _unused_rate(options: argparse.Namespace, fps: str, face: Path) -> list[str]:
+    from fractions import Fraction
+
+    own = Fraction(fps)
+    if not hasattr(options, "fps") or own == Fraction(options.fps).limit_denominator(1001):
+        return []
+    return [f"--fps is the rate of a still picture, and {face} is a clip of {float(own):g} frames a second; "
+            "--output-fps changes the rate of a clip"]  # fmt: skip
+
+
 def _keep(target: Path, flag: str, *read: str | Path | None) -> None:
     """Refuse to write over an input; names of models and of samples are no files and are skipped."""
     for source in filter(None, read):
@@ -399,12 +408,6 @@ def _outfile(name: str, codec: str) -> Path:
     if path.is_dir():
         raise MediaError(f"{name}: is a folder; name a file in it")
     return path
-
-
-def _place(output: Path, outfile: Path) -> None:
-    """Copy the run's clip to the outfile: a later change of the one must not change the other."""
-    with files.atomic_file(outfile) as part:
-        shutil.copyfile(output, part)
 
 
 def _warn(lines: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipsync_lab import plugins
+from lipsync_lab import files, plugins
 from lipsync_lab.detection.base import REGISTRY, Detection, Detector, at_detection_size, register
 from lipsync_lab.errors import DetectionError, ParameterError
 from lipsync_lab.geometry import Box
@@ -62,8 +62,9 @@ def load(name: str | Path | Detector | None = None, *, box: Box | None = None, d
     # a kind that opens files by their ending reports itself what is wrong with one
     by_suffix = suffix and suffix in plugin.suffixes
     if str(name) not in NAMES and not by_suffix and not Path(name).is_file():
+        there = files.kind(name)
         raise DetectionError(
-            f"{name} is neither a file nor a detector's name: give one of {', '.join(NAMES)}, "
+            f"{name} is {there and there + ', '}neither a file nor a detector's name: give one of {', '.join(NAMES)}, "
             "a detections.json, a cascade (.xml), or a file of S3FD weights"
         )
     return plugin.open(name, device)

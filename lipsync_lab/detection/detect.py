@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,8 @@ from lipsync_lab.media.clip import Clip, batches, open_clip
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Version of the cache's files.
 _FORMAT = 5
@@ -90,7 +93,12 @@ def detect(
         detections = _detected(clip, detector, settings, frames, progress)
         if place:
             text = detections_text(detections)
-            files.write_text(place, f"{_digest(text.encode())}\n{text}")
+            try:
+                files.write_text(place, f"{_digest(text.encode())}\n{text}")
+            except (OSError, MediaError) as error:  # a cache saves time, and its absence is no failure
+                log.warning(
+                    "%s: the detections could not be kept there (%s); --cache names another folder", cache, error
+                )
     detections = replace(
         detections,
         view=clip.view,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, limits
 from lipsync_lab.detection.base import Detection
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
@@ -250,9 +250,9 @@ def read_with_faces(path: str | Path) -> tuple[Detections, list[Box | None]]:
 
 
 def _bytes(path: str | Path) -> bytes:
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise DetectionError(f"{path}: no such file of boxes; check the path")
-    return Path(path).read_bytes()
+    return limits.checked(path, DetectionError).read_bytes()
 
 
 def _parsed(text: str | bytes, path: str | Path) -> tuple[dict[str, Any], Detections]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, limits
 from lipsync_lab.detection.base import Detection, register
 from lipsync_lab.errors import DetectionError
 from lipsync_lab.geometry import Box
@@ -48,7 +48,7 @@ class LBPCascade:
         path = Path(path)
         if not path.is_file():
             raise DetectionError(f"{path}: no such cascade; check the path")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = limits.checked(path, DetectionError).read_text(encoding="utf-8", errors="replace")
         # scikit-image's reader accesses invalid memory on files of another kind, so the kind is checked first
         if "<cascade" not in text or "LBP" not in text:
             raise DetectionError(f"{path}: not an LBP cascade as OpenCV writes them; Haar cascades are not supported")

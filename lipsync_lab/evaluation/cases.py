@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lipsync_lab import runs, samples
+from lipsync_lab import limits, runs, samples
 from lipsync_lab.errors import MediaError, ParameterError
 
 #: Columns of a clips table that have a meaning; any other column is kept and shown.
@@ -104,7 +104,7 @@ def read_table(path: str | Path) -> list[Case]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = limits.checked(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{path}: the clips table cannot be read ({reason}); give a CSV file in UTF-8") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lipsync_lab import files, samples
+from lipsync_lab import files, limits, samples
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.evaluation.cases import plain_names
 from lipsync_lab.evaluation.evaluate import evaluate
@@ -73,6 +73,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
 
     path = Path(path)
     try:
+        limits.checked(path)
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

@@ -12,7 +12,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lipsync_lab import files, samples
+from lipsync_lab import files, limits, samples
 from lipsync_lab.detection.shots import Shots, shot_numbers
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.evaluation.study import BOX, LABEL_STEP
@@ -211,7 +211,7 @@ class Labels:
         if not self.path.exists():
             return pd.DataFrame({name: [] for name in COLUMNS})
         try:
-            table = pd.read_csv(self.path)
+            table = pd.read_csv(limits.checked(self.path))
         except (OSError, ValueError) as error:
             raise MediaError(f"{self.path}: cannot be read ({error}); name a file of labels, or a new one") from None
         if absent := [name for name in COLUMNS if name not in table]:

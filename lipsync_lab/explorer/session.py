@@ -23,7 +23,7 @@ from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
-from lipsync_lab.media.clip import open_clip, played
+from lipsync_lab.media.clip import extension, open_clip, played
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.plan import Plan, make_plan, prepared, render
@@ -417,7 +417,9 @@ class Session:
         state = self._state()
         if self._playback[0] != state:
             run = self._current_run(progress)
-            sources = played(self.clip, len(self), len(self.plan.order), self.settings.extend)
+            length = len(self.plan.order)
+            extend = extension(self.settings.extend, len(self), length, self.clip.fps)
+            sources = played(self.clip, len(self), length, extend)
             outputs = open_clip(run.output).read(0, None)
             pairs = ((source, output) for (_, source), output in zip(sources, outputs, strict=False))
             self._playback = state, side_by_side(pairs, self.clip.fps, audio.open_sound(run.output))

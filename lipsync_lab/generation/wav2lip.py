@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab.errors import ParameterError
+from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.generation import compositing
 from lipsync_lab.generation.base import register
 from lipsync_lab.geometry import Box
@@ -125,6 +125,11 @@ def generate(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: 
     -------
     ndarray, uint8, (N, 96, 96, 3)
         RGB.
+
+    Raises
+    ------
+    CheckpointError
+        The network's output is not a number: its weights are useless, although each of them is finite.
     """
     import torch
 
@@ -136,5 +141,7 @@ def generate(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: 
         face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).float() / 255
         mel = torch.from_numpy(np.ascontiguousarray(mels)).to(device).unsqueeze(1)
         generated = generator(mel, face).clamp(0, 1) * 255
+    if generated.isnan().any():
+        raise CheckpointError("the generator's output is not a number (NaN): its weights are damaged, give others")
     # fractions are cut off, not rounded, as published
     return generated.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()[..., ::-1]

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.media.container import Limits, decoded, opened, packets, sound_streams, zero
+from lipsync_lab.limits import Limits
+from lipsync_lab.media.container import decoded, opened, packets, sound_streams, zero
 
 SAMPLE_RATE = 16_000
 N_FFT = 800
@@ -66,7 +67,7 @@ class Sound:
 
 
 def open_sound(path: str | Path, *, limits: Limits | None = None) -> Sound:
-    """Open the first sound track that can be decoded, of any file that FFmpeg reads, as a stream.
+    """Open a sound track of any file that FFmpeg reads, as a stream: of those that can be decoded the default one.
 
     Time zero is where the file's earliest picture or sound starts: a track that starts later begins with silence,
     and silence fills a hole in its timestamps, in blocks of at most a second. Damaged packets are passed over.
@@ -132,6 +133,7 @@ class _Blocks:
                 for first in range(0, hole, self.rate):
                     yield np.zeros((min(self.rate, hole - first), self.channels), np.float32)
             done += len(block)
+            self.limits.check(self.path, "max_seconds", done / self.rate, "a sound of {} s or more")
             yield block
 
     def _converted(self, frames) -> Iterator[tuple[Fraction | None, np.ndarray]]:
@@ -188,7 +190,7 @@ def load(path: str | Path, *, limits: Limits | None = None) -> np.ndarray:
     Returns
     -------
     ndarray, float32, (n,)
-        Mono in [-1, 1] at `SAMPLE_RATE`: the mean of the channels, resampled by soxr.
+        Mono in [-1, 1] at `SAMPLE_RATE`: the mean of the channels (`polarity`), resampled by soxr.
 
     Raises
     ------
@@ -198,13 +200,37 @@ def load(path: str | Path, *, limits: Limits | None = None) -> np.ndarray:
     import soxr
 
     sound = open_sound(path, limits=limits)
+    signs = polarity(sound)
     resampler = soxr.ResampleStream(sound.rate, SAMPLE_RATE, 1, dtype="float32")
     samples = array("f")  # grows in place: joining a list of pieces would hold the recording twice
     for block in sound.blocks:
-        samples.frombytes(resampler.resample_chunk(block.mean(axis=1)).tobytes())
+        samples.frombytes(resampler.resample_chunk(mono(block, signs)).tobytes())
     samples.frombytes(resampler.resample_chunk(np.zeros(0, np.float32), last=True).tobytes())
     wave = np.frombuffer(samples, np.float32)
     return np.clip(wave, -1, 1, out=wave)
+
+
+def polarity(sound: Sound) -> np.ndarray:
+    """The sign with which each channel enters the mean of all, float32 (channels,); it reads the sound once.
+
+    1 for every channel, unless the channels cancel each other, as where a microphone is wired wrongly: the power of
+    their mean is then under a quarter of what unrelated channels give (for two of the same power, a correlation below
+    -0.75), and each channel takes the sign of its correlation with the strongest.
+    """
+    if sound.channels == 1:
+        return np.ones(1, np.float32)
+    power = np.zeros((sound.channels, sound.channels))
+    for block in sound.blocks:
+        finite = np.nan_to_num(block.astype(np.float64), posinf=0, neginf=0)
+        power += finite.T @ finite
+    if power.sum() >= np.trace(power) / 4:
+        return np.ones(sound.channels, np.float32)
+    return np.where(power[np.diag(power).argmax()] < 0, -1, 1).astype(np.float32)
+
+
+def mono(block: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """The mean of the channels of a block (n, channels), each with the sign that `polarity` gives."""
+    return block.mean(axis=1) if (signs > 0).all() else (block * signs).mean(axis=1)
 
 
 @lru_cache(maxsize=1)
@@ -352,10 +378,11 @@ class _Joined:
             yield block
         done = max(done, round(self.start * self.voice.rate))
         resampler = soxr.ResampleStream(self.rest.rate, self.voice.rate, 1, dtype="float32")
+        signs = polarity(self.rest)
         place = 0
         for block in chain(self.rest.blocks, (None,)):
-            mono = np.zeros(0, np.float32) if block is None else block.mean(axis=1)
-            piece = resampler.resample_chunk(mono, last=block is None)
+            single = np.zeros(0, np.float32) if block is None else mono(block, signs)
+            piece = resampler.resample_chunk(single, last=block is None)
             fresh = piece[max(0, done - place) :]
             place += len(piece)
             if len(fresh):

@@ -16,10 +16,14 @@ from lipsync_lab import samples
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import video
+from lipsync_lab.media.info import HDR
 from lipsync_lab.settings import Settings
 
 #: Frames that are read forwards at a time when a clip is played backwards.
 _BLOCK = 48
+
+#: Pictures a second under which speech is not seen on the lips.
+_SLOW = 8
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,12 @@ class Clip:
         Number of frames, if it is known before they are read.
     identity : dict
         Everything that the frames depend on, as JSON: the key of a cache. Empty for frames in memory.
+    still : bool
+        Whether the file is a still picture.
+    pixel_aspect : Fraction
+        Width of a frame's pixel as a player shows it, in heights of it.
+    colour_tags : (int, int)
+        FFmpeg's numbers of primaries and transfer function, as of `video.ClipInfo`.
     """
 
     name: str
@@ -124,6 +134,14 @@ class Clip:
     read: Callable[[int, int | None], Iterator[np.ndarray]]
     expected: int | None
     identity: dict[str, Any]
+    still: bool = False
+    pixel_aspect: Fraction = Fraction(1)
+    colour_tags: tuple[int, int] = (2, 2)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a file of these frames has to say for a player to show them as it shows the clip: for `video.Writer`."""
+        return {"full_range": self.full_range, "pixel_aspect": self.pixel_aspect, "colour_tags": self.colour_tags}
 
 
 def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
@@ -134,7 +152,8 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     path : path or str
         A file, or a sample's name.
     settings : Settings, optional
-        Its view: `resize_factor`, `rotate`, `crop`, `static`, and `fps` for a still picture. None for the defaults.
+        Its view: `resize_factor`, `rotate`, `crop`, `static`, `fps` for a still picture, and `output_fps`. None for
+        the defaults.
 
     Raises
     ------
@@ -144,23 +163,48 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     from lipsync_lab.files import sha256
 
     settings, path = settings or Settings(), samples.resolve_path(path)
-    info = video.probe(path)
+    rate = None if settings.output_fps is None else Fraction(settings.output_fps).limit_denominator(1001)
+    info = video.probe(path, fps=rate)
     still = info.still or settings.static
     crop = {"resize_factor": settings.resize_factor, "rotate": settings.rotate, "crop": list(settings.crop)}
 
     def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
-        for frame in video.frames(path, start=start, stop=1 if still else stop):
+        for frame in video.frames(path, start=start, stop=1 if still else stop, fps=rate):
             yield _viewed(frame.image, settings)
 
     return Clip(
         name=str(path),
-        fps=Fraction(settings.fps).limit_denominator(1001) if info.still else info.fps,
+        fps=rate or Fraction(settings.fps).limit_denominator(1001) if info.still else info.fps,
         view=View((info.width, info.height), settings.resize_factor, settings.rotate, settings.crop),
         full_range=info.full_range,
         read=read,
         expected=1 if still else info.frames,
-        identity={"sha256": sha256(path), "static": still, **crop},
+        identity={"sha256": sha256(path), "static": still, **crop, **({"output_fps": str(rate)} if rate else {})},
+        still=info.still,
+        pixel_aspect=1 / info.pixel_aspect if settings.rotate else info.pixel_aspect,
+        colour_tags=info.colour_tags,
     )
+
+
+def oddities(clip: Clip, codec: str) -> list[str]:
+    """What a user should know of a clip that is dubbed into a file of `codec`, a line each."""
+    lines = []
+    if transfer := HDR.get(clip.colour_tags[1]):
+        lines.append(
+            f"{clip.name}: is HDR ({transfer}); faces are detected and mouths generated on its flat colours, and the "
+            "output says that it is HDR but has 8 bits; for better ones convert the clip to SDR first"
+        )
+    if not clip.still and clip.fps < _SLOW:
+        lines.append(
+            f"{clip.name}: has {float(clip.fps):g} pictures a second, and so many mouths; --output-fps 25 gives every "
+            "frame of a faster output a mouth of its own (--fps is for a still picture)"
+        )
+    if clip.pixel_aspect != 1 and codec == "ffv1":
+        lines.append(
+            f"{clip.name}: its pixels are not square ({clip.pixel_aspect}), which the lossless output cannot say; set "
+            "the aspect ratio in your editor"
+        )
+    return lines
 
 
 def clip_from_array(frames: np.ndarray, fps: float | Fraction, settings: Settings | None = None) -> Clip:
@@ -218,6 +262,15 @@ def batches(items: Iterable, size: int) -> Iterator[list]:
     items = iter(items)
     while batch := list(islice(items, size)):
         yield batch
+
+
+def extension(extend: str, frames: int, length: int, fps: Fraction | float) -> str:
+    """How a clip is extended to `length` frames: its last frame is held where the voice is longer by a block or two.
+
+    Encoders put a voice into blocks, so that a clip's own sound, encoded again, lasts up to 0.2 s longer; the jump back
+    to the first frame that a loop would make there is seen.
+    """
+    return "hold" if 0 < length - frames <= min(0.2 * fps, frames // 2) else extend
 
 
 def play_order(frames: int, length: int, extend: str) -> np.ndarray:

@@ -1,80 +1,28 @@
 """Open media files: what the readers of sound and of pictures share.
 
-A file can ask for much more than it holds: one timestamp three hours ahead stands for 270,000 held pictures. `Limits`
-bounds that. Recordings that were joined byte by byte (transport and program streams, Ogg, FLV) have a clock that starts
-over or jumps; `packets` puts their parts one after the other.
+Recordings that were joined byte by byte (transport and program streams, Ogg, FLV) have a clock that starts over or
+jumps; `packets` puts their parts one after the other. `opened` reads one file and never another (`media.allowed`).
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab import files
+from lipsync_lab.errors import MediaError
+from lipsync_lab.limits import Limits
+from lipsync_lab.media import allowed
 
 if TYPE_CHECKING:
     import av
 
 #: Decoding times of one stream never go back. Less than this (seconds) is rounding, as FFmpeg's own program has it.
 _STEP_BACK = Fraction(1, 10)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a media file may ask for. Every reader takes its limits from here or from the environment.
-
-    Attributes
-    ----------
-    max_gap : float
-        Seconds, 10 by default. Longest gap between two pictures, or in the sound, that is filled: with the picture
-        before the gap, or with silence. Environment: `LIPSYNC_LAB_MAX_GAP`.
-    max_pixels : int
-        Width times height of the picture, 100 million by default. Environment: `LIPSYNC_LAB_MAX_PIXELS`.
-
-    Raises
-    ------
-    ParameterError
-        A limit that is not a positive number.
-    """
-
-    max_gap: float = 10.0
-    max_pixels: int = 100_000_000
-
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            if not 0 < value < math.inf:
-                raise ParameterError(f"{name} is {value}; give a positive number")
-
-    @classmethod
-    def from_environment(cls) -> Limits:
-        """The defaults, with what the environment variables `LIPSYNC_LAB_MAX_GAP` and so on set instead."""
-        values = {}
-        for field in fields(cls):
-            name = _variable(field.name)
-            if text := os.environ.get(name):
-                try:
-                    values[field.name] = float(text)
-                except ValueError:
-                    raise ParameterError(f"{name} is {text!r}; give a positive number") from None
-        return cls(**values)
-
-    def gap_error(self, path: str | Path, what: str, start: Fraction | float, length: Fraction | float) -> MediaError:
-        """The error for a gap of `length` seconds that begins `start` seconds after clip zero."""
-        return MediaError(
-            f"{path}: {what} is missing for {float(length):.1f} s from {float(start):.2f} s on, and the limit is "
-            f"{self.max_gap:g} s; cut the file there, or set {_variable('max_gap')}={math.ceil(length)} to fill the gap"
-        )
-
-
-def _variable(field: str) -> str:
-    return f"LIPSYNC_LAB_{field.upper()}"
 
 
 @contextmanager
@@ -91,17 +39,22 @@ def opened(path: str | Path):
     path = Path(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file; check the path")
-    if not path.is_file():
+    if (kind := files.kind(path)) == "a folder":
         raise MediaError(f"{path}: not a file but a folder; name one clip or recording in it")
+    if kind:
+        raise MediaError(f"{path}: not a file but {kind}, and it is read more than once; save it to a file first")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:
         # `file:` keeps FFmpeg from reading a colon or a percent sign in the name as a protocol or a pattern
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with av.open(f"file:{path}", metadata_errors="replace", options=allowed.options()) as container:
+            Limits.from_environment().check(path, "max_streams", len(container.streams), "a file of {} tracks")
             yield container
     except PermissionError:
         raise MediaError(f"{path}: may not be read; check its permissions") from None
     except av.error.FFmpegError as error:
+        if kind := allowed.refused(path, error):
+            raise MediaError(f"{path}: is {kind}, which may name other files and is not read") from error
         raise MediaError(
             f"{path}: not readable as media ({error.strerror}); is it complete, and a clip or sound at all?"
         ) from error
@@ -120,20 +73,47 @@ def _timed_streams(container: av.container.InputContainer) -> list[av.stream.Str
 
 
 def sound_streams(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """The sound tracks that can be decoded here."""
-    return [
+    """The sound tracks that can be decoded here, the preferred one first."""
+    return preferred_first(
         stream
         for stream in container.streams.audio
-        if (codec := stream.codec_context) is not None and codec.sample_rate and codec.channels
-    ]
+        if (codec := stream.codec_context) is not None
+        and allowed.decoder(codec.name)
+        and codec.sample_rate
+        and codec.channels
+    )
 
 
-def decoded(packet: av.Packet) -> list:
+def preferred_first(streams: Iterable[av.stream.Stream]) -> list[av.stream.Stream]:
+    """Tracks in the order in which a player takes them: a default one, then any but a commentary, then the first."""
+    import av
+
+    flags = av.stream.Disposition
+    other = flags.comment | flags.hearing_impaired | flags.visual_impaired | flags.descriptions | flags.captions
+    return sorted(
+        streams, key=lambda stream: (not stream.disposition & flags.default, bool(stream.disposition & other))
+    )
+
+
+def decoder(stream: av.stream.Stream) -> Callable[[av.Packet], list]:
+    """`decoded` for the packets of a stream; FFmpeg's own decoders of VP8 and VP9 leave out the alpha channel."""
+    import av
+
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name not in av.codecs_available or tags.get("alpha_mode") != "1":
+        return decoded
+    context = av.CodecContext.create(name, "r")
+    context.extradata = stream.codec_context.extradata
+    return lambda packet: decoded(packet, context)
+
+
+def decoded(packet: av.Packet, context: av.CodecContext | None = None) -> list:
     """The frames that a packet completes; none where the decoder refuses it, as it does a damaged one."""
     import av
 
     try:
-        return packet.decode()
+        return packet.decode() if context is None else context.decode(packet if packet.size else None)
     except MemoryError:
         raise
     except av.error.FFmpegError:  # of any kind: some decoders answer damage with "operation not permitted"

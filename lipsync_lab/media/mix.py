@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from lipsync_lab.media.audio import Sound
+from lipsync_lab.media.audio import Sound, mono, polarity
 
 
 def mixed(sounds: Sequence[Sound]) -> Sound:
@@ -64,13 +64,14 @@ class _Mixed:
 def _blocks(sound: Sound, rate: int, channels: int) -> Iterator[np.ndarray]:
     import soxr
 
+    signs = polarity(sound) if sound.channels != channels else None
     resampler = None if sound.rate == rate else soxr.ResampleStream(sound.rate, rate, channels, dtype="float32")
     for block in chain(sound.blocks, (None,)):
         ending = block is None
         if ending:
             block = np.zeros((0, channels), np.float32)
         elif block.shape[1] != channels:
-            block = block.mean(axis=1, keepdims=True)
+            block = mono(block, signs)[:, None]
         if resampler is not None:
             block = resampler.resample_chunk(np.ascontiguousarray(block, np.float32), last=ending)
         if len(block):

@@ -1,8 +1,8 @@
 """Read and write clips: properties of a file, its pictures on a constant timeline, and one encode at the end.
 
 Reading sets four things right that FFmpeg's libraries leave to the caller: rotation, variable frame rate, streams
-that do not start together, and colour matrix and range. It leaves three alone: interlaced fields stay woven, pixels
-that are not square stay as stored, and HDR is not tone-mapped.
+that do not start together, and colour matrix and range. It leaves three alone: interlaced fields stay woven; pixels
+that are not square, and HDR, stay as stored, and `ClipInfo` says so, for the file that is written of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,19 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.media.container import Limits, decoded, joinable, joined, opened, packets, sound_streams, zero
+from lipsync_lab.limits import Limits
+from lipsync_lab.media import allowed, photo
+from lipsync_lab.media.container import (
+    decoder,
+    joinable,
+    joined,
+    opened,
+    packets,
+    preferred_first,
+    sound_streams,
+    zero,
+)
+from lipsync_lab.media.info import UNKNOWN, ClipInfo, Frame
 from lipsync_lab.media.writer import Writer, write_clip
 
 __all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "probe", "write_clip"]
@@ -42,8 +54,8 @@ _NO_SEARCH = {"mpeg"}
 #: Rates that a clip with wavering timestamps may have been meant to have.
 _COMMON = [Fraction(n * 1000, 1001) for n in (24, 30, 60)] + [Fraction(n) for n in (8, 12, 15, 24, 25, 30, 48, 50, 60)]
 
-#: Grey level behind transparent pixels: both black and white line art are visible on it.
-_GREY = 128
+#: Containers of one picture or several: with one it is a still.
+_PICTURES = {"gif", "apng", "webp_anim", "jpegxl_anim"}
 
 #: swscale's quick way to RGB is about a level too dark. This one gives each luma value back when it is encoded again,
 #: so that a frame which passes through untouched stays as it was.
@@ -53,68 +65,6 @@ _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FUL
 _BT709, _FCC, _BT601_625, _BT601_525, _SMPTE240, _BT2020 = 1, 4, 5, 6, 7, 9
 _MATRICES = {_BT709, _FCC, _BT601_625, _BT601_525, _SMPTE240, _BT2020}
 _FULL = 2
-
-
-@dataclass(frozen=True)
-class ClipInfo:
-    """Properties of a clip, from its header and its first picture.
-
-    Attributes
-    ----------
-    path : Path
-    width, height : int
-        In pixels, as shown: after rotation.
-    fps : Fraction
-        Frames a second of the constant timeline that `frames` delivers. 25 for a still image.
-    frames : int or None
-        Number of frames that `frames` will deliver: an estimate from the header. None where the header has no length.
-    duration : float or None
-        Seconds from clip zero to the end of the picture, by the header.
-    rotation : int
-        Degrees, clockwise, by which the stored picture has been turned: 0, 90, 180 or 270.
-    still : bool
-        A single image (png, jpeg, webp, ...).
-    has_sound : bool
-    full_range : bool
-        YCbCr that uses 0..255 and not 16..235. False for stills and RGB, for which the question does not arise.
-    codec, pixel_format : str
-        FFmpeg's names.
-    tags : dict of str to str
-        The container's own tags, names in lower case.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fps: Fraction
-    frames: int | None
-    duration: float | None
-    rotation: int
-    still: bool
-    has_sound: bool
-    full_range: bool
-    codec: str
-    pixel_format: str
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One frame of the constant timeline.
-
-    Attributes
-    ----------
-    index : int
-        From 0; shown from `index / fps` seconds after clip zero.
-    time : Fraction
-        Seconds from clip zero at which the file itself presents this picture.
-    image : ndarray, uint8, (H, W, 3)
-        RGB. The caller's own: no other frame shares its memory.
-    """
-
-    index: int
-    time: Fraction
-    image: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -138,7 +88,7 @@ class _Source:
         return math.floor(time * self.fps + self.lean + Fraction(1, 2))
 
 
-def probe(path: str | Path, *, limits: Limits | None = None) -> ClipInfo:
+def probe(path: str | Path, *, limits: Limits | None = None, fps: Fraction | None = None) -> ClipInfo:
     """Read the properties of a clip or still image.
 
     Parameters
@@ -146,6 +96,8 @@ def probe(path: str | Path, *, limits: Limits | None = None) -> ClipInfo:
     path : path
     limits : Limits, optional
         By default those of the environment.
+    fps : Fraction, optional
+        Frames a second of the timeline; by default the clip's own. Ignored for a still image.
 
     Returns
     -------
@@ -157,11 +109,20 @@ def probe(path: str | Path, *, limits: Limits | None = None) -> ClipInfo:
         No such file, a folder, an empty file, not media, cut short, no video stream, no picture that decodes, more
         pixels than the limit.
     """
-    return _survey(path, limits or Limits.from_environment())[0]
+    limits = limits or Limits.from_environment()
+    if coding := photo.coding(path):
+        height, width = photo.read(path, limits).shape[:2]
+        return ClipInfo(Path(path), width, height, STILL_FPS, 1, 0.04, 0, True, False, False, coding, "rgb24", {})
+    return _survey(path, limits, fps)[0]
 
 
 def frames(
-    path: str | Path, *, start: int = 0, stop: int | None = None, limits: Limits | None = None
+    path: str | Path,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    limits: Limits | None = None,
+    fps: Fraction | None = None,
 ) -> Iterator[Frame]:
     """Decode a clip as a stream, one frame after the other at a constant rate.
 
@@ -187,6 +148,8 @@ def frames(
         before `start` where the file can be searched.
     limits : Limits, optional
         By default those of the environment; `max_gap` bounds how long one picture is held.
+    fps : Fraction, optional
+        As for `probe`: a picture is shown until the next one, whatever the clip's own rate.
 
     Yields
     ------
@@ -198,14 +161,17 @@ def frames(
     ParameterError
         Negative `start` or `stop`.
     MediaError
-        As `probe`, and at once, not at the first frame. During reading: a gap longer than the limit.
+        As `probe`, and at once, not at the first frame. During reading: a gap, or more frames, than the limit.
     """
     if start < 0 or (stop is not None and stop < 0):
         raise ParameterError(f"frames from {start} to {stop}: frames are counted from 0; give no negative number")
-    return _frames(_survey(path, limits or Limits.from_environment())[1], start, stop)
+    limits = limits or Limits.from_environment()
+    if photo.coding(path):
+        return iter([Frame(0, Fraction(0), photo.read(path, limits))][start:stop])
+    return _frames(_survey(path, limits, fps)[1], start, stop)
 
 
-def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
+def _survey(path: str | Path, limits: Limits, rate: Fraction | None) -> tuple[ClipInfo, _Source]:
     path = Path(path)
     with opened(path) as container:
         stream = _video_stream(container, path)
@@ -213,31 +179,28 @@ def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
         if last and last.pos + last.size > path.stat().st_size:
             raise MediaError(f"{path}: cut short, its index names more than the file holds; copy or download it again")
 
-        pixels = stream.codec_context.width * stream.codec_context.height
-        if pixels > limits.max_pixels:
-            raise MediaError(
-                f"{path}: a picture of {pixels:,} pixels, and the limit is {limits.max_pixels:,.0f}; "
-                f"scale it down, or set LIPSYNC_LAB_MAX_PIXELS={pixels}"
-            )
-
+        limits.check_pixels(path, stream.codec_context.width, stream.codec_context.height)
+        decode = decoder(stream)
         form = container.format.name
         still = form.endswith("_pipe") or form == "image2"
-        first, stamps = None, []
+        first, stamps, sized = None, [], 0
         for packet in packets(container, stream, limits):
             stamp = packet.dts if form in _NO_PICTURE_TIMES else packet.pts
             if stamp is not None and not packet.is_discard:
                 stamps.append(stamp)
+            sized += packet.size > 0
             if first is None:
-                first = next(iter(decoded(packet)), None)
+                first = next(iter(decode(packet)), None)
             if first is not None and (still or len(stamps) >= _STAMPS):
                 break
+        still = still or (form in _PICTURES and sized == 1)
         if first is None:
             raise MediaError(f"{path}: holds no picture that can be decoded; export the clip again")
 
         stamps.sort()
         steps = [float((b - a) * stream.time_base) for a, b in pairwise(stamps) if b > a]
         steps = [step for step in (steps if len(stamps) < _STAMPS else steps[:-_UNSETTLED]) if step <= limits.max_gap]
-        fps = STILL_FPS if still else _rate(stream, steps, limits.max_gap)
+        fps = STILL_FPS if still else rate or _rate(stream, steps, limits.max_gap)
         origin = zero(container)
         offset = (stamps[0] * stream.time_base - origin) * fps if stamps and not still else Fraction(0)
         steady = all(abs(step * fps - 1) < 0.25 for step in steps)
@@ -248,6 +211,7 @@ def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
         sideways, stored = abs(a) < abs(b), (first.width, first.height)
         width, height = stored[::-1] if sideways else stored
         duration = 1 / STILL_FPS if still else _duration(container, stream, origin)
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         jumps, ends = joined(path, limits.max_gap) if joinable(container) else (False, {})
         if jumps and stream.index in ends:  # the header spans the jump
             duration = ends[stream.index] - origin
@@ -265,6 +229,8 @@ def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
             tags={name.lower(): value for name, value in container.metadata.items()},
+            pixel_aspect=1 / aspect if sideways else aspect,
+            colour_tags=(UNKNOWN, UNKNOWN) if still else (int(first.color_primaries), int(first.color_trc)),
         )
         # In MP4 a picture's own duration is that of its neighbour in decoding order.
         end = duration if "mp4" in form else None
@@ -275,11 +241,11 @@ def _survey(path: str | Path, limits: Limits) -> tuple[ClipInfo, _Source]:
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     attached = av.stream.Disposition.attached_pic
     tracks = [stream for stream in container.streams.video if not stream.disposition & attached]
-    for stream in tracks:
-        if stream.codec_context is not None:
+    for stream in preferred_first(tracks):
+        if stream.codec_context is not None and allowed.decoder(stream.codec_context.name):
             return stream
     if tracks:
-        raise MediaError(f"{path}: its video is in a codec that FFmpeg does not decode; convert it to H.264 in MP4")
+        raise MediaError(f"{path}: its video is in a codec that is not decoded here; convert it to H.264 in MP4")
     if not container.streams.audio:
         raise MediaError(f"{path}: holds neither picture nor sound, perhaps cut short; copy or export it again")
     raise MediaError(f"{path}: holds no video; give it as the voice, and a video or picture as the clip")
@@ -345,6 +311,7 @@ def _frames(source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
             if end - begin > longest:
                 length = (until - begin) / source.fps
                 raise source.limits.gap_error(source.path, "the picture", begin / source.fps, length)
+            source.limits.check(source.path, "max_frames", end, "a clip of {} frames or more")
             image = _rgb(picture, source, convert)
             while index < end:
                 yield Frame(index, time, image if index == end - 1 else image.copy())
@@ -389,11 +356,11 @@ def _timed(
     stream: av.VideoStream, demuxed: Iterator[av.Packet], source: _Source
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     stream.thread_type = "AUTO"
-    time, queue = -1 / source.fps, deque()
+    time, queue, decode = -1 / source.fps, deque(), decoder(stream)
     for packet in demuxed:
         if source.form in _NO_PICTURE_TIMES and packet.size:
             queue.append(packet.dts)
-        for picture in decoded(packet):
+        for picture in decode(packet):
             stamp = queue.popleft() if queue else picture.pts
             time = time + 1 / source.fps if stamp is None else stamp * stream.time_base - source.zero
             yield time, picture
@@ -409,8 +376,7 @@ def _rgb(picture: av.VideoFrame, source: _Source, convert: tuple[VideoReformatte
     width, height = source.size
     if transparent:
         image = convert[0].reformat(picture, width, height, "rgba", interpolation=_EXACT).to_ndarray()
-        alpha = image[..., 3:].astype(np.uint16)
-        image = ((image[..., :3] * alpha + _GREY * (255 - alpha) + 127) // 255).astype(np.uint8)
+        image = photo.over_grey(image)
     else:
         # By way of planes: the same result, a third sooner.
         planes = convert[0].reformat(picture, width, height, "gbrp", interpolation=_EXACT)

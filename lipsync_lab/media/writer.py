@@ -65,7 +65,11 @@ class Writer:
         Quality of h264, 0 (best) to 51.
     full_range : bool
         YCbCr of h264 in 0..255 instead of 16..235. The matrix is BT.709 from 720 lines upwards and BT.601 below. Both
-        are tagged; primaries and transfer are handed through unchanged, and so carry no tag.
+        are tagged.
+    pixel_aspect : Fraction
+        Width of a pixel as a player shows it, in heights of it; PyAV cannot state it in Matroska.
+    colour_tags : (int, int)
+        FFmpeg's numbers of primaries and transfer function, which the file states; 2 states none.
     tags : dict of str to str, optional
         For the container: title, artist, album, comment, copyright, description, date, genre.
 
@@ -87,6 +91,8 @@ class Writer:
         codec: str = "h264",
         crf: float = 18,
         full_range: bool = False,
+        pixel_aspect: Fraction | int = 1,
+        colour_tags: tuple[int, int] = (2, 2),
         tags: dict[str, str] | None = None,
     ):
         self.path = Path(path)
@@ -107,6 +113,7 @@ class Writer:
         self.count = 0
         self._sound, self._codec, self._crf = sound, codec, crf
         self._full_range, self._tags = full_range, tags or {}
+        self._pixel_aspect, self._colour_tags = Fraction(pixel_aspect), colour_tags
         self._size = self._container = self._private = None
         self._encodes = False
 
@@ -209,6 +216,9 @@ class Writer:
         context.time_base, context.thread_count = 1 / self.fps, _THREADS
         context.flags |= av.codec.context.Flags.bitexact
         context.colorspace, context.color_range = picture.colorspace, picture.color_range
+        context.color_primaries, context.color_trc = self._colour_tags
+        if self._pixel_aspect != 1:
+            context.sample_aspect_ratio = self._pixel_aspect
         self._encodes = True
         self._add_sound()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lipsync_lab import bundled, renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import download, sha256
+from lipsync_lab.files import kind as kind_of_file
 from lipsync_lab.models import builtin, weights
 from lipsync_lab.models.weights import KINDS
 
@@ -191,9 +192,10 @@ def load(name_or_path: str | Path, kind: str, device: str = "cpu") -> Weights:
     if model is None:
         path = Path(name_or_path)
         if not path.is_file():
+            there = kind_of_file(path)
             raise CheckpointError(
-                f"{name_or_path} is neither a file nor the name of a model: give a file that is there, or one of "
-                f"{_names(kind)} ({KINDS[kind]})"
+                f"{name_or_path} is {there and there + ', '}neither a file nor the name of a model: give a file that "
+                f"is there, or one of {_names(kind)} ({KINDS[kind]})"
             )
         # a web page saved as wav2lip.pth is the most common wrong file
         model = next((known for known in _models().values() if known.url and known.file == path.name), None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lipsync_lab import renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
+from lipsync_lab.limits import Limits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -108,8 +109,34 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
             f"{path} does not fit the {KINDS[kind]} at width {width:g}, first three names of each fault: "
             f"{'; '.join(listed)}: give weights that were trained for this network"
         )
+    if fault := _unusable({name: (state[name], wanted[name]) for name in wanted}):
+        raise CheckpointError(f"{path}: {fault}")
     fitted.load_state_dict(state, assign=True)
     return fitted.float(), width, offset, longest
+
+
+def _unusable(pairs: dict[str, tuple[Tensor, Tensor]]) -> str:
+    """Why a network cannot compute with these tensors, each beside the one that it replaces; empty if it can."""
+    import torch
+
+    odd, broken = [], []
+    for name, (given, wanted) in pairs.items():
+        strided = given.layout == torch.strided and not given.is_quantized and given.device.type == "cpu"
+        if not strided or given.is_floating_point() != wanted.is_floating_point() or given.is_complex():
+            odd.append(f"{name} {str(given.dtype).removeprefix('torch.')}")
+        elif given.is_floating_point() and not torch.isfinite(given.float()).all():
+            broken.append(name)
+    if odd:
+        return (
+            f"{len(odd)} tensors hold no plain floating-point numbers ({', '.join(odd[:3])}), as in a quantised file: "
+            "give the weights that it was made from"
+        )
+    if broken:
+        return (
+            f"{len(broken)} tensors hold NaN or infinity ({', '.join(broken[:3])}): its training diverged, give an "
+            "earlier checkpoint"
+        )
+    return ""
 
 
 def _infer_width(state: dict[str, Tensor], kind: str) -> float:
@@ -141,9 +168,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if other := what_else(path):
         raise CheckpointError(f"{path} is {other}: give a .pth state dict or a .safetensors file")
     with path.open("rb") as stream:
-        is_safetensors = stream.read(9)[8:] == b"{"  # eight bytes of length, then JSON
-    if not is_safetensors:
+        start = stream.read(9)
+    if start[8:] != b"{":  # eight bytes of length, then JSON
         return _read_pickle(path), {}
+    length = int.from_bytes(start[:8], "little")
+    Limits.from_environment().check(path, "max_header", length, "a header of {} bytes", CheckpointError)
     try:
         with safetensors.safe_open(path, framework="pt") as archive:
             state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
@@ -156,6 +185,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     import torch
 
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol; the error below says more
@@ -175,6 +205,25 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     ):
         raise CheckpointError(f'{path} holds no state dict: save model.state_dict(), bare or under "state_dict"')
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip file that unpacks to more than it holds; torch stores tensors uncompressed."""
+    if not zipfile.is_zipfile(path):
+        return
+    limits = Limits.from_environment()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        raise CheckpointError(f"{path} is a damaged archive ({error}): download it again") from error
+    if any(entry.file_size > entry.compress_size for entry in entries):
+        raise CheckpointError(
+            f"{path} is a compressed archive, which torch does not write: save the weights with torch"
+        )
+    for entry in entries:
+        if entry.filename.endswith(".pkl"):
+            limits.check(path, "max_header", entry.file_size, "a pickle of {} bytes", CheckpointError)
 
 
 def what_else(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, limits
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.files import write_text
 from lipsync_lab.reporting import viewer
@@ -184,8 +184,8 @@ def read_answers(answers: Sequence[str | Path], key: str | Path) -> pandas.DataF
     import pandas as pd
 
     try:
-        about = json.loads(Path(key).read_text(encoding="utf-8"))
-        tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in answers]
+        about = json.loads(limits.checked(key).read_text(encoding="utf-8"))
+        tables = [pd.read_csv(limits.checked(path), dtype=str, keep_default_na=False) for path in answers]
     except (OSError, ValueError) as error:
         raise MediaError(f"the answers cannot be read: {error}") from error
     rows = []

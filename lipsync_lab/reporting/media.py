@@ -54,7 +54,8 @@ def render_pictures(clip: EvaluatedCase, folder: Path) -> None:
     ledger, info = clip.run.ledger(), clip.run.info
     settings = Settings.read(info["settings"])
     source = media_clip.open_clip(clip.face, settings)
-    played = media_clip.played(source, len(ledger), info["frames_written"], settings.extend)
+    extend = media_clip.extension(settings.extend, len(ledger), info["frames_written"], source.fps)
+    played = media_clip.played(source, len(ledger), info["frames_written"], extend)
     # the two are compared by eye: the loss by encoding must be the same in both
     _video(folder / "before.mp4", (frame for _, frame in played), source, _own_sound(clip), settings.crf)
     if not is_playable(clip.run):
@@ -171,7 +172,7 @@ def _own_sound(clip: EvaluatedCase) -> audio.Sound | None:
 def _video(
     path: Path, images: Iterable[np.ndarray], clip: media_clip.Clip, sound: audio.Sound | None, crf: int
 ) -> None:
-    with video.Writer(path, fps=clip.fps, sound=sound, crf=crf, full_range=clip.full_range) as writer:
+    with video.Writer(path, fps=clip.fps, sound=sound, crf=crf, **clip.shown) as writer:
         for image in images:
             writer.write(image)
 

@@ -254,8 +254,8 @@ def test_window_equals_slice_of_the_whole(tmp_path: Path, name: str):
 def test_window_is_reached_by_key_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = mux(tmp_path / "clip.mp4", map(card, [k % 200 for k in range(400)]), steady(400, 25), options={"g": "10"})
     packets = []
-    decode = video.decoded
-    monkeypatch.setattr(video, "decoded", lambda packet: packets.append(packet.size) or decode(packet))
+    decode = container_module.decoded
+    monkeypatch.setattr(video, "decoder", lambda stream: lambda packet: packets.append(packet.size) or decode(packet))
     assert shown(path, start=390, stop=395) == [k % 200 for k in range(390, 395)]
     assert 5 < len(packets) < 100
 

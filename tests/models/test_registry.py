@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -332,6 +334,60 @@ def test_a_damaged_file_is_named(fault, tmp_path):
         load(path, "discriminator")
     assert str(path) in message(error)
     assert "does not fit" not in message(error)
+
+
+def spoilt(how: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """One tensor of a state dict as a broken or a quantised file has it."""
+    if how in ("nan", "infinity"):
+        broken = tensor.clone()
+        broken.view(-1)[-1] = float(how) if how == "nan" else float("-inf")
+        return broken if name.endswith("running_var") else tensor
+    if how == "overflow":
+        return tensor.half() + float("inf") if name.endswith(".bias") else tensor
+    if how == "int8":
+        return tensor.to(torch.int8)
+    return tensor.to(torch.complex64)
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors"])
+@pytest.mark.parametrize("how", ["nan", "infinity", "overflow", "int8", "complex"])
+def test_weights_that_are_no_numbers_are_refused_in_one_line(how, form, tmp_path):
+    state = network("generator", 0.05).state_dict()
+    state |= {name: spoilt(how, name, tensor) for name, tensor in state.items() if tensor.is_floating_point()}
+    path = tmp_path / f"mine.{form}"
+    (torch.save if form == "pth" else save_file)(state, path)
+    with pytest.raises(CheckpointError) as error:
+        load(path, "generator")
+    says = "NaN or infinity" if how in ("nan", "infinity", "overflow") else "no plain floating-point numbers"
+    assert says in message(error)
+    assert str(path) in message(error)
+
+
+@pytest.mark.parametrize("how", ["quantised", "sparse"])
+def test_tensors_that_are_not_plain_are_refused_in_one_line(how, tmp_path):
+    state = network("discriminator", 0.05).state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces that quantised tensors are going
+        for name, tensor in state.items():
+            if tensor.ndim > 1:
+                odd = torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), tensor.to_sparse()
+                state[name] = odd[how == "sparse"]
+        torch.save({"state_dict": state}, tmp_path / "mine.pth")
+        with pytest.raises(CheckpointError, match="no plain floating-point numbers"):
+            load(tmp_path / "mine.pth", "discriminator")
+
+
+def test_weights_whose_output_is_no_number_are_noticed():
+    from lipsync_lab.generation.wav2lip import generate
+
+    def model(mel, face):
+        out = torch.full((1, 3, 96, 96), 0.5)
+        out[0, 1, 50, 50] = torch.inf - torch.inf  # as finite weights make it that are too large
+        return out
+
+    faces, mels = np.full((1, 96, 96, 3), 90, np.uint8), np.zeros((1, 80, 16), np.float32)
+    with pytest.raises(CheckpointError, match="not a number"):
+        generate(model, faces, mels)
 
 
 def test_names_that_do_not_fit_are_counted_and_shown(tmp_path):

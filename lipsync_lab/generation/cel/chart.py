@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lipsync_lab import files
+from lipsync_lab import files, limits
 from lipsync_lab.errors import MediaError
 from lipsync_lab.generation.cel.own import Mouth
 from lipsync_lab.generation.cel.shapes import SHAPES
@@ -66,7 +66,7 @@ def read_chart(folder: str | Path) -> list[Mouth]:
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content = json.loads(limits.checked(folder / NAME).read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise MediaError(
                 f"{folder / NAME}: has the schema {content['schema']}, not {SCHEMA}; export the chart again"

@@ -19,7 +19,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from lipsync_lab import files
+from lipsync_lab import files, limits
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.generation.cel.shapes import CHART, SHAPES, MouthShape
 from lipsync_lab.generation.cel.timing import Cue, shapes_at
@@ -103,7 +103,7 @@ def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
     """
     path, fps = Path(path), float(fps)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = limits.checked(path).read_text(encoding="utf-8-sig")
         match path.suffix.lower():
             case ".json":
                 rows = json.loads(text)["mouthCues"]
