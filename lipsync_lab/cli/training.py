@@ -85,6 +85,7 @@ def _fit_flags(add: Callable) -> None:
     _recipe_flag(add)
     add("--sync-expert", metavar="MODEL", help="for the generator: run's folder, file or name")
     add("--generator", metavar="MODEL", help="for the discriminator: run's folder, file or name")
+    add("--discriminator", metavar="MODEL", help="for the generator: initial weights of the adversarial loss's network")
     add("--weights", metavar="MODEL", help="initial weights instead of random ones: run's folder, file or name")
     add("--device", default="cpu", help="cpu or cuda (cpu)")
     add("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="auto: bf16 where the hardware has it")

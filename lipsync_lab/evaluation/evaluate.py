@@ -24,7 +24,7 @@ from lipsync_lab.evaluation.edited_region import EditedRegion, edited_region
 from lipsync_lab.evaluation.networks import DISCRIMINATOR, LSE, MOUTH_OPENNESS, SYNC_EXPERT, identified, loaded
 from lipsync_lab.evaluation.noise import EncodeNoise
 from lipsync_lab.evaluation.result import FOLDER, Evaluation
-from lipsync_lab.evaluation.sound import LseLips, sound_metrics
+from lipsync_lab.evaluation.sound import LseLips, sound_metrics, stated
 from lipsync_lab.faces import Turn, spoken
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
@@ -305,6 +305,7 @@ def _measured(
     if progress:
         progress("evaluate: sound", 0, 1)
     scores, curves, columns = sound_metrics(data, wave, asked, about, fps, None if lse is None else lse.finish())
+    scores = stated(scores, about.get("sync_expert", {}).get("name"), domain)
     if progress:
         progress("evaluate: sound", 1, 1)
     frames = data.with_columns(columns).with_metrics(domain).frames

@@ -31,6 +31,8 @@ _CHECKED, _AT_ONCE = 48, 32
 #: Share of the references with the upper half of the target. At inference the reference is the frame itself. In a hold,
 #: frames with equal upper halves have equal mouths, so that otherwise the generator learns to copy the reference.
 _SAME_ABOVE = 0.5
+#: References to choose from.
+_CANDIDATES = 4
 
 
 class GeneratorTask:
@@ -42,6 +44,8 @@ class GeneratorTask:
     clips, held_out : sequence of Clip
     sync_expert : SyncNetColor, optional
         Trained; its weights are fixed. Without it the weight of the sync loss must be 0.
+    discriminator : QualityDiscriminator, optional
+        Its initial weights, of the recipe's `discriminator_width`; random ones if not given.
     """
 
     kind = "generator"
@@ -52,6 +56,7 @@ class GeneratorTask:
         clips: Sequence[Clip],
         held_out: Sequence[Clip] = (),
         sync_expert: nn.Module | None = None,
+        discriminator: nn.Module | None = None,
     ):
         self.recipe = recipe
         self.sampler = ClipSampler(clips, recipe.mix)
@@ -63,7 +68,9 @@ class GeneratorTask:
             # regresses the openness from the embedding of the sound; only used in training
             self.networks["hints"] = seeded(lambda: nn.Linear(scaled(512, recipe.width), 1), seed)
         if recipe.adversarial:
-            self.networks["discriminator"] = initial_discriminator(recipe.discriminator_width, seed)
+            own = self.networks["discriminator"] = initial_discriminator(recipe.discriminator_width, seed)
+            if discriminator is not None:
+                own.load_state_dict(discriminator.state_dict())
 
     def in_second_phase(self, step: int) -> bool:
         """Return whether the step has the sync and adversarial losses."""
@@ -71,15 +78,15 @@ class GeneratorTask:
         return has_losses and step >= self.recipe.sync_from * self.recipe.schedule.steps
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
-        frames = WINDOW if self.in_second_phase(step) else 1
+        frames = WINDOW if self.in_second_phase(step) and self.recipe.sync else 1
         parts = [self._window(rng, frames) for _ in range(max(self.recipe.faces // frames, 1))]
         return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
     def _window(self, rng, frames: int) -> dict[str, np.ndarray]:
         clip = self.sampler.clip(rng)
         start = int(rng.integers(len(clip) - frames + 1))
-        other = reference(rng, len(clip), start, frames)
         index = np.arange(frames)
+        other = _unlike(clip, rng, start, frames)
         faces = np.concatenate([clip.faces[start + index], clip.faces[other + index]])
         boxes = np.where(np.isnan(clip.mouth[start + index]), np.float32(DEFAULT_MOUTH), clip.mouth[start + index])
         faces, boxes = augment_faces(faces, np.concatenate([boxes, boxes]), rng)
@@ -101,7 +108,7 @@ class GeneratorTask:
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         recipe, numbers, network = self.recipe, {}, self.networks["generator"]
         if self.in_second_phase(step) and recipe.sync_from > 0:
-            # a batch with five frames of each of a few clips has no representative means and variances
+            # a small batch, or five frames of each of a few clips, has no representative means and variances
             _freeze_statistics(network)
         sync = recipe.sync if self.in_second_phase(step) and self.sync_expert is not None else 0.0
         adversarial = recipe.adversarial if self.in_second_phase(step) else 0.0
@@ -124,20 +131,25 @@ class GeneratorTask:
             numbers["sync"] = log_loss((audio.float() * face.float()).sum(dim=1), 1.0).mean()
             loss = loss + sync * numbers["sync"]
         if adversarial:
-            numbers["perceptual"] = log_loss(discriminator(generated.unsqueeze(2)), 1.0).mean()
-            loss = loss + adversarial * numbers["perceptual"]
+            with torch.no_grad():
+                wanted, _ = scored(discriminator, target)
+            features, score = scored(discriminator, generated)
+            numbers["perceptual"] = log_loss(score, 1.0).mean()
+            pairs = zip(features, wanted, strict=True)
+            numbers["features"] = torch.stack([(g - w).abs().mean() / w.abs().mean() for g, w in pairs]).mean()
+            loss = loss + adversarial * numbers["perceptual"] + recipe.features * numbers["features"]
         yield "generator", loss, numbers
         if recipe.hints:
             yield "hints", self._hints(embedded.detach(), openness), {}
         if adversarial:
-            real, false = (discriminator(faces.unsqueeze(2)) for faces in (target, generated.detach()))
+            real, false = (scored(discriminator, faces)[1] for faces in (target, generated.detach()))
             loss = (log_loss(real, 1.0).mean() + log_loss(false, 0.0).mean()) / 2
             yield "discriminator", loss, {"discriminator": loss}
 
     def _hints(self, embedded: Tensor, openness: Tensor) -> Tensor:
         known = ~openness.isnan()
         if not known.any():
-            return embedded.sum() * 0
+            return self.networks["hints"](embedded).float().sum() * 0
         predicted = self.networks["hints"](embedded[known]).float()[:, 0]
         return nn.functional.smooth_l1_loss(predicted, openness[known], beta=0.1)
 
@@ -145,6 +157,32 @@ class GeneratorTask:
         if not self.held_out:
             return {}
         return reconstruction(networks["generator"], self.held_out, self.recipe.audio_offset, of_clip=4)
+
+
+def _unlike(clip: Clip, rng: np.random.Generator, start: int, frames: int) -> int:
+    """Return the first frame of a reference: of a few random ones that with the least similar mouth.
+
+    At inference the reference shows the mouth of another sound. With a sharp reference that is often alike, the
+    adversarial loss teaches the generator to copy it whatever the sound.
+    """
+    x1, y1, x2, y2 = (int(side) for side in DEFAULT_MOUTH)
+    choices = [reference(rng, len(clip), start, frames) for _ in range(_CANDIDATES)]
+    mouths = [clip.faces[other, y1:y2, x1:x2].astype(np.int16) for other in choices]
+    own = clip.faces[start, y1:y2, x1:x2]
+    return choices[int(np.argmax([np.abs(mouth - own).mean() for mouth in mouths]))]
+
+
+def scored(discriminator: QualityDiscriminator, faces: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return the outputs of the discriminator's layers but the last, and its scores, (N, 1).
+
+    The difference of these outputs is the feature matching loss of Wang et al. 2018 (arXiv 1711.11585): unlike the L1
+    loss of pixels, it does not prefer the mean of the possible mouths.
+    """
+    x, layers = faces[:, :, FACE_SIZE // 2 :], []
+    for block in discriminator.face_encoder_blocks:
+        x = block(x)
+        layers.append(x.float())
+    return layers[:-1], discriminator.binary_pred(x).flatten(1)
 
 
 def initial_discriminator(width: float, seed: int) -> nn.Module:

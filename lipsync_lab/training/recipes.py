@@ -91,8 +91,9 @@ class GeneratorRecipe:
     """Wav2Lip. `faces`: faces in a batch; `audio_offset`: frames by which the mel window starts early (1 as published);
     `mouth`: weight of the L1 loss of the mouth box relative to the face's; `sync`, `adversarial`: weights of the sync
     and adversarial losses (published: 0.03 and 0.07), from the share `sync_from` of the steps on, in batches of
-    five-frame windows; `discriminator_width`: width of the discriminator; `hints`: weight of the auxiliary regression
-    of the mouth openness from the embedding of the sound."""
+    five-frame windows if there is a sync loss; `features`: weight, beside the adversarial loss, of the difference of
+    the discriminator's features; `discriminator_width`: width of the discriminator; `hints`: weight of the auxiliary
+    regression of the mouth openness from the embedding of the sound."""
 
     schedule: Schedule
     width: float
@@ -101,6 +102,7 @@ class GeneratorRecipe:
     mouth: float = 1.0
     sync: float = 0.03
     adversarial: float = 0.0
+    features: float = 0.0
     hints: float = 0.2
     discriminator_width: float = 0.125
     sync_from: float = 0.6

@@ -79,7 +79,10 @@ def reference(rng: np.random.Generator, count: int, start: int, frames: int = WI
 
 
 def augment_faces(faces: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Augment the faces of a clip: mirroring, zoom and shift of the crop, colours; the same for all faces.
+    """Augment the faces of a clip: mirroring, a smooth warp, colours; the same for all faces.
+
+    The warp is zoom, stretch, rotation, shift and a bend of a few pixels, so that one speaker has jaws, lips and
+    noses of many shapes. It is one interpolation, bicubic, since a generator learns the softness of its targets.
 
     Parameters
     ----------
@@ -98,25 +101,44 @@ def augment_faces(faces: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     if rng.random() < 0.5:
         faces = np.ascontiguousarray(faces[:, :, ::-1])
         boxes = np.stack([FACE_SIZE - boxes[:, 2], boxes[:, 1], FACE_SIZE - boxes[:, 0], boxes[:, 3]], axis=1)
-    if rng.random() < 0.5:
-        width, height = rng.uniform(0.86, 1.0, 2) * FACE_SIZE
-        x, y = rng.random() * (FACE_SIZE - width), rng.random() * (FACE_SIZE - height)
-        scale = np.array([FACE_SIZE / width, FACE_SIZE / height])
-        # in pixel centres: the left edge of the part becomes the left edge of the crop
-        shift = scale * (0.5 - np.array([x, y])) - 0.5
-        matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
-        size = (FACE_SIZE, FACE_SIZE)
-        faces = np.stack([cv2.warpAffine(face, matrix, size, borderMode=cv2.BORDER_REPLICATE) for face in faces])
-        boxes = (boxes - np.tile([x, y], 2)) * np.tile(scale, 2)
+    if rng.random() < 0.8:
+        source = _warp(rng)
+        faces = np.stack([cv2.remap(face, source, None, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE) for face in faces])
+        boxes = np.stack([_warped_box(box, source) for box in boxes])
     if rng.random() < 0.6:
-        faces = cv2.LUT(faces.reshape(-1, FACE_SIZE, 3), colour_table(rng)).reshape(faces.shape)
+        faces = cv2.LUT(faces.reshape(-1, FACE_SIZE, 3), colour_table(rng, cast=0.25)).reshape(faces.shape)
     return faces, boxes.astype(np.float32)
 
 
-def colour_table(rng: np.random.Generator) -> np.ndarray:
-    """Return a random table of gain and gamma for `cv2.LUT`, uint8, (1, 256, 3)."""
+def _warp(rng: np.random.Generator) -> np.ndarray:
+    """Return a random warp: the place in the face, in pixel centres, of each pixel of the result, (96, 96, 2)."""
+    import cv2
+
+    turn, (x, y) = np.radians(rng.uniform(-6, 6)), rng.uniform(0.84, 1.03, 2)
+    matrix = np.array([[x * np.cos(turn), -x * np.sin(turn)], [y * np.sin(turn), y * np.cos(turn)]])
+    at = np.arange(FACE_SIZE) - (FACE_SIZE - 1) / 2
+    plain = np.stack(np.meshgrid(at, at), axis=2) @ matrix.T + (FACE_SIZE - 1) / 2 + rng.uniform(-5, 5, 2)
+    bend = cv2.resize(rng.normal(0, 1.6, (5, 5, 2)), (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)
+    return (plain + bend).astype(np.float32)
+
+
+def _warped_box(box: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return the bounds of a box, (4,), after a warp."""
+    import cv2
+
+    sides = [np.linspace(box[start], box[start + 2], 5) - 0.5 for start in (0, 1)]
+    wanted = np.stack(np.meshgrid(*sides), axis=2).astype(np.float32)
+    at = wanted
+    for _ in range(8):  # the warp is near the identity, so that this inverts it
+        at = at + wanted - cv2.remap(source, at, None, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+        at = at.clip(-0.5, FACE_SIZE - 0.5)
+    return np.concatenate([at.min(axis=(0, 1)), at.max(axis=(0, 1))]) + 0.5
+
+
+def colour_table(rng: np.random.Generator, cast: float = 0.1) -> np.ndarray:
+    """Return a random table of gain and gamma for `cv2.LUT`, uint8, (1, 256, 3); `cast`: spread of the channels."""
     gain, gamma = (
-        rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3),
+        rng.uniform(0.75, 1.2) * rng.uniform(1 - cast, 1 + cast, 3),
         rng.uniform(0.75, 1.35) * rng.uniform(0.95, 1.05, 3),
     )
     levels = np.arange(256)[:, None] / 255

@@ -118,6 +118,7 @@ def fit(
     recipe: str = "small-cpu",
     sync_expert: str | Path | None = None,
     generator: str | Path | None = None,
+    discriminator: str | Path | None = None,
     weights: str | Path | None = None,
     device: str = "cpu",
     precision: str = "auto",
@@ -141,6 +142,8 @@ def fit(
         For the generator: a run's folder, a file of weights, or a model's name.
     generator : path, optional
         The same, for the discriminator.
+    discriminator : path, optional
+        The same, for the generator's adversarial loss: initial weights of the discriminator.
     weights : path, optional
         The same, as initial weights instead of random ones; their width must be the recipe's. A run that is continued
         keeps its own weights.
@@ -159,7 +162,7 @@ def fit(
 
     kind = _kind(kind)
     numbers = changed(getattr(_recipe(recipe), kind), **changes)
-    task = _task(kind, numbers, Path(data), sync_expert, generator, device)
+    task = _task(kind, numbers, Path(data), sync_expert, generator, discriminator, device)
     begun_from = "" if weights is None else _begin(task, weights)
     loop.train(task, out, device=device, precision=precision, minutes=minutes, begun_from=begun_from, progress=progress)
     return Path(out) / loop.LOG
@@ -185,11 +188,12 @@ def _begin(task, weights: str | Path) -> str:
     return Path(weights).name
 
 
-def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
+def _task(kind: str, numbers, data: Path, sync_expert, generator, discriminator, device: str):
     from lipsync_lab.training import detector as s3fd
-    from lipsync_lab.training import discriminator, mouth_examples, mouth_locator, mouth_openness
+    from lipsync_lab.training import discriminator as quality
     from lipsync_lab.training import expert as syncnet
     from lipsync_lab.training import generator as wav2lip
+    from lipsync_lab.training import mouth_examples, mouth_locator, mouth_openness
     from lipsync_lab.training.clips import open_shards
 
     held_out = data / "validation"
@@ -212,10 +216,12 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, device: str):
     if kind == "discriminator":
         if generator is None:
             raise ParameterError("the discriminator is trained on faces of a generator; give one with --generator")
-        return discriminator.DiscriminatorTask(numbers, *clips, *network_of("generator", generator, device))
+        return quality.DiscriminatorTask(numbers, *clips, *network_of("generator", generator, device))
     if numbers.sync > 0 and sync_expert is None:
         raise ParameterError("the generator is trained with a sync expert; give one with --sync-expert, or set sync=0")
-    return wav2lip.GeneratorTask(numbers, *clips, sync_expert and network_of("sync_expert", sync_expert, device)[0])
+    given = {"sync_expert": sync_expert, "discriminator": discriminator}
+    loaded = {name: network_of(name, model, device)[0] for name, model in given.items() if model}
+    return wav2lip.GeneratorTask(numbers, *clips, **loaded)
 
 
 def _shuffled(clips: list) -> list:

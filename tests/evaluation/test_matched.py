@@ -54,7 +54,7 @@ def test_what_is_undefined_or_limited_has_its_reason(table):
     limited = table[~undefined & (table["reason"] != "")]
     assert set(limited["reason"]) == {UNRELIABLE}
     assert set(limited["metric"]) == {
-        *("av_offset", "syncnet_confidence", "syncnet_distance", "syncnet_distance_at_zero"),
+        *("syncnet_confidence", "syncnet_distance", "syncnet_distance_at_zero"),
         "syncnet_distance_per_frame",
     }
     whole = table[~undefined].groupby("metric").size()

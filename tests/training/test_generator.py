@@ -48,3 +48,41 @@ def test_the_mouth_is_counted_where_its_box_is():
     inside = generator.box_mask(torch.tensor([[30.0, 60.0, 50.0, 70.0]]))
     rows, columns = np.nonzero(inside[0, 0].numpy())
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (57, 72, 27, 52)
+
+
+def test_the_features_of_the_adversarial_loss_are_those_of_the_lower_half_that_lead_to_the_score():
+    network = generator.initial_discriminator(0.1, 0)
+    faces = torch.rand((3, 3, 96, 96), generator=torch.Generator().manual_seed(0))
+    layers, score = generator.scored(network, faces)
+    torch.testing.assert_close(score, network(faces.unsqueeze(2)))
+    above, below = faces.clone(), faces.clone()
+    above[:, :, :48] = 0
+    below[:, :, 48:] = 0
+    assert all(torch.equal(a, b) for a, b in zip(generator.scored(network, above)[0], layers, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(generator.scored(network, below)[0], layers, strict=True))
+
+
+def test_an_adversarial_step_starts_from_the_given_discriminator_and_trains_both(clips):
+    given = generator.initial_discriminator(0.125, 5)
+    recipe = GeneratorRecipe(schedule(4), 0.1, faces=4, sync=0.0, sync_from=0.0, adversarial=0.1, features=1.0)
+    task = generator.GeneratorTask(recipe, clips, discriminator=given)
+    before = {name: value.clone() for name, value in given.state_dict().items()}
+    assert all(torch.equal(value, before[name]) for name, value in task.networks["discriminator"].state_dict().items())
+    batch = {name: torch.from_numpy(value) for name, value in task.batch(np.random.default_rng(0), 0).items()}
+    assert batch["target"].shape[:2] == (4, 1)
+    losses = {}
+    for name, loss, numbers in task.losses(batch, 0):
+        loss.backward()
+        losses[name] = numbers
+        assert any(weight.grad is not None for weight in task.networks[name].parameters())
+    assert {"generator", "discriminator"} <= set(losses)
+    assert losses["generator"]["perceptual"].detach() > 0
+    assert losses["generator"]["features"].detach() > 0
+
+
+def test_hints_without_any_known_openness_are_zero_and_can_be_learnt_from(clips):
+    recipe = GeneratorRecipe(schedule(4), 0.1, faces=4, sync=0.0)
+    task = generator.GeneratorTask(recipe, clips)
+    loss = task._hints(torch.rand(4, 51), torch.full((4,), torch.nan))
+    loss.backward()
+    assert loss.detach() == 0

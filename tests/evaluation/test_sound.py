@@ -1,0 +1,61 @@
+"""Which AV offsets are stated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipsync_lab.evaluation import sound
+
+BUNDLED = "syncnet-lab"
+
+
+def scores(confidence: dict[str, float], offset: float = 3.0) -> pd.DataFrame:
+    rows = []
+    for given, value in confidence.items():
+        rows.append(("syncnet_confidence", given, value, 1.0, ""))
+        rows.append(("av_offset", given, offset, 1.0, ""))
+    return pd.DataFrame(rows, columns=["score", "input", "value", "covered", "reason"])
+
+
+def offsets(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["score"] == "av_offset"].set_index("input")
+
+
+@pytest.fixture(autouse=True)
+def least(monkeypatch):
+    monkeypatch.setattr(sound, "LEAST_CONFIDENCE", {"animation": 0.2, "live_action": np.inf})
+
+
+def test_an_offset_is_stated_from_the_least_confidence_on_and_each_input_has_its_own():
+    given = scores({"dubbed": 0.2, "untouched_source": 0.19})
+    refused = offsets(sound.stated(given, BUNDLED, "animation"))
+    assert refused.loc["dubbed", "value"] == 3
+    assert np.isnan(refused.loc["untouched_source", "value"])
+    assert refused.loc["untouched_source", "covered"] == 0
+    assert "0.190" in refused.loc["untouched_source", "reason"]
+    assert "from 0.2 on" in refused.loc["untouched_source", "reason"]
+    # everything else is as it was, and so is what was given
+    rest = given["score"] != "av_offset"
+    pd.testing.assert_frame_equal(sound.stated(given, BUNDLED, "animation")[rest], given[rest])
+    assert given["value"].notna().all()
+
+
+def test_no_offset_is_stated_where_no_confidence_is_enough_or_the_domain_is_unknown():
+    given = scores({"dubbed": 1.5})
+    filmed, unknown = (offsets(sound.stated(given, BUNDLED, domain)).loc["dubbed"] for domain in ("live_action", None))
+    assert np.isnan([filmed["value"], unknown["value"]]).all()
+    assert "no confidence of syncnet-lab" in filmed["reason"]
+    assert "--domain" in unknown["reason"]
+
+
+def test_the_offsets_of_other_experts_are_left_as_they_are():
+    given = scores({"dubbed": 0.01})
+    for expert in ("lipsync_expert", None):
+        pd.testing.assert_frame_equal(sound.stated(given, expert, "live_action"), given)
+
+
+def test_an_undefined_offset_keeps_its_reason():
+    given = scores({"dubbed": 0.1}, offset=np.nan).assign(reason="the sound is silent throughout")
+    assert offsets(sound.stated(given, BUNDLED, "animation")).loc["dubbed", "reason"].startswith("the sound is silent")
