@@ -47,8 +47,10 @@ docs: .venv ## the documentation, in build/docs; a warning is an error
 report: .venv ## run the samples and print the notebooks into reports/
 	$(BIN)/python -m lipsync_lab report
 
-figures: .venv ## the figures of the README, rendered anew
+figures: .venv ## the figures of the README and the documentation, rendered anew; some minutes
 	$(BIN)/python benchmarks/render_figures.py
+	$(BIN)/python benchmarks/render_concepts.py
+	$(BIN)/python benchmarks/render_gallery.py
 
 notebooks: .venv ## execute the notebooks anew, and keep what a commit should hold
 	$(BIN)/python -c "from lipsync_lab.reporting.notebooks import renew; renew()"

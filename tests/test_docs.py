@@ -119,3 +119,18 @@ def test_every_column_of_a_run_and_its_evaluation_is_in_the_data_dictionary(tmp_
         known = dictionary[path.name] | (metrics if path.name == "frames.csv" else set())
         assert columns - known == set(), path.name
         assert dictionary[path.name] - columns == set(), path.name
+
+
+def test_the_gallery_has_every_kind_of_failure_and_is_small():
+    text = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    pictures = {path.stem: path.stat().st_size for path in (DOCS / "pictures" / "gallery").glob("*.jpg")}
+    for metric in (metric for metric in registry.metrics() if metric.failure):
+        section = re.search(rf"^## {metric.failure}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+        assert section, metric.failure
+        assert f"metrics/{metric.name}.md" in section[1]
+        shown = f"pictures/gallery/{metric.name}.jpg" in section[1]
+        assert shown == (metric.name in pictures), metric.name
+        assert shown or "no example" in section[1]
+    assert len(pictures) >= 8
+    assert sum(pictures.values()) < 1_500_000
+    assert "small bundled models made every picture" in text[:200]

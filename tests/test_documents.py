@@ -18,6 +18,7 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/migration.md")),
     *(ROOT / folder / "README.md" for folder in ("data/samples", "checkpoints")),
 ]
+LINKED = sorted({*DOCUMENTS, *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").glob("*/README.md")})
 
 
 def text_of(path: Path) -> str:
@@ -26,7 +27,7 @@ def text_of(path: Path) -> str:
 
 def command_lines(path: Path) -> list[list[str]]:
     """Words of every command line of this package in a code block, without its comment."""
-    lines = re.findall(r"^ {4}(?:\.venv/bin/)?python -m lipsync_lab (.*)$", text_of(path), re.MULTILINE)
+    lines = re.findall(r"^(?: {4})?(?:\.venv/bin/)?python -m lipsync_lab (.*)$", text_of(path), re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
 
@@ -51,14 +52,25 @@ def test_the_readme_has_command_lines():
 
 
 def test_flags_in_the_readme_exist():
-    flags = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text_of(ROOT / "README.md")))
+    lines = [line for line in text_of(ROOT / "README.md").splitlines() if "pip install" not in line]
+    flags = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", "\n".join(lines)))
     assert flags - set(known_flags(cli._parser())) == set()
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def links_of(text: str) -> list[str]:
+    """Files that a document links to or shows; headings and addresses are left out."""
+    return [link for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text) if "://" not in link]
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_to_files(path: Path):
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)\)", text_of(path)) if "://" not in link]
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert [link for link in links_of(text_of(path)) if not (path.parent / link).exists()] == []
+
+
+def test_links_are_read():
+    text = "[a](b.md), ![c](d/e.png) and [f](g.md#h), not [i](https://example.org/j) and [k](#l)"
+    assert links_of(text) == ["b.md", "d/e.png", "g.md"]
+    assert len(links_of(text_of(ROOT / "README.md"))) > 20
 
 
 def test_the_readme_names_every_notebook():

@@ -34,7 +34,7 @@ def facts(metric: registry.Metric) -> dict[str, str]:
     if metric.failure and not math.isnan(metric.threshold):
         rows["Failure kind"] = metric.failure
         rows["Threshold"] = f"a frame fails beyond {metric.threshold:g}"
-        rows["Saturation"] = f"severity is 1 from {metric.saturation:g} on"
+        rows["Saturation"] = f"severity is 1 at {metric.saturation:g} and beyond"
     else:
         rows["Failure kind"] = "none: the metric is reported and never fails"
     if metric.artifact is not None:

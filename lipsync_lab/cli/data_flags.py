@@ -13,12 +13,12 @@ def _natural(text: str) -> int:
 
 def samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("list", "fetch", "path"))
-    parser.add_argument("name", nargs="?", help="of the sample")
+    parser.add_argument("name", nargs="?", help="name of a sample")
 
 
 def weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("list", "fetch", "verify"))
-    parser.add_argument("name", nargs="?", help="of the model; all models if not given, except for fetch")
+    parser.add_argument("name", nargs="?", help="name of a model; all models if not given, except for fetch")
 
 
 def synthesize(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def synthesize(parser: argparse.ArgumentParser) -> None:
     add("--rate", type=int, default=160, help="words per minute (160)")
     add("--pitch", type=int, default=50, help="0 to 99 (50)")
     add("--portrait", action="store_true", help="animate scikit-image's portrait instead of a drawn character (no)")
-    add("--seed", type=_natural, default=0, help="of character, acting and background, from 0 on (0)")
+    add("--seed", type=_natural, default=0, help="seed of character, acting and background, 0 or more (0)")
     add("--style", help="anime, western, rubberhose or flat; chosen by the seed if not given")
     add("--exposure", type=int, default=2, metavar="FRAMES", help="frames per drawing, 1 or more (2)")
     add("--mouth-exposure", type=int, metavar="FRAMES", help="frames per mouth shape; as --exposure if not given")

@@ -98,7 +98,7 @@ def dub(parser: argparse.ArgumentParser) -> None:
     add(
         "--run-folder",
         metavar="FOLDER",
-        help="for ledger and detections; if not given, the outfile's name without its ending",
+        help="folder for ledger and detections; if not given, the outfile's name without its ending",
     )
 
 
@@ -125,7 +125,7 @@ def _result(group: argparse._ActionsContainer) -> None:
         "--smoothing",
         choices=SMOOTHINGS,
         default=unset,
-        help="of the box; reference: as published (centered)",
+        help="smoothing of the box; reference: as published (centered)",
     )
     add(
         "--audio-offset",
@@ -321,7 +321,7 @@ def chart(parser: argparse.ArgumentParser) -> None:
         "Edit the PNGs in any paint program, keep their size, and give the folder to `dub --mouth-chart`."
     )
     parser.add_argument("face", metavar="CLIP", help="a clip, a picture, or the name of a sample")
-    parser.add_argument("-o", "--out", default="chart", metavar="FOLDER", help="of the chart (chart)")
+    parser.add_argument("-o", "--out", default="chart", metavar="FOLDER", help="folder for the chart (chart)")
     _mouth_source(
         parser,
         "auto or clip: the mouths that the clip shows, and drawn ones for the shapes that it lacks; drawn: all drawn "
@@ -390,7 +390,7 @@ def _tracking(group: argparse._ActionsContainer) -> None:
 
 def report(report: argparse.ArgumentParser) -> None:
     add = report.add_argument
-    add("--out", default="reports/latest", metavar="FOLDER", help="of the report (reports/latest)")
+    add("--out", default="reports/latest", metavar="FOLDER", help="folder for the report (reports/latest)")
     add(
         "--clips",
         nargs="+",
@@ -411,9 +411,9 @@ def report(report: argparse.ArgumentParser) -> None:
         "--generators",
         nargs="+",
         metavar="MODEL",
-        help="names or files of weights: every generator dubs every clip, and they are put side by side; cel after "
-        "another dubs only clips of animation or of no domain (the one that `dub` takes and, where no preset is named, "
-        "cel for clips of animation)",
+        help="names or files of weights: every generator dubs every clip; the outputs stand side by side; cel after "
+        "another one dubs only clips of animation or of no domain (the one that `dub` takes and, where no preset is "
+        "named, cel for clips of animation)",
     )
     add("--detector", metavar="MODEL", help=DETECTOR)
     add("--force", action="store_true", help="do again what is done already (no)")
@@ -424,9 +424,9 @@ def report(report: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=(DEFAULT, *PRESETS),
         metavar="PRESET",
-        help=f"put two or more of {', '.join((DEFAULT, *PRESETS))} side by side: every clip is dubbed with each, but "
-        "by cel after another generator only where it is animation or of no domain; "
-        f"{DEFAULT} is not a preset, and the other flags here change all of them (one set of settings)",
+        help=f"dub every clip with two or more of {', '.join((DEFAULT, *PRESETS))} ({DEFAULT}: no preset) "
+        "and show the outputs side by side; cel after another generator dubs only clips of animation or of no domain, "
+        "and the other flags of this group change all of them (one set of settings)",
     )
     _as_published(group)
     _frame(group)

@@ -23,7 +23,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add(
         "--out",
         metavar="FOLDER",
-        help="for the tables and a page with the pair; the metrics are only printed if not given",
+        help="folder for the tables and a page of the pair; if not given, the metrics are only printed",
     )
     add(
         "--pairs",
@@ -63,9 +63,9 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
 def blind(blind: argparse.ArgumentParser) -> None:
     add = blind.add_argument
     add("--first", nargs="+", metavar="RUN", help="folders of the first method's runs")
-    add("--second", nargs="+", metavar="RUN", help="of the second method's, in the same order: same sources and voices")
+    add("--second", nargs="+", metavar="RUN", help="folders of the second's runs: same sources, voices and order")
     add("--methods", nargs=2, default=["first", "second"], metavar="NAME", help="their names (first second)")
-    add("--out", metavar="FOLDER", help="of the page ab.html and of its key, which the participants should not see")
-    add("--seed", type=int, default=0, help="of order and sides; give each participant another one (0)")
+    add("--out", metavar="FOLDER", help="folder for ab.html, and for its key, which no participant should see")
+    add("--seed", type=int, default=0, help="seed of order and sides; use another one for each participant (0)")
     add("--answers", nargs="+", metavar="CSV", help="count these answers instead; needs --key")
-    add("--key", metavar="FILE", help="ab_key.json of the page")
+    add("--key", metavar="FILE", help="the file ab_key.json of the page")

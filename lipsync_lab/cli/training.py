@@ -44,7 +44,7 @@ def _recipe_flag(add: Callable) -> None:
 
 
 def _render_flags(add: Callable) -> None:
-    add("--data", required=True, metavar="FOLDER", help="of the shards, which go into train/ and validation/")
+    add("--data", required=True, metavar="FOLDER", help="folder for the shards, in train/ and validation/")
     _recipe_flag(add)
     add(
         "--what",
@@ -54,7 +54,7 @@ def _render_flags(add: Callable) -> None:
         help="faces and frames if not given; voices are for the viseme network, mouths for the mouth locator",
     )
     add("--shards", type=int, help="number of training shards, instead of the recipe's")
-    add("--first", type=int, default=0, metavar="NUMBER", help="of the first training shard (0)")
+    add("--first", type=int, default=0, metavar="NUMBER", help="number of the first training shard (0)")
     add("--workers", type=int, default=1, help="processes (1)")
     add("--recordings", metavar="FOLDER", help="voices of some characters: GRID clips with .align files")
 
@@ -80,8 +80,8 @@ def _preprocess(given: dict[str, Any], progress: Progress | None) -> None:
 
 def _fit_flags(add: Callable) -> None:
     add("kind", type=renamed.model, choices=tasks.TRAINED, help="kind of model")
-    add("--data", required=True, metavar="FOLDER", help="with shards in train/ and validation/; see `render`")
-    add("--out", required=True, metavar="FOLDER", help="of the run: log.csv, state.pt; an unfinished run continues")
+    add("--data", required=True, metavar="FOLDER", help="folder with shards in train/ and validation/; see `render`")
+    add("--out", required=True, metavar="FOLDER", help="folder of the run; an unfinished run continues")
     _recipe_flag(add)
     add("--sync-expert", metavar="MODEL", help="for the generator: run's folder, file or name")
     add("--generator", metavar="MODEL", help="for the discriminator: run's folder, file or name")
@@ -128,7 +128,7 @@ def _draw_curves(run: Path, title: str) -> None:
 def _benchmark_flags(add: Callable) -> None:
     add("kind", type=renamed.model, choices=tasks.TRAINED, help="kind of model")
     add("weights", metavar="MODEL", help="run's folder, file or name")
-    add("--data", required=True, metavar="FOLDER", help="with shards in validation/")
+    add("--data", required=True, metavar="FOLDER", help="folder with shards in validation/")
     add("--out", metavar="NUMBERS.json", help="file for the numbers, which are also printed")
     _recipe_flag(add)
     add("--mouth-openness", metavar="MODEL", help="for the generator: regressor of its mouths (mouth-openness-lab)")
@@ -162,13 +162,13 @@ def _benchmark(given: dict[str, Any], progress: Progress | None) -> None:
 
 
 def _export_flags(add: Callable) -> None:
-    add("run", metavar="FOLDER", help="of the run")
-    add("--out", default="checkpoints", metavar="FOLDER", help="for the weights and the card (checkpoints)")
-    add("--name", required=True, help="of the model, such as wav2lip-lab")
-    add("--numbers", metavar="NUMBERS.json", help="of `train benchmark`")
+    add("run", metavar="FOLDER", help="folder of the run")
+    add("--out", default="checkpoints", metavar="FOLDER", help="folder for the weights and the card (checkpoints)")
+    add("--name", required=True, help="name of the model, such as wav2lip-lab")
+    add("--numbers", metavar="NUMBERS.json", help="numbers that `train benchmark --out` wrote")
     known = "animation, synthetic_photo, live_action, recording, textures (animation synthetic_photo)"
     add("--materials", nargs="+", default=("animation", "synthetic_photo"), help=known)
-    add("--hardware", default="", metavar="TEXT", help="of the training, such as 2 cores of an EPYC")
+    add("--hardware", default="", metavar="TEXT", help="hardware of the training, such as 2 cores of an EPYC")
     add("--limits", default="", metavar="TEXT", help="limits of the model, in sentences")
     add("--network", help="kind of a network that was trained beside the model")
 
