@@ -220,6 +220,24 @@ def summary(effects: pandas.DataFrame) -> pandas.DataFrame:
     return table[list(SUMMARY)]
 
 
+def by_clip(effects: pandas.DataFrame, over_clips: pandas.DataFrame) -> pandas.DataFrame:
+    """The difference of each clip, for what changes by at least `LEAST_EFFECT` of its threshold over the clips.
+
+    Parameters
+    ----------
+    effects, over_clips : DataFrame
+        Of `effects`, and `summary` of it.
+
+    Returns
+    -------
+    DataFrame, index ``mitigation`` and ``label``
+        One column per clip, in the unit of the metric.
+    """
+    large = over_clips.loc[over_clips["change"].abs() >= LEAST_EFFECT, ["mitigation", "metric", "label"]]
+    each = effects.assign(difference=effects["after"] - effects["before"]).merge(large, on=["mitigation", "metric"])
+    return each.pivot(index=["mitigation", "label"], columns="clip", values="difference")
+
+
 def interactions(effects: pandas.DataFrame) -> pandas.DataFrame:
     """All mitigations combined against the sum of their single effects, for every metric.
 

@@ -53,7 +53,7 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     # alone, a domain does not take the whole width
     wide = 3 * max(2, len(domains)) + 0.3
     deep = max(map(len, columns), default=0)
-    ax = axes_of(ax, (1.24 * deep + 0.5) / wide if deep else 0.1)
+    ax = axes_of(ax, (1.24 * deep + 0.5) / wide + 0.07 if deep else 0.1)
     for column, (domain, of_domain) in enumerate(zip(domains, columns, strict=True)):
         x = 3.3 * column
         for row, example in enumerate(of_domain):
@@ -76,12 +76,10 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     ax.set(xlim=(0, wide), ylim=(1.24 * max(deep, 1) + 0.02, -0.18), aspect="equal")
     ax.axis("off")
     if examples:
-        counts = {
-            domain: f"{rows[0].failing} of {rows[0].frames} frames"
-            for domain, rows in zip(domains, columns, strict=True)
-        }
+        worst = [rows[0] for rows in columns]
+        counts = {each.domain: f"{each.failing} of {each.frames} frames" for each in worst}
         parts = f"worst frame: source | output | difference × {amplify:g}"
-        titled(ax, f"{examples[0].kind.failure}: beyond the threshold in {in_each(counts)}\n{parts}")
+        titled(ax, f"{examples[0].kind.failure} in {in_each(counts)}\n{parts}")
     else:
         note(ax, "no frame has a value above zero")
     return ax

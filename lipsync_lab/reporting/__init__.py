@@ -8,8 +8,8 @@ The command line and the notebooks use the names below; everything else is impor
 """
 
 from lipsync_lab.reporting.build import CLIPS, VOICES, Report, report
-from lipsync_lab.reporting.runs import box_to_show, dub_and_evaluate, frame_summary, frame_to_show
-from lipsync_lab.reporting.text import banner
+from lipsync_lab.reporting.runs import box_to_show, dub_and_evaluate, frame_counts, frame_summary, frame_to_show
+from lipsync_lab.reporting.text import banner, draw
 
 __all__ = [
     "CLIPS",
@@ -17,7 +17,9 @@ __all__ = [
     "Report",
     "banner",
     "box_to_show",
+    "draw",
     "dub_and_evaluate",
+    "frame_counts",
     "frame_summary",
     "frame_to_show",
     "report",

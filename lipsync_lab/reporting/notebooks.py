@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -31,8 +32,15 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 #: The notebook that a report leaves out: it calls the public API on one clip, and the others show more of it.
 QUICKSTART = "00_quickstart"
 
-#: Outputs above this many bytes are not committed, except those that tests compare.
+#: Pictures above this many bytes are compressed; other outputs above it are not committed, except those that tests
+#: compare.
 LARGE_OUTPUT = 20_000
+
+#: Types of the pictures that are committed: repository pages and JupyterLab show them.
+PICTURES = {"image/png", "image/jpeg"}
+
+#: A line of Markdown that links to the page of the bundled example report; in another report it is that report's page.
+_PAGE_LINK = re.compile(r"^(\[[^\]]*\]\()\.\./reports/example/notebooks/[^)]*(\)\.?)$", re.MULTILINE)
 
 #: The tag of cells whose outputs nbval compares.
 CHECKED = "nbval-check-output"
@@ -148,6 +156,9 @@ def execute(
     if key and not error:
         result.metadata["lipsync_lab"] = {"key": key}
     _compress_pictures(result)
+    for cell in result.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _PAGE_LINK.sub(rf"\g<1>{page.name}\g<2>", cell.source)
     nbformat.write(result, target)
     to_html(target, page)
     return Outcome("notebook", target.stem, page, error, round(time.perf_counter() - start, 3), False)
@@ -162,6 +173,24 @@ def _compress_pictures(notebook) -> None:
                 kind, content = compressed(base64.b64decode(png))
                 del output.data["image/png"]
                 output.data[kind] = base64.b64encode(content).decode()
+
+
+def _is_kept(output) -> bool:
+    """Whether an output is committed."""
+    return bool(PICTURES & set(output.get("data", {}))) or len(json.dumps(output)) <= LARGE_OUTPUT
+
+
+def without_picture(notebook) -> list[str]:
+    """The sources of cells that draw figures and show neither a picture nor the sentence that replaces one."""
+    shown = PICTURES | {"text/markdown"}
+    draws = re.compile(r"\bfigures\.\w+\(|\breporting\.draw\(|^explorer$", re.MULTILINE)
+    return [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and draws.search(cell.source)
+        and not any(shown & set(output.get("data", {})) for output in cell.outputs)
+    ]
 
 
 def _raised(notebook) -> str | None:
@@ -223,8 +252,9 @@ def _kernel_manager() -> type:
 def to_html(notebook: str | Path, page: str | Path) -> None:
     """Print an executed notebook as HTML in one file that needs no network.
 
-    Widgets are shown as the picture or text that they carry, formulas as their source. HTML and Markdown may contain
-    text from foreign files: they are sanitized (`safe.clean`), and SVG, which may contain scripts, is left out.
+    Code is folded: a click shows it. Widgets are shown as the picture or text that they carry, formulas as their
+    source. HTML and Markdown may contain text from foreign files: they are sanitized (`safe.clean`), and SVG, which may
+    contain scripts, is left out.
     """
     import jinja2
     import nbformat
@@ -245,6 +275,10 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
     path = Path(notebook)
     content = nbformat.read(path, as_version=4)
     content.metadata.pop("widgets", None)
+    itself = re.compile(rf"^\[[^\]]*\]\({re.escape(Path(page).name)}\)\.?$", re.MULTILINE)
+    for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cell.source = itself.sub("", cell.source)
     about = {"metadata": {"name": path.stem, "path": str(path.parent)}}
     text, _ = exporter.from_notebook_node(content, resources=about)
     write_text(page, text)
@@ -253,8 +287,7 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
 def renew(notebooks: Iterable[str | Path] | None = None) -> None:
     """Execute notebooks on their default parameters and write them back as they are committed.
 
-    They keep execution counts, small outputs and those that nbval compares; large outputs, which are figures, are
-    removed.
+    They keep execution counts, pictures, small outputs and those that nbval compares; other large outputs are removed.
 
     Raises
     ------
@@ -270,11 +303,15 @@ def renew(notebooks: Iterable[str | Path] | None = None) -> None:
             if outcome.error:
                 raise LipsyncError(f"{path}: {outcome.error}; correct the notebook, it was left unchanged")
             result = nbformat.read(target, as_version=4)
-        for cell in result.cells:
+        for cell, written in zip(result.cells, nbformat.read(path, as_version=4).cells, strict=True):
+            cell.source = written.source
             tags = cell.metadata.get("tags", [])
             cell.metadata = {"tags": tags} if tags else {}
             if cell.cell_type == "code" and CHECKED not in tags:
-                cell.outputs = [output for output in cell.outputs if len(json.dumps(output)) <= LARGE_OUTPUT]
+                cell.outputs = [output for output in cell.outputs if _is_kept(output)]
+            for output in cell.get("outputs", []):
+                # without its state, which is not kept, a widget would hide its picture
+                output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         names = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
         result.metadata = {"kernelspec": names, "language_info": {"name": "python"}}
         nbformat.write(result, path)

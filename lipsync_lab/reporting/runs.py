@@ -54,6 +54,14 @@ def frame_summary(run: runs.Run) -> dict[str, Any]:
     }
 
 
+def frame_counts(results: Sequence[evaluation.evaluated.EvaluatedCase]) -> pandas.DataFrame:
+    """`frame_summary` of every clip, one row each, with its ``clip`` and ``domain``, as `figures.coverage` takes it."""
+    import pandas as pd
+
+    about = ({"clip": result.case.name, "domain": result.case.domain} for result in results)
+    return pd.DataFrame([frame_summary(result.run) | case for result, case in zip(results, about, strict=True)])
+
+
 def evaluation_summary(result: evaluation.Evaluation) -> dict[str, str | int]:
     """Sync scores with their controls, and the worst failures, for the table.
 

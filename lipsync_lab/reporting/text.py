@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.files import write_text
@@ -12,6 +12,8 @@ from lipsync_lab.models import registry
 from lipsync_lab.reporting.safe import clean
 
 if TYPE_CHECKING:
+    import pandas
+
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.reporting.variants import Variant
 
@@ -25,6 +27,25 @@ def banner(pipeline: Pipeline) -> str:
         f"> **Models.** {plain(models_sentence(pipeline))}\n>\n"
         f"> **What these pictures are evidence of.** {plain(evidence_note(pipeline))}\n"
     )
+
+
+def draw(figure: Callable[..., Any], table: pandas.DataFrame, otherwise: str, **options: Any) -> None:
+    """Draw a figure of a table in a notebook; of a table without rows, show a sentence in place of an empty figure.
+
+    Parameters
+    ----------
+    figure : callable
+        Of `lipsync_lab.figures`; called with the table and the options.
+    table : DataFrame
+    otherwise : str
+        Markdown: why there is no figure.
+    """
+    from IPython.display import Markdown, display
+
+    if len(table):
+        figure(table, **options)
+    else:
+        display(Markdown(otherwise))
 
 
 def models_sentence(pipeline: Pipeline) -> str:

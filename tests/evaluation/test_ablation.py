@@ -178,6 +178,14 @@ def test_findings_name_what_gets_better_and_what_gets_worse():
     assert text[1] == "- **boxes smoothed** (n = 8 clips): better in no metric; **worse** in no metric."
 
 
+def test_by_clip_shows_each_clip_of_what_changes():
+    change = np.linspace(0.1, 0.2, 8)
+    effects = clips({"soft edge": change})
+    table = ablation.by_clip(effects, ablation.summary(effects))
+    assert table.index.tolist() == [("soft edge", "line-art loss")]  # nothing else changes
+    assert table.loc[("soft edge", "line-art loss")].to_numpy() == pytest.approx(change)
+
+
 def test_findings_of_few_clips_name_the_largest_changes_without_a_test():
     before = dict.fromkeys(("boundary_artifact", "colour_shift", "ghosting", "line_art_loss", "realism_loss"), 1.0)
     # in units of the thresholds: 2, 1, 0.4, 0.2 worse, and 1 better

@@ -286,6 +286,15 @@ def test_the_hardest_frames_are_missed_ones_before_found_ones(table):
     ]
 
 
+def test_proposals_are_the_candidates_of_the_chosen_frames(results, table):
+    chosen = evaluation.examples.hardest(table, most=1)
+    lists = {clip: {frame: [f"{clip} {frame}"] for frame in range(FRAMES)} for clip in HELLO}
+    images, proposed = evaluation.examples.proposals(results, {"own": lists}, chosen)
+    assert list(images) == ["animation_hello 39", "astronaut_hello 87"]
+    assert proposed == {"own": [[name] for name in images]}
+    assert np.array_equal(images["astronaut_hello 87"], results[1].pictures(87)[0])
+
+
 class Seer:
     """Finds the true face in the frames of one kind of clip alone."""
 

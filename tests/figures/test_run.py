@@ -38,7 +38,7 @@ def ledger(provenance: list[str], scores: list[float], shots: list[int] | None =
         box = (NAN,) * 4 if kind == "missing" else (3, 4, 13, 16)
         best = (NAN,) * 4 if score != score else (1, 2, 11, 12)
         shot = shots[frame] if shots else 0
-        rows.append((frame, frame / 10, shot, score, *best, kind, *box, kind != "missing"))
+        rows.append((frame, frame / 10, shot, score, *best, kind, *box, kind != "missing", 0))
     return pd.DataFrame(rows, columns=list(LEDGER))
 
 

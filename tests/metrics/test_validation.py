@@ -76,6 +76,16 @@ def test_a_metric_that_does_not_change_does_not_rise(matrix):
     assert response.rises(matrix, {"Gaussian blur": "missed_detection"})["Gaussian blur"] == 0
     still = matrix.assign(value=matrix["value"].where(matrix["metric"] != "boundary_artifact", 1 - matrix["value"]))
     assert response.rises(still)["boundary step"] < -0.9
+    assert not response.validated(still).loc["boundary step", "rises with its artifact"]
+
+
+def test_the_validation_says_which_artifact_moves_another_metric_more(matrix):
+    assert response.validated(matrix, NAMED).all(axis=None)
+    blurred = (matrix["artifact"] == "Gaussian blur") & (matrix["strength"] > 0)
+    values = matrix["value"].where(~(blurred & (matrix["metric"] == "colour_shift")), 1e3)
+    dominates = response.validated(matrix.assign(value=values), NAMED)["diagonal dominates"]
+    named = {artifact for artifact, metric in NAMED.items() if metric == "colour_shift"}
+    assert set(dominates.index[~dominates]) == {"Gaussian blur", *named}
 
 
 @pytest.fixture(scope="module")

@@ -759,6 +759,34 @@ def ledger(**columns) -> pd.DataFrame:
     return pd.DataFrame({"frame": np.arange(len(next(iter(columns.values())))), **columns})
 
 
+def test_renewed_notebooks_keep_their_pictures_compressed_and_their_links(tmp_path):
+    draw = (
+        "import numpy as np\nfrom PIL import Image\n"
+        "Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8))"
+    )
+    book = notebook(tmp_path / "book.ipynb", draw, "print('x' * 30_000)", parameters="number = 3")
+    content = nbformat.read(book, as_version=4)
+    link = "[A page](../reports/example/notebooks/lab/book.html)"
+    content.cells.insert(0, new_markdown_cell(f"# Title\n\n{link}"))
+    nbformat.write(content, book)
+    notebooks.renew([book])
+    kept = nbformat.read(book, as_version=4)
+    assert kept.cells[0].source.endswith(link)
+    [figure], printed = (cell.outputs for cell in kept.cells[-2:])
+    assert printed == []
+    assert notebooks.PICTURES & set(figure.data) == {"image/jpeg"}  # noise
+    assert len(figure.data["image/jpeg"]) < 250_000
+
+
+def test_a_figure_without_rows_is_a_sentence(monkeypatch):
+    shown, drawn = [], []
+    monkeypatch.setattr("IPython.display.display", lambda value: shown.append(value.data))
+    for table in (pd.DataFrame({"x": [1]}), pd.DataFrame({"x": []})):
+        reporting.draw(lambda table, **options: drawn.append((len(table), options)), table, "No row.", subject="a")
+    assert drawn == [(1, {"subject": "a"})]
+    assert shown == ["No row."]
+
+
 def test_the_frame_to_show_has_a_mouth_where_there_is_one():
     assert reporting.frame_to_show(ledger(mouth_generated=[False, True, False, True, True])) == 3
     assert reporting.frame_to_show(ledger(mouth_generated=[False] * 5)) == 2

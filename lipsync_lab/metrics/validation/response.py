@@ -82,6 +82,7 @@ def perfect_ledger(ground_truth: pd.DataFrame, size: tuple[int, int], bottom: fl
         provenance,
         *box.T,
         there,
+        np.zeros(len(there), int),
     ]
     return pd.DataFrame({name: np.asarray(values) for name, values in zip(LEDGER, columns, strict=True)})
 
@@ -179,6 +180,28 @@ def rises(table: pd.DataFrame, named: Mapping[str, str] | None = None) -> pd.Ser
         own = table[(table["artifact"] == artifact) & (table["metric"] == name)]
         out[artifact] = float(spearmanr(own["strength"], own["value"])[0]) if own["value"].nunique() > 1 else 0.0
     return pd.Series(out, name="spearman")
+
+
+def validated(table: pd.DataFrame, named: Mapping[str, str] | None = None, least: float = 0.9) -> pd.DataFrame:
+    """Whether each metric passes its validation, by artifact.
+
+    Parameters
+    ----------
+    table, named
+        As of `responses`.
+    least : float
+        Rank correlation from which a metric counts as rising with its artifact.
+
+    Returns
+    -------
+    DataFrame, index of artifacts
+        "rises with its artifact" (`rises`), and "diagonal dominates": no other response in the artifact's row, or in
+        the metric's column, reaches that of the metric to its own artifact. Both bool.
+    """
+    moved = responses(table, named)
+    rest = moved.to_numpy() * (1 - np.eye(len(moved)))
+    out = rises(table, named).ge(least).to_frame("rises with its artifact")
+    return out.assign(**{"diagonal dominates": (rest.max(axis=0) < 1) & (rest.max(axis=1) < 1)})
 
 
 def _inject(clean: Degraded, material: Material, name: str, strength: float, seed: int) -> Degraded:
