@@ -13,7 +13,7 @@ of its blocks, while the colour of a pasted face moves the means of large cells 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from scipy import ndimage
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.evaluation.rectangle import CELL, rectangle
 from lipsync_lab.geometry import Box
 
 #: What a region is: a rectangle that was pasted, a soft mask, or nothing beyond the noise of the encode.
@@ -37,8 +38,6 @@ _CODES = (len(_CLASSES) + 1) * _LEVELS
 _NEAR = 9
 #: Levels above the median at or above which a difference is evidence at first; the best of these starts is kept.
 _STARTS = (3, 7, 11)
-#: Pixels of the cells of the first search, and pixels by which an edge may move from there.
-_CELL, _REACH = 4, 8
 #: Rounds of estimation, frames that are used for it, and frames on each side that a region is supported by.
 _ROUNDS, _FRAMES, _SUPPORT = 5, 40, 2
 #: Largest evidence of a pixel, and pixels of the maps beside a region that count neither as region nor as noise.
@@ -178,21 +177,21 @@ def edited_region(
         raise ParameterError("there is no aligned pair of frames to compare")
     codes = np.stack(codes)
     used = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), _FRAMES)).astype(int))
-    tables = [_estimated(codes, used, _first_table(codes, start)) for start in _STARTS]
+    counted = _counted(codes)
+    tables = [_estimated(codes, used, counted[used], _first_table(counted, start)) for start in _STARTS]
     table, _ = max(tables, key=lambda pair: _gain(codes[used], *pair))
     gains, boxes = [], np.zeros((len(codes), 4))
-    for frame in range(len(codes)):
-        evidence = _evidence(codes, table, frame)
-        boxes[frame] = x1, y1, x2, y2 = _rectangle(evidence)
-        gains.append(float(table[codes[frame]][y1:y2, x1:x2].sum()))
+    for frame, evidence in enumerate(_evidences(codes, table)):
+        boxes[frame] = x1, y1, x2, y2 = rectangle(evidence)
+        gains.append(float(cv2.LUT(codes[frame], table)[y1:y2, x1:x2].sum()))
     absent = np.array(gains) < _ABSENT * np.median(gains)
     boxes = ndimage.median_filter(boxes, (min(5, len(boxes)), 1), mode="nearest").astype(int)
-    contrast, filled = _contrast(codes, boxes, ~absent), _filled(codes, table, boxes, ~absent)
+    contrast, filled = _contrast(codes, counted, boxes, ~absent), _filled(codes, table, boxes, ~absent)
     shapes, sides = np.stack(shapes), np.tile(codes.shape[2:0:-1], 2)
     if (small := _small(shapes, boxes / sides)) is not None:
         # a drawn mouth has few pixels, so that the largest sum of evidence may lie elsewhere
         boxes, absent = np.nan_to_num(np.rint(small * sides)).astype(int), np.isnan(small[:, 0])
-        contrast, filled = _contrast(codes, boxes, ~absent), 0.0
+        contrast, filled = _contrast(codes, counted, boxes, ~absent), 0.0
     shares = boxes[~absent] / sides
     shift, noise = _shift(np.stack(cells), shares, ~absent)
     redrawn, apart = _redrawn(shapes, shares, ~absent)
@@ -201,8 +200,9 @@ def edited_region(
     kind = "none" if not edited else "rectangle" if filled > _FILLED else "mask"
     masks = np.zeros(codes.shape, np.uint8)
     if kind == "mask":
-        for frame, (x1, y1, x2, y2) in enumerate(boxes):
-            weight = cv2.GaussianBlur(_evidence(codes, table, frame), (0, 0), 2.0)
+        for frame, evidence in enumerate(_evidences(codes, table)):
+            x1, y1, x2, y2 = boxes[frame]
+            weight = cv2.GaussianBlur(evidence, (0, 0), 2.0)
             masks[frame, y1:y2, x1:x2] = np.rint(255 / (1 + np.exp(-2 * weight[y1:y2, x1:x2])))
     by = np.array([window.width / codes.shape[2], window.height / codes.shape[1]] * 2)
     places = boxes * by + np.array([window.x1, window.y1] * 2)
@@ -230,7 +230,7 @@ def _coded(source: np.ndarray, output: np.ndarray) -> np.ndarray:
     Luma alone: every encode subsamples the chroma again.
     """
     by = min(1.0, _WORK / max(source.shape))
-    size = max(_CELL, round(source.shape[1] * by)), max(_CELL, round(source.shape[0] * by))
+    size = max(CELL, round(source.shape[1] * by)), max(CELL, round(source.shape[0] * by))
     own, detail = (
         cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         for values in (cv2.absdiff(source, output), cv2.absdiff(source, cv2.blur(source, (5, 5))))
@@ -332,33 +332,39 @@ def _shift(cells: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> tuple[flo
     return out[0], out[1]
 
 
-def _counted(codes: np.ndarray) -> np.ndarray:
-    return np.bincount(codes.ravel(), minlength=_CODES).reshape(-1, _LEVELS)
+def _counted(codes: Iterable[np.ndarray]) -> np.ndarray:
+    """Number of pixels of each class and level in each map, float64 (maps, classes, levels)."""
+    counts = [
+        cv2.calcHist([code], [0], None, [_CODES], [0, _CODES]) if code.size else np.zeros(_CODES) for code in codes
+    ]
+    return np.reshape(counts, (-1, len(_CLASSES) + 1, _LEVELS)).astype(float)
 
 
-def _first_table(codes: np.ndarray, start: float) -> np.ndarray:
+def _first_table(counted: np.ndarray, start: float) -> np.ndarray:
     """Evidence of each code before a region is known: the level above the median of the same class."""
-    below = np.cumsum(_counted(codes), axis=1)
+    below = np.cumsum(counted.sum(axis=0), axis=1)
     median = (below < 0.5 * below[:, -1:]).sum(axis=1, keepdims=True)
     return np.clip((np.arange(_LEVELS) - median - start) / 4, -1, 2).astype(np.float32).ravel()
 
 
-def _split(codes: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number of pixels of each class and level inside and outside the boxes, float64."""
-    inside, outside = np.zeros((2, _CODES // _LEVELS, _LEVELS))
-    for code, (x1, y1, x2, y2) in zip(codes, boxes, strict=True):
-        inside += _counted(code[y1:y2, x1:x2])
-        outside += _counted(code)
-        outside -= _counted(code[max(0, y1 - _RIM) : y2 + _RIM, max(0, x1 - _RIM) : x2 + _RIM])
-    return inside, outside
+def _split(codes: np.ndarray, counted: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of pixels of each class and level inside and outside the boxes, float64; `counted` is that of all."""
+    return _inside(codes, boxes), counted.sum(axis=0) - _inside(codes, boxes, _RIM)
 
 
-def _estimated(codes: np.ndarray, used: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _inside(codes: np.ndarray, boxes: np.ndarray, rim: int = 0) -> np.ndarray:
+    parts = zip(codes, boxes.tolist(), strict=True)
+    return _counted(c[max(0, y1 - rim) : y2 + rim, max(0, x1 - rim) : x2 + rim] for c, (x1, y1, x2, y2) in parts).sum(0)
+
+
+def _estimated(
+    codes: np.ndarray, used: np.ndarray, counted: np.ndarray, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Evidence of each code, and the boxes of the used frames, from a first guess of the evidence."""
     for _ in range(_ROUNDS):
-        boxes = np.array([_rectangle(_evidence(codes, table, frame)) for frame in used])
+        boxes = np.array([rectangle(evidence) for evidence in _evidences(codes, table, used)])
         rates = []
-        for count in _split(codes[used], boxes):
+        for count in _split(codes[used], counted, boxes):
             count = ndimage.gaussian_filter1d(count, 1.0, axis=1)
             count += 1e-4 * count.sum(axis=1, keepdims=True) + 1
             rates.append(count / count.sum(axis=1, keepdims=True))
@@ -378,13 +384,17 @@ def _gain(codes: np.ndarray, table: np.ndarray, boxes: np.ndarray) -> float:
     return float(np.median(gains))
 
 
-def _evidence(codes: np.ndarray, table: np.ndarray, frame: int) -> np.ndarray:
-    """Mean evidence of each pixel over the frames that support a frame, float32 (h, w)."""
-    return table[codes[max(0, frame - _SUPPORT) : frame + _SUPPORT + 1]].mean(axis=0)
+def _evidences(codes: np.ndarray, table: np.ndarray, frames: Iterable[int] | None = None) -> Iterator[np.ndarray]:
+    """Mean evidence of each pixel over the frames that support each of `frames` (all), float32 (h, w)."""
+    known: dict[int, np.ndarray] = {}
+    for frame in range(len(codes)) if frames is None else frames:
+        support = range(max(0, frame - _SUPPORT), min(len(codes), frame + _SUPPORT + 1))
+        known = {other: known[other] if other in known else cv2.LUT(codes[other], table) for other in support}
+        yield sum(known.values()) / np.float32(len(known))
 
 
-def _contrast(codes: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
-    inside, outside = _split(codes[there], boxes[there])
+def _contrast(codes: np.ndarray, counted: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
+    inside, outside = _split(codes[there], counted[there], boxes[there])
     known = (inside.sum(axis=1) > 0) & (outside.sum(axis=1) > 0)
     if not known.any():
         return np.inf  # the region fills the picture
@@ -396,47 +406,15 @@ def _contrast(codes: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
 
 def _filled(codes: np.ndarray, table: np.ndarray, boxes: np.ndarray, there: np.ndarray) -> float:
     """Evidence in the corners, as a share of what pixels of the same classes have inside; the median frame's."""
-    inside = _split(codes[there], boxes[there])[0]
+    inside = _inside(codes[there], boxes[there])
     usual = (inside * table.reshape(inside.shape)).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
-    shares = []
-    for frame in np.flatnonzero(there):
+    shares, frames = [], np.flatnonzero(there)
+    for frame, evidence in zip(frames, _evidences(codes, table, frames), strict=True):
         x1, y1, x2, y2 = boxes[frame]
         corner = np.zeros((y2 - y1, x2 - x1), bool)
         x, y = (max(1, round(_CORNER * side)) for side in corner.shape[::-1])
         for rows in (slice(y), slice(-y, None)):
             corner[rows, :x] = corner[rows, -x:] = True
-        wanted = usual[codes[frame] // _LEVELS][y1:y2, x1:x2][corner].sum()
-        shares.append(_evidence(codes, table, frame)[y1:y2, x1:x2][corner].sum() / max(wanted, 1e-3))
+        wanted = usual[codes[frame][y1:y2, x1:x2][corner] // _LEVELS].sum()
+        shares.append(evidence[y1:y2, x1:x2][corner].sum() / max(wanted, 1e-3))
     return float(np.median(shares)) if shares else 0.0
-
-
-def _rectangle(evidence: np.ndarray) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of the rectangle with the largest sum: over cells first (all pairs of rows), then edge by edge."""
-    height, width = (side // _CELL for side in evidence.shape)
-    cells = evidence[: height * _CELL, : width * _CELL].reshape(height, _CELL, width, _CELL).sum(axis=(1, 3))
-    below = np.vstack((np.zeros(width, np.float32), np.cumsum(cells, axis=0)))
-    top, bottom = np.triu_indices(height + 1, 1)
-    sums = np.cumsum(below[bottom] - below[top], axis=1)
-    sums = np.hstack((np.zeros((len(sums), 1), np.float32), sums))
-    # the best stretch of columns that ends at each column (Kadane)
-    least = np.minimum.accumulate(sums, axis=1)
-    pair, stop = np.unravel_index(int((sums - least)[:, 1:].argmax()), (len(sums), width))
-    start = int(sums[pair, : stop + 1].argmin())
-    box = [start * _CELL, int(top[pair]) * _CELL, int(stop + 1) * _CELL, int(bottom[pair]) * _CELL]
-    for edge in (*range(4), *range(4)):
-        box[edge] = _moved_edge(evidence, box, edge)
-    return tuple(box)
-
-
-def _moved_edge(evidence: np.ndarray, box: list[int], edge: int) -> int:
-    """Where an edge has to be, near where it is, for the largest sum inside."""
-    x1, y1, x2, y2 = box
-    profile = evidence[y1:y2].sum(axis=0) if edge % 2 == 0 else evidence[:, x1:x2].sum(axis=1)
-    low, high = max(0, box[edge] - _REACH), min(len(profile), box[edge] + _REACH)
-    if edge < 2:
-        high = min(high, box[edge + 2] - 1)
-    else:
-        low = max(low, box[edge - 2] + 1)
-    # an edge at the left takes out what is before it, one at the right takes it in
-    sums = np.r_[0, np.cumsum(profile[low:high])]
-    return low + int(sums.argmin() if edge < 2 else sums.argmax())

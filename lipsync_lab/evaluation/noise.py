@@ -57,7 +57,7 @@ class EncodeNoise:
                 if metric.name == "out_of_palette":
                     counted = artifacts.PaletteCount()
                     counted.add(pair.source, place)
-                    value = artifacts.out_of_palette(value, counted.palette())
+                    [value] = artifacts.out_of_palette([value], counted.palette())
                 self._values[metric.name].append(value)
 
     def levels(self) -> dict[str, float]:

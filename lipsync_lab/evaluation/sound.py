@@ -86,6 +86,12 @@ def sound_metrics(
         {"syncnet_distance_per_frame": np.nan, "mouth_openness": np.nan, "mouth_openness_source": np.nan}, index=index
     )
     tables, curves, usual = {"output": [], "source": []}, {"output": [], "source": []}, None
+    protocols = {"sync_expert": sync.SYNC_EXPERT, "lse": sync.LSE}
+    sounds = {
+        kind: sync.embed_audio(protocol, networks[kind], wave)
+        for kind, protocol in protocols.items()
+        if kind in networks and wave is not None
+    }
     for place, side in enumerate(SIDES):
         faces = data.faces[place]
         mouth_openness, usual = _openness(faces, networks.get("mouth_openness"), usual)
@@ -99,10 +105,11 @@ def sound_metrics(
         if "lse" in networks:
             lips["lse"] = lse[place]
         for kind, embedded in lips.items():
-            metrics.append(_sync_scores(embedded, networks[kind]))
             if wave is None:
+                metrics.append((sync.score_names(embedded.protocol.name), None))
                 continue
-            measured = sync.measure_sync(embedded, networks[kind], wave)
+            measured = sync.measure_sync(embedded, networks[kind], wave, sounds=sounds[kind])
+            metrics.append(_sync_scores(embedded, networks[kind], wave, measured))
             curves[side].append(measured.curve.assign(network=embedded.protocol.name, input=side))
             if side == "output" and kind == "sync_expert":
                 columns["syncnet_distance_per_frame"] = measured.frames["distance"].reindex(range(count)).to_numpy()
@@ -116,7 +123,7 @@ def sound_metrics(
                 tables[side].append(
                     pd.DataFrame([score._asdict() for score in metric(wave)]).assign(input="untouched_source")
                 )
-    for kind, protocol in {"sync_expert": sync.SYNC_EXPERT, "lse": sync.LSE}.items():
+    for kind, protocol in protocols.items():
         if kind not in networks:
             tables["source"].append(_undefined(sync.score_names(protocol.name), "dubbed", about[kind]["absent"]))
     scores = pd.concat([*tables["output"], *tables["source"]], ignore_index=True)[list(_SCORES)]
@@ -179,8 +186,15 @@ def _openness(faces: Sequence[np.ndarray | None], regressor: Any, usual: np.ndar
     return mouth_openness, usual
 
 
-def _sync_scores(lips: sync.Lips, network: Any) -> tuple[tuple[str, ...], Callable]:
-    return sync.score_names(lips.protocol.name), lambda wave: sync.measure_sync(lips, network, wave).scores
+def _sync_scores(
+    lips: sync.Lips, network: Any, own: np.ndarray, measured: sync.Sync
+) -> tuple[tuple[str, ...], Callable]:
+    """Names and scores of any sound; those of the clip's own sound are `measured`."""
+
+    def scores(wave: np.ndarray) -> tuple[controls.Score, ...]:
+        return (measured if wave is own else sync.measure_sync(lips, network, wave)).scores
+
+    return sync.score_names(lips.protocol.name), scores
 
 
 def _mouth_scores(mouth_openness: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:

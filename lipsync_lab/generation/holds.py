@@ -45,8 +45,15 @@ def changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
-    return cv2.blur(cv2.absdiff(first, second).astype(np.float32), (BLOCK, BLOCK))
+    return luma_changes(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)))
+
+
+def luma_changes(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """`changes` of two pictures' luma, uint8 (H, W)."""
+    import cv2
+
+    # sums of bytes are exact, and three times as fast as those of float32
+    return cv2.boxFilter(cv2.absdiff(before, after), cv2.CV_32F, (BLOCK, BLOCK))
 
 
 def noise(map_of_changes: np.ndarray) -> float:

@@ -296,7 +296,7 @@ def _turn(picture: av.VideoFrame) -> tuple[float, float, float, float]:
 
 
 def _frames(source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
-    convert = VideoReformatter(), VideoReformatter()
+    convert = VideoReformatter()
     if source.still:
         stop = 1 if stop is None else min(stop, 1)
     index, held = start, None
@@ -366,8 +366,10 @@ def _timed(
             yield time, picture
 
 
-def _rgb(picture: av.VideoFrame, source: _Source, convert: tuple[VideoReformatter, VideoReformatter]) -> np.ndarray:
+def _rgb(picture: av.VideoFrame, source: _Source, convert: VideoReformatter) -> np.ndarray:
     """The picture as shown: uint8 RGB, H x W x 3, upright, in memory of its own."""
+    import cv2
+
     kind = picture.format
     transparent = kind.has_palette or any(component.is_alpha for component in kind.components)
     if not kind.is_rgb and picture.colorspace not in _MATRICES:
@@ -375,12 +377,15 @@ def _rgb(picture: av.VideoFrame, source: _Source, convert: tuple[VideoReformatte
         picture.colorspace = _BT601_525 if old else _BT709
     width, height = source.size
     if transparent:
-        image = convert[0].reformat(picture, width, height, "rgba", interpolation=_EXACT).to_ndarray()
+        image = convert.reformat(picture, width, height, "rgba", interpolation=_EXACT).to_ndarray()
         image = photo.over_grey(image)
     else:
-        # By way of planes: the same result, a third sooner.
-        planes = convert[0].reformat(picture, width, height, "gbrp", interpolation=_EXACT)
-        image = convert[1].reformat(planes, format="rgb24").to_ndarray()
+        # by way of planes, which OpenCV joins: the same result in half the time
+        green, blue, red = (
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, :width]
+            for plane in convert.reformat(picture, width, height, "gbrp", interpolation=_EXACT).planes
+        )
+        image = cv2.merge((red, green, blue))
     a, b, c, d = source.turn
     if abs(a) < abs(b):
         image, a, d = image.swapaxes(0, 1), c, b

@@ -6,7 +6,7 @@ Every metric is 0 where the output is the source, and rises with the artifact th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,22 +17,22 @@ import pandas as pd
 
 from lipsync_lab.geometry import Box
 from lipsync_lab.metrics import regions
-from lipsync_lab.metrics.pairs import FramePair, gradient, length
+from lipsync_lab.metrics.pairs import FEWEST, FLAT, FramePair, gradient, lab, length
 from lipsync_lab.metrics.registry import Artifact, Metric
 from lipsync_lab.metrics.validation import injected
 
 if TYPE_CHECKING:
     from lipsync_lab.metrics.collect import ClipData
 
-#: Grey levels a pixel at or above which a gradient is an edge, and below which a place is flat.
-EDGE, FLAT = 14.0, 7.0
+#: Grey levels a pixel at or above which a gradient is an edge.
+EDGE = 14.0
 #: CIEDE2000 from the nearest colour of the source's palette at which a colour is out of the palette. 2.3 is just
 #: noticeable; the palette's cells and H.264's chroma account for the rest.
 NEW = 7.0
 #: Share of the source's pixels that a colour needs to belong to its palette, and bits a channel that it is counted in.
 _SHARE, _BITS = 2e-4, 5
-#: Most pixels of the skin that are compared, fewest that are enough, and neighbours looked up in the palette.
-_MOST, _FEWEST, _NEIGHBOURS = 1500, 32, 4
+#: Neighbours looked up in the palette.
+_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Palette:
 
         return cKDTree(self.colours)
 
-    def distance(self, lab: np.ndarray) -> np.ndarray:
+    def distance(self, colours: np.ndarray) -> np.ndarray:
         """Distance of each colour (CIELAB, (N, 3)) to the nearest of the palette, (N,).
 
         CIEDE2000 to the nearest few in CIELAB; small distances are those of CIELAB, which are never much smaller.
         """
         from skimage.color import deltaE_ciede2000
 
-        far, near = self._tree.query(lab, k=list(range(1, min(_NEIGHBOURS, len(self.colours)) + 1)))
-        out = far[:, 0]
+        out, _ = self._tree.query(colours)
         doubtful = out > NEW / 2
-        out[doubtful] = deltaE_ciede2000(lab[doubtful, None], self.colours[near[doubtful]]).min(axis=1)
+        _, near = self._tree.query(colours[doubtful], k=list(range(1, min(_NEIGHBOURS, len(self.colours)) + 1)))
+        out[doubtful] = deltaE_ciede2000(colours[doubtful, None], self.colours[near]).min(axis=1)
         return out
 
 
@@ -101,7 +101,7 @@ class PaletteCount:
         if not self._count.any():
             return None
         frequent = self._count >= _SHARE * self._count.sum()
-        return Palette(_lab(self._total[frequent] / self._count[frequent, None]))
+        return Palette(lab(self._total[frequent] / self._count[frequent, None]))
 
 
 def palette(sources: Iterable[np.ndarray], ledger: pd.DataFrame) -> Palette | None:
@@ -129,7 +129,7 @@ def sharpness_loss(pair: FramePair) -> float:
     if of_source < 1:
         return np.nan
     encode = 1.0
-    if around.sum() >= _FEWEST and (there := float(detail[0][around].var())) >= 1:
+    if around.sum() >= FEWEST and (there := float(detail[0][around].var())) >= 1:
         encode = min(1.0, max(0.1, float(detail[1][around].var()) / there))
     return max(0.0, 1 - of_output / of_source / encode)
 
@@ -150,8 +150,10 @@ def boundary_step(pair: FramePair) -> float:
 
 def colour_shift(pair: FramePair) -> float:
     """Mean CIEDE2000 (Sharma et al. 2005) of the flat places of the skin round the lips."""
-    skin = _skin_colours(pair)
-    return np.nan if skin is None else skin[0]
+    from skimage.color import deltaE_ciede2000
+
+    skin = None if pair.near is None else pair.near.skin_colours
+    return np.nan if skin is None else float(deltaE_ciede2000(*skin).mean())
 
 
 def lip_colours(pair: FramePair) -> LipColours | None:
@@ -159,26 +161,38 @@ def lip_colours(pair: FramePair) -> LipColours | None:
     near = pair.near
     if near is None or near.lips is None:
         return None
-    skin = _skin_colours(pair)
-    packed = []
+    skin, packed = near.skin_colours, []
     for image in (near.source, near.output):
         pixels = image[near.lips.slices].reshape(-1, 3).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
         packed.append(tuple(part.astype(np.uint32) for part in np.unique(pixels, return_counts=True)))
-    return LipColours(*packed, 0.0 if skin is None else skin[1])
+    return LipColours(*packed, 0.0 if skin is None else np.median(skin[1] - skin[0], axis=0))
 
 
-def out_of_palette(colours: LipColours | None, palette: Palette | None) -> float:
+def out_of_palette(frames: Sequence[LipColours | None], palette: Palette | None) -> list[float]:
     """Share of the lips' pixels that are further than `NEW` from the palette, beyond the source's own share.
 
-    The median shift of the skin is taken out first. NaN without lips or palette.
+    The median shift of the skin is taken out first. NaN without lips or palette. A colour that several frames of the
+    source have is compared with the palette once.
     """
-    if colours is None or palette is None:
-        return np.nan
-    new = []
-    for (packed, count), shift in ((colours.source, 0.0), (colours.output, colours.shift)):
-        rgb = np.stack((packed >> 16, packed >> 8 & 255, packed & 255), axis=1)
-        new.append(float(count[palette.distance(_lab(rgb) - shift) > NEW].sum() / count.sum()))
-    return max(0.0, new[1] - new[0])
+    known = [colours for colours in frames if colours is not None]
+    if palette is None or not known:
+        return [np.nan] * len(frames)
+    of_source = np.unique(np.concatenate([colours.source[0] for colours in known]))
+    is_new, out = palette.distance(_unpacked(of_source)) > NEW, []
+    for colours in frames:
+        if colours is None:
+            out.append(np.nan)
+            continue
+        (packed, count), (packed_output, count_output) = colours.source, colours.output
+        own = float(count[is_new[np.searchsorted(of_source, packed)]].sum() / count.sum())
+        far = palette.distance(_unpacked(packed_output) - colours.shift) > NEW
+        out.append(max(0.0, float(count_output[far].sum() / count_output.sum()) - own))
+    return out
+
+
+def _unpacked(packed: np.ndarray) -> np.ndarray:
+    """CIELAB of colours that are packed as in `LipColours`."""
+    return lab(np.stack((packed >> 16, packed >> 8 & 255, packed & 255), axis=1))
 
 
 def line_art_loss(pair: FramePair) -> float:
@@ -194,7 +208,7 @@ def line_art_loss(pair: FramePair) -> float:
     edges[near.box.slices] = source[near.box.slices] > EDGE
     if near.clear is not None:
         edges[near.clear.slices] = False
-    if edges.sum() < _FEWEST:
+    if edges.sum() < FEWEST:
         return np.nan
     dilated = cv2.dilate(output, np.ones((3, 3), np.uint8))
     return float(np.maximum(source - dilated, 0)[edges].sum() / source[edges].sum())
@@ -213,7 +227,7 @@ def ghosting(pair: FramePair) -> float:
     (x, y), (x_out, y_out) = gradient(source), gradient(output)
     strength = length(x, y)
     edges = strength > EDGE
-    if edges.sum() < _FEWEST // 2:
+    if edges.sum() < FEWEST // 2:
         return np.nan
     whole = float(strength[edges].sum())
     # the share of each edge that is lost; an edge that is half left shows through
@@ -236,7 +250,7 @@ def temporal_flicker(pair: FramePair) -> float:
         return np.nan
     place = pair.box.slices
     skin = regions.skin(pair.source.shape, pair.box, pair.mouth)[place]
-    if skin.sum() < _FEWEST:
+    if skin.sum() < FEWEST:
         return np.nan
     pictures = ((pair.before.source, pair.source), (pair.before.output, pair.output))
     source, output = (float(cv2.absdiff(first[place], second[place])[skin].mean()) for first, second in pictures)
@@ -272,28 +286,6 @@ def _steps(picture: np.ndarray, first: int, stop: int, start: int, end: int) -> 
     return np.concatenate(steps)
 
 
-def _skin_colours(pair: FramePair) -> tuple[float, np.ndarray] | None:
-    """Mean CIEDE2000, and median shift in CIELAB, of the flat skin; None where there is too little of it."""
-    from skimage.color import deltaE_ciede2000
-
-    near = pair.near
-    if near is None:
-        return None
-    flat = near.skin & (near.gradients[0] < FLAT)
-    if flat.sum() < _FEWEST:
-        return None
-    places = np.flatnonzero(flat)
-    places = places[:: -(-len(places) // _MOST)]
-    first, second = (_lab(frame.reshape(-1, 3)[places]) for frame in (near.source, near.output))
-    return float(deltaE_ciede2000(first, second).mean()), np.median(second - first, axis=0)
-
-
-def _lab(rgb: np.ndarray) -> np.ndarray:
-    from skimage.color import rgb2lab
-
-    return rgb2lab(np.asarray(rgb, float) / 255)
-
-
 METRICS = (
     Metric(
         *("crop_truncation", "share of the mouth", "detection", "crop truncation", 0.02, 0.5),
@@ -323,7 +315,7 @@ METRICS = (
         *("out_of_palette", "share of the lips", "picture", "out-of-palette colours", 0.05, 0.5),
         "{value:.0%} of the mouth has colours outside the source's palette",
         of_pair=lip_colours,
-        of_clip=lambda clip: [out_of_palette(colours, clip.palette) for colours in clip.collected["out_of_palette"]],
+        of_clip=lambda clip: out_of_palette(clip.collected["out_of_palette"], clip.palette),
         artifact=Artifact("extra colours", injected.extra_colours),
         definition="Share of the mouth's pixels whose colours do not occur in the source",
     ),

@@ -15,6 +15,11 @@ from lipsync_lab.generation import holds
 from lipsync_lab.geometry import Box
 from lipsync_lab.metrics import regions
 
+#: Grey levels a pixel below which a place is flat.
+FLAT = 7.0
+#: Fewest pixels that a metric is computed from, and most pixels of the skin that are compared.
+FEWEST, _MOST = 32, 1500
+
 
 def gradient(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels a pixel, to the right and down (Sobel)."""
@@ -24,6 +29,13 @@ def gradient(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Length of vectors; bit for bit the same for the same numbers, which OpenCV's is not."""
     return np.sqrt(x * x + y * y)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIELAB (D65) of colours of 0 to 255, (..., 3)."""
+    from skimage.color import rgb2lab
+
+    return rgb2lab(np.asarray(rgb, float) / 255)
 
 
 class Outside(NamedTuple):
@@ -81,6 +93,16 @@ class Neighbourhood:
         """`regions.skin`, bool (h, w)."""
         return regions.skin(self.source.shape, self.box, self.mouth)
 
+    @cached_property
+    def skin_colours(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """CIELAB of source and output in flat places of the skin, float64 (n, 3); None where there are too few."""
+        flat = self.skin & (self.gradients[0] < FLAT)
+        if flat.sum() < FEWEST:
+            return None
+        places = np.flatnonzero(flat)
+        places = places[:: -(-len(places) // _MOST)]
+        return tuple(lab(image.reshape(-1, 3)[places]) for image in (self.source, self.output))
+
 
 @dataclass(eq=False)
 class FramePair:
@@ -121,18 +143,27 @@ class FramePair:
         return cv2.cvtColor(self.source, cv2.COLOR_RGB2GRAY)
 
     @cached_property
+    def output_grey(self) -> np.ndarray:
+        """Luma of the whole output frame, uint8 (H, W)."""
+        return cv2.cvtColor(self.output, cv2.COLOR_RGB2GRAY)
+
+    @cached_property
+    def difference(self) -> np.ndarray:
+        """|output - source|, uint8 (H, W, 3)."""
+        return cv2.absdiff(self.source, self.output)
+
+    @cached_property
     def source_change(self) -> tuple[float, float]:
         """Grey levels of the most changed block and of the median block of the source; NaN in the first frame."""
         if self.before is None:
             return np.nan, np.nan
-        changed = holds.changes(self.before.source, self.source)
+        changed = holds.luma_changes(self.before.source_grey, self.source_grey)
         return float(changed.max()), holds.noise(changed)
 
     @cached_property
     def outside(self) -> Outside:
         """The frame's change outside of the box."""
-        change = cv2.absdiff(self.source, self.output)
-        blocks = holds.changes(self.source, self.output)
+        change, blocks = self.difference, holds.luma_changes(self.source_grey, self.output_grey)
         pixels = change.shape[0] * change.shape[1]
         total = sum(cv2.sumElems(change))
         counted = blocks[:: holds.BLOCK, :: holds.BLOCK]

@@ -349,7 +349,9 @@ class Sync:
         )
 
 
-def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SHIFT) -> Sync:
+def measure_sync(
+    lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = SHIFT, sounds: np.ndarray | None = None
+) -> Sync:
     """Compare lips with a sound.
 
     It is undefined, with its reason, unless one window of lips at least has sound at every offset, which takes 36
@@ -367,12 +369,16 @@ def measure_sync(lips: Lips, network: nn.Module, wave: np.ndarray, shift: int = 
         Mono at 16 kHz, in [-1, 1]; it begins with the first frame.
     shift : int
         The greatest offset, in frames of 40 ms.
+    sounds : ndarray, float32, (windows, D), optional
+        `embed_audio` of the same, where it is known already.
 
     Returns
     -------
     Sync
     """
-    protocol, sounds = lips.protocol, embed_audio(lips.protocol, network, wave)
+    protocol = lips.protocol
+    if sounds is None:
+        sounds = embed_audio(protocol, network, wave)
     count = min(len(lips.embeddings), len(sounds))
     offsets, nan = np.arange(-shift, shift + 1), float("nan")
     has_face = ~np.isnan(lips.embeddings[:count, 0]) if count else np.zeros(0, bool)

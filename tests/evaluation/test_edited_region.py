@@ -11,8 +11,10 @@ import pytest
 
 from lipsync_lab import runs, samples
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.evaluation import edited_region as region
 from lipsync_lab.evaluation.edited_region import EditedRegion, edited_region
 from lipsync_lab.evaluation.evaluate import ground_truth_of
+from lipsync_lab.evaluation.rectangle import CELL, REACH, rectangle
 from lipsync_lab.media import video
 from lipsync_lab.metrics.detection import iou
 from lipsync_lab.pipeline import Pipeline
@@ -163,3 +165,27 @@ def test_a_small_drawn_mouth_is_an_edit_where_it_is(home):
     assert there.mean() > 0.5
     assert held[there].mean() > 0.9
     assert np.nanmedian((x2 - x1) * (y2 - y1)) < 0.5 * np.prod(faces[0, 2:] - faces[0, :2])
+
+
+def test_the_rectangle_is_the_best_of_all_and_its_evidence_that_of_its_neighbours():
+    """Twins: every rectangle of cells by its own sum, the mean of the looked-up maps, and counts by class and level."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, region._CODES, (4, 28, 36)).astype(np.uint8)
+    codes[:, 8:20, 12:28] |= 16  # rather high levels
+    table = np.tile(np.linspace(-1, 1.2, region._LEVELS, dtype=np.float32), len(region._CLASSES) + 1)
+    for frame, evidence in enumerate(region._evidences(codes, table)):
+        near = codes[max(0, frame - region._SUPPORT) : frame + region._SUPPORT + 1]
+        np.testing.assert_array_equal(evidence, table[near].mean(axis=0))
+        cell = CELL
+        y, x = np.arange(0, 29, cell), np.arange(0, 37, cell)
+        sums = {(a, b, c, d): evidence[b:d, a:c].sum() for a in x for c in x[x > a] for b in y for d in y[y > b]}
+        best = np.array(max(sums, key=sums.get))
+        box = np.array(rectangle(evidence))
+        assert np.abs(box - best).max() <= REACH
+        assert evidence[box[1] : box[3], box[0] : box[2]].sum() >= sums[tuple(best)] - 1e-3
+    boxes = np.tile([12, 8, 28, 20], (4, 1))
+    inside, outside = region._split(codes, region._counted(codes), boxes)
+    away = codes.copy().astype(int)
+    away[:, 8 - region._RIM : 20 + region._RIM, 12 - region._RIM : 28 + region._RIM] = -1
+    for got, part in ((inside, codes[:, 8:20, 12:28]), (outside, away[away >= 0])):
+        np.testing.assert_array_equal(got.ravel(), np.bincount(part.ravel(), minlength=region._CODES))

@@ -22,7 +22,7 @@ from lipsync_lab.evaluation.alignment import align
 from lipsync_lab.evaluation.evaluate import evaluate, ground_truth_of
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import open_clip
-from lipsync_lab.metrics import failures, registry
+from lipsync_lab.metrics import failures, registry, sync
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.metrics.validation import injected, response
 from lipsync_lab.models import registry as checkpoints
@@ -515,3 +515,21 @@ def test_a_removed_metric_is_gone(run):
 def test_other_footage_of_the_same_size_and_length_is_refused():
     with pytest.raises(ParameterError, match="do not show the same footage"):
         evaluate("animation_hello", "astronaut_hello", sync_expert=None, discriminator=None, mouth_openness=None)
+
+
+def test_a_sound_is_embedded_once_for_both_sides(run, monkeypatch):
+    """The clip's own sound, and its three controls, which belong to the output alone."""
+    calls, embed = [], sync.embed_audio
+
+    def counted(protocol, network, wave):
+        calls.append(len(wave))
+        return embed(protocol, network, wave)
+
+    monkeypatch.setattr(sync, "embed_audio", counted)
+    result = evaluate(run, **NETWORKS | {"sync_expert": networks.SYNC_EXPERT}, device="cpu")
+    assert len(calls) == 4
+    # as if each input were measured by itself
+    own = result.scores.query("score == 'syncnet_distance'").set_index("input")["value"]
+    lowest = result.curves.groupby("input")["distance"].min()
+    assert own["dubbed"] == pytest.approx(lowest["output"])
+    assert own["untouched_source"] == pytest.approx(lowest["source"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from lipsync_lab import samples
@@ -72,3 +73,11 @@ def test_holds_are_those_of_the_ground_truth():
     first = holds.first_frames((frame.image for frame in video.frames(path)), boxes)
     number = truth["drawing"].to_numpy()
     assert ((first < np.arange(len(first))) == np.r_[False, number[1:] == number[:-1]]).mean() > 0.9
+
+
+def test_changes_are_means_of_blocks():
+    """The sums of bytes are exact: the map is that of float64 arithmetic, bit for bit."""
+    before, after = np.random.default_rng(0).integers(0, 256, (2, 30, 41, 3), np.uint8)
+    luma = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(float) for frame in (before, after)]
+    wanted = cv2.blur(np.abs(luma[0] - luma[1]), (holds.BLOCK, holds.BLOCK))
+    np.testing.assert_array_equal(holds.changes(before, after), wanted.astype(np.float32))

@@ -1064,6 +1064,16 @@ def test_real_clip_decodes_to_pyavs_pictures(shared: Path):
             assert np.abs(frame.image.astype(int) - picture.to_ndarray(format="rgb24")).mean() < 2
 
 
+def test_pictures_are_ffmpegs_own_rgb(tmp_path: Path):
+    """Joined from planes, whose rows are padded where the width is odd, a picture is what swscale makes in one step."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 46, 71, 3), np.uint8)
+    path = mux(tmp_path / "odd.mkv", noise, steady(2, 25), codec="ffv1", pix_fmt="yuv444p", tags=(6, 1))
+    for frame, picture in zip(video.frames(path), stored(path), strict=True):
+        picture.colorspace = 6
+        direct = picture.reformat(format="rgb24", interpolation=video._EXACT).to_ndarray()
+        np.testing.assert_array_equal(frame.image, direct)
+
+
 #: A textured picture that pans, which makes x264 weigh its macroblock trees.
 PAN = """
 import sys

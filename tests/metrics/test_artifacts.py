@@ -50,7 +50,7 @@ def compared(source, output, palette=None, box=FACE) -> dict:
     """Every metric of one frame pair."""
     pair = FramePair(0, source, output, np.array(box, float), np.array(MOUTH, float))
     metrics_table = {metric.name: metric.of_pair(pair) for metric in artifacts.METRICS}
-    return metrics_table | {"out_of_palette": artifacts.out_of_palette(metrics_table["out_of_palette"], palette)}
+    return metrics_table | {"out_of_palette": artifacts.out_of_palette([metrics_table["out_of_palette"]], palette)[0]}
 
 
 def test_an_untouched_clip_has_no_artifact_and_everything_is_covered():
@@ -152,6 +152,31 @@ def test_the_palettes_distance_is_the_smallest_of_all():
     assert ((metrics_table > artifacts.NEW) == (brute > artifacts.NEW)).mean() > 0.95
     assert np.corrcoef(metrics_table, brute)[0, 1] > 0.95
     assert artifacts.palette([], perfect_ledger(known(0), (SIZE, SIZE))) is None
+
+
+def test_every_frame_is_compared_with_the_palette_as_if_it_were_alone():
+    """A twin that looks up four neighbours of every colour of every frame, as the definition has it."""
+    rng = np.random.default_rng(2)
+    palette = artifacts.Palette(rgb2lab(rng.random((40, 3))))
+    frames = [None, *(_lip_colours(rng, shift) for shift in (0.0, np.array([2.0, -1.0, 3.0])))]
+    wanted = []
+    for colours in frames[1:]:
+        new = []
+        for (packed, count), shift in ((colours.source, 0.0), (colours.output, colours.shift)):
+            lab = rgb2lab(np.stack((packed >> 16, packed >> 8 & 255, packed & 255), axis=1) / 255) - shift
+            apart = np.linalg.norm(lab[:, None] - palette.colours, axis=2)
+            near = np.argsort(apart, axis=1)[:, : artifacts._NEIGHBOURS]
+            far = deltaE_ciede2000(lab[:, None], palette.colours[near]).min(axis=1)
+            far = np.where(apart.min(axis=1) > artifacts.NEW / 2, far, apart.min(axis=1))
+            new.append(count[far > artifacts.NEW].sum() / count.sum())
+        wanted.append(max(0.0, new[1] - new[0]))
+    assert artifacts.out_of_palette(frames, palette) == pytest.approx([np.nan, *wanted], abs=1e-12, nan_ok=True)
+    assert 0 < max(wanted) < 1
+
+
+def _lip_colours(rng: np.random.Generator, shift: np.ndarray | float) -> artifacts.LipColours:
+    packed = [np.unique(rng.integers(0, 1 << 24, 300)).astype(np.uint32) for _ in range(2)]
+    return artifacts.LipColours(*((part, rng.integers(1, 9, len(part)).astype(np.uint32)) for part in packed), shift)
 
 
 def test_lines_say_how_much_is_gone():
