@@ -63,7 +63,7 @@ def material(folder: Path, seconds: float = 1.0) -> None:
         names.append(f"waves_{number}")
     for name in ("voice_umbrella", "voice_lighthouse"):
         wave = audio.load(samples.path(name))[: round(seconds * audio.SAMPLE_RATE)]
-        video.write_clip(folder / f"{name}.mp4", frames[:1], 25, sound=audio.Sound.from_wave(wave))
+        video.write_clip(folder / f"{name}.mp4", frames, 25, sound=audio.Sound.from_wave(wave))
     (folder / "sweep.yaml").write_text(
         f"clips: [{', '.join(f'{name}.mp4' for name in names)}]\n"
         "voices: [voice_umbrella.mp4, voice_lighthouse.mp4]\n"
