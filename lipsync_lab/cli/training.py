@@ -57,6 +57,7 @@ def _render_flags(add: Callable) -> None:
     add("--first", type=int, default=0, metavar="NUMBER", help="number of the first training shard (0)")
     add("--workers", type=int, default=1, help="processes (1)")
     add("--recordings", metavar="FOLDER", help="voices of some characters: GRID clips with .align files")
+    add("--flite-lines", type=int, default=0, metavar="LINES", help="voices: lines of the program flite besides (0)")
 
 
 def _render(given: dict[str, Any], progress: Progress | None) -> None:

@@ -31,6 +31,7 @@ def render(
     first: int = 0,
     workers: int = 1,
     recordings: str | Path | None = None,
+    flite_lines: int = 0,
     progress: Progress | None = None,
 ) -> None:
     """Render synthetic material for training and validation.
@@ -50,6 +51,8 @@ def render(
         Processes.
     recordings : path, optional
         Folder of recordings with GRID's ``.align`` files beside them, as voices of some characters.
+    flite_lines : int
+        Lines that Flite speaks, among the training's voices; the program must be installed.
     progress : callable, optional
     """
     from lipsync_lab.training import mouth_examples
@@ -59,7 +62,7 @@ def render(
     if "voices" in what:
         from lipsync_lab.training import visemes
 
-        visemes.write(data, pairs, progress)
+        visemes.write(data, pairs, flite_lines, progress)
     for content in (content for content in what if content != "voices"):
         count, held_out = getattr(numbers, f"{content.rstrip('s')}_shards")
         count = count if shards is None else shards

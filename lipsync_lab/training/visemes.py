@@ -1,7 +1,7 @@
 """The viseme network: mouth shapes from sound, for the animation generator.
 
-Its material is sound alone, as mel spectrograms with the mouth shape of every column: lines that espeak-ng speaks, and
-recordings with word alignments. The shapes are those that the character generator draws (`synthesis.visemes`).
+Its material is sound alone, as mel spectrograms with the mouth shape of every column: lines that espeak-ng and Flite
+speak, and recordings with word alignments. The shapes are those of the character generator (`synthesis.visemes`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio
 from lipsync_lab.models.visemes import CLASSES, VisemeNet
 from lipsync_lab.progress import Progress
-from lipsync_lab.synthesis import visemes
+from lipsync_lab.synthesis import flite, visemes
 from lipsync_lab.synthesis.recordings import aligned
-from lipsync_lab.synthesis.speech import Speech
+from lipsync_lab.synthesis.speech import Speech, join, silence
 from lipsync_lab.training import corpus
 from lipsync_lab.training.loop import seeded
 from lipsync_lab.training.recipes import VisemesRecipe
@@ -68,7 +68,10 @@ def labelled(speech: Speech, wave: np.ndarray | None = None) -> Line:
 
 
 def write(
-    data: str | Path, recordings: Sequence[tuple[str, str]] = (), progress: Progress | None = None
+    data: str | Path,
+    recordings: Sequence[tuple[str, str]] = (),
+    flite_lines: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[Path, Path]:
     """Write the material of both splits: the file `FILE` in ``DATA/train`` and in ``DATA/validation``.
 
@@ -77,6 +80,8 @@ def write(
     data : path
     recordings : sequence of (sound, alignment)
         Files for `synthesis.recordings.aligned`, for training alone.
+    flite_lines : int
+        Lines of `synthesis.flite`, for training alone.
     progress : callable, optional
     """
     paths = []
@@ -89,12 +94,22 @@ def write(
                 progress(f"voices: {part}", done + 1, count)
         if part == "train":
             lines += REPEATED * [labelled(aligned(*pair)) for pair in recordings]
+            lines += [_of_flite(number) for number in range(flite_lines)]
         paths.append(Path(data) / part / FILE)
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_file(paths[-1]) as target, target.open("wb") as stream:
             columns = {name: np.concatenate([getattr(line, name) for line in lines], -1) for name in _ARRAYS}
             np.savez(stream, lengths=[len(line.shapes) for line in lines], **columns)
     return paths[0], paths[1]
+
+
+def _of_flite(number: int) -> Line:
+    """A line of Flite; the voices take turns."""
+    rng = np.random.default_rng([number, 0xF117E])
+    text, voice = corpus.sentence(rng, "en", False), flite.VOICES[number % len(flite.VOICES)]
+    spoken = flite.speak(text, voice=voice, stretch=rng.uniform(0.75, 1.2))
+    speech = join(silence(rng.uniform(0.05, 0.4)), spoken, silence(rng.uniform(0.05, 0.4)))
+    return labelled(speech, corpus.as_recorded(rng, speech.wave))
 
 
 _ARRAYS = ("mel", "shapes", "pose")

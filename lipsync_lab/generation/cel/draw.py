@@ -24,6 +24,15 @@ Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
+class LowerLip:
+    """The separate line under a mouth: its colour, and its length and distance from the gap in widths at rest."""
+
+    colour: Colour
+    length: float
+    below: float
+
+
+@dataclass(frozen=True)
 class Pen:
     """The look of the mouths of a clip. Colours are RGB, 0 to 255.
 
@@ -36,6 +45,8 @@ class Pen:
         Colours inside the mouth.
     softness : float
         Standard deviation in pixels of the blur of the clip's lines.
+    lip : LowerLip or None
+        None where the clip draws none.
     """
 
     line: Colour
@@ -44,6 +55,7 @@ class Pen:
     teeth: Colour
     tongue: Colour
     softness: float = 0.0
+    lip: LowerLip | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,10 @@ def drawn(shape: MouthShape, seat: Seat, pen: Pen, box: Box) -> np.ndarray:
             _paint(colour, alpha, np.minimum(inside, _fill(size, to(teeth))), pen.teeth)
         _paint(colour, alpha, _stroke(size, to(lower), 0.8 * thickness, 0.35), pen.line)
     _paint(colour, alpha, _stroke(size, to(upper), thickness, 0.35), pen.line)
+    if pen.lip is not None:
+        t, half = np.linspace(-1, 1, 15), pen.lip.length * seat.width / 2
+        below = np.column_stack([half * t, pen.lip.below * seat.width + 0.15 * half * (1 - t**2)])
+        _paint(colour, alpha, _stroke(size, to(lower[12] + below), 0.6 * thickness, 0.0), pen.lip.colour)
     layer = np.dstack([colour, alpha])
     layer = cv2.resize(layer, (box.width, box.height), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(layer, (0, 0), pen.softness) if pen.softness > 0.2 else layer

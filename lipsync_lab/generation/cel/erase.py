@@ -1,15 +1,17 @@
 """Erasing a drawn mouth: the face as it would be without one.
 
 A drawn mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
-(lit, in shadow); what differs from all of them near the mouth is ink. Ink that is connected with the mouth and ends
-near it is the mouth; of ink that goes on (jaw, beard, a hand) only the part between the lips is taken. A separate line
-of the lower lip stays. The hole is filled from its own border: each pixel gets the skin colour whose border it
-continues, so that the edge of a shadow that ran behind the mouth runs on, and no colour is smeared over it.
+(lit, in shadow, a blush); what differs from all of them, and from their mixtures at the edge of a shadow, is ink. Ink
+that is connected with the mouth and ends near it is the mouth, and so is a separate line of the lower lip; of ink that
+goes on (jaw, beard, a hand) only the part between the lips is taken. A piece is taken with its soft rim, or not at all.
+The hole is filled from its own border: each pixel gets the skin colour on whose side of the edges around the hole it
+lies, so that the edge of a shadow that ran behind the mouth runs on, and no colour is smeared over it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -23,16 +25,30 @@ AROUND = (1.5, 1.1)
 ZONE = (0.68, 0.42)
 #: CIELAB distance from every skin colour beyond which a pixel is ink.
 INK = 9.0
-#: Skin colours that are told apart, and the least CIELAB distance between two of them.
+#: Skin colours that are told apart, and as many of blushes; and the least CIELAB distance between two of them.
 SKINS, APART = 3, 7.0
+#: Least share of the ring that a skin colour has; and that a blush has, which lies so far, in widths, from the middle.
+FREQUENT, BLUSH, ASIDE = 0.04, 0.01, 0.45
 #: What is so far above the gap, in widths, is the nose; a piece that ends below the second is a painted lip.
 ABOVE = (0.16, 0.32)
 #: Of ink that goes on beyond the mouth, what is so near the gap, in widths, is a lip's.
-NEAR = 0.13
+NEAR = 0.09
 #: Half the height of a gap, in widths, at or above which its middle is certainly no skin.
 _SHUT = 0.05
 #: Where the small marks beside the corners are, in widths: from and to so far along the mouth, and so far across.
 CORNERS = (0.38, 0.8, 0.3)
+#: Where a separate line of the lower lip is, in widths: so far along the mouth, so far below the gap; and its height.
+LOWER_LIP = (0.58, 0.55, 0.32)
+#: Half width, and height above and below the gap, in widths, of a box in which a whole piece of ink is the mouth.
+WHOLE = (0.72, 0.32, 0.45)
+#: Share of the skin around a hole that a smooth edge may put on the wrong side.
+UNFIT = 0.12
+#: Share of the skin around a hole below which a colour does not go on in it.
+LARGE = 0.08
+#: Pixels of a piece that is no drawing but a speck of the encode.
+SPECK = 6
+#: Pixels by which the soft rim of the mouth is followed.
+RIM = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,31 +97,40 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     box = region(pose, frame.shape)
     part = np.ascontiguousarray(frame[box.slices])
     lab = _lab(part)
-    along, across = _mouth_axes(pose, box)
+    along, across = mouth_axes(pose, box)
     inside = _inside(pose, along, across)
-    skin = _skin_colours(lab, along, across, inside)
-    distance = _distances(lab, skin)
-    ink = (distance.min(-1) > INK) | inside
-    mask = _mouth(ink, pose, along, across)
-    # the soft edge of a line is paler than ink
-    mask |= _dilated(mask, 7) & (distance.min(-1) > 0.5 * INK)
-    grown = _dilated(mask, 5)
+    skin, plain = _skin_colours(lab, along, across, inside)
+    distance, off = _distances(lab, skin), _off_skin(lab, skin)
+    ink = (off > INK) | inside
+    mask, others = _mouth(ink, pose, along, across)
+    free = ~_dilated(others, 3)
+    # the soft edge of a line is paler than ink; what belongs to another piece of ink stays whole
+    for _ in range(RIM):
+        mask |= _dilated(mask, 3) & (off > 0.4 * INK) & free
+    grown = mask | _dilated(mask, 5) & free
     pixels = _filled(part, grown, ink, distance.argmin(-1))
     colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
     around = _ring(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
-    return Erased(box, pixels, grown, ink, colours, float((~ink[around]).mean()) if around.any() else 0.0)
+    flat = distance[around][:, :plain].min(-1) < INK
+    return Erased(box, pixels, grown, ink, colours, float(flat.mean()) if around.any() else 0.0)
 
 
-def inked(frame: np.ndarray, pose: MouthPose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def inked(
+    frame: np.ndarray, pose: MouthPose, contrast: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What differs from the skin around a pose, bool; coordinates along and across the mouth, in widths; and CIELAB.
 
-    All are of the part of the frame that `region` gives.
+    All are of the part of the frame that `region` gives. `contrast`: share of the difference of the mouth's own line
+    from the skin that is asked for.
     """
     box = region(pose, frame.shape)
     lab = _lab(np.ascontiguousarray(frame[box.slices]))
-    along, across = _mouth_axes(pose, box)
-    skin = _skin_colours(lab, along, across, np.zeros(lab.shape[:2], bool))
-    return _distances(lab, skin).min(-1) > INK, along, across, lab
+    along, across = mouth_axes(pose, box)
+    skin, _ = _skin_colours(lab, along, across, np.zeros(lab.shape[:2], bool))
+    off = _off_skin(lab, skin)
+    there = (np.abs(along) < 0.5) & (np.abs(across) < _gap(pose) + 0.3)
+    most = float(np.percentile(off[there], 97)) if there.any() else 0.0
+    return off > max(INK, contrast * most), along, across, lab
 
 
 def region(pose: MouthPose, shape: tuple[int, ...]) -> Box:
@@ -132,7 +157,26 @@ def _distances(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return np.sqrt(((lab[:, :, None] - skin) ** 2).sum(-1))
 
 
-def _mouth_axes(pose: MouthPose, box: Box) -> tuple[np.ndarray, np.ndarray]:
+def _off_skin(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """CIELAB distance of every pixel from the skin colours and from the mixtures of any two.
+
+    A colour other than the most frequent one counts only in and beside areas of it: a line may have the same.
+    """
+    distance = _distances(lab, skin)
+    nearest, near = distance.argmin(-1), [np.ones(lab.shape[:2], bool)]
+    for index in range(1, len(skin)):
+        area = cv2.morphologyEx((nearest == index).astype(np.uint8), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8))
+        near.append(_dilated(area, 5))
+    off = np.where(np.stack(near, axis=-1), distance, np.inf).min(-1)
+    for first, second in combinations(range(len(skin)), 2):
+        way = skin[second] - skin[first]
+        share = np.clip((lab - skin[first]) @ way / (way @ way), 0, 1)[..., None]
+        mixed = np.linalg.norm(lab - skin[first] - share * way, axis=-1)
+        off = np.where(near[first] & near[second], np.minimum(off, mixed), off)
+    return off
+
+
+def mouth_axes(pose: MouthPose, box: Box) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of every pixel of the part along the mouth and across it, in widths, from the middle of the gap."""
     y, x = np.mgrid[box.y1 : box.y2, box.x1 : box.x2].astype(np.float32)
     x, y, angle = x + 0.5 - pose.centre[0], y + 0.5 - pose.centre[1], np.radians(pose.angle)
@@ -156,58 +200,81 @@ def _ring(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     return (np.abs(along) < 0.95) & (np.abs(across) < 0.75)
 
 
-def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The most frequent colours of the ring around the mouth, CIELAB, (K, 3)."""
+def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, int]:
+    """The most frequent colours of the ring around the mouth, CIELAB, (K, 3), and how many of them, the first ones, are
+    no blush."""
     ring = _ring(along, across) & ~inside
-    pixels = lab[ring]
+    pixels, aside = lab[ring], np.abs(along[ring]) > ASIDE
     cells = np.round(pixels / 4).astype(np.int32)
     _, which, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    skins: list[np.ndarray] = []
+    which = which.ravel()
+    beyond = np.bincount(which, aside, len(counts)) > 0.9 * counts
+    plain: list[np.ndarray] = []
+    blush: list[np.ndarray] = []
     for cell in np.argsort(-counts):
-        if counts[cell] < 0.04 * len(pixels) and skins:
+        if plain and counts[cell] < BLUSH * len(pixels):
             break
-        colour = np.median(pixels[which.ravel() == cell], axis=0)
-        if not skins or (
-            min(np.linalg.norm(colour - known) for known in skins) > APART and _is_skin_like(colour, skins[0])
-        ):
-            skins.append(colour)
-        if len(skins) == SKINS:
-            break
-    return np.array(skins, np.float32)
+        colour = np.median(pixels[which == cell], axis=0)
+        if plain and min(np.linalg.norm(colour - known) for known in plain + blush) <= APART:
+            continue
+        frequent = not plain or counts[cell] >= FREQUENT * len(pixels)
+        if not plain or (frequent and len(plain) < SKINS and _is_skin_like(colour, plain[0], 16)):
+            plain.append(colour)
+        elif beyond[cell] and len(blush) < SKINS and _is_skin_like(colour, plain[0], 32):
+            blush.append(colour)
+    return np.array(plain + blush, np.float32), len(plain)
 
 
-def _is_skin_like(colour: np.ndarray, skin: np.ndarray) -> bool:
-    """Whether a frequent colour may be the skin in shadow: a little darker, and of nearly the same hue."""
-    return bool(abs(colour[0] - skin[0]) < 32 and np.linalg.norm(colour[1:] - skin[1:]) < 16)
+def _is_skin_like(colour: np.ndarray, skin: np.ndarray, hue: float) -> bool:
+    """Whether a frequent colour may be the skin in shadow or a blush: a little darker, and of nearly the same hue."""
+    return bool(abs(colour[0] - skin[0]) < 32 and np.linalg.norm(colour[1:] - skin[1:]) < hue)
 
 
-def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """The ink that belongs to the mouth, bool, of the shape of the part."""
+def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ink that belongs to the mouth, and the pieces that have nothing of it, bool, of the shape of the part."""
     gap = _gap(pose)
     core = (np.abs(along) < 0.5) & (np.abs(across) < gap + 0.07)
     zone = (along / ZONE[0]) ** 2 + (across / (gap + ZONE[1])) ** 2 < 1
     own, lips = (zone & (across > -(gap + above)) for above in ABOVE)
+    whole = (np.abs(along) < WHOLE[0]) & (across > -(gap + WHOLE[1])) & (across < gap + WHOLE[2])
     corners = (np.abs(along) > CORNERS[0]) & (np.abs(along) < CORNERS[1]) & (np.abs(across) < CORNERS[2])
     lens = _lens(pose, along, across)
+    lip = lower_lip(ink, pose, along, across)
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
-    mouth = np.zeros(ink.shape, bool)
+    mouth, others = np.zeros(ink.shape, bool), np.zeros(ink.shape, bool)
     for label in range(1, count):
         piece = labels == label
         size = int(piece.sum())
-        if size == int((piece & corners).sum()):
+        speck = size <= SPECK and (piece & zone).any()
+        if speck or (piece & lip).any() or (piece & corners).sum() > 0.9 * size:
             mouth |= piece
         elif (piece & core).any():
-            if (piece & own).sum() > 0.85 * size or (piece & lips).sum() > 0.97 * size:
+            if (piece & own).sum() > 0.85 * size or (piece & lips).sum() > 0.97 * size or whole.all(where=piece):
                 mouth |= piece
             else:
                 mouth |= piece & (own | corners if (piece & own).sum() > 0.5 * size else lens)
-    return mouth
+        else:
+            others |= piece
+    return mouth, others
+
+
+def lower_lip(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """The ink of a separate line of the lower lip, bool."""
+    gap = _gap(pose)
+    zone = (np.abs(along) < LOWER_LIP[0]) & (across > 0.5 * gap + 0.04) & (across < 1.2 * gap + LOWER_LIP[1])
+    count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
+    lip = np.zeros(ink.shape, bool)
+    for label in range(1, count):
+        piece = labels == label
+        if zone.all(where=piece) and np.ptp(across[piece]) < LOWER_LIP[2]:
+            lip |= piece
+    return lip
 
 
 def _lens(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
     """What lies between the lips or less than `NEAR` from there, bool."""
     beyond = np.maximum(np.abs(along) - 0.5, 0)
-    height = _gap(pose) * (1 - np.clip(2 * along, -1, 1) ** 2) + np.sqrt(np.maximum(NEAR**2 - beyond**2, 0))
+    height = _gap(pose) * (1 - np.clip(2 * along, -1, 1) ** 6) + np.sqrt(np.maximum(NEAR**2 - beyond**2, 0))
     return (np.abs(across) < height) & (beyond < NEAR)
 
 
@@ -219,9 +286,10 @@ def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.nda
     labels = np.unique(nearest[known])
     if not len(labels):
         return cv2.inpaint(part, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    # each place gets the skin colour that diffuses there most from the border
-    shares = np.stack([_diffused((nearest == label).astype(np.float32), known, hole) for label in labels])
-    choice = labels[shares.argmax(0)]
+    choice = _sides(nearest, labels, known, hole)
+    if choice is None:  # the colour that diffuses there most from the border
+        shares = np.stack([_diffused((nearest == label).astype(np.float32), known, hole) for label in labels])
+        choice = labels[_shortened(shares, known, hole).argmax(0)]
     out = part.astype(np.float32)
     for label in labels:
         own = known & (nearest == label)
@@ -234,6 +302,52 @@ def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.nda
     border = cv2.morphologyEx(choice.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     out[hole & border] = edge[hole & border]
     return np.clip(out.round(), 0, 255).astype(np.uint8)
+
+
+def _sides(nearest: np.ndarray, labels: np.ndarray, known: np.ndarray, hole: np.ndarray) -> np.ndarray | None:
+    """The skin colour of every pixel by smooth edges: logistic regression on the place and its squares and products.
+
+    It is fitted to the skin around the hole. None where there is one colour alone, or where it is wrong for more than
+    the share `UNFIT`, as with more than one edge between two colours.
+    """
+    around = known & _dilated(hole, 2 * max(5, int(0.35 * np.sqrt(hole.sum()))) + 1)
+    counts = np.array([(around & (nearest == label)).sum() for label in labels])
+    labels = labels[counts > LARGE * max(counts.sum(), 1)]
+    if not len(labels):
+        return None
+    around &= np.isin(nearest, labels)
+    y, x = np.indices(hole.shape, np.float64)
+    x, y = ((at - at[hole].mean()) / max(hole.shape) * 4 for at in (x, y))
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    step = max(1, int(around.sum()) // 3000)
+    rows, true = terms[around][::step], nearest[around][::step]
+    weights = np.stack([_logistic(rows, true == label) for label in labels], axis=-1) if len(labels) > 1 else None
+    if weights is None:
+        return np.full(hole.shape, labels[0])
+    if (labels[(rows @ weights).argmax(-1)] != true).mean() > UNFIT:
+        return None
+    return labels[(terms @ weights).argmax(-1)]
+
+
+def _logistic(rows: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Weights of a logistic regression, by Newton's method; the quadratic terms are damped."""
+    weights, damping = np.zeros(rows.shape[1]), np.diag([1e-3, 1e-3, 1e-3, 0.3, 0.3, 0.3])
+    for _ in range(12):
+        share = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
+        slope = rows.T @ (true - share) - damping @ weights
+        weights += np.linalg.solve((rows * (share * (1 - share) + 1e-6)[:, None]).T @ rows + damping, slope)
+    return weights
+
+
+def _shortened(shares: np.ndarray, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Shares of colours in a hole, (K, h, w), whose borders are as short as they can be (Merriman et al. 1992)."""
+    size, there = float(np.sqrt(hole.sum())), (known | hole).astype(np.float32)
+    for _ in range(25):
+        best = shares.argmax(0)
+        for index in range(len(shares)):
+            own = there * (best == index)
+            shares[index] = np.where(hole, cv2.GaussianBlur(own, (0, 0), max(1.5, 0.1 * size)), shares[index])
+    return shares
 
 
 def _diffused(values: np.ndarray, known: np.ndarray, hole: np.ndarray) -> np.ndarray:

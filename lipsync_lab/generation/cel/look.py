@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from lipsync_lab.generation.cel.draw import Colour, Pen, Seat
-from lipsync_lab.generation.cel.erase import Erased
+from lipsync_lab.generation.cel.draw import Colour, LowerLip, Pen, Seat
+from lipsync_lab.generation.cel.erase import Erased, lower_lip, mouth_axes
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.geometry import Box
 
@@ -91,8 +91,8 @@ def look_of(samples: Sequence[Sample]) -> Look:
     closed = [_closed_line(sample) * face / sample.box.width for sample in samples if sample.pose.openness < _SHUT]
     thickness = float(np.clip(np.median(closed), thickness, 1.6 * thickness)) if closed else thickness
     thickness = float(np.clip(thickness, 0.8, max(1.2, 0.1 * width * face)))
-    return Look(Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness), face, width,
-                gap, _smile(samples), widths)  # fmt: skip
+    pen = Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness, _lip(samples, width))
+    return Look(pen, face, width, gap, _smile(samples), widths)
 
 
 def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None) -> Seat:
@@ -173,13 +173,36 @@ def _gap_pixels(sample: Sample) -> np.ndarray:
     return sample.pixels[sheet > 0].astype(np.float32)
 
 
-def _smile(samples: Sequence[Sample]) -> float:
-    """Rise of the corners of closed mouths over their middle, in widths."""
-    rises = []
+def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:
+    """The line of the lower lip, where a third of the samples have one; `width` is that at rest, in face boxes."""
+    found = []
     for sample in samples:
         pose = sample.pose
-        if pose.openness < _SHUT:
-            middle = np.mean([pose.top, pose.bottom], axis=0) - np.mean([pose.left, pose.right], axis=0)
-            angle = np.radians(pose.angle)
-            rises.append((middle[1] * np.cos(angle) - middle[0] * np.sin(angle)) / max(pose.width, 1))
-    return float(np.clip(np.median(rises), -0.12, 0.16)) if rises else 0.0
+        along, across = mouth_axes(pose, sample.erased.box)
+        ink = lower_lip(sample.erased.ink & sample.erased.mask, pose, along, across)
+        if ink.sum() < 4:
+            continue
+        angle, bottom = np.radians(pose.angle), np.subtract(pose.bottom, pose.centre)
+        edge = (bottom[1] * np.cos(angle) - bottom[0] * np.sin(angle)) / max(pose.width, 6.0)
+        size = pose.width / (width * sample.box.width)
+        numbers = np.ptp(along[ink]) * size, (np.median(across[ink]) - edge) * size
+        found.append([*np.median(sample.pixels[ink], axis=0), *numbers])
+    if not found or len(found) < len(samples) / 3:
+        return None
+    *colour, length, below = np.median(found, axis=0)
+    return LowerLip(_rgb(colour), float(np.clip(length, 0.1, 0.9)), float(np.clip(below, 0.1, 0.6)))
+
+
+def _smile(samples: Sequence[Sample]) -> float:
+    """Rise of the corners of closed mouths over their middle, in widths: of a parabola through their ink."""
+    rises = []
+    for sample in samples:
+        if sample.pose.openness >= _SHUT:
+            continue
+        along, across = mouth_axes(sample.pose, sample.erased.box)
+        ink = sample.erased.ink & sample.erased.mask
+        line = ink & (np.abs(along) < 0.5) & (np.abs(across) < 0.3)
+        line &= ~lower_lip(ink, sample.pose, along, across)
+        if line.sum() >= 8:
+            rises.append(-0.25 * np.polyfit(along[line], across[line], 2)[0])
+    return float(np.clip(np.median(rises), -0.12, 0.2)) if rises else 0.0

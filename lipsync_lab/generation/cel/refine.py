@@ -14,6 +14,8 @@ import numpy as np
 from lipsync_lab.generation.cel.erase import inked
 from lipsync_lab.generation.cel.locate import MouthPose, pose_of
 
+#: Share of the contrast of the mouth's line that ink has: a blush beside it has less.
+_CONTRAST = 0.4
 #: Share of the gap that is ink at or above which the pose is of an open mouth.
 _OPEN = 0.5
 #: Where the mouth may be, in widths: along the mouth, and above and below its gap.
@@ -39,7 +41,7 @@ def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
         RGB.
     pose : MouthPose
     """
-    ink, along, across, lab = inked(frame, pose)
+    ink, along, across, lab = inked(frame, pose, _CONTRAST)
     gap = 0.5 * pose.openness
     inner = (along / 0.35) ** 2 + (across / max(0.7 * gap, 0.03)) ** 2 < 1
     if inner.any() and ink[inner].mean() > _OPEN and gap > 0.04:
