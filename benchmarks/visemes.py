@@ -31,7 +31,7 @@ from scipy.io import wavfile
 
 from lipsync_lab import samples
 from lipsync_lab.generation.cel import timing
-from lipsync_lab.generation.cel.shapes import CHART, CLOSED
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED, REST
 from lipsync_lab.media import audio
 from lipsync_lab.synthesis import visemes
 from lipsync_lab.synthesis.recordings import recorded
@@ -109,7 +109,7 @@ def rhubarb(folder: Path, wave: np.ndarray, text: str) -> list[timing.Cue]:
 
 def at_frames(cues: list[timing.Cue], frames: int) -> list:
     """The shape of each frame."""
-    return timing.shapes_of(cues, [(frame, frame + 1) for frame in range(frames)], FPS)
+    return [shape or REST for shape in timing.shapes_at(cues, frames, FPS)]
 
 
 def row(cues: list[timing.Cue], truth: visemes.Timeline, frames: int) -> dict:
@@ -184,7 +184,9 @@ def main() -> None:
         systems = {"network, on twos": timing.cues(timing.sheet(spoken, exposed, FPS), exposed, FPS)}
         if options.rhubarb:
             systems["Rhubarb"] = rhubarb(options.rhubarb, wave, text)
-            rhubarb_on_twos = timing.shapes_of(systems["Rhubarb"], exposed, FPS)
+            # of a drawing the shape in its middle
+            rhubarb_on_twos = at_frames(systems["Rhubarb"], frames)[1::2] + at_frames(systems["Rhubarb"], frames)[-1:]
+            rhubarb_on_twos = rhubarb_on_twos[: len(exposed)]
             systems["Rhubarb, on twos"] = timing.cues(rhubarb_on_twos, exposed, FPS)
         for system, cues in systems.items():
             rows.append({"system": system, "speaker": speaker.split()[0], "name": name} | row(cues, truth, frames))
