@@ -26,7 +26,7 @@ _IPA = {
 }  # fmt: skip
 
 
-def speak(text: str, *, voice: str = "slt", stretch: float = 1.0) -> Speech:
+def speak(text: str, *, voice: str = "slt", slowness: float = 1.0) -> Speech:
     """Synthesise an English text with Flite.
 
     Parameters
@@ -34,7 +34,7 @@ def speak(text: str, *, voice: str = "slt", stretch: float = 1.0) -> Speech:
     text : str
     voice : str
         One of `VOICES`.
-    stretch : float
+    slowness : float
         Factor of all durations.
 
     Raises
@@ -44,7 +44,7 @@ def speak(text: str, *, voice: str = "slt", stretch: float = 1.0) -> Speech:
     """
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder) / "sound.wav"
-        options = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur", "-t", text, "-o", sound]
+        options = ["-voice", voice, "--setf", f"duration_stretch={slowness:.3f}", "-psdur", "-t", text, "-o", sound]
         try:
             printed = subprocess.run(["flite", *options], capture_output=True, text=True, check=True).stdout.split()
             wave = audio.load(sound)

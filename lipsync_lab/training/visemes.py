@@ -107,7 +107,7 @@ def _of_flite(number: int) -> Line:
     """A line of Flite; the voices take turns."""
     rng = np.random.default_rng([number, 0xF117E])
     text, voice = corpus.sentence(rng, "en", False), flite.VOICES[number % len(flite.VOICES)]
-    spoken = flite.speak(text, voice=voice, stretch=rng.uniform(0.75, 1.2))
+    spoken = flite.speak(text, voice=voice, slowness=rng.uniform(0.75, 1.2))
     speech = join(silence(rng.uniform(0.05, 0.4)), spoken, silence(rng.uniform(0.05, 0.4)))
     return labelled(speech, corpus.as_recorded(rng, speech.wave))
 

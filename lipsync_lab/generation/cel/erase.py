@@ -45,7 +45,7 @@ WHOLE = (0.72, 0.32, 0.45)
 UNFIT = 0.12
 #: Share of the skin around a hole below which a colour does not go on in it.
 LARGE = 0.08
-#: Pixels of a piece that is no drawing but a speck of the encode.
+#: Pixels up to which a piece is a speck of the encode.
 SPECK = 6
 #: Pixels by which the soft rim of the mouth is followed.
 RIM = 4
@@ -62,7 +62,7 @@ class Erased:
     pixels : ndarray, uint8, (h, w, 3)
         RGB, the part without the mouth.
     mask : ndarray, bool, (h, w)
-        Pixels that were erased; all others are those of the frame.
+        Pixels that were erased; all apart are those of the frame.
     ink : ndarray, bool, (h, w)
         What differs from the skin, the mouth and all else.
     skin : ndarray, float32, (K, 3)
@@ -102,8 +102,8 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     skin, plain = _skin_colours(lab, along, across, inside)
     distance, off = _distances(lab, skin), _off_skin(lab, skin)
     ink = (off > INK) | inside
-    mask, others = _mouth(ink, pose, along, across)
-    free = ~_dilated(others, 3)
+    mask, apart = _mouth(ink, pose, along, across)
+    free = ~_dilated(apart, 3)
     # the soft edge of a line is paler than ink; what belongs to another piece of ink stays whole
     for _ in range(RIM):
         mask |= _dilated(mask, 3) & (off > 0.4 * INK) & free
@@ -241,7 +241,7 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
     lens = _lens(pose, along, across)
     lip = lower_lip(ink, pose, along, across)
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
-    mouth, others = np.zeros(ink.shape, bool), np.zeros(ink.shape, bool)
+    mouth, apart = np.zeros(ink.shape, bool), np.zeros(ink.shape, bool)
     for label in range(1, count):
         piece = labels == label
         size = int(piece.sum())
@@ -254,8 +254,8 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
             else:
                 mouth |= piece & (own | corners if (piece & own).sum() > 0.5 * size else lens)
         else:
-            others |= piece
-    return mouth, others
+            apart |= piece
+    return mouth, apart
 
 
 def lower_lip(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:

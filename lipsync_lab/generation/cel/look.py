@@ -175,7 +175,7 @@ def _gap_pixels(sample: Sample) -> np.ndarray:
 
 def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:
     """The line of the lower lip, where a third of the samples have one; `width` is that at rest, in face boxes."""
-    found = []
+    lips = []
     for sample in samples:
         pose = sample.pose
         along, across = mouth_axes(pose, sample.erased.box)
@@ -186,10 +186,10 @@ def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:
         edge = (bottom[1] * np.cos(angle) - bottom[0] * np.sin(angle)) / max(pose.width, 6.0)
         size = pose.width / (width * sample.box.width)
         numbers = np.ptp(along[ink]) * size, (np.median(across[ink]) - edge) * size
-        found.append([*np.median(sample.pixels[ink], axis=0), *numbers])
-    if not found or len(found) < len(samples) / 3:
+        lips.append([*np.median(sample.pixels[ink], axis=0), *numbers])
+    if not lips or len(lips) < len(samples) / 3:
         return None
-    *colour, length, below = np.median(found, axis=0)
+    *colour, length, below = np.median(lips, axis=0)
     return LowerLip(_rgb(colour), float(np.clip(length, 0.1, 0.9)), float(np.clip(below, 0.1, 0.6)))
 
 
