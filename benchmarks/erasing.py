@@ -25,8 +25,8 @@ Medians over the 47 of 48 faces whose mouth is located (90th percentile in brack
     Telea, box      19.0 (62.7)   0.007 (0.101)   0.036 (0.242)
     mean of the skin 1.0 (28.9)   0.000 (0.046)   0.000 (0.056)
 
-In the worst faces a moustache is erased with the mouth, or a piece of the nose, or of the jaw that the mouth touches, is
-gone. Limits were chosen on the faces from 300 on.
+In the worst faces a moustache is erased with the mouth, or a piece of the nose, or of the jaw that the mouth touches,
+is gone. Limits were chosen on the faces from 300 on.
 """
 
 from __future__ import annotations
