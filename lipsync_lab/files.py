@@ -149,6 +149,47 @@ def atomic_folder(target: str | Path, is_ours: Callable[[Path], bool], kind: str
         shutil.rmtree(part, ignore_errors=True)
 
 
+@contextmanager
+def only_writer(folder: str | Path, what: str) -> Iterator[None]:
+    """Hold a folder that is written bit by bit, such as a report's; the lock ends with the process.
+
+    Raises
+    ------
+    MediaError
+        Another process holds it, or the folder cannot be written. `what` names what is written there.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(folder)
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise MediaError(
+            f"{folder}: another {what} is being written there; wait for its end, or name another folder"
+        ) from None
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be written ({error.strerror}); name another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """A folder for what is not finished; it is removed when the block ends, or by a later `sweep`."""
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    folder = private_name(parent)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def private_name(folder: Path) -> Path:
     """Return a name in `folder` that is not taken, and that `sweep` removes once this process is gone."""
     return folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part"

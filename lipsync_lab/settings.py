@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 from lipsync_lab import renamed
@@ -18,6 +19,10 @@ CODECS = ("h264", "ffv1")
 DETECTION_CADENCES = ("every_frame", "changes", "tracked")
 MOUTH_CADENCES = ("every_frame", "holds")
 MOUTH_SOURCES = ("auto", "clip", "drawn")
+
+
+#: Types of the settings, by their names in annotations.
+_KINDS = {"int": Integral, "float": Real, "bool": bool, "str": str, "None": type(None)}
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,14 @@ class Settings:
             if not fits:
                 raise ParameterError(f"{name} {getattr(self, name)!r} is not possible; it must be {wanted}")
 
+        for field in fields(self):
+            words, value = field.type.split(" | "), getattr(self, field.name)
+            if set(words) <= _KINDS.keys():
+                flag = isinstance(value, bool) and "bool" not in words
+                need(isinstance(value, tuple(map(_KINDS.get, words))) and not flag, field.name, " or ".join(words))
         for name in ("crop", "pads"):
             values = getattr(self, name)
+            need(isinstance(values, list | tuple), name, "four whole numbers of pixels")
             need(len(values) == 4 and all(isinstance(v, int) for v in values), name, "four whole numbers of pixels")
             object.__setattr__(self, name, tuple(values))
         for name in ("resize_factor", "detection_batch", "generator_batch"):
@@ -149,7 +160,7 @@ class Settings:
         )
         if isinstance(self.faces, list):
             object.__setattr__(self, "faces", tuple(self.faces))
-        numbers = isinstance(self.faces, tuple) and len(set(self.faces)) == len(self.faces) > 0
+        numbers = isinstance(self.faces, tuple) and len(set(map(repr, self.faces))) == len(self.faces) > 0
         need(
             self.faces in (None, "all")
             or (isinstance(self.faces, int) and self.faces >= 1)

@@ -93,6 +93,32 @@ def test_a_disk_that_takes_no_more_is_named_by_the_target_and_nothing_is_left(ki
     assert list(tmp_path.iterdir()) == []
 
 
+HOLDS = """
+import sys
+from lipsync_lab import files
+with files.only_writer(sys.argv[1], "report"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_and_a_killed_one_holds_nothing(tmp_path):
+    pipe = subprocess.PIPE
+    holder = subprocess.Popen([sys.executable, "-c", HOLDS, tmp_path / "out"], stdin=pipe, stdout=pipe, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with (
+        pytest.raises(MediaError, match="another report is being written there"),
+        files.only_writer(tmp_path / "out", "report"),
+    ):
+        pass
+    holder.kill()
+    holder.communicate()
+    with files.only_writer(tmp_path / "out", "report"):
+        pass
+    with files.only_writer(tmp_path / "out", "report"):
+        pass
+
+
 def test_what_stands_for_no_file_is_named(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("x")

@@ -13,7 +13,7 @@ _LAB = (
 #: Extra -> the modules that it brings, by their import names.
 EXTRAS = {
     "lab": _LAB,
-    "sweep": (*_LAB, "aiohttp", "distributed", "filelock", "fsspec", "psutil", "pyarrow", "yaml"),
+    "sweep": (*_LAB, "aiohttp", "distributed", "fsspec", "psutil", "pyarrow", "yaml"),
     "synthesis": ("espeakng_loader",),
     "train": ("espeakng_loader", "matplotlib"),
 }

@@ -98,7 +98,8 @@ def _fit(given: dict[str, Any], progress: Progress | None) -> None:
     changes = dict(given.pop("set"))
     if clash := sorted(changes.keys() & given.keys()):
         raise ParameterError(f"{', '.join(clash)} is a flag, and no number of a recipe")
-    print(tasks.fit(**given, progress=progress, **changes))
+    with files.only_writer(given["out"], "training"):
+        print(tasks.fit(**given, progress=progress, **changes))
 
 
 def _number(text: str) -> tuple[str, float]:

@@ -151,33 +151,34 @@ def evaluate_pairs(
     pairs, out = read_pairs(table), Path(out)
     if (out / TABLE).resolve() == Path(table).resolve():
         raise ParameterError(f"{table}: the results would overwrite this table; give another folder")
-    rows = []
-    for number, pair in enumerate(pairs, start=1):
-        stage = f"[{number}/{len(pairs)}] {pair.name}"
-        folder = out / pair.name
-        try:
-            evaluation = evaluate(
-                pair.source,
-                pair.output,
-                voice=pair.voice,
-                detections=pair.detections,
-                domain=pair.domain,
-                device=device,
-                out=folder,
-                force=force,
-                progress=None if progress is None else _staged(progress, stage),
-                **options,
-            )
-            if finished is not None:
-                finished(pair, evaluation, folder)
-            rows.append(_row(pair, evaluation))
-        except LipsyncError as error:
-            rows.append({**pair.given, "name": pair.name, "status": "failed", "reason": str(error)})
-        if progress is not None:
-            progress(stage, 1, 1)
-        written = _table(rows, pairs[0].given)
-        files.write_text(out / TABLE, written.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
-    return written
+    with files.only_writer(out, "table of pairs"):
+        rows = []
+        for number, pair in enumerate(pairs, start=1):
+            stage = f"[{number}/{len(pairs)}] {pair.name}"
+            folder = out / pair.name
+            try:
+                evaluation = evaluate(
+                    pair.source,
+                    pair.output,
+                    voice=pair.voice,
+                    detections=pair.detections,
+                    domain=pair.domain,
+                    device=device,
+                    out=folder,
+                    force=force,
+                    progress=None if progress is None else _staged(progress, stage),
+                    **options,
+                )
+                if finished is not None:
+                    finished(pair, evaluation, folder)
+                rows.append(_row(pair, evaluation))
+            except LipsyncError as error:
+                rows.append({**pair.given, "name": pair.name, "status": "failed", "reason": str(error)})
+            if progress is not None:
+                progress(stage, 1, 1)
+            written = _table(rows, pairs[0].given)
+            files.write_text(out / TABLE, written.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+        return written
 
 
 def medians(table: pandas.DataFrame) -> pandas.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError
 from lipsync_lab.evaluation.cases import Case, file_of, read
 from lipsync_lab.evaluation.evaluated import pairs
@@ -143,26 +144,27 @@ def report(
     except OSError as error:
         raise MediaError(f"{out}: cannot be written ({error.strerror}); name another folder for the report") from None
 
-    results, outcomes, findings = [], [], []
-    counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
-    parts = _parts(out, compared, cases, books, force, progress)
-    planned = [stage_count(len(part.cases), part.notebooks, bool(books) and has_pair(part.cases)) for part in parts]
-    counter.total_stages = sum(planned)
-    for part, stages in zip(parts, planned, strict=True):
-        of_part = [part.dub(case) for case in part.cases]
-        results += of_part
-        good = [result.evaluated for result in of_part if result.evaluated]
-        # clips that failed may leave no matched pair, or nothing to show in a notebook
-        left = stage_count(len(good), part.notebooks, bool(pairs(good))) - len(good)
-        counter.total_stages += left + len(part.cases) - stages
-        executed = part.execute(good)
-        lists, failed = part.findings(good, executed)
-        findings += lists
-        outcomes += executed + failed
-    outcomes = [result.outcome for result in results] + outcomes
-    if any(result.evaluated for result in results):
-        write(out, compared, results, outcomes, findings)
-    return Report(out, tuple(outcomes))
+    with files.only_writer(out, "report"):
+        results, outcomes, findings = [], [], []
+        counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
+        parts = _parts(out, compared, cases, books, force, progress)
+        planned = [stage_count(len(part.cases), part.notebooks, bool(books) and has_pair(part.cases)) for part in parts]
+        counter.total_stages = sum(planned)
+        for part, stages in zip(parts, planned, strict=True):
+            of_part = [part.dub(case) for case in part.cases]
+            results += of_part
+            good = [result.evaluated for result in of_part if result.evaluated]
+            # clips that failed may leave no matched pair, or nothing to show in a notebook
+            left = stage_count(len(good), part.notebooks, bool(pairs(good))) - len(good)
+            counter.total_stages += left + len(part.cases) - stages
+            executed = part.execute(good)
+            lists, failed = part.findings(good, executed)
+            findings += lists
+            outcomes += executed + failed
+        outcomes = [result.outcome for result in results] + outcomes
+        if any(result.evaluated for result in results):
+            write(out, compared, results, outcomes, findings)
+        return Report(out, tuple(outcomes))
 
 
 def _check_inputs(cases: Sequence[Case]) -> None:

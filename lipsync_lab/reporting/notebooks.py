@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.evaluation.findings import plain
-from lipsync_lab.files import write_text
+from lipsync_lab.files import private_folder, put, write_text
 from lipsync_lab.reporting.media import compressed
 from lipsync_lab.reporting.outcome import Outcome, first_line
 
@@ -134,33 +134,38 @@ def execute(
 
     start, error = time.perf_counter(), None
     cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)
-    try:
-        execute_notebook(
-            _unbraced(notebook),
-            _unbraced(target),
-            parameters=dict(parameters),
-            kernel_name="python3",
-            kernel_manager_class=_kernel_manager(),
-            cwd=notebook.parent,
-            progress_bar=False,
-            on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
-        )
-    except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
-        error = first_line(failure)
-    result = nbformat.read(target, as_version=4)
-    # papermill writes paths of this machine into the notebook
-    result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
-    error = _raised(result) or error or _unreached(result)
-    if error:
-        result.cells.insert(0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {plain(error)}.**"))
-    if key and not error:
-        result.metadata["lipsync_lab"] = {"key": key}
-    _compress_pictures(result)
-    for cell in result.cells:
-        if cell.cell_type == "markdown":
-            cell.source = _PAGE_LINK.sub(rf"\g<1>{page.name}\g<2>", cell.source)
-    nbformat.write(result, target)
-    to_html(target, page)
+    with private_folder(target.parent) as folder:
+        written = folder / target.name
+        try:
+            execute_notebook(
+                _unbraced(notebook),
+                _unbraced(written),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                kernel_manager_class=_kernel_manager(),
+                cwd=notebook.parent,
+                progress_bar=False,
+                on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
+            )
+        except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
+            error = first_line(failure)
+        result = nbformat.read(written, as_version=4)
+        # papermill writes paths of this machine into the notebook
+        result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
+        error = _raised(result) or error or _unreached(result)
+        if error:
+            result.cells.insert(
+                0, nbformat.v4.new_markdown_cell(f"**This notebook was not finished: {plain(error)}.**")
+            )
+        if key and not error:
+            result.metadata["lipsync_lab"] = {"key": key}
+        _compress_pictures(result)
+        for cell in result.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _PAGE_LINK.sub(rf"\g<1>{page.name}\g<2>", cell.source)
+        nbformat.write(result, written)
+        to_html(written, page)
+        put(written, target)  # last: a page beside a notebook with its key belongs to it
     return Outcome("notebook", target.stem, page, error, round(time.perf_counter() - start, 3), False)
 
 

@@ -370,6 +370,8 @@ def dangers(folder: Path) -> list[str]:
         if path.suffix == ".html":
             page = Dangers(path.read_text(encoding="utf-8"))
             problems += [f"{path.name}: {risk}" for risk in page.risks]
+            if "default-src 'none'" not in page.policy:
+                problems.append(f"{path.name}: no Content-Security-Policy")
             expected = 2 if path.name == "index.html" else int("clips" in path.parts)
             if page.scripts != expected:
                 problems.append(f"{path.name}: {page.scripts} scripts")
@@ -388,7 +390,7 @@ def test_the_search_for_dangers_finds_what_is_planted(tmp_path):
     (tmp_path / "page.html").write_text(EVIL, encoding="utf-8")
     (tmp_path / "README.md").write_text(f"# {EVIL}", encoding="utf-8")
     nbformat.write(new_notebook(cells=[new_markdown_cell(EVIL)]), tmp_path / "book.ipynb")
-    assert len(dangers(tmp_path)) == 3 + 3 + 3
+    assert len(dangers(tmp_path)) == 4 + 3 + 3
 
 
 def planted(content, keep: tuple[str, ...]):

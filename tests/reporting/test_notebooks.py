@@ -167,3 +167,14 @@ def test_nbval_notices_a_wrong_output(tmp_path: Path):
     assert failed == {"wrong.ipynb"}, done.stdout
     assert "1 failed, 3 passed" in done.stdout
     assert done.returncode == 1
+
+
+def test_an_interrupted_notebook_leaves_nothing(tmp_path: Path, monkeypatch):
+    def stop(source, target, **options):
+        Path(target).write_text('{"half": ', encoding="utf-8")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("papermill.execute_notebook", stop)
+    with pytest.raises(KeyboardInterrupt):
+        notebooks.execute(notebooks.find_notebooks()[0], tmp_path / "out" / "a.ipynb", {})
+    assert list((tmp_path / "out").iterdir()) == []
