@@ -468,7 +468,7 @@ def test_help_lists_the_commands_in_three_groups(capsys):
         cli.main(["--help"])
     groups = re.findall(r"^(\w+):\n((?:  \w+ .*\n)+)", capsys.readouterr().out, re.MULTILINE)
     listed = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups if title != "options"}
-    assert listed["use"] == ["dub", "detect", "mouths", "chart", "evaluate", "report", "blind"]
+    assert listed["use"] == ["dub", "detect", "mouths", "chart", "evaluate", "report", "sweep", "blind"]
     assert listed["data"] == ["samples", "weights", "synthesize"]
     assert listed["training"] == ["train"]
     commands = cli._parser()._subparsers._group_actions[0].choices
