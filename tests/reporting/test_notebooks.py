@@ -26,6 +26,10 @@ NOTEBOOKS = notebooks.find_notebooks()
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
 
+#: Statements of a cell: calls and what they take; more is logic.
+MOST_STATEMENTS = 5
+
+
 def tagged(notebook, tag: str) -> list:
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
@@ -41,6 +45,16 @@ def literal(value: ast.expr) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pictures(output) -> set[str]:
+    return notebooks.PICTURES & set(output.get("data", {}))
+
+
+def statements(cell) -> int:
+    """Statements of a cell at any depth, without imports."""
+    kinds = ast.walk(tree(cell))
+    return sum(isinstance(node, ast.stmt) and not isinstance(node, ast.Import | ast.ImportFrom) for node in kinds)
 
 
 def faults(notebook) -> list[str]:
@@ -67,9 +81,13 @@ def faults(notebook) -> list[str]:
         problems.append("holds warnings or progress bars")
     if not any(cell.outputs for cell in tagged(notebook, CHECKED)):
         problems.append("nothing that nbval could compare")
-    large = [cell for cell, output in outputs if len(str(output)) > 1.5 * LARGE_OUTPUT]
+    large = [cell for cell, output in outputs if len(str(output)) > 1.5 * LARGE_OUTPUT and not pictures(output)]
     if any(CHECKED not in cell.metadata.get("tags", []) for cell in large):
-        problems.append("a figure was not stripped: run make notebooks")
+        problems.append("a large output was not stripped: run make notebooks")
+    if any("set_title" in cell.source for cell in code):
+        problems.append("a title that is written by hand: figures compute theirs")
+    if any(statements(cell) > MOST_STATEMENTS for cell in code if cell not in parameters):
+        problems.append("logic belongs in the package")
     if any(cell.cell_type == "markdown" and "](http" in cell.source and "![" in cell.source for cell in notebook.cells):
         problems.append("a picture from the network")
     return problems
@@ -83,6 +101,20 @@ def test_notebooks_are_in_order(path: Path):
     assert notebook.metadata.kernelspec == KERNEL["kernelspec"]
     assert notebook.cells[0].cell_type == "markdown"
     assert notebook.cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_opens_with_question_answer_limits_and_its_page(path: Path):
+    first = nbformat.read(path, as_version=4).cells[:7]
+    text = [cell.source for cell in first if cell.cell_type == "markdown"]
+    assert "**Question.**" in text[0]
+    assert "(../reports/example/" in text[0]
+    assert any(each.startswith("**Limits.**") for each in text[1:])
+    [answer] = [cell for cell in first if "**Answer.**" in str(cell.get("outputs"))]
+    shown = answer.outputs[0].data["text/markdown"]
+    assert shown.startswith("> **Answer.** ")
+    assert re.search(r"\d+ of \d+|n = \d+", shown)  # a number with its n
+    assert not re.search(r"\d", answer.source)  # computed
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -137,6 +169,8 @@ def test_a_notebook_in_good_order_has_no_faults():
         (tiny(count=None), "not executed"),
         (tiny(count=7), "not executed"),
         (tiny(printed=""), "nothing that nbval could compare"),
+        (tiny(code="ax.set_title('a finding')"), "written by hand"),
+        (tiny(code="for i in a:\n    if i:\n        b = 1\n        c = 2\n        d = 3\nprint(d)"), "logic"),
         (new_notebook(cells=[tiny().cells[1]], metadata=KERNEL), "tagged parameters"),
     ],
 )
@@ -154,8 +188,24 @@ def test_more_planted_faults():
     assert faults(notebook) == [
         "holds an error",
         "holds warnings or progress bars",
-        "a figure was not stripped: run make notebooks",
     ]
+    notebook.cells[0].outputs = [new_output("stream", name="stdout", text="x" * 2 * LARGE_OUTPUT)]
+    assert faults(notebook) == ["a large output was not stripped: run make notebooks"]
+
+
+def test_a_figure_without_its_picture_is_noticed():
+    picture, sentence = (new_output("display_data", {kind: "x"}) for kind in ("image/jpeg", "text/markdown"))
+    drawn, empty, replaced, other = (
+        new_code_cell(source)
+        for source in (
+            "figures.forest(effects);",
+            "a = figures.forest(b)",
+            "reporting.draw(figures.x, t, '')",
+            "figures",
+        )
+    )
+    drawn.outputs, replaced.outputs = [picture], [sentence]
+    assert notebooks.without_picture(new_notebook(cells=[drawn, empty, replaced, other])) == [empty.source]
 
 
 def test_nbval_notices_a_wrong_output(tmp_path: Path):

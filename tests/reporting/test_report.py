@@ -263,8 +263,12 @@ def test_the_notebook_shows_every_step_and_agrees_with_the_run(printed):
     assert "random weights" in page
     assert "%|" not in page  # no progress bars on paper
     # the run is lossless: what the notebook does by hand is what the pipeline did
-    assert "a value moved by 0.00 of 255 inside the crop and by 0.00 outside" in page
-    assert "The paste changed 0 pixels outside the crop" in page
+    assert "moves a value by 0.00 of 255 levels on average inside of the square, and by 0.00 outside" in page
+    assert "of that square and 0 outside of it" in page
+    # a page does not link to itself
+    assert "as a page with all its figures" not in page
+    book = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    assert f"[This notebook as a page with all its figures]({path.name})" in book.cells[0].source
 
 
 def test_a_printed_notebook_does_not_tell_where_it_was_made(printed):
