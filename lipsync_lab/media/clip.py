@@ -15,7 +15,6 @@ import numpy as np
 from lipsync_lab import samples
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.geometry import Box
-from lipsync_lab.media import video
 from lipsync_lab.media.info import HDR
 from lipsync_lab.settings import Settings
 
@@ -161,6 +160,7 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
         The file cannot be read as pictures.
     """
     from lipsync_lab.files import sha256
+    from lipsync_lab.media import video
 
     settings, path = settings or Settings(), samples.resolve_path(path)
     rate = None if settings.output_fps is None else Fraction(settings.output_fps).limit_denominator(1001)
