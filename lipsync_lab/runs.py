@@ -21,7 +21,7 @@ import numpy as np
 
 import lipsync_lab
 from lipsync_lab import files, limits, renamed, samples
-from lipsync_lab.errors import ParameterError
+from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.geometry import FaceTrack
 
 if TYPE_CHECKING:
@@ -63,7 +63,16 @@ class Run:
         The inputs' ``file`` is an absolute path: the path in ``run.json``, which may be relative to the run's folder
         (`portable`), or, where another file or none is there, the sample with the same SHA-256.
         ``warnings`` are lines about what may be wrong although the run succeeded, such as boxes of another clip.
+
+        Raises
+        ------
+        MediaError
+            The file is damaged.
         """
+        with _understood(self.folder / "run.json"):
+            return self._info()
+
+    def _info(self) -> dict[str, Any]:
         info = _content(self.folder)
         for part in ("clip", "voice", "generator", "detector"):
             if "file" in info[part]:
@@ -78,7 +87,8 @@ class Run:
     @property
     def output(self) -> Path:
         """The lip-synced clip: ``output.mp4``, or ``output.mkv`` where it is lossless."""
-        return self.folder / self.info["output"]
+        with _understood(self.folder / "run.json"):
+            return self.folder / Path(self.info["output"]).name
 
     @property
     def detections(self) -> Path:
@@ -114,7 +124,8 @@ class Run:
     def _whole_ledger(self) -> pandas.DataFrame:
         import pandas as pd
 
-        table = pd.read_csv(limits.checked(self.folder / "ledger.csv")).rename(columns=renamed.LEDGER)
+        with _understood(self.folder / "ledger.csv"):
+            table = pd.read_csv(limits.checked(self.folder / "ledger.csv")).rename(columns=renamed.LEDGER)
         return table if "face" in table else table.assign(face=0)  # written by an earlier version
 
 
@@ -131,6 +142,15 @@ class Clock:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Whatever a damaged file of a run leads to becomes one error that names the file."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MediaError(f"{path}: damaged ({type(error).__name__}: {error}); make the run again") from error
 
 
 def _content(folder: Path) -> dict[str, Any]:

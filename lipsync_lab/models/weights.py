@@ -158,7 +158,7 @@ def _infer_width(state: dict[str, Tensor], kind: str) -> float:
 
 #: Exceptions that torch.load raises on truncated files and on files that are no checkpoint.
 _GARBAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
-            AssertionError, OSError, struct.error)  # fmt: skip
+            AssertionError, OSError, MemoryError, struct.error)  # fmt: skip
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -76,7 +76,7 @@ def read_chart(folder: str | Path) -> list[Mouth]:
         raise MediaError(
             f"{folder / NAME}: cannot be read ({error.strerror}); give a folder that `chart` wrote"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MediaError(f"{folder / NAME}: is not a mouth chart ({type(error).__name__}: {error})") from None
     missing = [letter for letter in SHAPES if letter not in {mouth.shape for mouth in mouths}]
     if missing:

@@ -125,7 +125,7 @@ def read_timing(path: str | Path, fps: Fraction | float) -> list[Cue]:
         return [Cue(*cue) for cue in cues]
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); give a file of mouth timing") from None
-    except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError, csv.Error) as error:
         raise MediaError(f"{path}: is not a mouth timing ({error}); give Rhubarb's JSON or TSV, a Moho switch, or an "
                          "exposure sheet") from None  # fmt: skip
 
