@@ -13,8 +13,12 @@ The names of `__all__` are imported when they are first used. ``python -m lipsyn
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Read when torch is first imported: threads without work give their core to other processes instead of spinning.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lipsync_lab.detection import load as load_detector

@@ -17,6 +17,7 @@ from lipsync_lab.generation import Generator, holds
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import FaceTrack
 from lipsync_lab.media import audio
+from lipsync_lab.media.ahead import ahead
 from lipsync_lab.media.clip import Clip, batches, extension, play_order, played
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
@@ -212,7 +213,7 @@ def render(
         passes = len(plan.track) if extend == "loop" else max(1, 2 * len(plan.track) - 2)
         skipped = 0 if extend == "hold" else done - done % passes
         playing = islice(played(clip, len(plan.track), length - skipped, extend), done - skipped, None)
-    for batch in batches(_timed(playing, timed), settings.generator_batch):
+    for batch in batches(ahead(_timed(playing, timed)), settings.generator_batch):
         with timed("generate"):
             frames = [frame for _, frame in batch]
             if draws:

@@ -26,6 +26,7 @@ from lipsync_lab.detection.detections import (
 )
 from lipsync_lab.detection.shots import Shots
 from lipsync_lab.errors import DetectionError, MediaError
+from lipsync_lab.media.ahead import ahead
 from lipsync_lab.media.clip import Clip, batches, open_clip
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.progress import Progress
@@ -135,7 +136,7 @@ def _detected(
             out += enlarged(detector.detect(images, len(rows) + part[0]), images.shape[1:3], size)
         return [rounded(row) for row in out]
 
-    stream = clip.read(0, None if frames is None else frames + 1)
+    stream = ahead(clip.read(0, None if frames is None else frames + 1))
     sparsely = detector.reads_pixels and settings.detection_cadence != "every_frame"
     # only shrunk frames are kept
     for batch in batches(map(shrunken, islice(stream, frames)), sparse.AHEAD if sparsely else settings.detection_batch):

@@ -34,7 +34,7 @@ class S3FDDetector:
     reads_pixels = True
 
     def __init__(self, weights: str | Path = "s3fd", device: str = "cpu"):
-        from lipsync_lab.models import registry
+        from lipsync_lab.models import inference, registry
 
         loaded = registry.load(weights, "detector", device)
         self.name = loaded.name
@@ -44,7 +44,8 @@ class S3FDDetector:
         # small weights know faces up to the size of the squares that they were trained on
         self.longest_side = loaded.longest_side
         self.provenance = loaded.provenance
-        self.model = loaded.model
+        # its features, of values up to 255, may not fit into half precision
+        self.model = inference.ready(loaded.model)
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """Every candidate above `FLOOR` that no better one covers; see `Detector`."""
@@ -52,6 +53,7 @@ class S3FDDetector:
             return at_detection_size(self, frames, first, self.longest_side)
         import torch
 
+        from lipsync_lab.models import inference
         from lipsync_lab.models.s3fd import MEANS, decode
 
         # as published: the frame is RGB, and the means of BGR are subtracted
@@ -60,8 +62,11 @@ class S3FDDetector:
         rim = [max(0, _LEAST - side) for side in pixels.shape[:1:-1]]
         with torch.inference_mode():
             pixels = torch.nn.functional.pad(pixels - pixels.new_tensor(MEANS).view(1, 3, 1, 1), (0, rim[0], 0, rim[1]))
-            boxes = decode(self.model(pixels)).cpu().numpy()
-        return [candidates(row) for row in boxes]
+            pixels = pixels.to(inference.dtype(self.model))
+            boxes = inference.in_parts(lambda batch: decode([head.float() for head in self.model(batch)]), pixels)
+            # nearly all anchors are far below: what is left is little to copy from a device
+            rows = [row[row[:, 4] > FLOOR].cpu().numpy() for row in boxes]
+        return [candidates(row) for row in rows]
 
 
 def candidates(rows: np.ndarray, floor: float = FLOOR, iou: float = NMS_IOU) -> list[Detection]:

@@ -57,11 +57,11 @@ class Wav2LipGenerator:
 @register("wav2lip", names=("wav2lip-lab", "wav2lip", "wav2lip_gan", "untrained", "identity"), suffixes=("",))
 def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
     """Wav2Lip with the weights of a name or file; raises `CheckpointError` as `models.registry.load` does."""
-    from lipsync_lab.models import registry
+    from lipsync_lab.models import inference, registry
 
     loaded = registry.load(name, "generator", device)
     return Wav2LipGenerator(
-        model=loaded.model,
+        model=inference.ready(loaded.model, half_on="cuda"),
         name=loaded.name,
         path=loaded.path,
         sha256=loaded.sha256,
@@ -133,14 +133,18 @@ def generate(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: 
     """
     import torch
 
+    from lipsync_lab.models import inference
+
     if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3) or len(faces) != len(mels):
         raise ParameterError(f"{len(mels)} mel windows do not fit faces of the shape {faces.shape}")
     # the network takes and returns BGR
     pair = np.concatenate((masked(faces)[..., ::-1], faces[..., ::-1]), axis=3)
     with torch.inference_mode():
-        face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).float() / 255
-        mel = torch.from_numpy(np.ascontiguousarray(mels)).to(device).unsqueeze(1)
-        generated = generator(mel, face).clamp(0, 1) * 255
+        kind = inference.dtype(generator)
+        # channels last, as the crops are
+        face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).to(kind) / 255
+        mel = torch.from_numpy(np.ascontiguousarray(mels)).to(device).unsqueeze(1).to(kind)
+        generated = inference.in_parts(generator, mel, face).float().clamp(0, 1) * 255
     if generated.isnan().any():
         raise CheckpointError("the generator's output is not a number (NaN): its weights are damaged, give others")
     # fractions are cut off, not rounded, as published

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lipsync_lab.errors import MediaError
+from lipsync_lab.media.ahead import ahead
 from lipsync_lab.media.writer import Writer
 
 #: A video that is longer than this, in seconds, is written in segments of this length.
@@ -81,6 +82,6 @@ def write(
 
 
 def _fill(writer: Writer, images: Iterator[np.ndarray], timed: Callable[[str], Any]) -> None:
-    for image in images:
+    for image in ahead(images):
         with timed("encode"):
             writer.write(image)

@@ -240,8 +240,9 @@ class Writer:
         if self._codec == "ffv1":
             return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(format="bgr0")
         height, width = image.shape[:2]
-        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        return av.VideoFrame.from_ndarray(image, "rgb24").reformat(
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(
             format="yuv420p",
             dst_colorspace=_BT709 if height >= 720 else _BT601,
             dst_color_range=_FULL if self._full_range else _LIMITED,
