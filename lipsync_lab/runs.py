@@ -150,7 +150,8 @@ def _understood(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise MediaError(f"{path}: damaged ({type(error).__name__}: {error}); make the run again") from error
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise MediaError(f"{path}: damaged ({why}); make the run again") from error
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def test_a_damaged_run_json_is_one_line(info, tmp_path):
 
 
 def test_a_damaged_ledger_is_one_line(tmp_path):
-    with pytest.raises(MediaError, match="damaged"):
+    with pytest.raises(MediaError, match="damaged") as error:
         run(tmp_path, json.dumps(INFO), 'a,b\n1,2,3,4\n"').ledger()
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_the_output_lies_in_the_folder_whatever_the_file_says(tmp_path):
