@@ -46,7 +46,7 @@ def test_one_batch_can_be_learnt(clips, name):
         assert numbers[-1][name_of_loss] < 0.8 * numbers[0][name_of_loss], (name_of_loss, numbers[0], numbers[-1])
     assert all(np.isfinite(list(row.values())).all() for row in numbers)
     if name == "gan":
-        assert {"l1", "mouth_l1", "hints", "sync", "perceptual", "discriminator"} == set(numbers[0])
+        assert {"l1", "mouth_l1", "hints", "sync", "perceptual", "features", "discriminator"} == set(numbers[0])
 
 
 @pytest.mark.parametrize("name", ["detector", "gan", "mouth_openness"])
