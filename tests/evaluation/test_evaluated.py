@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +67,10 @@ def a_run(folder: Path, name: str, missed: list[int]) -> runs.Run:
     """A run that put the clip back as it was."""
     folder.mkdir(parents=True)
     clip = samples.path(name)
+    shutil.copyfile(clip, folder / clip.name)
     file = {"file": str(clip), "sha256": samples.get(name).sha256}
     info = {
-        "output": str(clip),  # absolute, so that the folder holds no copy
+        "output": clip.name,
         "settings": {},
         "clip": file | {"fps": "25"},
         "voice": file,

@@ -106,12 +106,15 @@ def test_a_drawn_clip_is_what_the_pipeline_writes(home, tmp_path, generator, tol
     written = read(run.output)
     session = Session(face, generator=generator, detector="s3fd-lab", settings=settings, device="cpu", cache=home)
     assert len(session) == len(written)
-    generated = 0
+    generated = changed = 0
     for number in np.random.default_rng(0).permutation(len(written)):
         view = session.view(int(number))
         assert np.abs(view.output.astype(int) - written[number]).max() <= tolerance
         generated += view.mouth is not None
-        assert view.difference.any() == (view.mouth is not None)
+        changed += bool(view.difference.any())
+        # the clip's own mouth over the identical one changes nothing
+        assert view.mouth is not None or not view.difference.any()
+    assert changed > generated // 2
     assert generated == run.info["mouths_generated"] > len(written) // 2
 
 

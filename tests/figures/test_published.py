@@ -99,6 +99,6 @@ def test_boxes_by_the_kind_of_the_region():
         }
     )
     ax = figures.published_boxes(agreement)
-    assert ax.get_title(loc="left") == "Median overlap 0.50 (n = 3 outputs)"
+    assert ax.get_title(loc="left") == "Median overlap 0.50 (n\xa0=\xa03 outputs)"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["region: rectangle", "region: mask"]
     assert dots(ax)[ANIMATION] == [[0.8], [0.3]]

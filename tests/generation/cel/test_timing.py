@@ -151,7 +151,7 @@ def test_files_are_those_of_the_tools(tmp_path):
 )
 def test_what_is_no_timing_is_refused(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    with pytest.raises(MediaError, match="no mouth timing"):
+    with pytest.raises(MediaError, match="is not a mouth timing"):
         exchange.read_timing(tmp_path / name, FPS)
 
 
