@@ -228,3 +228,9 @@ def test_an_interrupted_notebook_leaves_nothing(tmp_path: Path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         notebooks.execute(notebooks.find_notebooks()[0], tmp_path / "out" / "a.ipynb", {})
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_notebooks_show_their_figures(path: Path):
+    assert notebooks.without_picture(nbformat.read(path, as_version=4)) == []
+    assert path.stat().st_size < 1_500_000
