@@ -199,7 +199,7 @@ def _unrolled(plan: Plan) -> Plan:
 def about(
     plans: Mapping[int, Plan],
     voices: Sequence[Path],
-    waves: Sequence[np.ndarray],
+    seconds: Sequence[float],
     turns: Sequence[Turn] | None,
     folder: str | Path,
 ) -> dict[str, Any]:
@@ -209,18 +209,15 @@ def about(
     ----------
     plans : mapping of int to Plan
         Of `make_plans`.
-    voices, waves : sequence of path, sequence of ndarray
-        The files, and what `audio.load` gives for them.
+    voices, seconds : sequence of path, sequence of float
+        The files, and how long each is.
     turns : sequence of Turn, optional
     folder : path
         Of the run.
     """
     if len(plans) == 1 and len(voices) == 1 and turns is None:
         return {}
-    described = [
-        runs.about_voice(voice, len(wave) / audio.SAMPLE_RATE, folder)
-        for voice, wave in zip(voices, waves, strict=True)
-    ]
+    described = [runs.about_voice(*each, folder) for each in zip(voices, seconds, strict=True)]
     return {
         "faces": [
             {

@@ -139,15 +139,15 @@ class Pipeline:
         schedule = None if turns is None else faces.read_turns(turns)
         clip = open_clip(face, settings)
         with clock("voice"):
-            # the waveform of ten minutes has 38 MB and is not needed again
             sound, waves = mixed([audio.open_sound(each) for each in voices]), [audio.load(each) for each in voices]
-            seconds = max(map(len, waves)) / audio.SAMPLE_RATE
+            seconds = [len(wave) / audio.SAMPLE_RATE for wave in waves]
         if settings.keep_tail and not settings.static and video.probe(face).has_sound:
-            sound = audio.followed_by(sound, audio.open_sound(face), seconds)
+            sound = audio.followed_by(sound, audio.open_sound(face), max(seconds))
 
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
             detections, plans = self._planned(clip, waves, settings, schedule, progress, clock)
+            del waves  # ten minutes have 38 MB, and are not needed again
             with clock("prepare"):
                 ready = {number: prepared(clip, plan, self.generator) for number, plan in plans.items()}
                 plans = {number: plan for number, (_, plan) in ready.items()}
@@ -189,8 +189,8 @@ class Pipeline:
                     "frames": frames,
                     "frames_of_the_clip": frames if detections.complete else clip.expected,
                 },
-                "voice": runs.about_voice(voices[0], len(waves[0]) / audio.SAMPLE_RATE, folder),
-                **faces.about(plans, voices, waves, schedule, folder),
+                "voice": runs.about_voice(voices[0], seconds[0], folder),
+                **faces.about(plans, voices, seconds, schedule, folder),
                 "generator": _about_generator(self.generator, folder),
                 "detector": {
                     "name": self.detector.name,

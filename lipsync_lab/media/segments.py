@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -58,7 +59,8 @@ def write(
         There are fewer frames than `count`, or the file cannot be written.
     """
     path, step = Path(path), max(1, round(SECONDS * fps))
-    for old in folder.parent.glob(f"{folder.name.removesuffix('.segments')[:-16]}{'[0-9a-f]' * 16}.segments"):
+    start = glob.escape(folder.name.removesuffix(".segments")[:-16])
+    for old in folder.parent.glob(f"{start}{'[0-9a-f]' * 16}.segments"):
         if old != folder:
             shutil.rmtree(old, ignore_errors=True)
     if count <= step:

@@ -87,15 +87,16 @@ def test_what_is_finished_is_not_made_again(tmp_path, voice):
     assert not work.exists()
 
 
-def test_segments_of_another_key_are_removed(tmp_path):
-    target = tmp_path / "run"
+@pytest.mark.parametrize("name", ["run", "run[12]"])
+def test_segments_of_another_key_are_removed(tmp_path, name):
+    target = tmp_path / name
     old, new = segments.place(target, "0" * 64), segments.place(target, "1" * 64)
     old.mkdir()
-    other = segments.place(tmp_path / "run2", "0" * 64)
-    other.mkdir()
+    others_run = segments.place(tmp_path / "run2", "0" * 64)  # which the second name would match as a pattern
+    others_run.mkdir()
     segments.write(tmp_path / "clip.mp4", images, 10, new, fps=FPS)
     assert not old.exists()
-    assert other.exists()
+    assert others_run.exists()
 
 
 def test_a_clip_that_became_shorter_is_an_error(tmp_path):
