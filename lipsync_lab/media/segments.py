@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError
 from lipsync_lab.media.ahead import ahead
 from lipsync_lab.media.writer import Writer
@@ -56,31 +57,33 @@ def write(
     Raises
     ------
     MediaError
-        There are fewer frames than `count`, or the file cannot be written.
+        There are fewer frames than `count`, the file cannot be written, or another process writes these segments.
     """
     path, step = Path(path), max(1, round(SECONDS * fps))
     start = glob.escape(folder.name.removesuffix(".segments")[:-16])
     for old in folder.parent.glob(f"{start}{'[0-9a-f]' * 16}.segments"):
         if old != folder:
-            shutil.rmtree(old, ignore_errors=True)
+            with suppress(MediaError), files.only_writer(old, "dub"):  # another process may be writing it
+                shutil.rmtree(old, ignore_errors=True)
     if count <= step:
         with Writer(path, fps=fps, sound=sound, tags=tags, **options) as writer:
             _fill(writer, frames(0), timed)
         return
-    parts = [folder / f"{first:09d}{path.suffix}" for first in range(0, count, step)]
-    done = next((number for number, part in enumerate(parts) if not part.is_file()), len(parts))
-    if done < len(parts):
-        images = frames(done * step)
-        for number, part in enumerate(parts[done:], done):
-            with Writer(part, fps=fps, **options) as writer:
-                _fill(writer, islice(images, step), timed)
-            if writer.count != min(step, count - number * step):
-                part.unlink()
-                raise MediaError(f"{path}: gave {number * step + writer.count} of {count} frames")
-    with timed("encode"), Writer(path, fps=fps, sound=sound, tags=tags, **options) as joined:
-        for part in parts:
-            joined.append(part)
-    shutil.rmtree(folder, ignore_errors=True)
+    with files.only_writer(folder, "dub"):
+        parts = [folder / f"{first:09d}{path.suffix}" for first in range(0, count, step)]
+        done = next((number for number, part in enumerate(parts) if not part.is_file()), len(parts))
+        if done < len(parts):
+            images = frames(done * step)
+            for number, part in enumerate(parts[done:], done):
+                with Writer(part, fps=fps, **options) as writer:
+                    _fill(writer, islice(images, step), timed)
+                if writer.count != min(step, count - number * step):
+                    part.unlink()
+                    raise MediaError(f"{path}: gave {number * step + writer.count} of {count} frames")
+        with timed("encode"), Writer(path, fps=fps, sound=sound, tags=tags, **options) as joined:
+            for part in parts:
+                joined.append(part)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(writer: Writer, images: Iterator[np.ndarray], timed: Callable[[str], Any]) -> None:

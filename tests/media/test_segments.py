@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from lipsync_lab import files
 from lipsync_lab.errors import MediaError
 from lipsync_lab.media import audio, segments, video
 from lipsync_lab.media.audio import Sound
@@ -75,7 +76,7 @@ def test_what_is_finished_is_not_made_again(tmp_path, voice):
     with pytest.raises(KeyboardInterrupt):
         segments.write(path, interrupted, COUNT, work, fps=FPS, sound=voice)
     assert not path.exists()
-    assert [part.name for part in sorted(work.iterdir())] == ["000000000.mp4", "000000030.mp4"]
+    assert [part.name for part in sorted(work.glob("*.mp4"))] == ["000000000.mp4", "000000030.mp4"]
 
     def resumed(start):
         starts.append(start)
@@ -109,3 +110,14 @@ def test_a_short_video_is_written_as_ever(tmp_path, voice):
     video.write_clip(tmp_path / "b.mp4", images(0, 20), fps=FPS, sound=voice)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert len(audio.load(tmp_path / "a.mp4")) == len(audio.load(tmp_path / "b.mp4"))
+
+
+def test_segments_that_are_being_written_are_refused_and_left_alone(tmp_path):
+    target = tmp_path / "run"
+    mine, of_another_key = segments.place(target, "0" * 64), segments.place(target, "1" * 64)
+    with files.only_writer(of_another_key, "dub"):
+        with pytest.raises(MediaError, match="another dub is being written"):
+            segments.write(tmp_path / "a.mp4", images, COUNT, of_another_key, fps=FPS)
+        segments.write(tmp_path / "b.mp4", images, COUNT, mine, fps=FPS)
+        assert of_another_key.is_dir()
+    assert not mine.exists()
