@@ -28,6 +28,8 @@ FACE, BACKGROUND, IGNORED = 1, 0, -1
 _VISIBLE = 0.5
 #: Largest zoom of a frame relative to filling the square.
 _NEARER = 3.0
+#: Share of squares that one face fills, and the limits of its side as a share of the square's.
+_CLOSE, _FILLED = 0.2, (0.6, 1.1)
 _CHECKED = 96
 
 
@@ -214,8 +216,11 @@ def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.
     if picture.faces and rng.random() < 0.85:
         face = picture.faces[rng.integers(len(picture.faces))]
         # in most cases whole, and not larger than the part
-        piece = min(max(piece, 1.1 * max(face.width, face.height)), min(height, width))
-        x, y = (middle - piece * rng.uniform(0.25, 0.75) for middle in face.center)
+        longer = max(face.width, face.height)
+        close = rng.random() < _CLOSE
+        piece = min(longer / rng.uniform(*_FILLED) if close else max(piece, 1.1 * longer), height, width)
+        least, most = (0.42, 0.58) if close else (0.25, 0.75)
+        x, y = (middle - piece * rng.uniform(least, most) for middle in face.center)
     else:
         x, y = rng.random() * (width - piece), rng.random() * (height - piece)
     x, y = min(max(x, 0), width - piece), min(max(y, 0), height - piece)
@@ -235,19 +240,35 @@ def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _augmented(pixels: np.ndarray, rng) -> np.ndarray:
-    """Change colours, convert to grey, blur and compress at random."""
+    """Bend lines, change colours, convert to grey, blur, add grain and compress at random."""
     import cv2
 
+    if rng.random() < 0.15:
+        pixels = _bent(pixels, rng)
     if rng.random() < 0.6:
         pixels = cv2.LUT(pixels, colour_table(rng))
-    if rng.random() < 0.12:
+    if rng.random() < 0.18:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if rng.random() < 0.15:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.6))
+    if rng.random() < 0.15:
+        noise = rng.normal(0, rng.uniform(2, 12), (*pixels.shape[:2], 1)).astype(np.float32)
+        pixels = np.clip(pixels + cv2.GaussianBlur(noise, (0, 0), 0.6)[..., None], 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         _, packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
         pixels = cv2.imdecode(packed, cv2.IMREAD_COLOR)
     return pixels
+
+
+def _bent(pixels: np.ndarray, rng) -> np.ndarray:
+    """Move the pixels along a smooth random field, by one pixel or so: lines wobble as if drawn anew."""
+    import cv2
+
+    side = pixels.shape[0]
+    knots, reach = int(rng.integers(8, 25)), rng.uniform(0.4, 1.4)
+    field = [cv2.resize(rng.normal(0, reach, (knots, knots)).astype(np.float32), (side, side)) for _ in range(2)]
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    return cv2.remap(pixels, x + field[0], y + field[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 class DetectorTask:

@@ -41,6 +41,9 @@ FRAME_SIZE = (384, 288)
 _OF_SCENE = 2
 #: Share of frames for the detector without a face, half of them textures.
 _EMPTY = 0.15
+#: Share of scenes with things that are no face; of these, those without a character; of all, those with characters of
+#: western cartoons of the 1930s.
+_CLUTTERED, _CLUTTERED_EMPTY, _VINTAGE = 0.6, 0.3, 0.35
 _TEXTURES = ("brick", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field", "rocket", "text")
 
 
@@ -136,11 +139,26 @@ def pictures(seed: int) -> Iterator[Picture]:
     if kind > 1 - 1 / _PORTRAITS:
         yield from _portraits(seed, timeline, rng)
         return
-    settings = random_scene(seed, fps=1.0, size=FRAME_SIZE, empty=kind < _EMPTY)
+    settings = random_scene(seed, fps=1.0, size=FRAME_SIZE, **({"empty": kind < _EMPTY} | _harder(seed)))
     # all lines begin with silence: start at a random moment
     start = rng.uniform(0, max(speech.duration - _OF_SCENE, 0.1))
     for frame in scene.render(settings, lambda time: visemes.pose_at(timeline, start + time), float(_OF_SCENE)):
         yield Picture(frame.pixels, frame.faces)
+
+
+def _harder(seed: int) -> dict[str, object]:
+    """Return settings that are hard: things that are no face, characters of the 1930s, far and near faces."""
+    rng = np.random.default_rng([seed, 0x4A2D])
+    settings: dict[str, object] = {}
+    if rng.random() < _CLUTTERED:
+        settings["clutter"] = int(rng.integers(2, 13))
+        if rng.random() < _CLUTTERED_EMPTY:
+            settings["empty"] = True
+    if rng.random() < _VINTAGE:
+        settings |= {"vintage": True, "style": str(rng.choice(["western", "western", "rubberhose"]))}
+    if rng.random() < 0.3:
+        settings["framing"] = str(rng.choice(["portrait", "wide", "far", "far"]))
+    return settings
 
 
 def _portraits(seed, timeline, rng) -> Iterator[Picture]:

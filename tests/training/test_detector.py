@@ -135,6 +135,31 @@ def test_squares_show_faces_where_they_say():
     assert whole > 40
 
 
+def test_some_squares_are_filled_by_one_face(monkeypatch):
+    one = [made_picture(seed, faces=1) for seed in range(4)]
+
+    def filled() -> float:
+        """Share of faces that are longer than the largest that fits with a rim."""
+        shares = []
+        for seed in range(300):
+            _, faces, visible = detector.square(one, np.random.default_rng(seed), 96, tiled=0.0)
+            shares += [(face[2:] - face[:2]).max() / 96 for face in faces[visible > 0.5]]
+        return float(np.mean(np.array(shares) > 0.95))
+
+    assert 0.02 < filled() < 0.15
+    monkeypatch.setattr(detector, "_CLOSE", 0.0)
+    assert filled() == 0
+
+
+def test_lines_are_bent_a_little():
+    lines = np.full((96, 96, 3), 255, np.uint8)
+    lines[::12] = 0
+    bent = detector._bent(lines, np.random.default_rng(3))
+    assert (bent != lines).mean() > 0.02
+    rows = np.nonzero((bent[..., 0] < 128).any(axis=1))[0]
+    assert all(min(abs(row - at) for at in range(0, 96, 12)) <= 4 for row in rows)
+
+
 def test_recall_and_precision_are_counted():
     pictures = [made_picture(1, 2), made_picture(2, 0), made_picture(3, 1)]
 

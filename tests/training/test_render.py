@@ -51,3 +51,15 @@ def test_the_photograph_speaks_in_its_crop(monkeypatch):
     assert 48 < y1 < y2 < 96
     away = np.abs(clip.faces[at + 1].astype(int) - clip.faces[at]).mean(axis=2)
     assert away[y1:y2, x1:x2].mean() > 3 * away[:24].mean()
+
+
+def test_many_frames_for_the_detector_are_hard_and_say_where_the_faces_are():
+    settings = [render._harder(seed) for seed in range(400)]
+    cluttered = [each for each in settings if "clutter" in each]
+    assert np.mean(["clutter" in each for each in settings]) == pytest.approx(render._CLUTTERED, abs=0.08)
+    assert np.mean(["empty" in each for each in cluttered]) == pytest.approx(render._CLUTTERED_EMPTY, abs=0.08)
+    assert np.mean(["vintage" in each for each in settings]) == pytest.approx(render._VINTAGE, abs=0.08)
+    rows = [(render._harder(seed), list(render.pictures(seed))) for seed in range(12)]
+    assert any("clutter" in hard and not picture.faces for hard, some in rows for picture in some)
+    assert any("clutter" in hard and picture.faces for hard, some in rows for picture in some)
+    assert all(picture.pixels.shape == (288, 384, 3) for _, some in rows for picture in some)

@@ -6,7 +6,7 @@ y = +1; x grows to the right, y downwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -320,3 +320,47 @@ def _flat(rng, age, sex) -> dict:
     )
     genes["brow_y"] = genes["eye_y"] - genes["eye_h"] - u(0.08, 0.14)
     return genes
+
+
+def vintage(given: Character) -> Character:
+    """Return a character made over as one of a western cartoon of the 1930s.
+
+    Face and jaw are broad, the chin is heavy, the body large, the nose bulbous; beards, caps and bowlers are
+    common. Colours, style, sex and age stay.
+    """
+    rng = np.random.default_rng([given.seed, 0x1930])
+    u = rng.uniform
+    kind = _pick(rng, pie=2, ball=1, dot=1.5)
+    eye_w = {"pie": u(0.09, 0.17), "ball": u(0.13, 0.22), "dot": u(0.04, 0.07)}[kind]
+    eye_h, eye_y = eye_w * u(1.0, 2.0), u(-0.2, 0.05)
+    is_man = given.sex == "man" and given.age != "child"
+    beast = given.ear_kind in ("bear", "cat", "dog")
+    changes = dict(
+        line=u(0.02, 0.05),
+        width=u(0.66, 1.0),
+        jaw=u(0.6, 1.0) if is_man else u(0.3, 0.8),
+        chin=u(0.25, 0.6) if is_man else u(0.15, 0.35),
+        cheek=u(0.2, 1.0),
+        ear=u(0.18, 0.32),
+        neck=u(0.2, 0.6),
+        shoulders=u(1.4, 3.0) if is_man else u(0.9, 1.8),
+        eye_kind=kind,
+        eye_x=eye_w * u(1.0, 1.3) if kind != "dot" else u(0.14, 0.32),
+        eye_y=eye_y,
+        eye_w=eye_w,
+        eye_h=eye_h,
+        eye_tilt=0.0,
+        brow_y=eye_y - eye_h - u(0.05, 0.14),
+        brow_weight=u(0.03, 0.11),
+        nose_kind="black" if beast else _pick(rng, bulb=4, black=1, long=1, hook=1, button=1),
+        nose_y=u(0.24, 0.42),
+        nose_size=u(0.10, 0.26),
+        mouth_y=u(0.58, 0.74),
+        mouth_w=u(0.22, 0.5),
+        mouth_open=u(0.2, 0.46),
+        beard=_pick(rng, none=2, stubble=2, full=3, goatee=1) if is_man and not beast else "none",
+        moustache=bool(is_man and not beast and rng.random() < 0.3),
+        hat=given.hat if beast else _pick(rng, none=2, cap=2, bowler=1, brim=1),
+        glasses="none",
+    )
+    return replace(given, **changes)

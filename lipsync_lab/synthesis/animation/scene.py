@@ -14,9 +14,9 @@ import numpy as np
 
 from lipsync_lab.generation.cel.shapes import REST, MouthShape
 from lipsync_lab.geometry import Box
-from lipsync_lab.synthesis.animation import figure, props
+from lipsync_lab.synthesis.animation import clutter, figure, props
 from lipsync_lab.synthesis.animation.cel import Cel, compose
-from lipsync_lab.synthesis.animation.character import character
+from lipsync_lab.synthesis.animation.character import character, vintage
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.settings import Scene
 from lipsync_lab.synthesis.animation.shots import PoseAt, Shot, shots
@@ -135,6 +135,7 @@ class _Moment:
 def _moments(scene: Scene, pose_at: PoseAt, duration: float, phoneme_at) -> Iterator[_Moment]:
     count = max(1, round(duration * scene.fps))
     hero = character(scene.seed, scene.style)
+    hero = vintage(hero) if scene.vintage else hero
     drawings = _Drawings()
     for shot in shots(scene, hero, count, pose_at):
         stage = _Stage(scene, shot, drawings)
@@ -224,10 +225,22 @@ class _Stage:
                 if prop is not None:
                     outline = props.occluder(cel, shot.hero, *prop)
                     outline = outline @ view[:, :2].T + view[:, 2]
+            faces = self._faces(look, partner, np.eye(2, 3))
+            for thing in shot.things:
+                if thing.in_front and not any(clutter.covers(thing, face) for face in faces):
+                    clutter.draw(cel, thing)
         return cel.over(self._behind(view, fit, camera, size)), mouth, outline
+
+    def _faces(self, look: Look | None, partner: Look | None, camera: np.ndarray) -> list[Box]:
+        """Return the boxes of speaker and listener, those outside the frame too."""
+        pairs = ((self.shot.hero, look), (self.shot.partner, partner))
+        return [figure.face_box(who, each, camera) for who, each in pairs if who is not None and each is not None]
 
     def _draw_bodies(self, cel: Cel, look: Look | None, partner: Look | None, pose: MouthShape, whole: bool):
         shot, mouth = self.shot, None
+        for thing in shot.things:
+            if not thing.in_front:
+                clutter.draw(cel, thing)
         if partner is not None:
             figure.draw(cel, shot.partner, partner, REST)
         if shot.hero is not None:

@@ -72,6 +72,10 @@ class Scene:
     mouth : bool
         Whether the speaker's mouth is drawn. Without it, the ground truth is that of the mouth that is left out, and
         all other pixels are the same, but in profile, where the lips are part of the head's contour: it is closed.
+    clutter : int
+        Number of things that are no face (`clutter.THINGS`), before and behind the characters; none covers a face.
+    vintage : bool
+        Whether the characters are made over as those of western cartoons of the 1930s (`character.vintage`).
 
     Raises
     ------
@@ -100,6 +104,8 @@ class Scene:
     jpeg: int = 0
     life: float = 1.0
     mouth: bool = True
+    clutter: int = 0
+    vintage: bool = False
 
     def __post_init__(self):
         known = dict(style=STYLES, view=VIEWS, framing=tuple(FRAMINGS), camera=CAMERAS, backdrop=KINDS)
@@ -116,6 +122,8 @@ class Scene:
             raise ParameterError(f"a scene needs a positive frame rate, not {self.fps}")
         if min(self.size) < 32:
             raise ParameterError(f"a scene of {self.size[0]} x {self.size[1]} pixels is too small; use at least 32")
+        if self.clutter < 0:
+            raise ParameterError(f"a scene has 0 or more things in it, not {self.clutter}")
         if not 0 <= self.jpeg <= 100:
             raise ParameterError(f"JPEG quality goes from 1 to 100 (0 for none), not {self.jpeg}")
 

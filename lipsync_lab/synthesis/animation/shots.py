@@ -10,7 +10,8 @@ import numpy as np
 from lipsync_lab.generation.cel.shapes import MouthShape
 from lipsync_lab.synthesis.animation.acting import Acting, perform
 from lipsync_lab.synthesis.animation.backgrounds import background
-from lipsync_lab.synthesis.animation.character import Character, character
+from lipsync_lab.synthesis.animation.character import Character, character, vintage
+from lipsync_lab.synthesis.animation.clutter import Thing, things
 from lipsync_lab.synthesis.animation.head import Look
 from lipsync_lab.synthesis.animation.props import moonlight
 from lipsync_lab.synthesis.animation.settings import FRAMINGS, Scene
@@ -50,6 +51,7 @@ class Shot:
     shake: np.ndarray
     tint: tuple[float, float, float]
     gray: bool
+    things: tuple[Thing, ...]
 
     def share(self, time: float) -> float:
         """Return the elapsed share of the shot, 0 to 1."""
@@ -166,6 +168,7 @@ def _shot(scene: Scene, hero: Character, number: int, first: int, stop: int, sid
     partner = partner_base = partner_acting = None
     if scene.partner:
         partner = character(scene.seed + 7919 * 31, hero.style)
+        partner = vintage(partner) if scene.vintage else partner
         turned = rng.uniform(24, 36) if rng.random() < 0.7 else 90.0
         partner_base = Look(
             width * (0.5 + 0.27 * side), level * height * rng.uniform(0.95, 1.1), scale * 0.92, yaw=-side * turned
@@ -203,6 +206,7 @@ def _shot(scene: Scene, hero: Character, number: int, first: int, stop: int, sid
         shake=shake,
         tint=moonlight(rng),
         gray=gray,
+        things=things(np.random.default_rng([scene.seed, 0xC1A7, number]), scene.clutter, scene.size, gray),
     )
 
 
