@@ -16,7 +16,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.models.s3fd import MEANS, S3FD, STRIDES, VARIANCES, anchors, decode
 from lipsync_lab.training.loop import device_of, seeded, tensor
 from lipsync_lab.training.recipes import DetectorRecipe
-from lipsync_lab.training.render import Picture
+from lipsync_lab.training.render import HARD, Picture
 from lipsync_lab.training.sampling import colour_table
 
 #: IoU from which an anchor matches a face; a face with few matches also takes anchors from the second value.
@@ -33,8 +33,14 @@ _CLOSE, _FILLED = 0.2, (0.6, 1.1)
 _CHECKED = 96
 
 
-def open_frames(root: str | Path) -> list[Picture]:
+def open_frames(root: str | Path, hard: bool | None = None) -> list[Picture]:
     """Open all frames of all shards of frames under a folder; pixels are memory-mapped.
+
+    Parameters
+    ----------
+    root : path
+    hard : bool, optional
+        Only the shards of hard frames, or only the others; None for both.
 
     Raises
     ------
@@ -42,6 +48,8 @@ def open_frames(root: str | Path) -> list[Picture]:
         There is no such shard.
     """
     paths = sorted(Path(root).rglob("boxes.npz"))
+    if hard is not None:
+        paths = [path for path in paths if path.parent.name.startswith(f"{HARD}-") == hard]
     if not paths:
         raise MediaError(f"{root}: contains no shard of frames; render some first")
     pictures = []

@@ -150,7 +150,7 @@ class MouthLocatorRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Recipes of all models, and the numbers of training and validation shards of faces, of frames and of mouths."""
+    """Recipes of all models, and the numbers of training and validation shards of what they are trained on."""
 
     detector: DetectorRecipe
     sync_expert: SyncExpertRecipe
@@ -161,6 +161,7 @@ class Recipe:
     mouth_locator: MouthLocatorRecipe
     face_shards: tuple[int, int]
     frame_shards: tuple[int, int]
+    hard_shards: tuple[int, int]
     mouth_shards: tuple[int, int]
 
 
@@ -177,6 +178,7 @@ SMALL_CPU = Recipe(
     mouth_locator=MouthLocatorRecipe(Schedule(2300, 3e-3, average=0.995), crops=48),
     face_shards=(60, 5),
     frame_shards=(24, 3),
+    hard_shards=(14, 2),
     mouth_shards=(56, 6),
 )
 #: One to two hours on a GPU, with more material.
@@ -192,6 +194,7 @@ GPU = Recipe(
     mouth_locator=MouthLocatorRecipe(Schedule(20_000, 3e-3, workers=8), crops=256),
     face_shards=(400, 12),
     frame_shards=(120, 6),
+    hard_shards=(80, 4),
     mouth_shards=(200, 6),
 )
 RECIPES = {"small-cpu": SMALL_CPU, "gpu": GPU}

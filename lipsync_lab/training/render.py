@@ -39,10 +39,12 @@ _LONGEST = 4.0
 #: Width and height of frames for the detector, and the number of frames of a scene, a second apart.
 FRAME_SIZE = (384, 288)
 _OF_SCENE = 2
+#: Name of the shards of hard frames for the detector.
+HARD = "hard"
 #: Share of frames for the detector without a face, half of them textures.
 _EMPTY = 0.15
-#: Share of scenes with things that are no face; of these, those without a character; of all, those with characters of
-#: western cartoons of the 1930s.
+#: Shares of hard scenes: with things that are no face; of these, without a character; with characters of western
+#: cartoons of the 1930s.
 _CLUTTERED, _CLUTTERED_EMPTY, _VINTAGE = 0.6, 0.3, 0.35
 _TEXTURES = ("brick", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field", "rocket", "text")
 
@@ -127,8 +129,11 @@ class Picture:
     faces: tuple[Box, ...]
 
 
-def pictures(seed: int) -> Iterator[Picture]:
-    """Yield frames of the seed's scene, a second apart; some seeds have the portrait, a texture, or no face."""
+def pictures(seed: int, hard: bool = False) -> Iterator[Picture]:
+    """Yield frames of the seed's scene, a second apart; some seeds have the portrait, a texture, or no face.
+
+    In `hard` ones many scenes show things that are no face, characters of the 1930s, and far or near faces.
+    """
     rng = np.random.default_rng([seed, 0xF4A3])
     kind = rng.random()
     if kind < _EMPTY / 2:
@@ -139,7 +144,8 @@ def pictures(seed: int) -> Iterator[Picture]:
     if kind > 1 - 1 / _PORTRAITS:
         yield from _portraits(seed, timeline, rng)
         return
-    settings = random_scene(seed, fps=1.0, size=FRAME_SIZE, **({"empty": kind < _EMPTY} | _harder(seed)))
+    more = _harder(seed) if hard else {}
+    settings = random_scene(seed, fps=1.0, size=FRAME_SIZE, **({"empty": kind < _EMPTY} | more))
     # all lines begin with silence: start at a random moment
     start = rng.uniform(0, max(speech.duration - _OF_SCENE, 0.1))
     for frame in scene.render(settings, lambda time: visemes.pose_at(timeline, start + time), float(_OF_SCENE)):
@@ -147,7 +153,7 @@ def pictures(seed: int) -> Iterator[Picture]:
 
 
 def _harder(seed: int) -> dict[str, object]:
-    """Return settings that are hard: things that are no face, characters of the 1930s, far and near faces."""
+    """Return the settings that make a scene hard."""
     rng = np.random.default_rng([seed, 0x4A2D])
     settings: dict[str, object] = {}
     if rng.random() < _CLUTTERED:
@@ -211,8 +217,8 @@ def render(
     ----------
     folder : path
         Shards go into ``<folder>/<part>/<what>-<number>/``.
-    what : {"faces", "frames", "mouths"}
-        Clips of faces, frames for the detector, or whatever `make` writes.
+    what : {"faces", "frames", "hard", "mouths"}
+        Clips of faces, frames for the detector, hard ones (`pictures`), or whatever `make` writes.
     part : {"train", "validation"}
     shards, first : int
         Number of shards, and number of the first.
@@ -260,13 +266,14 @@ def _faces(work: tuple[Path, str, int], recordings) -> None:
     write_shard(path, [clip(seed, recordings) for seed in corpus.seeds(part, number * CLIPS, CLIPS)])
 
 
-def _frames(work: tuple[Path, str, int], recordings) -> None:
+def _frames(work: tuple[Path, str, int], recordings, hard: bool = False) -> None:
     path, part, number = work
     count = FRAMES // _OF_SCENE
-    write_frames(path, [picture for seed in corpus.seeds(part, number * count, count) for picture in pictures(seed)])
+    seeds = corpus.seeds(part, number * count, count)
+    write_frames(path, [picture for seed in seeds for picture in pictures(seed, hard)])
 
 
-_MAKERS = {"faces": _faces, "frames": _frames}
+_MAKERS = {"faces": _faces, "frames": _frames, HARD: partial(_frames, hard=True)}
 
 
 def write_frames(folder: str | Path, frames: list[Picture]) -> None:

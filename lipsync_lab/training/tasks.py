@@ -42,7 +42,8 @@ def render(
         Folder of the shards, which go into ``train/`` and ``validation/``; existing shards are kept.
     recipe : str
         Key of `recipes.RECIPES`, which has the number of shards.
-    what : sequence of {"faces", "frames", "voices", "mouths"}
+    what : sequence of {"faces", "frames", "hard", "voices", "mouths"}
+        "hard" frames are further frames for the detector.
     shards : int, optional
         Number of training shards instead of the recipe's; validation has the recipe's number.
     first : int
@@ -329,11 +330,15 @@ def benchmark(
     from lipsync_lab.training import mouth_examples
     from lipsync_lab.training.clips import open_shards
     from lipsync_lab.training.detector import open_frames, recall_and_precision
+    from lipsync_lab.training.render import HARD
 
     kind, held_out = _kind(kind), Path(data) / "validation"
     network, audio_offset = network_of(kind, weights, device)
     if kind == "detector":
-        numbers = recall_and_precision(network, open_frames(held_out))
+        numbers = recall_and_precision(network, open_frames(held_out, hard=False))
+        if any(held_out.rglob(f"{HARD}-*")):
+            scores = recall_and_precision(network, open_frames(held_out, hard=True))
+            numbers |= {f"{HARD}_{name}": value for name, value in scores.items()}
         return numbers | _recorded_material(weights, clips, boxes, tiles, step, device, progress)
     if kind == "visemes":
         from lipsync_lab.training import visemes

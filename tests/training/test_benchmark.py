@@ -18,6 +18,8 @@ from lipsync_lab.models import registry
 from lipsync_lab.training import (
     benchmark,
     generator,
+    render,
+    tasks,
 )
 
 
@@ -131,6 +133,21 @@ def test_tiles_are_searched_one_by_one():
         "recall_iou_0.4": pytest.approx(2 / 3),
         "faces": 3,
     }
+
+
+def test_a_detector_is_measured_on_hard_frames_apart(tmp_path: Path):
+    shown = [picture for seed in range(3) for picture in render.pictures(seed)]
+    hard = [picture for seed in range(3, 8) for picture in render.pictures(seed, hard=True)]
+    render.write_frames(tmp_path / "validation" / "frames-00000", shown)
+    usual = tasks.benchmark("detector", "s3fd-lab", tmp_path)
+    assert not any(name.startswith("hard") for name in usual)
+    render.write_frames(tmp_path / "validation" / "hard-00000", hard)
+    both = tasks.benchmark("detector", "s3fd-lab", tmp_path)
+    assert {name: both[name] for name in usual} == usual
+    wanted = [min(face.width, face.height) >= 16 for picture in hard for face in picture.faces]
+    assert both["hard_faces"] == sum(wanted) > 0
+    assert both["hard_recall"] > 0.5
+    assert benchmark.meaning("detector", "hard_precision") == benchmark.meaning("detector", "precision")
 
 
 def test_each_number_of_a_card_has_a_meaning():
