@@ -136,13 +136,13 @@ def test_squares_show_faces_where_they_say():
 
 
 def test_some_squares_are_filled_by_one_face(monkeypatch):
-    one = [made_picture(seed, faces=1) for seed in range(4)]
+    single = [made_picture(seed, faces=1) for seed in range(4)]
 
     def filled() -> float:
         """Share of faces that are longer than the largest that fits with a rim."""
         shares = []
         for seed in range(300):
-            _, faces, visible = detector.square(one, np.random.default_rng(seed), 96, tiled=0.0)
+            _, faces, visible = detector.square(single, np.random.default_rng(seed), 96, tiled=0.0)
             shares += [(face[2:] - face[:2]).max() / 96 for face in faces[visible > 0.5]]
         return float(np.mean(np.array(shares) > 0.95))
 

@@ -60,6 +60,6 @@ def test_many_frames_for_the_detector_are_hard_and_say_where_the_faces_are():
     assert np.mean(["empty" in each for each in cluttered]) == pytest.approx(render._CLUTTERED_EMPTY, abs=0.08)
     assert np.mean(["vintage" in each for each in settings]) == pytest.approx(render._VINTAGE, abs=0.08)
     rows = [(render._harder(seed), list(render.pictures(seed, hard=True))) for seed in range(12)]
-    assert any("clutter" in hard and not picture.faces for hard, some in rows for picture in some)
-    assert any("clutter" in hard and picture.faces for hard, some in rows for picture in some)
-    assert all(picture.pixels.shape == (288, 384, 3) for _, some in rows for picture in some)
+    assert any("clutter" in hard and not picture.faces for hard, pair in rows for picture in pair)
+    assert any("clutter" in hard and picture.faces for hard, pair in rows for picture in pair)
+    assert all(picture.pixels.shape == (288, 384, 3) for _, pair in rows for picture in pair)
