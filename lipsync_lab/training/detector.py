@@ -312,6 +312,15 @@ class DetectorTask:
         return recall_and_precision(networks["detector"], self.held_out) if self.held_out else {}
 
 
+def held_out_scores(network: nn.Module, root: str | Path) -> dict[str, float]:
+    """Return `recall_and_precision` on the usual frames under a folder, and on hard ones with the prefix ``hard_``."""
+    numbers = recall_and_precision(network, open_frames(root, hard=False))
+    if any(Path(root).rglob(f"{HARD}-*")):
+        scores = recall_and_precision(network, open_frames(root, hard=True))
+        numbers |= {f"{HARD}_{name}": value for name, value in scores.items()}
+    return numbers
+
+
 def longest_side(side: int) -> int:
     """Return the longest side of pictures for a detector that was trained on squares of `side` pixels.
 

@@ -329,16 +329,12 @@ def benchmark(
     from lipsync_lab.training import benchmark as measures
     from lipsync_lab.training import mouth_examples
     from lipsync_lab.training.clips import open_shards
-    from lipsync_lab.training.detector import open_frames, recall_and_precision
-    from lipsync_lab.training.render import HARD
+    from lipsync_lab.training.detector import held_out_scores
 
     kind, held_out = _kind(kind), Path(data) / "validation"
     network, audio_offset = network_of(kind, weights, device)
     if kind == "detector":
-        numbers = recall_and_precision(network, open_frames(held_out, hard=False))
-        if any(held_out.rglob(f"{HARD}-*")):
-            scores = recall_and_precision(network, open_frames(held_out, hard=True))
-            numbers |= {f"{HARD}_{name}": value for name, value in scores.items()}
+        numbers = held_out_scores(network, held_out)
         return numbers | _recorded_material(weights, clips, boxes, tiles, step, device, progress)
     if kind == "visemes":
         from lipsync_lab.training import visemes
