@@ -63,12 +63,12 @@ class Auto:
     path = None
 
     def __init__(self, name: str | Path = NAME, device: str = "cpu"):
-        from lipsync_lab.models import registry
+        from lipsync_lab.models import inference, registry
 
         self.name = NAME
         self.identity = identity()
         self.first = S3FDDetector(FIRST, device)
-        self.model = registry.load(registry.DEFAULTS["mouth_locator"], "mouth_locator", device).model
+        self.model = inference.ready(registry.load(registry.DEFAULTS["mouth_locator"], "mouth_locator", device).model)
         self.absent = _absent()
         self.second: Detector | None = None if self.absent else YuNet(SECOND, device)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from lipsync_lab.geometry import Box
@@ -34,10 +36,23 @@ def paste(frame: np.ndarray, face: np.ndarray, box: Box, feather: float = 0.0) -
     patch = cv2.resize(np.ascontiguousarray(face), size)
     out = frame.copy()
     if feather > 0:
-        weight = feather_mask(size[1], size[0], feather)[..., None]
-        patch = np.rint(patch * weight + frame[rows, columns] * (1 - weight)).astype(np.uint8)
+        top, weight, rest = _lower_weights(size[1], size[0], feather)
+        patch = patch[top:]
+        rows = slice(rows.start + top, rows.stop)
+        mixed = patch * weight
+        mixed += frame[rows, columns] * rest
+        patch = np.rint(mixed, out=mixed).astype(np.uint8)
     out[rows, columns] = patch
     return out
+
+
+@lru_cache(maxsize=8)
+def _lower_weights(height: int, width: int, feather: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """First row of a box that is not left as it is; from there on, `feather_mask` and 1 less it, one value a colour."""
+    weight = feather_mask(height, width, feather)
+    top = height // 2
+    weight = np.repeat(weight[top:, :, None], 3, axis=2)
+    return top, weight, 1 - weight
 
 
 def feather_mask(height: int, width: int, feather: float) -> np.ndarray:

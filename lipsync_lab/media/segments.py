@@ -50,7 +50,7 @@ def write(
     folder : path
         Where the segments are kept until the video is finished (`place`). Segments for another key are removed.
     fps, sound, tags, **options
-        As for `video.Writer`. The sound is encoded in one piece.
+        As for `video.Writer`; `quick` unless it is given. The sound is encoded in one piece.
     timed : callable, optional
         ``timed("encode")`` is a context around the encoder.
 
@@ -59,7 +59,7 @@ def write(
     MediaError
         There are fewer frames than `count`, the file cannot be written, or another process writes these segments.
     """
-    path, step = Path(path), max(1, round(SECONDS * fps))
+    path, step, options = Path(path), max(1, round(SECONDS * fps)), {"quick": True, **options}
     start = glob.escape(folder.name.removesuffix(".segments")[:-16])
     for old in folder.parent.glob(f"{start}{'[0-9a-f]' * 16}.segments"):
         if old != folder:

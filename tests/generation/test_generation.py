@@ -69,6 +69,17 @@ def test_published_paste_is_the_whole_square(frame):
     assert (frame == before).all(), "the frame is left as it is"
 
 
+@pytest.mark.parametrize("feather", [0.03, 0.1, 0.25])
+@pytest.mark.parametrize("box", [Box(10, 20, 60, 75), Box(3, 1, 40, 44), Box(5, 5, 6, 6)])
+def test_feathered_paste_is_a_weighted_mean_by_its_mask(frame, feather, box):
+    face = np.random.default_rng(4).integers(0, 256, (96, 96, 3), np.uint8)
+    weight = compositing.feather_mask(int(box.height), int(box.width), feather).astype(float)[..., None]
+    expected = frame.astype(float)
+    patch = cv2.resize(face, (int(box.width), int(box.height)))
+    expected[box.slices] = patch * weight + expected[box.slices] * (1 - weight)
+    assert np.abs(compositing.paste(frame, face, box, feather) - expected).max() < 0.501
+
+
 def test_feathered_paste_has_no_seam_and_leaves_the_upper_half():
     grey, white = np.full((100, 100, 3), 100, np.uint8), np.full((96, 96, 3), 200, np.uint8)
     box = Box(20, 10, 80, 90)

@@ -45,7 +45,7 @@ def packets(path, kind: str):
 @pytest.mark.parametrize(("codec", "suffix"), [("h264", ".mp4"), ("ffv1", ".mkv")])
 def test_joined_segments_have_the_frames_and_the_sound_of_one_piece(tmp_path, voice, codec, suffix):
     whole, joined = tmp_path / f"whole{suffix}", tmp_path / f"joined{suffix}"
-    options = {"fps": FPS, "sound": voice, "codec": codec, "crf": 4}
+    options = {"fps": FPS, "sound": voice, "codec": codec, "crf": 4, "quick": True}
     video.write_clip(whole, images(), **options)
     segments.write(joined, images, COUNT, tmp_path / "work", **options)
     assert not (tmp_path / "work").exists()
@@ -107,7 +107,7 @@ def test_a_clip_that_became_shorter_is_an_error(tmp_path):
 
 def test_a_short_video_is_written_as_ever(tmp_path, voice):
     segments.write(tmp_path / "a.mp4", lambda start: images(start, 20), 20, tmp_path / "work", fps=FPS, sound=voice)
-    video.write_clip(tmp_path / "b.mp4", images(0, 20), fps=FPS, sound=voice)
+    video.write_clip(tmp_path / "b.mp4", images(0, 20), fps=FPS, sound=voice, quick=True)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert len(audio.load(tmp_path / "a.mp4")) == len(audio.load(tmp_path / "b.mp4"))
 
