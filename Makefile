@@ -68,11 +68,14 @@ lock: ## renew requirements.lock; pins that still fit stay (newer ones: make loc
 	awk '/^[^ #]/ { bare = /^torch==/; if (bare) sub(/ *\\$$/, "") } !(bare && /^ /)' requirements.lock >build/lock
 	mv build/lock requirements.lock
 
+# A package may be pinned in two versions for two Pythons, which go into two lists. --strict: what cannot be looked up is
+# an error; without it, an audit that reached no database would say that nothing is known.
 audit: .venv ## known weaknesses of what the lock pins; needs the network
 	$(PYTHON) -m venv --clear build/audit
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	sed -n 's/^\([a-z][^ ;]*==[^ ;]*\).*/\1/p' requirements.lock | sort -u >build/audit/pins.txt
-	build/audit/bin/pip-audit --no-deps --disable-pip --requirement build/audit/pins.txt
+	sed -n 's/^\([a-z][^ ;]*==[^ ;]*\).*/\1/p' requirements.lock | sort -u | awk -F== '{ print >"build/audit/pins" ++seen[$$1] ".txt" }'
+	for pins in build/audit/pins*.txt; do \
+		build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $$pins || exit 1; done
 
 licences: .venv ## the licence of every package that the environment holds
 	$(BIN)/python benchmarks/licences.py

@@ -17,6 +17,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ from lipsync_lab.errors import MediaError, ParameterError
 
 #: Errors of a disk that takes no more: full, quota, read-only, limit of a file's size, broken.
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS, errno.EFBIG, errno.EIO}
+
+#: Seconds to wait for another process that replaces the same folder: one that was killed may need a moment to end.
+PATIENCE = 5.0
 
 #: A private name: machine, process, random digits.
 _PRIVATE = re.compile(r"\.[0-9a-f]{8}-\d+-[0-9a-f]{16}\.part")
@@ -171,6 +175,39 @@ def only_writer(folder: str | Path, what: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror}); name another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def one_at_a_time(target: str | Path, what: str) -> Iterator[None]:
+    """Hold a name that is about to be replaced, such as a run's folder; the lock ends with the process.
+
+    The lock is a file in this user's folder for temporary files, since nothing but the result should lie beside the
+    target: it is one among the processes of one user on one machine. Where no such file can be made there is no lock.
+
+    Raises
+    ------
+    MediaError
+        Another process holds it, and still does after `PATIENCE` seconds. `what` names what is written there.
+    """
+    from filelock import FileLock, Timeout
+
+    target = Path(target)
+    name = hashlib.sha256(os.fsencode(target.absolute().resolve())).hexdigest()[:32]
+    user = getattr(os, "getuid", int)()
+    lock = FileLock(Path(tempfile.gettempdir()) / f"lipsync_lab-locks-{user}" / f"{name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(mode=0o700, exist_ok=True)
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise MediaError(
+            f"{target}: another {what} is being written there; wait for its end, or name another folder"
+        ) from None
+    except OSError:
+        pass
     try:
         yield
     finally:

@@ -210,9 +210,10 @@ def new_folder(target: Path) -> Iterator[Path]:
     """A private folder beside the target that takes its place when all went well (`files.atomic_folder`).
 
     An earlier run is replaced. A folder that holds anything else, also beside a run, is never deleted: it is refused
-    at the start, and if it got there while the run was made, the finished run is kept beside it.
+    at the start, and if it got there while the run was made, the finished run is kept beside it. Of two processes that
+    write the same folder at once, the second is refused (`files.one_at_a_time`).
     """
-    with files.atomic_folder(target, is_run, "run") as part:
+    with files.one_at_a_time(target, "dub"), files.atomic_folder(target, is_run, "run") as part:
         yield part
 
 
