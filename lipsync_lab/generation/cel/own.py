@@ -1,7 +1,8 @@
 """Mouths as pictures: the clip's own drawings of its mouth, or an animator's, pasted where they are near enough.
 
 A mouth is cut out along its own lines (`cut`): what differs from the face without it. Drawings that look the same are
-one (`distinct`), and each is labelled with a letter of the chart by its gap and its width (`letter_of`). `nearest`
+one (`distinct`), and each is labelled with a letter of the chart by its gap, its width and its tongue (`letter_of`).
+The gap is what the ink is higher than that of the clip's closed mouths: the locator names thin gaps closed. `nearest`
 picks the one for a shape, and `placed` puts it on a face: moved by whole pixels where the face has the size and the
 rotation of the drawing, so that its pixels stay the very same.
 """
@@ -16,6 +17,7 @@ import numpy as np
 
 from lipsync_lab.generation.cel import draw
 from lipsync_lab.generation.cel.draw import Colour, Seat
+from lipsync_lab.generation.cel.erase import mouth_axes
 from lipsync_lab.generation.cel.look import Look, Sample, seat_of
 from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
 from lipsync_lab.geometry import Box
@@ -34,8 +36,13 @@ _CLOSED_WIDTHS = 0.6, 1.6
 NEAR = 0.2
 #: Change of size, as a share, and of rotation, in degrees, that is too small to resample a picture for it.
 _STEADY, _UPRIGHT = 0.06, 4.0
-#: Gap, as a share of the widest, below which a mouth is closed.
-_SHUT = 0.1
+#: Gap, as a share of the widest, below which a mouth is closed: of the locator, and of what its ink is higher than a
+#: closed one's.
+_SHUT, _SLIT = 0.1, 0.08
+#: Rank, among the heights of closed mouths, of the one that counts as the height of their line.
+_THIN = 20
+#: Share of the inside that is tongue, more than usual, at or above which the letter is H; and the gaps of that letter.
+_TONGUE, _LIFTED = 0.12, (0.2, 0.85)
 _THUMB = 48, 64  # height and width of a mouth when two are compared
 
 
@@ -84,10 +91,27 @@ class Mouth:
     shot: int | None = None
 
 
-def cut(sample: Sample, look: Look) -> Mouth | None:
-    """The mouth of a drawing; None where it is not located, or where its ink reaches beyond what was erased."""
+@dataclass(frozen=True)
+class Usual:
+    """Of a clip: the height of the ink of its closed mouths as a share of the widest gap, and the share of the inside
+    that has the tongue's colour in half of its mouths."""
+
+    height: float
+    tongue: float
+
+
+def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
+    """The mouth of a drawing; None where it is not located, or where its ink reaches beyond what was erased.
+
+    Parameters
+    ----------
+    sample : Sample
+    look : Look
+    usual : Usual, optional
+        Without it the gap is the locator's, and no mouth has the letter H.
+    """
     pose, erased = sample.pose, sample.erased
-    if pose.visibility != "visible" or pose.confidence < SURE:
+    if not _is_sure(sample):
         return None
     mask = _widest(erased.mask)
     whole = not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
@@ -99,13 +123,61 @@ def cut(sample: Sample, look: Look) -> Mouth | None:
     layer = _matte(sample.pixels, erased.pixels, mask, erased.ink)[inner]
     seat = seat_of(pose, sample.box, look, sample.shot)
     anchor = seat.x - erased.box.x1 - columns[0], seat.y - erased.box.y1 - rows[0]
-    gap, width = pose.openness * pose.width / max(look.gap * seat.width, 1), pose.width / max(seat.width, 1)
-    gap = 0.0 if gap < _SHUT else min(gap, 1.0)
+    width = pose.width / max(seat.width, 1)
+    if usual is None:
+        gap, tongue = _gap_of(sample, look), 0.0
+        gap = 0.0 if gap < _SHUT else min(gap, 1.0)
+    else:
+        gap, tongue = _height(sample, look) - usual.height, _tongue(sample, look) - usual.tongue
+        gap = 0.0 if gap < _SLIT else min(gap, 1.0)
+        gap = max(gap, CHART["G"].openness) if _is_light(sample) else gap
     if gap == 0 and not _CLOSED_WIDTHS[0] < width < _CLOSED_WIDTHS[1]:
         return None
-    return Mouth(letter_of(gap, width), gap, width, layer, anchor, seat.width, pose.angle, seat.turn,
-                 look.pen.thickness * sample.box.width / look.face, tuple(map(float, erased.skin[0])), "clip",
-                 sample.frame, sample.shot)  # fmt: skip
+    return Mouth(letter_of(gap, width, tongue), gap, width, layer, anchor, seat.width, pose.angle,
+                 seat.turn, look.pen.thickness * sample.box.width / look.face, tuple(map(float, erased.skin[0])),
+                 "clip", sample.frame, sample.shot)  # fmt: skip
+
+
+def _is_sure(sample: Sample) -> bool:
+    return sample.pose.visibility == "visible" and sample.pose.confidence >= SURE
+
+
+def _gap_of(sample: Sample, look: Look) -> float:
+    """The gap of the pose as a share of the widest."""
+    widest = look.gap * look.rest(sample.box, sample.shot)
+    return sample.pose.openness * sample.pose.width / max(widest, 1)
+
+
+def _ink(sample: Sample) -> np.ndarray:
+    return _widest(sample.erased.mask) & sample.erased.ink
+
+
+def _height(sample: Sample, look: Look) -> float:
+    """Height of the ink in the middle of the mouth as a share of the widest gap; 0 without ink."""
+    along, across = mouth_axes(sample.pose, sample.erased.box)
+    middle = across[_ink(sample) & (np.abs(along) < 0.15)]
+    widest = look.gap * look.rest(sample.box, sample.shot)
+    return float(np.ptp(middle)) * max(sample.pose.width, 6.0) / max(widest, 1) if len(middle) else 0.0
+
+
+def _is_light(sample: Sample) -> bool:
+    """Whether the mouth is lighter than the skin, as teeth without a line are."""
+    ink = _ink(sample)
+    return bool(ink.any() and sample.pixels[ink].mean(-1).mean() > sample.erased.skin[0].mean() + 6)
+
+
+def _tongue(sample: Sample, look: Look) -> float:
+    """Share of the inside whose colour is nearest to the tongue's."""
+    thick = max(1, round(look.pen.thickness * sample.box.width / look.face))
+    inside = cv2.erode(_ink(sample).astype(np.uint8), np.ones((thick + 1, thick + 1), np.uint8)) > 0
+    if inside.sum() < 12:
+        return 0.0
+    pen = look.pen
+    colours = np.float32([pen.line, pen.inner, pen.teeth, pen.tongue, sample.erased.skin[0]])
+    lab = cv2.cvtColor(np.concatenate([sample.pixels[inside], colours])[None].astype(np.float32) / 255,
+                       cv2.COLOR_RGB2LAB)[0]  # fmt: skip
+    distance = np.linalg.norm(lab[: -len(colours), None] - lab[-len(colours) :], axis=-1)
+    return float((distance.argmin(1) == 3).mean())
 
 
 def cut_all(samples: Sequence[Sample], look: Look) -> list[Mouth]:
@@ -115,7 +187,17 @@ def cut_all(samples: Sequence[Sample], look: Look) -> list[Mouth]:
         places[sample.shot].append(_place(sample))
     usual = {shot: np.median(points, axis=0) for shot, points in places.items()}
     there = [sample for sample in samples if np.abs(_place(sample) - usual[sample.shot]).max() < ASIDE]
-    return [mouth for mouth in (cut(sample, look) for sample in there) if mouth is not None]
+    usual = _usual(there, look)
+    return [mouth for mouth in (cut(sample, look, usual) for sample in there) if mouth is not None]
+
+
+def _usual(samples: Sequence[Sample], look: Look) -> Usual | None:
+    """None where no mouth is closed."""
+    sure = [sample for sample in samples if _is_sure(sample)]
+    shut = [_height(sample, look) for sample in sure if _gap_of(sample, look) < _SHUT and not _is_light(sample)]
+    if not shut:
+        return None
+    return Usual(float(np.percentile(shut, _THIN)), float(np.median([_tongue(sample, look) for sample in sure])))
 
 
 def _place(sample: Sample) -> np.ndarray:
@@ -173,11 +255,13 @@ def chart_width(shape: MouthShape) -> float:
     return (0.62 + 0.76 * shape.width) * (1 - 0.42 * shape.rounding)
 
 
-def letter_of(gap: float, width: float) -> str:
-    """The letter of a gap (share of the widest) and a width (widths at rest), as far as these two tell: of A and X
-    always A, never G (teeth on the lip) nor H (tongue)."""
-    if gap < _SHUT:
+def letter_of(gap: float, width: float, tongue: float = 0.0) -> str:
+    """The letter of a gap (share of the widest), a width (widths at rest) and the share of tongue in it that is more
+    than usual, as far as these tell: of A and X always A, and never G (teeth on the lip), whose gap is nearly B's."""
+    if gap <= 0:
         return "A"
+    if tongue >= _TONGUE and _LIFTED[0] < gap < _LIFTED[1]:
+        return "H"
     return min("BCDEF", key=lambda letter: abs(CHART[letter].openness - gap) + abs(chart_width(CHART[letter]) - width))
 
 

@@ -24,6 +24,8 @@ _ALONG, _ABOVE, _BELOW = 0.85, 0.28, 0.15
 _WIDE, _TALL, _GAP = 0.5, 0.6, 0.12
 #: Openness and height, in widths, below which a mouth is flat enough to have the tilt of its ink; height that lips add.
 _NEARLY, _FLAT, _LIPS = 0.2, 0.4, 0.22
+#: Openness below which, and confidence above which, a mouth is closed although its ink is no line, as painted lips.
+_CLOSED = 0.04, 0.95
 #: Share of a piece that may lie beyond the mouth, as a shadow at its corner does.
 _BEYOND = 0.1
 #: Difference of openness that is too small to change a pose for it.
@@ -58,7 +60,10 @@ def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
         worth = right - left - 0.5 * middle - 0.3 * abs(low + high) / 2
         if worth > width and high - low < _TALL * (right - left):
             best, width = piece, worth
-    return pose if best is None else _on(pose, along[best], across[best], _is_line(best, lab))
+    if best is None:
+        return pose
+    closed = pose.openness < _CLOSED[0] and pose.confidence > _CLOSED[1]
+    return _on(pose, along[best], across[best], closed or _is_line(best, lab))
 
 
 def _as_high_as_its_ink(pose: MouthPose, ink, inner, along, across) -> MouthPose:
