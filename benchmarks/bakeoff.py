@@ -9,8 +9,8 @@ a row per run as soon as it is measured; runs that are there already are not mad
 the sentence of the next matched pair, all others with that of `VOICE`, and clips of 700 pixels of height or more are
 halved. A clip of the study that is not in the samples' cache is fetched; one that is not there is left out and named.
 
-"published" are the sources of outputs of published models, dubbed with the foreign voice; those outputs' own metrics
-are in `data/published`.
+"published" are the sources of outputs of published models, dubbed with the foreign voice. Beside them stand those
+outputs, measured with the voice that they were made with (`data/published`): another voice, and often another encoder.
 
 For bundled clips the ground truth of the sentence is known. `openness_r` is the correlation of the openness of the
 generated mouths, estimated by the mouth-openness regressor, with it; `sheet_r` that of the openness on `cel`'s exposure
@@ -50,6 +50,7 @@ from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.runs import Run
 from lipsync_lab.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[1]
 #: Name of the row: generator, preset, further settings.
 METHODS = {
     "wav2lip-lab, as published": ("wav2lip-lab", None, {"feather": 0.0}),
@@ -150,6 +151,17 @@ def cases(groups: list[str]) -> Iterator[tuple[str, str, str, str]]:
                     yield group, clip, kind, pairs[(number + 1) % len(pairs)] if group == "bundled" else VOICE
                 elif samples.get(clip).has_sound and group != "published":
                     yield group, clip, kind, own if group != "bundled" else clip
+
+
+def published_rows() -> list[dict]:
+    """The published outputs of the sources in `PUBLISHED`, with their own voices, from `data/published`."""
+    pairs, metrics = (pd.read_csv(ROOT / "data" / "published" / f"{name}.csv") for name in ("pairs", "metrics"))
+    rows = []
+    for pair in pairs[pairs["pair"].isin(PUBLISHED)].itertuples():
+        values = metrics[metrics["pair"] == pair.pair].dropna(subset="value").set_index("metric")["value"].to_dict()
+        about = {"group": "published", "clip": pair.source, "voice": "its own", "method": f"published {pair.model}"}
+        rows.append(about | {name: values[name] for name in SHOWN if name in values})
+    return rows
 
 
 def measured(clip: str, voice: str, method: str, truth: pd.DataFrame | None, picture: Path) -> dict[str, float]:
@@ -282,6 +294,9 @@ def main() -> None:
             rows.append({"group": group, "clip": clip, "voice": kind, "method": method} | numbers)
             pd.DataFrame(rows).to_csv(file, index=False, float_format="%.5g", lineterminator="\n")
             print(f"{clip}, {kind} voice: {method}", flush=True)
+    if "published" in options.groups:
+        rows += [row for row in published_rows() if (row["clip"], row["voice"], row["method"]) not in known]
+        pd.DataFrame(rows).to_csv(file, index=False, float_format="%.5g", lineterminator="\n")
     print(summary(pd.DataFrame(rows)))
 
 

@@ -38,6 +38,17 @@ def test_the_tables_of_the_readme_are_those_of_the_numbers(bakeoff):
     assert (rows == counts[rows.index] * len(bakeoff.METHODS)).all()
 
 
+def test_published_outputs_stand_beside_the_dubs_of_their_sources(bakeoff):
+    table = pd.read_csv(ROOT / "data" / "bakeoff" / "bakeoff.csv")
+    given = table[table["voice"] == "its own"].set_index("clip")
+    assert set(given.index) == set(table.loc[(table["group"] == "published") & (table["voice"] == "foreign"), "clip"])
+    metrics = pd.read_csv(ROOT / "data" / "published" / "metrics.csv").set_index(["pair", "metric"])["value"]
+    for metric in ("line_art_loss", "sharpness_loss", "syncnet_distance"):
+        for clip, value in given[metric].items():
+            assert value == pytest.approx(metrics[clip.removesuffix("_source"), metric], rel=1e-4)
+    assert list(bakeoff.published_rows()[0])[:4] == ["group", "clip", "voice", "method"]
+
+
 def test_the_control_has_the_shapes_of_the_ground_truth(bakeoff):
     shapes = list("XXAADDDDCCAABBEE")
     truth = pd.DataFrame({"shape": shapes, "openness": [CHART[shape].openness for shape in shapes]})
