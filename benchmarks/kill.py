@@ -14,8 +14,8 @@ before one completes. It is counted whether
 - what stood at its final name right after the kill was whole: earlier or new;
 - no process goes on 10 s after the kill.
 
-A call is a fork of this process, which has done the same call once (of `sweep` and `report`, which begin threads, it has
-only imported what they need): the moments lie in the work, not in imports.
+A call is a fork of this process, which has done the same call once (of `sweep` and `report`, which begin threads, it
+has only imported what they need): the moments lie in the work, not in imports.
 """
 
 from __future__ import annotations

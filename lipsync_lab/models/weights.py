@@ -90,10 +90,12 @@ def fit(path: Path, kind: str) -> tuple[nn.Module, float, int, int]:
         if set(state) != set(wanted) and set(state) == set(skeleton(other, 1.0).state_dict()):
             raise CheckpointError(f"{path} is a {KINDS[other]}, and a {KINDS[kind]} is needed: give one of those")
     for name in wanted:
-        if name.endswith(
-            "num_batches_tracked"
-        ):  # used in training only; files of torch before 0.4.1, such as SyncNet's, lack it
-            state.setdefault(name, torch.tensor(0))
+        # used in training only: files of torch before 0.4.1, such as SyncNet's, lack it, and in files of half precision
+        # it is a float, which may be infinite
+        if name.endswith("num_batches_tracked"):
+            given = state.get(name)
+            if given is None or (given.is_floating_point() and given.ndim == 0):
+                state[name] = torch.tensor(0)
     faults = {
         "missing": [name for name in wanted if name not in state],
         "unknown": [ascii(name)[1:-1] for name in state if name not in wanted],  # text of a foreign file

@@ -363,6 +363,19 @@ def test_weights_that_are_no_numbers_are_refused_in_one_line(how, form, tmp_path
     assert str(path) in message(error)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_file_of_which_every_tensor_is_in_half_precision_is_read(kind, tmp_path):
+    own = network("generator", 0.05).state_dict()
+    steps = {name: tensor + 100_000 for name, tensor in own.items() if name.endswith("num_batches_tracked")}
+    halved = {name: tensor.to(kind) for name, tensor in (own | steps).items()}
+    assert steps
+    save_file(halved, tmp_path / "mine.safetensors")
+    read = load(tmp_path / "mine.safetensors", "generator").model.state_dict()
+    for name, tensor in own.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(read[name], tensor.to(kind).float(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("how", ["quantised", "sparse"])
 def test_tensors_that_are_not_plain_are_refused_in_one_line(how, tmp_path):
     state = network("discriminator", 0.05).state_dict()
