@@ -126,6 +126,8 @@ class Run:
 
         with _understood(self.folder / "ledger.csv"):
             table = pd.read_csv(limits.checked(self.folder / "ledger.csv")).rename(columns=renamed.LEDGER)
+            if table.empty:
+                raise ValueError("no rows")
         return table if "face" in table else table.assign(face=0)  # written by an earlier version
 
 
@@ -149,7 +151,7 @@ def _understood(path: Path) -> Iterator[None]:
     """Whatever a damaged file of a run leads to becomes one error that names the file."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise MediaError(f"{path}: damaged ({why}); make the run again") from error
 

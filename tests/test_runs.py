@@ -39,6 +39,8 @@ def test_a_damaged_ledger_is_one_line(tmp_path):
     with pytest.raises(MediaError, match="damaged") as error:
         run(tmp_path, json.dumps(INFO), 'a,b\n1,2,3,4\n"').ledger()
     assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(MediaError, match="ledger.csv: damaged .*no rows"):
+        run(tmp_path, json.dumps(INFO), "frame,time,shot\n").ledger()
 
 
 def test_the_output_lies_in_the_folder_whatever_the_file_says(tmp_path):

@@ -162,6 +162,9 @@ def _infer_width(state: dict[str, Tensor], kind: str) -> float:
 _GARBAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
             AssertionError, OSError, MemoryError, struct.error)  # fmt: skip
 
+#: Exceptions that zipfile raises on damaged archives; a name that is no UTF-8 is a ValueError.
+_NO_ARCHIVE = (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error)
+
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file by name, and the metadata of a safetensors file."""
@@ -217,7 +220,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+    except _NO_ARCHIVE as error:
         raise CheckpointError(f"{path} is a damaged archive ({error}): download it again") from error
     if any(entry.file_size > entry.compress_size for entry in entries):
         raise CheckpointError(
@@ -237,7 +240,7 @@ def what_else(path: Path) -> str:
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "a web page, not weights (an address with /blob/ gives the page, with /resolve/ the file)"
     if start.startswith(b"pk"):
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        with contextlib.suppress(*_NO_ARCHIVE), zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                 return "a TorchScript archive, which contains a program and not bare weights"
     return ""
