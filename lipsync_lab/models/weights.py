@@ -192,9 +192,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
     _check_archive(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as stream:
             warnings.simplefilter("ignore")  # about the pickle protocol; the error below says more
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            # a stream, since torch takes a file by its name for safetensors, whatever is in it
+            content = torch.load(stream, map_location="cpu", weights_only=True)
     except _GARBAGE as error:
         if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(

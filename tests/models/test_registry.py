@@ -342,6 +342,16 @@ def test_a_damaged_file_is_named(fault, tmp_path):
     assert "does not fit" not in message(error)
 
 
+def test_a_safetensors_file_with_a_damaged_beginning_is_named(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_file(network("discriminator", 0.05).state_dict(), path)
+    content = bytearray(path.read_bytes())
+    content[8] = 0xFF
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="holds no weights that torch can read"):
+        load(path, "discriminator")
+
+
 def spoilt(how: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
     """One tensor of a state dict as a broken or a quantised file has it."""
     if how in ("nan", "infinity"):
