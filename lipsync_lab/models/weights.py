@@ -162,7 +162,7 @@ def _infer_width(state: dict[str, Tensor], kind: str) -> float:
 _GARBAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
             AssertionError, OSError, MemoryError, struct.error)  # fmt: skip
 
-#: Exceptions that zipfile raises on damaged archives; a name that is no UTF-8 is a ValueError.
+#: Exceptions that zipfile raises on damaged archives; a name in another encoding is a ValueError.
 _NO_ARCHIVE = (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error)
 
 

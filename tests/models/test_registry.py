@@ -318,7 +318,7 @@ def damaged(fault) -> bytes:
             return bytes_of({"state_dict": {"a": 3}})
         case "nameless":
             return bytes_of({0: torch.ones(2)})
-        case "name that is no UTF-8":  # in the archive's table, which says that it is
+        case "name not in UTF-8":  # in the archive's table, which says that it is
             whole = bytearray(bytes_of(content))
             entry = whole.rindex(b"PK\1\2")
             whole[entry + 9] |= 8
@@ -330,7 +330,7 @@ def damaged(fault) -> bytes:
     "fault",
     [
         *("empty", "web page", "text", "zip cut short", "legacy cut short", "legacy cut very short"),
-        *("safetensors cut short", "list", "numbers", "nameless", "name that is no UTF-8"),
+        *("safetensors cut short", "list", "numbers", "nameless", "name not in UTF-8"),
     ],
 )
 def test_a_damaged_file_is_named(fault, tmp_path):
