@@ -2,12 +2,13 @@
 
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --rhubarb FOLDER [--weights FILE_OR_RUN]
+    python benchmarks/visemes.py --transcripts benchmarks/ljspeech_9_to_24.csv --recordings FOLDER
     python benchmarks/visemes.py --synthetic 60
 
 Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
-on, and recordings of LJ Speech that lie beside their transcripts. Their mouths were not marked by hand:
-the reference is what the character generator draws for the phonemes of espeak-ng, warped in time onto the recording
-(`synthesis.recordings.recorded`); its own errors count against both systems alike.
+on, and recordings of LJ Speech that lie beside their transcripts or in `--recordings`. Their mouths were not marked by
+hand: the reference is what the character generator draws for the phonemes of espeak-ng, warped in time onto the
+recording (`synthesis.recordings.recorded`); its own errors count against both systems alike.
 
 ``--synthetic`` measures on held-out lines of espeak-ng instead, half of them with noise, whose ground truth is that of
 a synthetic clip on twos: each drawing shows the shape that lasts longest in it.
@@ -79,7 +80,7 @@ def grid_sentence(name: str) -> str:
     )
 
 
-def material(transcripts: Path) -> Iterator[tuple[str, str, np.ndarray, str]]:
+def material(transcripts: Path, recordings: Path) -> Iterator[tuple[str, str, np.ndarray, str]]:
     """Speaker, name, waveform and text."""
     for name in samples.names("live_action"):
         _, speaker, *code = name.split("_")
@@ -92,7 +93,7 @@ def material(transcripts: Path) -> Iterator[tuple[str, str, np.ndarray, str]]:
             )
     with transcripts.open(encoding="utf-8", newline="") as lines:
         for name, _, text in csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE):
-            if (path := transcripts.with_name(f"{name}.wav")).is_file():
+            if (path := recordings / f"{name}.wav").is_file():
                 yield "LJ Speech", name, audio.load(path), text
 
 
@@ -167,6 +168,7 @@ def synthetic(network, lines: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transcripts", type=Path, metavar="FILE", help="LJ Speech's metadata.csv")
+    parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="where they are not beside the transcripts")
     parser.add_argument("--synthetic", type=int, default=0, metavar="LINES", help="measure on synthetic lines alone")
     parser.add_argument("--rhubarb", type=Path, metavar="FOLDER", help="with rhubarb-lip-sync-wasm in node_modules")
     parser.add_argument("--weights", default="visemes-lab", help="name, file, or run's folder (visemes-lab)")
@@ -176,7 +178,7 @@ def main() -> None:
         synthetic(network, options.synthetic)
         return
     rows = []
-    for speaker, name, wave, text in material(options.transcripts):
+    for speaker, name, wave, text in material(options.transcripts, options.recordings or options.transcripts.parent):
         truth = visemes.timeline(recorded(wave, text))
         frames = int(len(wave) / audio.SAMPLE_RATE * FPS)
         spoken = timing.classify(audio.melspectrogram(wave), network)
