@@ -25,11 +25,13 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class LowerLip:
-    """The separate line under a mouth: its colour, and its length and distance from the gap in widths at rest."""
+    """The separate line under a mouth, or the shadow of its lip: its colour, and its length, its distance from the gap
+    and its height in widths at rest."""
 
     colour: Colour
     length: float
     below: float
+    height: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def drawn(shape: MouthShape, seat: Seat, pen: Pen, box: Box) -> np.ndarray:
     if pen.lip is not None:
         t, half = np.linspace(-1, 1, 15), pen.lip.length * seat.width / 2
         below = np.column_stack([half * t, pen.lip.below * seat.width + 0.15 * half * (1 - t**2)])
-        _paint(colour, alpha, _stroke(size, to(lower[12] + below), 0.6 * thickness, 0.0), pen.lip.colour)
+        height = max(0.6 * thickness, pen.lip.height * seat.width * SUPERSAMPLE)
+        _paint(colour, alpha, _stroke(size, to(lower[12] + below), height, 0.0), pen.lip.colour)
     layer = np.dstack([colour, alpha])
     layer = cv2.resize(layer, (box.width, box.height), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(layer, (0, 0), pen.softness) if pen.softness > 0.2 else layer

@@ -38,7 +38,7 @@ _SHUT = 0.05
 #: Where the small marks beside the corners are, in widths: from and to so far along the mouth, and so far across.
 CORNERS = (0.38, 0.8, 0.3)
 #: Where a separate line of the lower lip is, in widths: so far along the mouth, so far below the gap; and its height.
-LOWER_LIP = (0.58, 0.55, 0.32)
+LOWER_LIP = (0.58, 0.66, 0.32)
 #: Half width, and height above and below the gap, in widths, of a box in which a whole piece of ink is the mouth.
 WHOLE = (0.72, 0.32, 0.45)
 #: Share of the skin around a hole that a smooth edge may put on the wrong side.
@@ -237,7 +237,7 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
     zone = (along / ZONE[0]) ** 2 + (across / (gap + ZONE[1])) ** 2 < 1
     own, lips = (zone & (across > -(gap + above)) for above in ABOVE)
     whole = (np.abs(along) < WHOLE[0]) & (across > -(gap + WHOLE[1])) & (across < gap + WHOLE[2])
-    corners = (np.abs(along) > CORNERS[0]) & (np.abs(along) < CORNERS[1]) & (np.abs(across) < CORNERS[2])
+    corners = beside_corners(along, across)
     lens = _lens(pose, along, across)
     lip = lower_lip(ink, pose, along, across)
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
@@ -256,6 +256,19 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
         else:
             apart |= piece
     return mouth, apart
+
+
+def beside_corners(along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Where the small marks at the corners of a mouth are, bool."""
+    return (np.abs(along) > CORNERS[0]) & (np.abs(along) < CORNERS[1]) & (np.abs(across) < CORNERS[2])
+
+
+def widest(ink: np.ndarray) -> np.ndarray:
+    """The widest piece of ink, bool: the mouth among the marks beside it, such as the shadow under the lip."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    widths = stats[:, cv2.CC_STAT_WIDTH].copy()
+    widths[0] = 0
+    return ink & (labels == widths.argmax())
 
 
 def lower_lip(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:

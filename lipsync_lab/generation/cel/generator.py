@@ -96,7 +96,7 @@ class Cel:
             look = look_of([Sample(whole, pose, crop[erased.box.slices], erased)])
             sounds = timing.classify(windows[place], self.visemes)
             (shape,) = timing.sheet(sounds, [(0, 1)], audio.MELS_PER_SECOND / MEL_WINDOW)
-            layer = draw.drawn(shape, seat_of(pose, whole, look), look.pen, erased.box)
+            layer = draw.drawn(shape, seat_of(pose, whole, look, erased=erased), look.pen, erased.box)
             out[place][erased.box.slices] = draw.composited(erased.pixels, layer)
         return out
 
@@ -328,7 +328,7 @@ class DrawnClip:
         return {}
 
     def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box, shot: int):
-        seat = seat_of(pose, box, self.look, shot)
+        seat = seat_of(pose, box, self.look, shot, erased)
         picture, distance = own.nearest(shape, seat.turn, shot, self.pictures.mouths)
         if picture is not None and distance < self.pictures.near:
             layer = own.placed(picture, seat, erased.box, erased.skin[0])

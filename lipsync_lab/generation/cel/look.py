@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from lipsync_lab.generation.cel.draw import Colour, LowerLip, Pen, Seat
-from lipsync_lab.generation.cel.erase import Erased, lower_lip, mouth_axes
+from lipsync_lab.generation.cel.erase import Erased, lower_lip, mouth_axes, widest
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.geometry import Box
 
@@ -22,6 +22,10 @@ _OPEN, _SHUT = 0.22, 0.1
 #: CIELAB lightness and chroma of teeth, and chroma of a tongue.
 _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
 _LIPS = 14.0
+#: Widths, in widths of the pose, that the ink of its mouth may have; and the share of it that is an end.
+_WIDTHS, _END = (0.6, 1.6), 0.06
+#: Chroma of the strongest colours of a clip, the share of weaker ones, and the chroma below which the clip is grey.
+_STRONGEST, _GREY_CLIP = 99, 16.0
 #: Colours of the inside on the skin `_SKIN`, where a clip shows none; light that changes the skin changes them alike.
 _INNER, _WHITE, _RED = (96.0, 34.0, 40.0), (240.0, 236.0, 228.0), (190.0, 92.0, 92.0)
 _SKIN = (225.0, 190.0, 165.0)
@@ -95,13 +99,36 @@ def look_of(samples: Sequence[Sample]) -> Look:
     return Look(pen, face, width, gap, _smile(samples), widths)
 
 
-def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None) -> Seat:
-    """Where the mouth of a pose is drawn: as wide at rest as the mouths of the shot, whatever this one's shape is."""
+def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None, erased: Erased | None = None) -> Seat:
+    """Where the mouth of a pose is drawn: as wide at rest as the mouths of the shot, whatever this one's shape is.
+
+    The ends of its ink, if it was erased, say how high it lies: the locator's corners of an open mouth may lie some
+    pixels beside those of a closed one, and mouths that are put at their place would jump.
+    """
     width = look.rest(box, shot)
-    x, y = np.mean([pose.left, pose.right], axis=0)
+    x, y = np.mean([pose.left, pose.right], axis=0) if erased is None else _between_ends(pose, erased, look.smile)
     room = max(box.y2 - y, 0.25 * width)
     turn = float(np.clip((x - box.center[0]) / (0.3 * box.width), -1, 1))
     return Seat(float(x), float(y), width, min(look.gap * width, 1.15 * room), pose.angle, turn, look.smile)
+
+
+def _between_ends(pose: MouthPose, erased: Erased, smile: float) -> np.ndarray:
+    """The middle between the ends of the mouth's ink, lower by what they are above the line of a smile; that between
+    the pose's corners where the ink has another width."""
+    ink = widest(erased.mask & erased.ink)
+    corners = np.mean([pose.left, pose.right], axis=0)
+    if not ink.any():
+        return corners
+    along, across = mouth_axes(pose, erased.box)
+    along, across = along[ink], across[ink]
+    left, right = np.percentile(along, (1, 99))
+    if not _WIDTHS[0] < right - left < _WIDTHS[1]:
+        return corners
+    ends = [across[np.abs(along - end) < _END * (right - left)].mean() for end in (left, right)]
+    width, angle = max(pose.width, 6.0), np.radians(pose.angle)
+    moved = width * np.array([(left + right) / 2, np.mean(ends) + 0.5 * smile])
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(pose.centre) + turned @ moved
 
 
 def _rgb(colour) -> Colour:
@@ -147,6 +174,7 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
     light = (light + light.mean()) / 2
     inner, teeth, tongue = (np.array(colour) * light for colour in (_INNER, _WHITE, _RED))
     inner = 0.8 * inner + 0.2 * line
+    inner, teeth, tongue = (_within(colour, samples) for colour in (inner, teeth, tongue))
     pixels = [_gap_pixels(sample) for sample in samples if sample.pose.openness > _OPEN]
     pixels = np.concatenate(pixels) if pixels else np.zeros((0, 3), np.float32)
     if len(pixels) >= 30:
@@ -161,6 +189,20 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
             for mask, usual in ((dark, inner), (white, teeth), (red, tongue))
         )
     return _rgb(inner), _rgb(np.minimum(teeth, 255)), _rgb(np.minimum(tongue, 255))
+
+
+def _within(colour: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
+    """A colour with no more chroma than a clip has whose colours are nearly grey; in other clips the same."""
+    pixels = np.concatenate([sample.pixels.reshape(-1, 3)[::7] for sample in samples]).astype(np.float32)
+    lab = cv2.cvtColor(np.concatenate([colour[None], pixels])[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    most = np.percentile(chroma[1:], _STRONGEST)
+    if most >= _GREY_CLIP or chroma[0] <= most:
+        return colour
+    # the hue of a tinted film is that of its skin
+    tint = np.median(lab[1:, 1:], axis=0)
+    muted = np.float32([[[lab[0, 0], *tint]]])
+    return 255 * cv2.cvtColor(muted, cv2.COLOR_LAB2RGB)[0, 0].clip(0, 1).astype(float)
 
 
 def _gap_pixels(sample: Sample) -> np.ndarray:
@@ -185,12 +227,16 @@ def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:
         angle, bottom = np.radians(pose.angle), np.subtract(pose.bottom, pose.centre)
         edge = (bottom[1] * np.cos(angle) - bottom[0] * np.sin(angle)) / max(pose.width, 6.0)
         size = pose.width / (width * sample.box.width)
-        numbers = np.ptp(along[ink]) * size, (np.median(across[ink]) - edge) * size
+        high = np.ptp(np.percentile(across[ink & (np.abs(along - np.median(along[ink])) < 0.1)], (5, 95)))
+        numbers = np.ptp(along[ink]) * size, (np.median(across[ink]) - edge) * size, high * size
         lips.append([*np.median(sample.pixels[ink], axis=0), *numbers])
     if not lips or len(lips) < len(samples) / 3:
         return None
-    *colour, length, below = np.median(lips, axis=0)
-    return LowerLip(_rgb(colour), float(np.clip(length, 0.1, 0.9)), float(np.clip(below, 0.1, 0.6)))
+    *colour, length, below, height = np.median(lips, axis=0)
+    return LowerLip(
+        *(_rgb(colour), float(np.clip(length, 0.1, 0.9))),
+        *(float(np.clip(below, 0.1, 0.6)), float(np.clip(height, 0.0, 0.3))),
+    )
 
 
 def _smile(samples: Sequence[Sample]) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from lipsync_lab.generation.cel import draw
 from lipsync_lab.generation.cel.draw import Colour, Seat
-from lipsync_lab.generation.cel.erase import mouth_axes
+from lipsync_lab.generation.cel.erase import beside_corners, lower_lip, mouth_axes, widest
 from lipsync_lab.generation.cel.look import Look, Sample, seat_of
 from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
 from lipsync_lab.geometry import Box
@@ -101,7 +101,8 @@ class Usual:
 
 
 def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
-    """The mouth of a drawing; None where it is not located, or where its ink reaches beyond what was erased.
+    """The mouth of a drawing, with the line or shadow under its lip; None where it is not located, where its ink
+    reaches beyond what was erased, or where it lacks the line that the clip's mouths have under the lip.
 
     Parameters
     ----------
@@ -113,7 +114,9 @@ def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
     pose, erased = sample.pose, sample.erased
     if not _is_sure(sample):
         return None
-    mask = _widest(erased.mask)
+    mask = _own(sample, look)
+    if mask is None:
+        return None
     whole = not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
     goes_on = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask & erased.ink
     if not whole or goes_on.sum() > GOES_ON * np.sqrt(mask.sum()) or (mask & erased.ink).sum() < 6:
@@ -121,7 +124,7 @@ def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     layer = _matte(sample.pixels, erased.pixels, mask, erased.ink)[inner]
-    seat = seat_of(pose, sample.box, look, sample.shot)
+    seat = seat_of(pose, sample.box, look, sample.shot, erased)
     anchor = seat.x - erased.box.x1 - columns[0], seat.y - erased.box.y1 - rows[0]
     width = pose.width / max(seat.width, 1)
     if usual is None:
@@ -149,7 +152,7 @@ def _gap_of(sample: Sample, look: Look) -> float:
 
 
 def _ink(sample: Sample) -> np.ndarray:
-    return _widest(sample.erased.mask) & sample.erased.ink
+    return widest(sample.erased.mask & sample.erased.ink)
 
 
 def _height(sample: Sample, look: Look) -> float:
@@ -206,12 +209,21 @@ def _place(sample: Sample) -> np.ndarray:
     return (middle - sample.box.center) / (sample.box.width, sample.box.height)
 
 
-def _widest(mask: np.ndarray) -> np.ndarray:
-    """The widest piece of a mask: the others are marks of the face, such as the shadow under the lip."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    widths = stats[:, cv2.CC_STAT_WIDTH].copy()
-    widths[0] = 0
-    return mask & (labels == widths.argmax())
+def _own(sample: Sample, look: Look) -> np.ndarray | None:
+    """What was erased of the mouth, of the line under its lip and of the marks at its corners, bool, without anything
+    else; None without that line where the clip's mouths have one."""
+    erased, ink = sample.erased, sample.erased.mask & sample.erased.ink
+    mouth = widest(ink)
+    axes = mouth_axes(sample.pose, erased.box)
+    lip = lower_lip(ink, sample.pose, *axes) & ~mouth
+    if look.pen.lip is not None and not lip.any():
+        return None
+    own = mouth | lip | (ink & beside_corners(*axes))
+    rest = ink & ~own
+    if not rest.any():
+        return erased.mask
+    near, far = (cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3) for part in (own, rest))
+    return erased.mask & (near <= far)
 
 
 def _matte(pixels: np.ndarray, clean: np.ndarray, mask: np.ndarray, ink: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_a_cut_mouth_gives_the_same_pixels_on_its_own_face():
     mouth = own.cut(given, LOOK)
     assert (mouth.shape, mouth.source, mouth.frame) == ("C", "clip", 0)
     assert mouth.openness == pytest.approx(20 / (0.55 * 60), abs=0.01)
-    seat = own.seat_of(given.pose, FACE, LOOK)
+    seat = own.seat_of(given.pose, FACE, LOOK, erased=given.erased)
     layer = own.placed(mouth, seat, given.erased.box, given.erased.skin[0])
     again = draw.composited(given.erased.pixels, layer)
     assert np.abs(again.astype(int) - given.pixels).max() <= 1
@@ -71,10 +71,52 @@ def test_a_cut_mouth_gives_the_same_pixels_on_its_own_face():
     assert (draw.composited(blank, layer)[~given.erased.mask] == 77).all()
 
 
+@pytest.mark.parametrize("shift", [-5, 0, 5])
+def test_corners_that_the_locator_puts_too_high_or_too_low_do_not_move_the_mouth(shift):
+    """An ellipse and a line whose ends lie at a height of 90 pixels, whatever the pose says."""
+    for gap in (0, 16, 24):
+        frame = picture(gap)
+        pose = pose_at(100, 90, 60, gap)
+        moved = replace(pose, left=(70, 90 + shift), right=(130, 90 + shift))
+        seat = own.seat_of(moved, FACE, LOOK, erased=erase(frame, moved))
+        assert (seat.x, seat.y) == pytest.approx((100, 90.5), abs=1)
+
+
+def with_shadow(gap: int) -> np.ndarray:
+    frame = picture(gap)
+    cv2.ellipse(frame, (100, 90 + gap // 2 + 12), (14, 4), 0, 0, 360, (150, 110, 95), -1, cv2.LINE_AA)
+    return frame
+
+
+def test_the_shadow_under_the_lip_goes_with_its_mouth():
+    given = [sample(with_shadow(gap), gap, number=number) for number, gap in enumerate((0, 12, 20, 0, 16))]
+    assert all(np.abs(each.erased.pixels.astype(int) - SKIN).max() <= 2 for each in given)
+    look = look_of(given)
+    assert look.pen.lip.height == pytest.approx(8 / 60, abs=0.04)
+    mouth = own.cut(given[2], look)
+    # from the upper line to the lower edge of the shadow, with a soft rim on either side
+    assert mouth.layer.shape[0] == pytest.approx(20 + 12 + 4 + 8, abs=4)
+    assert own.cut(sample(picture(20), 20), look) is None, "a mouth without the shadow that the others have"
+    # a drawn mouth has the shadow of the clip, as high and as dark
+    seat = own.seat_of(given[0].pose, FACE, look, erased=given[0].erased)
+    layer = draw.drawn(CHART["A"], seat, look.pen, given[0].erased.box)
+    column = draw.composited(given[0].erased.pixels, layer)[:, layer.shape[1] // 2].astype(int)
+    shaded = np.abs(column - (150, 110, 95)).max(axis=1) < 30
+    assert 5 <= shaded.sum() <= 11
+
+
+def test_a_grey_clip_gets_a_grey_mouth():
+    grey = [replace(each, pixels=np.repeat(each.pixels.mean(-1, keepdims=True), 3, -1).astype(np.uint8))
+            for each in (sample(picture(0), 0) for _ in range(3))]  # fmt: skip
+    pen = look_of(grey).pen
+    assert np.ptp([pen.line, pen.inner, pen.teeth, pen.tongue], axis=1).max() < 8
+    assert np.ptp(look_of([sample(picture(0), 0)]).pen.tongue) > 60
+
+
 def test_a_placed_mouth_takes_the_light_of_the_face():
     given = sample(picture(20), 20)
     mouth = own.cut(given, LOOK)
-    seat = own.seat_of(given.pose, FACE, LOOK)
+    seat = own.seat_of(given.pose, FACE, LOOK, erased=given.erased)
     dark = own.placed(mouth, seat, given.erased.box, 0.5 * np.array(SKIN))
     light = own.placed(mouth, seat, given.erased.box, np.array(SKIN))
     assert np.allclose(dark[..., :3], 0.5 * light[..., :3], atol=0.5)
