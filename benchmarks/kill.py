@@ -74,7 +74,7 @@ class Command:
     chain : int
         Kills in the same folder before a call completes.
     growing : tuple of str
-        Files that get longer line by line, each time as a whole: a beginning of the final one is whole too.
+        Files that are replaced by a later version many times: `complete` reads them, and fails where one is torn.
     warm : bool
         Do the call once in this process.
     """
@@ -152,8 +152,12 @@ def call_evaluate() -> int:
 
 
 def complete_evaluate(home: Path) -> dict[str, str]:
-    """Tables whose hashes stand in their about.json, which is written last."""
+    """Tables whose hashes stand in their about.json, which is written last; rows of the table of all pairs."""
     known = {}
+    if (home / "out" / "pairs.csv").is_file():
+        known = {
+            f"row of {line.partition(',')[0]}": line for line in (home / "out" / "pairs.csv").read_text().splitlines()
+        }
     for about in home.rglob("about.json"):
         with contextlib.suppress(ValueError, KeyError):
             for name, sha256 in json.loads(about.read_text(encoding="utf-8"))["tables"].items():
@@ -252,7 +256,7 @@ def complete_train(home: Path) -> dict[str, str]:
 COMMANDS = {
     "dub": Command(call_dub, begin_dub, complete_dub, warm=True),
     "evaluate": Command(call_evaluate, begin_evaluate, complete_evaluate, growing=("out/pairs.csv",), warm=True),
-    "train": Command(call_train, begin_train, complete_train, warm=True),
+    "train": Command(call_train, begin_train, complete_train, growing=("out/log.csv", "out/state.pt"), warm=True),
     "sweep": Command(call_sweep, begin_sweep, complete_sweep, chain=5),
     "report": Command(call_report, begin_report, complete_report, chain=5),
 }
@@ -366,16 +370,14 @@ def still_running(home: Path) -> int:
     return len(there)
 
 
-def torn(home: Path, earlier: dict[str, str], later: dict[str, str], steady: set[str], texts: dict) -> list[str]:
+def torn(home: Path, earlier: dict[str, str], later: dict[str, str], steady: set[str]) -> list[str]:
     """Files at a final name, right after a kill, that are neither the earlier nor the later ones."""
     known = []
     for name, content in tree(home).items():
         private = any(part.endswith((".part", ".segments")) for part in Path(name).parts)
         if private or name not in steady or Path(name).parts[0] == "tmp":
             continue
-        if content in (earlier.get(name), later[name]) or (home / name).is_dir():
-            continue
-        if name not in texts or not texts[name].startswith((home / name).read_bytes()):
+        if content not in (earlier.get(name), later[name]):
             known.append(name)
     return known
 
@@ -410,7 +412,6 @@ def tried(name: str, command: Command, out: Path, kills: int, seed: int) -> Coun
         ends.append(tree(home))
     wanted = ends[1]
     steady = {each for each in wanted if ends[0].get(each) == wanted[each]}
-    texts = {each: (home / each).read_bytes() for each in command.growing}
     rng = random.Random(f"{seed} {name}")
     print(f"{name}: {needed:.2f} s of processor time; {len(steady)} of {len(wanted)} names have the same content in "
           "two uninterrupted calls", flush=True)  # fmt: skip
@@ -423,7 +424,7 @@ def tried(name: str, command: Command, out: Path, kills: int, seed: int) -> Coun
                 break  # it was complete before that moment
             count.kills, in_row = count.kills + 1, in_row + 1
             count.running += still_running(home)
-            if bad := torn(home, earlier, wanted, steady, texts):
+            if bad := torn(home, earlier, wanted, steady - {*command.growing}):
                 count.torn += 1
                 count.faults.append(f"kill {count.kills} at {moment:.2f} s: torn {bad[:3]}")
             now = command.complete(home)

@@ -355,7 +355,8 @@ def _pictures(source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoF
 def _timed(
     stream: av.VideoStream, demuxed: Iterator[av.Packet], source: _Source
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    stream.thread_type = "AUTO"
+    # never by frames: in a damaged stream FFmpeg's threads can wait for each other's rows for ever
+    stream.thread_type = "SLICE"
     time, queue, decode = -1 / source.fps, deque(), decoder(stream)
     for packet in demuxed:
         if source.form in _NO_PICTURE_TIMES and packet.size:

@@ -461,3 +461,16 @@ def test_decoders_of_clips_are_allowed_and_those_of_games_are_not():
     clips = "h264 hevc vp8 vp9 libdav1d av1 mpeg4 prores ffv1 png mjpeg gif aac mp3float opus vorbis flac pcm_s16le"
     assert all(map(allowed.decoder, clips.split()))
     assert not any(map(allowed.decoder, ["ansi", "smackvid", "subrip", "idcinvideo", "h264_cuvid", "wavesynth"]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the names of threads")
+def test_pictures_are_not_decoded_by_threads_that_wait_for_each_other(tmp_path):
+    """FFmpeg's threads of frames, named df0, df1 and so on, waited for ever in streams that a fuzzer had damaged."""
+    path = video.write_clip(
+        tmp_path / "a.mp4", [np.full((64, 64, 3), 20 * number, np.uint8) for number in range(8)], 25
+    )
+    frames = video.frames(path)
+    next(frames)
+    names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+    assert not any(":df" in name for name in names)
+    assert len(list(frames)) == 7
