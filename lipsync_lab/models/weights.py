@@ -215,10 +215,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 def _check_archive(path: Path) -> None:
     """Refuse a zip file that unpacks to more than it holds; torch stores tensors uncompressed."""
-    if not zipfile.is_zipfile(path):
-        return
     limits = Limits.from_environment()
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except _NO_ARCHIVE as error:

@@ -324,13 +324,17 @@ def damaged(fault) -> bytes:
             whole[entry + 9] |= 8
             whole[entry + 46] = 0xE4
             return bytes(whole)
+        case "archive on two disks":
+            whole = bytearray(bytes_of(content))
+            whole[whole.rindex(b"PK\6\7") + 16] = 2
+            return bytes(whole)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         *("empty", "web page", "text", "zip cut short", "legacy cut short", "legacy cut very short"),
-        *("safetensors cut short", "list", "numbers", "nameless", "name not in UTF-8"),
+        *("safetensors cut short", "list", "numbers", "nameless", "name not in UTF-8", "archive on two disks"),
     ],
 )
 def test_a_damaged_file_is_named(fault, tmp_path):
