@@ -27,6 +27,8 @@ ZONE = (0.68, 0.42)
 INK = 9.0
 #: Skin colours that are told apart, and as many of blushes; and the least CIELAB distance between two of them.
 SKINS, APART = 3, 7.0
+#: Difference of hue and chroma, as a share of the skin's chroma, that a shadow may have in any case.
+SATURATED = 0.3
 #: Least share of the ring that a skin colour has; and that a blush has, which lies so far, in widths, from the middle.
 FREQUENT, BLUSH, ASIDE = 0.04, 0.01, 0.45
 #: What is so far above the gap, in widths, is the nose; a piece that ends below the second is a painted lip.
@@ -227,6 +229,8 @@ def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside
 
 def _is_skin_like(colour: np.ndarray, skin: np.ndarray, hue: float) -> bool:
     """Whether a frequent colour may be the skin in shadow or a blush: a little darker, and of nearly the same hue."""
+    # shadow takes more from a saturated colour than from a pale one
+    hue = max(hue, SATURATED * float(np.linalg.norm(skin[1:])))
     return bool(abs(colour[0] - skin[0]) < 32 and np.linalg.norm(colour[1:] - skin[1:]) < hue)
 
 

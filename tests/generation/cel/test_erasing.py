@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lipsync_lab.generation.cel import erase
+from lipsync_lab.generation.cel.locate import MouthPose
 
 #: Largest median error, and largest median share of edges that are left of the mouth. On these faces: 8.9 and 0.03.
 MOST_L1, MOST_LEFT = 12.0, 0.08
@@ -75,3 +76,16 @@ genuine = erase.erase
 def test_a_fault_in_the_erasing_is_beyond_the_limits(erasing, faces, fault, monkeypatch):
     monkeypatch.setattr(erase, "erase", fault)
     assert fails(medians(erasing, faces)["cel.erase"])
+
+
+def test_a_mouth_over_the_shadow_of_a_saturated_skin_is_filled_with_both_colours():
+    clean = np.full((160, 200, 3), (255, 221, 72), np.uint8)
+    clean[:, :100] = (190, 138, 20)
+    frame = clean.copy()
+    cv2.ellipse(frame, (100, 90), (30, 10), 0, 0, 360, (90, 30, 30), -1, cv2.LINE_AA)
+    pose = MouthPose((100, 90), (70, 90), (130, 90), (100, 80), (100, 100), 20 / 60, "visible", 0.9)
+    erased = erase.erase(frame, pose)
+    error = np.abs(erased.pixels.astype(int) - clean[erased.box.slices]).max(-1)
+    assert erased.mask.sum() > 900
+    # but for a column or two at the border of the two colours
+    assert (error > 4).sum() < 4 * erased.mask.any(axis=1).sum()
