@@ -12,6 +12,7 @@ overlap (another face, or a false one), and, where the clip has ground truth, th
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,10 @@ class Counted:
         return self._detector.detect(frames, first)
 
 
-def compared(clip: str, detector: Counted, frames: int | None, size: int | None) -> list[dict]:
-    """One row a cadence."""
+def compared(
+    clip: str, detector: Counted, frames: int | None, size: int | None, cadences: Sequence[str] = DETECTION_CADENCES
+) -> list[dict]:
+    """One row a cadence; the first is compared with."""
     path = samples.resolve_path(clip)
     truth, known = path.with_suffix(".truth.csv"), {}
     if truth.is_file():
@@ -51,7 +54,7 @@ def compared(clip: str, detector: Counted, frames: int | None, size: int | None)
             if not np.isnan(row.face_x1):
                 known[row.frame] = Box(row.face_x1, row.face_y1, row.face_x2, row.face_y2)
     rows, usual = [], None
-    for cadence in DETECTION_CADENCES:
+    for cadence in cadences:
         settings, detector.asked = Settings(detection_cadence=cadence, detection_size=size), 0
         detections = detect(open_clip(path), detector, settings=settings, frames=frames)
         faces, _ = chosen_faces(detections, settings)
@@ -81,14 +84,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", nargs="+", help="files or samples (all samples that are here)")
     parser.add_argument("--frames", type=int, help="first frames only")
+    parser.add_argument("--cadences", nargs="+", choices=DETECTION_CADENCES[1:], default=DETECTION_CADENCES[1:])
     parser.add_argument("--detector", default="auto")
     parser.add_argument("--detection-size", type=int, default=Settings().detection_size)
     parser.add_argument("--csv", type=Path, help="file for the table")
     given = parser.parse_args()
     detector, rows = Counted(detection.load(given.detector)), []
+    cadences = [DETECTION_CADENCES[0], *given.cadences]
     for clip in given.clips or here():
-        rows += compared(clip, detector, given.frames, given.detection_size)
-        print(pd.DataFrame(rows[-len(DETECTION_CADENCES) :]).round(3).to_string(index=False, header=False), flush=True)
+        rows += compared(clip, detector, given.frames, given.detection_size, cadences)
+        print(pd.DataFrame(rows[-len(cadences) :]).round(3).to_string(index=False, header=False), flush=True)
     table = pd.DataFrame(rows)
     if given.csv:
         table.round(4).to_csv(given.csv, index=False, lineterminator="\n")

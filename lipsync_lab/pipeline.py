@@ -137,7 +137,7 @@ class Pipeline:
         if settings.faces is None and (len(voices) > 1 or turns is not None):
             settings = replace(settings, faces="all" if len(voices) == 1 else len(voices))
         schedule = None if turns is None else faces.read_turns(turns)
-        clip = open_clip(face, settings)
+        clip = open_clip(face, settings, keep=True)
         with clock("voice"):
             sound, waves = mixed([audio.open_sound(each) for each in voices]), [audio.load(each) for each in voices]
             seconds = [len(wave) / audio.SAMPLE_RATE for wave in waves]

@@ -143,7 +143,7 @@ class Clip:
         return {"full_range": self.full_range, "pixel_aspect": self.pixel_aspect, "colour_tags": self.colour_tags}
 
 
-def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
+def open_clip(path: str | Path, settings: Settings | None = None, *, keep: bool = False) -> Clip:
     """Open a video or a still picture.
 
     Parameters
@@ -153,6 +153,9 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     settings : Settings, optional
         Its view: `resize_factor`, `rotate`, `crop`, `static`, `fps` for a still picture, and `output_fps`. None for
         the defaults.
+    keep : bool
+        Whether the pictures of a short clip stay in memory with it, so that several readings decode them once
+        (`media.kept`).
 
     Raises
     ------
@@ -161,6 +164,7 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     """
     from lipsync_lab.files import sha256
     from lipsync_lab.media import video
+    from lipsync_lab.media.kept import Kept
 
     settings, path = settings or Settings(), samples.resolve_path(path)
     rate = None if settings.output_fps is None else Fraction(settings.output_fps).limit_denominator(1001)
@@ -168,8 +172,10 @@ def open_clip(path: str | Path, settings: Settings | None = None) -> Clip:
     still = info.still or settings.static
     crop = {"resize_factor": settings.resize_factor, "rotate": settings.rotate, "crop": list(settings.crop)}
 
+    kept = Kept() if keep else None
+
     def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
-        for frame in video.frames(path, start=start, stop=1 if still else stop, fps=rate):
+        for frame in video.frames(path, start=start, stop=1 if still else stop, fps=rate, kept=kept):
             yield _viewed(frame.image, settings)
 
     return Clip(

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from lipsync_lab.media.container import (
     zero,
 )
 from lipsync_lab.media.info import UNKNOWN, ClipInfo, Frame
+from lipsync_lab.media.kept import Kept
 from lipsync_lab.media.writer import Writer, write_clip
 
 __all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "probe", "write_clip"]
@@ -123,6 +125,7 @@ def frames(
     stop: int | None = None,
     limits: Limits | None = None,
     fps: Fraction | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Frame]:
     """Decode a clip as a stream, one frame after the other at a constant rate.
 
@@ -150,6 +153,8 @@ def frames(
         By default those of the environment; `max_gap` bounds how long one picture is held.
     fps : Fraction, optional
         As for `probe`: a picture is shown until the next one, whatever the clip's own rate.
+    kept : Kept, optional
+        Of this clip: its pictures are taken from there, and left there.
 
     Yields
     ------
@@ -168,7 +173,7 @@ def frames(
     limits = limits or Limits.from_environment()
     if photo.coding(path):
         return iter([Frame(0, Fraction(0), photo.read(path, limits))][start:stop])
-    return _frames(_survey(path, limits, fps)[1], start, stop)
+    return _frames(_survey(path, limits, fps)[1], start, stop, kept or Kept(0))
 
 
 def _survey(path: str | Path, limits: Limits, rate: Fraction | None) -> tuple[ClipInfo, _Source]:
@@ -295,7 +300,7 @@ def _turn(picture: av.VideoFrame) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-def _frames(source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
+def _frames(source: _Source, start: int, stop: int | None, kept: Kept) -> Iterator[Frame]:
     convert = VideoReformatter()
     if source.still:
         stop = 1 if stop is None else min(stop, 1)
@@ -317,7 +322,7 @@ def _frames(source: _Source, start: int, stop: int | None) -> Iterator[Frame]:
                 yield Frame(index, time, image if index == end - 1 else image.copy())
                 index += 1
 
-    for time, picture in _pictures(source, start):
+    for time, picture in kept.read(start, stop, source.slot, partial(_pictures, source, start)):
         if held is not None:
             yield from show(source.slot(time))
         if stop is not None and index >= stop:
