@@ -26,7 +26,10 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv_block(x)
-        return (y + x if self.residual else y).relu()
+        # in place: what neither the convolution nor the batch norm needs for its gradient
+        if self.residual:
+            y += x
+        return y.relu_()
 
 
 class PlainConv(nn.Module):
@@ -51,7 +54,7 @@ class UpConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv_block(x).relu()
+        return self.conv_block(x).relu_()
 
 
 def residuals(channels: int, count: int) -> list[nn.Module]:

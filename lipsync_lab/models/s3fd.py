@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
+from torch import relu_ as relu
+from torch.nn.functional import max_pool2d
 
 from lipsync_lab.models.blocks import scaled
 
