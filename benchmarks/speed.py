@@ -43,6 +43,8 @@ DUBS: dict[str, tuple[str, str, str | None, dict[str, Any]]] = {
     "bundled_live": ("live", "wav2lip-lab", None, {"detection_cadence": "tracked"}),
     "bundled_animation": ("animation", "wav2lip-lab", None, {"preset": "animation", "detection_cadence": "changes"}),
 }
+#: Rows that are compared with the published script; where none is asked for, it does not run.
+RATIOS = {"default", "s3fd", "same_detection"}
 
 
 # -- what a worker does ------------------------------------------------------------------------------------------
@@ -261,7 +263,9 @@ def prepare(folder: Path, live: str, animation: str, frames: int, size: tuple[in
 def measure(workers: dict[str, Worker], folder: Path, count: int, rows: list[str]) -> dict[str, Any]:
     """One repeat: every row once, by each checkout in turn."""
     first = next(iter(workers.values()))
-    out: dict[str, Any] = {"peak": first.ask("peak"), "published": first.ask("published", str(folder), count)}
+    out: dict[str, Any] = {"peak": first.ask("peak")}
+    if RATIOS & set(rows):
+        out["published"] = first.ask("published", str(folder), count)
     for name in rows:
         for side, each in workers.items():
             call = ("generate", str(folder)) if name == "generator" else ("dub", str(folder), name)
@@ -282,7 +286,7 @@ def summary(repeats: list[dict[str, Any]], sides: list[str], rows: list[str]) ->
         table: dict[str, Any] = {}
         for row in rows:
             for clock in ("wall", "cpu"):
-                if row in ("default", "s3fd", "same_detection"):
+                if row in RATIOS:
                     whole = [sum(stage[clock] for stage in each["published"].values()) for each in repeats]
                     ratios = [theirs / ours[clock] for theirs, ours in zip(whole, of[row], strict=True)]
                     table[f"{row}_over_published" + "_cpu" * (clock == "cpu")] = spread(ratios)
@@ -304,11 +308,15 @@ def show(repeats: list[dict[str, Any]], table: dict[str, Any], sides: list[str],
     print(
         f"machine: {os.cpu_count()} cores, {gemm:.0f} GFLOP a CPU second (matrix product), {conv:.0f} (convolution)\n"
     )
-    print("published, a frame         CPU ms     wall ms")
-    for stage in repeats[0]["published"]:
+    published = repeats[0].get("published", {})
+    if published:
+        print("published, a frame         CPU ms     wall ms")
+    for stage in published:
         cpu, wall = (1000 * median(each["published"][stage][clock] for each in repeats) for clock in ("cpu", "wall"))
         print(f"  {stage:20} {cpu:12.1f} {wall:11.1f}")
     for stage, gflop in (("detect", S3FD_GFLOP * pixels / (1280 * 720)), ("generate", GENERATOR_GFLOP)):
+        if stage not in published:
+            continue
         share = gflop / median(each["published"][stage]["cpu"] for each in repeats) / conv
         print(f"  {stage}: {share:.0%} of the convolution's speed")
     for row in rows:
