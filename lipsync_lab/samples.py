@@ -210,7 +210,9 @@ def get(name: str) -> Sample:
         name = present
     sample = _named(name)
     if sample is None:
-        raise ParameterError(f"no sample is named {name}; there are {', '.join(_samples())}")
+        near = difflib.get_close_matches(name.lower(), _samples(), 1, 0.8)
+        there = f"did you mean {near[0]}?" if near else f"there are {', '.join(_samples())}"
+        raise ParameterError(f"no sample is named {name}; {there}")
     return sample
 
 

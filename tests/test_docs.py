@@ -1,5 +1,6 @@
 """The documentation: it builds without a warning, every metric has its page, the pages' commands and snippets hold."""
 
+import math
 import re
 import shlex
 import subprocess
@@ -41,6 +42,10 @@ def test_every_metric_has_its_page_and_every_page_its_metric():
     assert set(named) == {metric.name for metric in registry.metrics()}
     index = (DOCS / "metrics" / "index.md").read_text(encoding="utf-8").splitlines()
     assert {page.stem for page in named.values()} <= {line.strip() for line in index}
+    for metric in registry.metrics():
+        threshold = "never fails" if math.isnan(metric.threshold) else f"{metric.threshold:g}"
+        about = f"{metric.unit} | {threshold} | {registry.definition(metric)}"
+        assert f"| [`{metric.name}`]({named[metric.name].name}) | {about} |" in index
 
 
 @pytest.mark.parametrize("page", sorted(set(_metric_pages().values())), ids=lambda page: page.stem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import os
 import signal
 import sys
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     words, notes = renamed.translate(sys.argv[1:] if arguments is None else arguments)
     for note in notes:
         print(f"lipsync_lab: DeprecationWarning: {note}; the next release drops the old spelling", file=sys.stderr)
-    options = _parser().parse_args(words)
+    options = _parsed(words)
     try:
         return options.call(options) or 0
     except LipsyncError as error:
@@ -78,6 +79,18 @@ def _common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The options of a command line; an unknown flag ends it with the nearest flag of its command."""
+    parser = _parser()
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        flag = next((word for word in unknown if word.startswith("--")), unknown[0])
+        near = difflib.get_close_matches(flag.partition("=")[0], options.parser._option_string_actions, 1, 0.7)
+        hint = f"; did you mean {near[0]}?" if near else f"; `{options.parser.prog} --help` lists what there is"
+        options.parser.exit(BAD_INPUT, f"{options.parser.prog}: error: {flag} is not known here{hint}\n")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lipsync_lab",
@@ -96,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, summary: str, call: Callable | None = None) -> argparse.ArgumentParser:
         lines.append(f"  {name:12}{summary}")
-        added = commands.add_parser(name, description=summary)
+        added = commands.add_parser(name, description=summary, allow_abbrev=False)
+        added.set_defaults(parser=added)
         if call is not None:
             added.set_defaults(call=call)
             _common(added)

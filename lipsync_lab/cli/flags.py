@@ -215,7 +215,7 @@ def _published(parser: argparse.ArgumentParser) -> None:
         metavar="VOICE",
         help="several voices in place of --audio, one for each face from the left; the output has their sum (none)",
     )
-    add("--outfile", default="results/result_voice.mp4", help="the clip to write (results/result_voice.mp4)")
+    add("--outfile", "--out", default="results/result_voice.mp4", help="the clip to write (results/result_voice.mp4)")
     _as_published(group)
     _frame(group)
     _box(group)

@@ -23,15 +23,15 @@ def add(group: argparse.ArgumentParser, common: Callable[[argparse.ArgumentParse
     """Add the commands to the parser of `train`; `common` adds the flags of every command."""
     commands = group.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for name, (summary, add_flags, _) in COMMANDS.items():
-        parser = commands.add_parser(name, help=summary, description=summary)
-        parser.set_defaults(call=partial(_run, name))
+        parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        parser.set_defaults(call=partial(_run, name), parser=parser)
         common(parser)
         add_flags(parser.add_argument)
 
 
 def _run(name: str, options: argparse.Namespace) -> int:
     extras.need("train", f"train {name}")
-    given = {key: value for key, value in vars(options).items() if key not in ("call", "debug", "quiet")}
+    given = {key: value for key, value in vars(options).items() if key not in ("call", "parser", "debug", "quiet")}
     with progress.make(quiet=options.quiet) as shown:
         COMMANDS[name][2](given, shown)
     if name == "fit":
