@@ -76,7 +76,7 @@ def _plot(out: Path, effects: pandas.DataFrame) -> str:
     with plt.style.context(figures.STYLE):
         ax = plt.subplots(figsize=(8.2, 1.6 + 0.27 * shown))[1]
     # sharp where it is printed
-    media.save_chart(out / FOLDER / "forest.png", figures.forest(effects, ax), dpi=200)
+    media.save_chart(out / FOLDER / "forest.png", figures.forest(effects, ax), dpi=200, bbox_inches="tight")
     return f"{FOLDER}/forest.png"
 
 
