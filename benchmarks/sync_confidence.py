@@ -1,4 +1,4 @@
-"""The least confidence at which the AV offset of `syncnet-lab` is right, on clips that it was not trained on.
+"""How often `syncnet-lab` is right on clips that it was not trained on: its AV offset, and its accuracy on people.
 
 Each clip is compared with its own sound, delayed by the frames of `DELAYS`, and with as many sounds of other speakers
 of its domain. An offset is right if it is within one frame of the delay; with the sound of another speaker none is.
@@ -6,6 +6,9 @@ The lowest confidence above which 0.9 of the offsets are right is chosen on one 
 the other half, for each domain.
 
     python benchmarks/sync_confidence.py --out confidence.csv     # 3 minutes of CPU time; an existing table is read
+
+The accuracy is that of `train benchmark`: as many windows of 0.2 s with their own sound as with another sound of the
+clip, up to `WINDOWS` of a clip, classified at a similarity of 0.5.
 
 Animation and synthetic photo are rendered from held-out seeds: characters, voices and sentences that no training had.
 Filmed are eight clips of seven GRID speakers other than the one of the training, and the pieces of three seconds of an
@@ -31,9 +34,11 @@ from lipsync_lab.media.clip import open_clip
 from lipsync_lab.metrics import sync
 from lipsync_lab.models import registry
 from lipsync_lab.settings import Settings
-from lipsync_lab.training import corpus, render
+from lipsync_lab.training import corpus, expert, render
+from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.expert import auc
 from lipsync_lab.training.mouth_marks import WANTED, threshold_for
+from lipsync_lab.training.recipes import RECIPES
 
 DELAYS = (-6, -3, 0, 3, 6)
 #: Filmed clips and their speakers.
@@ -50,17 +55,20 @@ FILMED = {
 }
 #: Frames of a piece of the address; held-out seeds that are rendered; sounds of other speakers for each clip.
 PIECE, SEEDS, FOREIGN = 75, range(5000, 5060), 5
+#: Windows of a filmed clip for the accuracy.
+WINDOWS = 40
 
 
 @dataclass(frozen=True)
 class Talk:
-    """The lips of a clip, embedded, and its sound, which begins with the first frame."""
+    """The lips of a clip, embedded, and its sound, which begins with the first frame; filmed ones with their faces."""
 
     clip: str
     speaker: str
     domain: str
     lips: sync.Lips
     wave: np.ndarray
+    faces: list[np.ndarray | None]
 
 
 def rendered(network) -> Iterator[Talk]:
@@ -68,7 +76,7 @@ def rendered(network) -> Iterator[Talk]:
         held_out = corpus.seeds("validation", seed, 1)[0]
         clip, wave = render.clip(held_out), corpus.line(held_out).wave
         lips = sync.embed_frames(sync.SYNC_EXPERT, network, clip.faces)
-        yield Talk(str(seed), str(seed), clip.domain, lips, wave[clip.first * audio.SAMPLE_RATE // sync.FPS :])
+        yield Talk(str(seed), str(seed), clip.domain, lips, wave[clip.first * audio.SAMPLE_RATE // sync.FPS :], [])
 
 
 def filmed(network) -> Iterator[Talk]:
@@ -88,7 +96,7 @@ def filmed(network) -> Iterator[Talk]:
             part = faces[first : first + length]
             lips = sync.embed_frames(sync.SYNC_EXPERT, network, part, float(clip.fps))
             sound = wave[round(first * rate) : round((first + length) * rate)]
-            yield Talk(f"{name}-{first}", speaker, "live_action", lips, sound)
+            yield Talk(f"{name}-{first}", speaker, "live_action", lips, sound, part)
 
 
 def delayed(wave: np.ndarray, frames: int) -> np.ndarray:
@@ -112,6 +120,22 @@ def measured(talks: list[Talk], network) -> pd.DataFrame:
             right = own and abs(result.offset + delay) <= 1
             rows.append((talk.clip, talk.speaker, talk.domain, own, delay, result.offset, result.confidence, right))
     return pd.DataFrame(rows, columns=["clip", "speaker", "domain", "own", "delay", "offset", "confidence", "right"])
+
+
+def accuracies(talks: list[Talk], network) -> pd.DataFrame:
+    """A row per filmed clip: ``clip``, ``speaker``, ``windows`` of either class, ``accuracy``, ``auc``."""
+    rows = []
+    for talk in talks:
+        if talk.domain != "live_action" or any(face is None for face in talk.faces):
+            continue
+        unknown = np.full(len(talk.faces), np.nan, np.float32)
+        clip = Clip(
+            *(np.stack(talk.faces), audio.melspectrogram(talk.wave), 0, talk.domain, talk.speaker, talk.speaker),
+            *(unknown, unknown, np.full((len(talk.faces), 4), np.nan, np.float32)),
+        )
+        numbers = expert.accuracy(network, [clip], RECIPES["small-cpu"].sync_expert, of_clip=WINDOWS)
+        rows.append((talk.clip, talk.speaker, numbers["windows"], numbers["accuracy"], numbers["auc"]))
+    return pd.DataFrame(rows, columns=["clip", "speaker", "windows", "accuracy", "auc"])
 
 
 def summary(table: pd.DataFrame) -> Iterator[str]:
@@ -144,11 +168,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/sync_confidence.csv"), help="table, a row a sound")
     path = parser.parse_args().out
-    if not path.is_file():
+    by_clip = path.with_suffix(".accuracy.csv")
+    if not (path.is_file() and by_clip.is_file()):
         network = registry.load(registry.DEFAULTS["sync_expert"], "sync_expert").model
         path.parent.mkdir(parents=True, exist_ok=True)
-        measured([*rendered(network), *filmed(network)], network).round(4).to_csv(path, index=False)
+        people = [*filmed(network)]
+        accuracies(people, network).round(4).to_csv(by_clip, index=False)
+        measured([*rendered(network), *people], network).round(4).to_csv(path, index=False)
     print(*summary(pd.read_csv(path)), sep="\n")
+    table = pd.read_csv(by_clip)
+    for name, rows in (("GRID", table[table["speaker"] != "f"]), ("address", table[table["speaker"] == "f"])):
+        mean = rows.groupby("speaker")["accuracy"].mean()
+        spread = f"{mean.mean():.3f} (mean of {len(mean)} speakers, {mean.min():.2f} to {mean.max():.2f})"
+        print(f"{name}: accuracy {spread}; {len(rows)} clips, {rows['windows'].sum()} windows of either class")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,9 @@ def prose() -> Iterator[tuple[str, str]]:
         paths += [path for ending in ("md", "py", "j2", "js", "yml") for path in (ROOT / folder).rglob(f"*.{ending}")]
     for path in sorted(set(paths) - {ROOT / "docs" / "migration.md", ROOT / "tests" / "test_names.py"}):
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        yield path.relative_to(ROOT).as_posix(), "\n".join("".join(cell["source"]) for cell in cells)
 
 
 def phrases(text: str) -> Iterator[tuple[int, str]]:
@@ -165,6 +168,7 @@ def test_a_retired_phrase_is_reported():
 def test_the_lint_reads_what_people_read():
     paths = [path for path, _ in prose()]
     assert {"README.md", "docs/index.md", "lipsync_lab/cli/flags.py", "checkpoints/wav2lip-lab.md"} <= set(paths)
+    assert "notebooks/00_quickstart.ipynb" in paths
     assert not any(path.startswith("build") for path in paths)
 
 
