@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Commands that are not run, by their beginning, and why. `test_documents.py` parses those of the package.
 EXCEPTED = {
-    "make lab": "makes an environment from the network and opens Jupyter",
+    "make .venv": "makes an environment from the network",
     "pip install": "needs a network",
     "conda env create": "needs conda and a network",
     "python -m lipsync_lab report": "takes minutes, and names clips of the reader",
