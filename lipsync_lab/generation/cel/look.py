@@ -121,7 +121,8 @@ def _between_ends(pose: MouthPose, erased: Erased, smile: float) -> np.ndarray:
         return corners
     along, across = mouth_axes(pose, erased.box)
     along, across = along[ink], across[ink]
-    left, right = np.percentile(along, (1, 99))
+    # places of pixels, so that none of the ends is empty
+    left, right = np.percentile(along, (1, 99), method="nearest")
     if not _WIDTHS[0] < right - left < _WIDTHS[1]:
         return corners
     ends = [across[np.abs(along - end) < _END * (right - left)].mean() for end in (left, right)]
@@ -227,7 +228,8 @@ def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:
         angle, bottom = np.radians(pose.angle), np.subtract(pose.bottom, pose.centre)
         edge = (bottom[1] * np.cos(angle) - bottom[0] * np.sin(angle)) / max(pose.width, 6.0)
         size = pose.width / (width * sample.box.width)
-        high = np.ptp(np.percentile(across[ink & (np.abs(along - np.median(along[ink])) < 0.1)], (5, 95)))
+        line = widest(ink)
+        high = np.ptp(np.percentile(across[line & (np.abs(along - np.median(along[line])) < 0.15)], (5, 95)))
         numbers = np.ptp(along[ink]) * size, (np.median(across[ink]) - edge) * size, high * size
         lips.append([*np.median(sample.pixels[ink], axis=0), *numbers])
     if not lips or len(lips) < len(samples) / 3:

@@ -105,6 +105,21 @@ def test_the_shadow_under_the_lip_goes_with_its_mouth():
     assert 5 <= shaded.sum() <= 11
 
 
+def test_two_marks_under_the_lip_and_a_small_mouth_are_measured():
+    given = []
+    for number in range(3):
+        frame = picture(0)
+        for x in (80, 120):
+            cv2.ellipse(frame, (x, 104), (6, 3), 0, 0, 360, (150, 110, 95), -1, cv2.LINE_AA)
+        given.append(sample(frame, 0, number=number))
+    assert look_of(given).pen.lip.height == pytest.approx(6 / 60, abs=0.04)
+    for width in range(6, 16):
+        small = picture(0, width)
+        pose = pose_at(100, 90, 1.5 * width)
+        seat = own.seat_of(pose, FACE, LOOK, erased=erase(small, pose))
+        assert (seat.x, seat.y) == pytest.approx((100, 90.5), abs=1.5)
+
+
 def test_a_grey_clip_gets_a_grey_mouth():
     grey = [replace(each, pixels=np.repeat(each.pixels.mean(-1, keepdims=True), 3, -1).astype(np.uint8))
             for each in (sample(picture(0), 0) for _ in range(3))]  # fmt: skip
