@@ -44,7 +44,7 @@ HARD = "hard"
 #: Share of frames for the detector without a face, half of them textures.
 _EMPTY = 0.15
 #: Shares of hard scenes: with things that are no face; of these, without a character; with characters of western
-#: cartoons of the 1930s.
+#: animation of the 1930s.
 _CLUTTERED, _CLUTTERED_EMPTY, _VINTAGE = 0.6, 0.3, 0.35
 _TEXTURES = ("brick", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field", "rocket", "text")
 

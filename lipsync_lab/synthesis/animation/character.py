@@ -323,7 +323,7 @@ def _flat(rng, age, sex) -> dict:
 
 
 def vintage(given: Character) -> Character:
-    """Return a character made over as one of a western cartoon of the 1930s.
+    """Return a character made over as one of western animation of the 1930s.
 
     Face and jaw are broad, the chin is heavy, the body large, the nose bulbous; beards, caps and bowlers are
     common. Colours, style, sex and age stay.

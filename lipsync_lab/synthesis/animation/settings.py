@@ -75,7 +75,7 @@ class Scene:
     clutter : int
         Number of things that are no face (`clutter.THINGS`), before and behind the characters; none covers a face.
     vintage : bool
-        Whether the characters are made over as those of western cartoons of the 1930s (`character.vintage`).
+        Whether the characters are made over as those of western animation of the 1930s (`character.vintage`).
 
     Raises
     ------
