@@ -824,3 +824,24 @@ def test_evaluate_refuses_bad_input_in_one_line(words, message, place, capsys):
     (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("lipsync_lab: ")]
     assert message in line
     assert set(place.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("dub --face a.mp4 --audio b.wav --outfle c.mp4", "--outfle is not known here; did you mean --outfile?"),
+        ("report --voice x.wav", "--voice is not known here; did you mean --voices?"),
+        ("evaluate --zzzzz", "--zzzzz is not known here; `python -m lipsync_lab evaluate --help` lists what there is"),
+        ("train render --data x --whta frames", "--whta is not known here; did you mean --what?"),
+    ],
+)
+def test_an_unknown_or_shortened_flag_ends_the_command_with_the_nearest(words, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words.split())
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_misspelt_sample_is_suggested(capsys):
+    assert cli.main(["samples", "path", "animation_buz"]) == 2
+    assert "did you mean animation_bus?" in capsys.readouterr().err
