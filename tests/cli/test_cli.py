@@ -827,7 +827,7 @@ def test_evaluate_refuses_bad_input_in_one_line(words, message, place, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "line"),
     [
         ("dub --face a.mp4 --audio b.wav --outfle c.mp4", "--outfle is not known here; did you mean --outfile?"),
         ("report --voice x.wav", "--voice is not known here; did you mean --voices?"),
@@ -835,11 +835,11 @@ def test_evaluate_refuses_bad_input_in_one_line(words, message, place, capsys):
         ("train render --data x --whta frames", "--whta is not known here; did you mean --what?"),
     ],
 )
-def test_an_unknown_or_shortened_flag_ends_the_command_with_the_nearest(words, said, capsys):
+def test_an_unknown_or_shortened_flag_ends_the_command_with_the_nearest(words, line, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(words.split())
     assert end.value.code == 2
-    assert said in capsys.readouterr().err
+    assert line in capsys.readouterr().err
 
 
 def test_a_misspelt_sample_is_suggested(capsys):
