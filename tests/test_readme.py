@@ -60,7 +60,13 @@ def test_the_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     shown = capsys.readouterr().out
     assert str(names["run"].output) in shown
     assert {"sharpness_loss", "line_art_loss"} <= set(names["evaluation"].metrics["metric"])
-    assert all(metric in shown for metric in names["evaluation"].metrics["metric"])
+    table = names["evaluation"].metrics.set_index("metric")
+    assert all(metric in shown for metric in table.index)
+    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line}
+    assert lines["sharpness_loss"][-2:] == [str(table["failed"]["sharpness_loss"]), "0.35"]
+    assert lines["openness_correlation"][-2:] == ["-", "-"]  # it never fails
+    for reason in table.loc[table["value"].isna(), "reason"]:
+        assert f"not measured ({reason})" in shown
 
 
 def test_the_readme_is_short_and_names_who_made_its_picture():

@@ -1,64 +1,106 @@
-"""The closing lines of `dub` and `evaluate`."""
+"""The closing lines of `dub`, and the list of metrics that `evaluate` prints."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipsync_lab.geometry import spans
+from lipsync_lab.models import registry
 
 if TYPE_CHECKING:
-    import pandas
-
     from lipsync_lab.runs import Run
 
 
-def lines(run: Run, outfile: Path) -> list[str]:
-    """A line on frames, one on what `auto` decided, and one on dropouts that were too long to be filled."""
+def lines(run: Run, outfile: Path, seconds: float) -> list[str]:
+    """What a dub wrote and from what, where its time went, and what a small model's picture says.
+
+    Parameters
+    ----------
+    run : Run
+    outfile : Path
+    seconds : float
+        That the whole command took.
+    """
+    out = [_frames(run, outfile)]
+    if looped := _played_on(run):
+        out.append(looped)
+    if decided := run.info.get("decisions"):
+        out.append(decided["summary"])
+    out += [*_dropouts(run), _seconds(run.info["seconds"], seconds)]
+    files = sorted(path.name + "/" * path.is_dir() for path in run.folder.iterdir())
+    out.append(f"{run.folder}: {', '.join(files)}")
+    return out + _small_model(run)
+
+
+def _frames(run: Run, outfile: Path) -> str:
     info, ledger = run.info, run.ledger()
     counts = ledger["provenance"].value_counts()
     kinds = [f"{number} {kind}{', passed through unchanged' * (kind == 'missing')}" for kind, number in counts.items()]
     used, there = len(ledger), info["clip"]["frames_of_the_clip"]
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
-    out = [f"{outfile}: {info['frames_written']} frames written, from {whole} of the clip: {'; '.join(kinds)}"]
-    if decided := info.get("decisions"):
-        out.append(decided["summary"])
-    settings, limit = info["settings"], info["settings"]["max_dropout"]
-    if settings["dropouts"] in ("hold", "interpolate"):
-        missing = (ledger["provenance"] == "missing").to_numpy()
-        lengths = [end - start for start, end in spans(missing, ledger["shot"].to_numpy())]
-        long = [length for length in lengths if length > limit]
-        if long:
-            dropouts = "1 dropout" if len(long) == 1 else f"{len(long)} dropouts"
-            length = f"{min(long)}" if min(long) == max(long) else f"{min(long)} to {max(long)}"
-            was = "was" if len(long) == 1 else "were"
-            out.append(f"{dropouts} of {length} frames {was} too long to be filled: --max-dropout {limit} is the limit")
-    return out
+    by = info["generator"]["name"]
+    return f"{outfile}: {info['frames_written']} frames written by {by}, from {whole} of the clip: {'; '.join(kinds)}"
 
 
-def table(metrics: pandas.DataFrame) -> list[str]:
-    """`Evaluation.metrics` as lines of text in columns; then, by reason, what has a limited value or none."""
-    rows = [("metric", "value", "unit", "frames", "failed", "threshold")]
-    measured = metrics["value"].notna()
-    for row in metrics[measured].itertuples():
-        failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
-        rows.append((row.metric, f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    for start, rest in (("note", metrics[measured & (metrics["reason"] != "")]), ("not measured", metrics[~measured])):
-        for reason, those in rest.groupby("reason", sort=False):
-            lines.append(f"{start} ({reason}): {', '.join(those['metric'])}")
-    return lines
+def _played_on(run: Run) -> str:
+    """How a clip that is shorter than its voice fills the rest; empty where it is not shorter, or is one picture."""
+    info = run.info
+    rest = info["frames_written"] - info["clip"]["frames"]
+    if rest <= 0 or info["clip"]["frames"] == 1:
+        return ""
+    fps, extend = Fraction(info["clip"]["fps"]), info["settings"]["extend"]
+    how = {"loop": "it starts again", "hold": "its last frame stays", "pingpong": "it plays back and forth"}[extend]
+    seconds, more = float(info["clip"]["frames"] / fps), float(rest / fps)
+    return (
+        f"the clip lasts {seconds:.2f} s and the voice {more:.2f} s longer: for the last {rest} frames {how} "
+        f"(--extend {extend})"
+    )
+
+
+def _dropouts(run: Run) -> list[str]:
+    """Dropouts that were too long to be filled."""
+    settings, ledger = run.info["settings"], run.ledger()
+    if settings["dropouts"] not in ("hold", "interpolate"):
+        return []
+    limit, missing = settings["max_dropout"], (ledger["provenance"] == "missing").to_numpy()
+    lengths = [end - start for start, end in spans(missing, ledger["shot"].to_numpy())]
+    long = [length for length in lengths if length > limit]
+    if not long:
+        return []
+    dropouts = "1 dropout" if len(long) == 1 else f"{len(long)} dropouts"
+    length = f"{min(long)}" if min(long) == max(long) else f"{min(long)} to {max(long)}"
+    was = "was" if len(long) == 1 else "were"
+    return [f"{dropouts} of {length} frames {was} too long to be filled: --max-dropout {limit} is the limit"]
+
+
+def _seconds(stages: Mapping[str, float], whole: float) -> str:
+    """The time of a dub by stage; what no stage measures is mostly the loading of libraries and models."""
+    named = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items() if seconds >= 0.05)
+    rest = max(0.0, whole - sum(stages.values()))
+    return f"{whole:.1f} s: {named}{', ' if named else ''}the rest, such as loading, {rest:.1f}"
+
+
+def _small_model(run: Run) -> list[str]:
+    """Where this project's small weights generated a mouth, what the picture is no evidence of."""
+    model = registry.MODELS.get(run.info["generator"]["name"])
+    if model is None or model.kind != "generator" or model.url or not model.file or not run.info["mouths_generated"]:
+        return []
+    return [f"{model.name} is a small model, no measure of Wav2Lip: see its card, checkpoints/{model.name}.md"]
 
 
 def metric_list() -> list[str]:
-    """Name, unit, threshold and meaning of every metric, a line each, by stage."""
-    from lipsync_lab.metrics import registry
+    """A line for every metric, by stage, then for every score: name, unit, threshold or better values, meaning."""
+    from lipsync_lab.evaluation.text import columns
+    from lipsync_lab.metrics import controls, registry
 
-    lines = []
+    rows = [("metric", "unit", "fails", "what it measures")]
     for metric in registry.metrics():
-        limit = f"fails {'above' if metric.direction > 0 else 'below'} {metric.threshold:g}" if metric.failure else "-"
-        lines.append((metric.name, metric.unit, limit, registry.definition(metric)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        limit = f"{'above' if metric.direction > 0 else 'below'} {metric.threshold:g}" if metric.failure else "-"
+        rows.append((metric.name, metric.unit, limit, registry.definition(metric)))
+    scores = [("score of the sound", "unit", "better", "what it measures")]
+    scores += [(name, about.unit, about.better, about.meaning) for name, about in controls.SCORES.items()]
+    return [*columns(rows), "", *columns(scores), "", "A score has one value a clip, and never fails."]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lipsync_lab import progress
 from lipsync_lab.cli import extras
 from lipsync_lab.errors import ParameterError
+
+if TYPE_CHECKING:
+    from lipsync_lab.samples import Sample
 
 #: Exit code of `weights verify` where a file is another than the table of models says.
 WRONG = 2
@@ -49,15 +56,36 @@ def samples(options: argparse.Namespace) -> int:
     from lipsync_lab import samples as table
 
     if options.what == "list":
-        for name in table.names():
-            sample = table.get(name)
-            where = "bundled" if sample.bundled else "fetched on demand"
-            print(f"{name:20} {sample.domain:12} {where:18} {sample.licence} | {sample.note}".rstrip(" |"))
+        from lipsync_lab.evaluation.text import columns
+
+        rows = [("name", "domain", "seconds", "where", "licence", "note"), *map(_row, map(table.get, table.names()))]
+        for line in columns(rows):
+            print(line)
+        print("\n`samples show NAME` prints everything about one, with its terms in full.")
         return 0
     if not options.name:
         raise ParameterError(f"which sample? name one of {', '.join(table.names())}")
+    if options.what == "show":
+        about = asdict(table.get(options.name)) | {"seconds": _seconds(table.get(options.name))}
+        about["size"] = about["size"] and " x ".join(map(str, about["size"]))
+        for name, value in about.items():
+            if value not in (None, ""):
+                print(f"{name + ':':14}{ {True: 'yes', False: 'no'}.get(value, value) }")
+        return 0
     print(table.path(options.name, progress=options.what == "fetch" and not options.quiet))
     return 0
+
+
+def _seconds(sample: Sample) -> str:
+    """Seconds of a clip; empty for a voice, whose length the manifest does not have."""
+    return f"{sample.frames / float(sample.fps):.1f}" if sample.frames and sample.fps else ""
+
+
+def _row(sample: Sample) -> tuple[str, ...]:
+    """A sample in a line: a licence ends where its explanation begins, and a note at its first clause."""
+    licence, note = re.split(r"[(,]", sample.licence)[0].strip(), sample.note.partition(", for ")[0]
+    where = "bundled" if sample.bundled else "to fetch"
+    return sample.name, sample.domain, _seconds(sample), where, licence, note
 
 
 def synthesize(options: argparse.Namespace) -> int:
@@ -69,6 +97,11 @@ def synthesize(options: argparse.Namespace) -> int:
     from lipsync_lab.synthesis.recordings import recorded
     from lipsync_lab.synthesis.speech import speak
 
+    if Path(options.voice).suffix or Path(options.voice).exists():
+        raise ParameterError(
+            f"--voice {options.voice}: is a file; --voice takes espeak-ng's language code, such as en-us or de, and "
+            "--recording a file in which somebody speaks the text"
+        )
     voice = {"voice": options.voice, "variant": options.variant}
     if options.recording:
         speech = recorded(audio.load(options.recording), options.text, **voice)

@@ -12,8 +12,8 @@ def _natural(text: str) -> int:
 
 
 def samples(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("list", "fetch", "path"))
-    parser.add_argument("name", nargs="?", help="name of a sample")
+    parser.add_argument("what", choices=("list", "show", "fetch", "path"))
+    parser.add_argument("name", nargs="?", help="name of a sample; required without list")
 
 
 def weights(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,13 @@ def synthesize(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--text", required=True, help="what the character says")
     add("--out", required=True, metavar="CLIP.mp4", help="the ground truth of every frame goes beside it, .truth.csv")
-    add("--voice", default="en-us", help="espeak-ng's language code (en-us)")
+    add(
+        "--voice",
+        default="en-us",
+        metavar="LANGUAGE",
+        help="language code of espeak-ng, which speaks the text, such as en-us, de or fr-fr; no sound file, see "
+        "--recording (en-us)",
+    )
     add("--recording", metavar="SOUND", help="file with a recording of the text, to speak in espeak-ng's place (none)")
     add("--variant", help="espeak-ng's voice variant, such as f2 or m3; the plain voice if not given")
     add("--rate", type=int, default=160, help="words per minute (160)")

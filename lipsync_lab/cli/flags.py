@@ -7,6 +7,7 @@ is absent from the parsed options if the user did not give it, so that a preset 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from lipsync_lab import detection
 from lipsync_lab.models.registry import DEFAULTS
@@ -21,6 +22,9 @@ from lipsync_lab.settings import (
     SMOOTHINGS,
 )
 
+if TYPE_CHECKING:
+    from lipsync_lab.geometry import Box
+
 GENERATOR = (
     "generator: a model's name or a file of weights; identity returns each face unchanged, untrained generates noise, "
     f"`weights list` names the others ({DEFAULTS['generator']}: small, trained by this project)"
@@ -30,6 +34,9 @@ DETECTOR = (
     f"({detection.default()}: {DEFAULTS['detector']}, and yunet, once it is fetched, in frames where that detects "
     "no face with a mouth)"
 )
+
+#: The order of the published --box and --crop; every box in a file or a message is x1, y1, x2, y2.
+CORNERS = "Y1 Y2 X1 X2 (top, bottom, left, right)"
 
 #: The name that the settings without a preset have in `report --compare`.
 DEFAULT = "default"
@@ -45,6 +52,11 @@ _PUBLISHED = {
 def of_setting(name: str) -> str:
     """The flag that gives a setting."""
     return _PUBLISHED.get(name, "--" + name.replace("_", "-"))
+
+
+def yyxx(box: Box) -> str:
+    """A box as --box takes it."""
+    return f"{box.y1:g} {box.y2:g} {box.x1:g} {box.x2:g}"
 
 
 def _boolean(text: str) -> bool:
@@ -270,7 +282,8 @@ def _frame(group: argparse._ActionsContainer) -> None:
         "--crop",
         **corners,
         default=unset,
-        help="part of the clip to use, after shrinking and turning (0 -1 0 -1: all of it)",
+        help="part of the clip to use, after shrinking and turning, as top, bottom, left, right: 0 240 80 400 keeps "
+        "the rows 0 to 240 and the columns 80 to 400 (0 -1 0 -1: all of it)",
     )
     add("--rotate", action="store_true", default=unset, help="turn by 90 degrees clockwise (no)")
 
@@ -282,7 +295,8 @@ def _box(group: argparse._ActionsContainer) -> None:
         "--box",
         **corners,
         default=(-1, -1, -1, -1),
-        help="use this box in every frame instead of a detector (-1 -1 -1 -1: none)",
+        help="use this box in every frame instead of a detector, as top, bottom, left, right: 50 150 80 200 is the box "
+        "that files and messages call x1, y1, x2, y2 = 80, 50, 200, 150 (-1 -1 -1 -1: none)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,13 +19,12 @@ FAILED = 1
 
 def dub(options: argparse.Namespace) -> int:
     from lipsync_lab import detection, generation
-    from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
 
-    settings = _settings(options, options.preset)
+    begun, settings = time.perf_counter(), _settings(options, options.preset)
     if options.generator is None:
         options.generator = generation.default(options.preset)
-    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    box = _box(options)
     outfile = _outfile(options.outfile, settings.codec)
     folder = Path(options.run_folder) if options.run_folder else outfile.with_suffix("")
     face = _clip(options.face, "--face")
@@ -45,12 +45,10 @@ def dub(options: argparse.Namespace) -> int:
         device=options.device,
         cache=_cache(options),
     )
-    _say(options, pipeline.models)
     with progress.make(quiet=options.quiet) as shown:
         run = pipeline.run(face, voices, folder, shown, options.turns, outfile=outfile)
-    for line in closing.lines(run, outfile):
+    for line in closing.lines(run, outfile, time.perf_counter() - begun):
         _say(options, line)
-    _say(options, f"{folder}: ledger.csv, detections.json, run.json")
     _warn(run.info["warnings"])
     _warn(_unused_rate(options, run.info["clip"]["fps"], face))
     return 0
@@ -60,11 +58,10 @@ def detect(options: argparse.Namespace) -> int:
     from lipsync_lab import detection
     from lipsync_lab.detection import auto, tracking
     from lipsync_lab.detection.detect import detect
-    from lipsync_lab.geometry import Box
     from lipsync_lab.models.registry import best_device
 
     settings = _settings(options, None)
-    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    box = _box(options)
     face = _clip(options.face, "--face")
     if not options.out or Path(options.out).is_dir():
         raise MediaError(f"--out {options.out or '(empty)'}: is a folder; name a file, such as detections.json, in it")
@@ -115,10 +112,9 @@ def _mouths_of_voice(options: argparse.Namespace, settings: Settings, voice: Pat
 
 
 def _mouths_of_clip(options: argparse.Namespace, settings: Settings, voice: Path, face: Path):
-    from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
 
-    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    box = _box(options)
     with progress.make(quiet=options.quiet) as shown:
         pipeline = Pipeline("cel", options.detector, settings, box, options.device, _cache(options))
         cues, fps = pipeline.mouth_timing(face, voice, shown)
@@ -132,14 +128,13 @@ def _mouths_of_clip(options: argparse.Namespace, settings: Settings, voice: Path
 
 def chart(options: argparse.Namespace) -> int:
     from lipsync_lab.generation.cel.chart import write_chart
-    from lipsync_lab.geometry import Box
     from lipsync_lab.pipeline import Pipeline
 
     settings, face = _settings(options, None), _clip(options.face, "CLIP")
     if Path(options.out).is_file():
         raise MediaError(f"--out {options.out}: is a file; name a folder")
     _check_models(options)
-    box = None if options.box[0] == -1 else Box.from_yyxx(options.box)
+    box = _box(options)
     with progress.make(quiet=options.quiet) as shown:
         pipeline = Pipeline("cel", options.detector, settings, box, options.device, _cache(options))
         mouths = pipeline.mouth_chart(face, shown)
@@ -186,8 +181,7 @@ def evaluate(options: argparse.Namespace) -> int:
         _say(options, text.alignment(done.alignment))
     if done.region is not None:
         _say(options, text.region(done.region, len(done.frames)))
-    for line in closing.table(done.metrics):
-        print(line)
+    print(done)
     if options.out:
         files = "metrics.csv (the table above), frames.csv, failures.csv, evaluation.json"
         _say(options, f"{options.out}: {files}" + (f"; open {options.out}/index.html in a browser" if page else ""))
@@ -342,6 +336,22 @@ def _settings(options: argparse.Namespace, preset: str | None) -> Settings:
         # the message begins with the setting's name; the user gave a flag
         name, _, rest = str(error).partition(" ")
         raise ParameterError(f"{flags.of_setting(name)} {rest}") from None
+
+
+def _box(options: argparse.Namespace):
+    """The `Box` of --box, whose order is that of the published script; None where none is given."""
+    from lipsync_lab.geometry import Box
+
+    if options.box[0] == -1:
+        return None
+    box = Box.from_yyxx(options.box)
+    if box.width > 0 and box.height > 0:
+        return box
+    other = Box(*options.box)
+    meant = ""
+    if other.width > 0 and other.height > 0:
+        meant = f"; for x1, y1, x2, y2 = {', '.join(map(str, other))} give --box {flags.yyxx(other)}"
+    raise ParameterError(f"--box {' '.join(map(str, options.box))} has no area: the order is {flags.CORNERS}{meant}")
 
 
 def _unused_rate(options: argparse.Namespace, fps: str, face: Path) -> list[str]:

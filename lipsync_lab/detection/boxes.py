@@ -26,7 +26,7 @@ class FixedBox:
     def __init__(self, box: Box):
         if box.area == 0:
             raise DetectionError(
-                f"the box {tuple(box)} (x1, y1, x2, y2) has no area; the order on the command line is y1 y2 x1 x2"
+                f"the box {tuple(box)} (x1, y1, x2, y2) has no area; the order of --box is Y1 Y2 X1 X2"
             )
         self.box = box
         self.identity: dict[str, Any] = {"detector": self.name, "box": list(box)}
@@ -36,7 +36,8 @@ class FixedBox:
         box = self.box.clipped(frames.shape[2], frames.shape[1])
         if box.area == 0:
             raise DetectionError(
-                f"the box {tuple(self.box)} lies outside the frame of {frames.shape[2]} x {frames.shape[1]} pixels"
+                f"the box {tuple(self.box)} (x1, y1, x2, y2) lies outside the frame of {frames.shape[2]} x "
+                f"{frames.shape[1]} pixels; the order of --box is Y1 Y2 X1 X2 (top, bottom, left, right)"
             )
         return [[Detection(box, 1.0)] for _ in frames]
 

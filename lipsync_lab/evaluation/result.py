@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lipsync_lab.evaluation import text
 from lipsync_lab.evaluation.noise import beyond_noise
 from lipsync_lab.metrics import controls, failures, registry
 from lipsync_lab.metrics.sync import score_names
@@ -76,6 +77,10 @@ class Evaluation:
     alignment: dict[str, Any] | None = None
     region: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """`metrics` as a table to read, with a reason for each number that is limited or absent."""
+        return "\n".join(text.table(self.metrics))
 
     @property
     def is_edited(self) -> bool:

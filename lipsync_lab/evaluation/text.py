@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts as lines, each column as wide as its longest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def table(metrics: pandas.DataFrame) -> list[str]:
+    """`Evaluation.metrics` as lines of text in columns; then, by reason, what has a limited value or none."""
+    rows = [("metric", "value", "unit", "frames", "failed", "threshold")]
+    measured = metrics["value"].notna()
+    for row in metrics[measured].itertuples():
+        failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
+        rows.append((row.metric, f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
+    lines = columns(rows)
+    for start, rest in (("note", metrics[measured & (metrics["reason"] != "")]), ("not measured", metrics[~measured])):
+        for reason, those in rest.groupby("reason", sort=False):
+            lines.append(f"{start} ({reason}): {', '.join(those['metric'])}")
+    return lines
+
 
 def alignment(alignment: dict) -> str:
     """One line on how an output lines up with its source (`Evaluation.alignment`)."""

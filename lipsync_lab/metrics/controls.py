@@ -16,15 +16,41 @@ if TYPE_CHECKING:
 SILENT_DB = -50.0
 #: The clip's own sound, and the null baselines of every score: sounds that are unrelated to the lips.
 INPUTS = ("dubbed", "shifted_audio", "shuffled_audio", "silent_audio")
-#: Unit of each score.
-UNITS = {
-    **dict.fromkeys(("syncnet_distance", "syncnet_distance_at_zero", "syncnet_confidence"), "1 - cosine"),
-    **dict.fromkeys(("lse_d", "lse_d_at_zero", "lse_c"), "embedding distance"),
-    **dict.fromkeys(("av_offset", "lse_av_offset"), "frames of 40 ms"),
-    **dict.fromkeys(("openness_correlation", "openness_best"), "correlation"),
-    "openness_offset": "frames",
-    **dict.fromkeys(("silence_open", "silence_moving"), "share of the silent frames"),
+
+
+class About(NamedTuple):
+    """What a score is: its unit, which values are better ("lower", "higher", "near 0"), and its meaning."""
+
+    unit: str
+    better: str
+    meaning: str
+
+
+_PUBLISHED = "with the published syncnet_v2.model"
+#: Every score by its name.
+SCORES = {
+    "syncnet_distance": About("1 - cosine", "lower", "Mean distance of lips and sound at the best offset"),
+    "syncnet_confidence": About(
+        "1 - cosine", "higher", "Median of the distances over all offsets, minus the least of them"
+    ),
+    "av_offset": About(
+        "frames of 40 ms", "near 0", "The best offset, where it is reliable; positive: the sound comes too early"
+    ),
+    "syncnet_distance_at_zero": About("1 - cosine", "lower", "Mean distance of lips and sound without an offset"),
+    "lse_d": About("embedding distance", "lower", f"LSE-D: the distance at the best offset {_PUBLISHED}"),
+    "lse_c": About("embedding distance", "higher", f"LSE-C: the confidence {_PUBLISHED}"),
+    "lse_av_offset": About("frames of 40 ms", "near 0", f"The best offset {_PUBLISHED}"),
+    "lse_d_at_zero": About("embedding distance", "lower", f"The distance without an offset {_PUBLISHED}"),
+    "openness_correlation": About("correlation", "higher", "Pearson's r of mouth openness and loudness at offset 0"),
+    "openness_best": About("correlation", "higher", "The highest correlation of all offsets within 15 frames"),
+    "openness_offset": About(
+        "frames", "near 0", "Where that is, where it is reliable; positive: the sound comes too early"
+    ),
+    "silence_open": About("share of the silent frames", "lower", "Frames without sound in which the mouth is open"),
+    "silence_moving": About("share of the silent frames", "lower", "Frames without sound in which the mouth moves"),
 }
+#: Unit of each score.
+UNITS = {name: about.unit for name, about in SCORES.items()}
 
 
 class Score(NamedTuple):

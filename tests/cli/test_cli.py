@@ -71,11 +71,58 @@ def test_static_is_a_flag_that_also_takes_a_word(place, words, static):
 def test_defaults_say_what_made_the_picture(place, capsys):
     assert cli.main(DUB) == 0
     out = capsys.readouterr()
-    assert "wav2lip-lab: this project's own small model" in out.out
+    assert "15 frames written by wav2lip-lab" in out.out
     assert "s3fd-lab" in out.out
+    # no face in these frames: no picture is of the small weights, and the note on them would be false
+    assert "small model" not in out.out
     assert (place / "results" / "result_voice.mp4").is_file()
     assert (place / "results" / "result_voice" / "ledger.csv").is_file()
     assert [re.sub(r"\d+", "N", line) for line in out.err.splitlines()[:2]] == ["detect N s", "generate N s"]
+
+
+def test_the_small_model_is_named_once_where_it_generated_a_picture(place, capsys):
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "small model" in line] == [lines[-1]]
+    assert "checkpoints/wav2lip-lab.md" in lines[-1]
+    assert max(map(len, lines)) < 160
+    assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--generator", "identity"]) == 0
+    assert "small model" not in capsys.readouterr().out
+    assert cli.main([*DUB[:-1], "absent.wav"]) == cli.BAD_INPUT
+    assert capsys.readouterr().out == ""
+
+
+def test_closing_lines_name_every_file_and_where_the_time_went(place, capsys):
+    line = ["dub", "--face", "animation_bus", "--audio", "v.wav", "--outfile", "o.mp4", "--generator", "cel"]
+    assert cli.main(line) == 0
+    out = capsys.readouterr().out
+    [files] = [line for line in out.splitlines() if line.startswith("o: ")]
+    assert set(files[3:].split(", ")) == {path.name for path in (place / "o").iterdir()}
+    assert {"output.mp4", "exposure_sheet.csv"} <= set(files[3:].split(", "))
+    [seconds] = [line for line in out.splitlines() if ", the rest, such as loading, " in line]
+    whole, *parts = map(float, re.findall(r"\d+\.\d", seconds))
+    assert whole == pytest.approx(sum(parts), abs=0.5)
+
+
+@pytest.mark.parametrize("extend", ["loop", "hold", "pingpong"])
+def test_closing_lines_say_that_a_short_clip_was_played_on(extend, place, capsys):
+    wav(place / "long.wav", 1.0)
+    line = ["dub", "--face", "in.mp4", "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--extend", extend]
+    assert cli.main([*line, "--audio", "long.wav"]) == 0
+    out = capsys.readouterr().out
+    assert "the clip lasts 0.60 s and the voice 0.40 s longer: for the last 10 frames" in out
+    assert f"(--extend {extend})" in out
+    assert cli.main([*line, "--audio", "v.wav"]) == 0
+    assert "--extend" not in capsys.readouterr().out
+
+
+def test_a_box_in_the_other_order_is_refused_with_the_one_that_was_meant(place, capsys):
+    assert cli.main([*DUB, "--box", "20", "10", "60", "50"]) == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert "the order is Y1 Y2 X1 X2 (top, bottom, left, right)" in err
+    assert "for x1, y1, x2, y2 = 20, 10, 60, 50 give --box 10 50 20 60" in err
+    assert cli.main([*DUB, "--box", "60", "50", "20", "10"]) == cli.BAD_INPUT
+    assert "x1, y1" not in capsys.readouterr().err
 
 
 def test_quiet(place, capsys):
@@ -97,7 +144,7 @@ def test_closing_lines_tell_what_was_written_from_what_was_used(place, capsys):
     line = ["dub", "--face", "in.mp4", "--detector", "b.json", "--dropouts", "hold", "--max-dropout", "1", "--outfile"]
     assert cli.main([*line, "o.mp4", "--audio", "short.wav"]) == 0
     out = capsys.readouterr().out
-    assert "o.mp4: 10 frames written, from the first 10 of 15 frames of the clip: " in out
+    assert "o.mp4: 10 frames written by wav2lip-lab, from the first 10 of 15 frames of the clip: " in out
     assert "5 recorded" in out
     assert "1 held" in out
     assert "4 missing, passed through unchanged" in out
@@ -339,9 +386,29 @@ def test_weights_list_and_verify(place, capsys):
 
 def test_samples_list_and_path(place, capsys):
     assert cli.main(["samples", "list"]) == 0
-    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "grid_s2_pwij3p" in listed
-    assert all(samples.get(name).note in line for name, line in listed.items())
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["name", "domain", "seconds", "where", "licence", "note"]
+    listed = {line.split()[0]: line for line in lines[: lines.index("")]}
+    assert list(listed) == list(samples.names())
+    start, end = header.index("licence"), header.index("note")
+    for name, line in listed.items():
+        assert samples.get(name).licence.startswith(line[start:end].strip()), name
+    assert end - start < 40
+    assert cli.main(["samples", "show", "astronaut_hello"]) == 0
+    assert "the animation Apache-2.0" in capsys.readouterr().out
+    assert cli.main(["samples", "show"]) == cli.BAD_INPUT
+    assert cli.main(["samples", "path", "animation_hello"]) == 0
+    assert capsys.readouterr().out.strip() == str(samples.path("animation_hello"))
+
+
+def test_a_sound_file_is_no_language(place, capsys):
+    words = ["synthesize", "--text", "hello", "--out", "s.mp4", "--voice"]
+    for name in ("v.wav", "absent.wav"):
+        assert cli.main([*words, name]) == cli.BAD_INPUT
+        err = capsys.readouterr().err
+        assert f"--voice {name}: is a file" in err
+        assert "--recording" in err
+    assert not (place / "s.mp4").exists()
 
 
 def test_help_of_every_command(capsys):
@@ -709,15 +776,21 @@ def test_a_chart_is_written_and_taken(place, capsys):
 
 
 def test_metrics_are_listed_with_their_meaning(capsys):
+    from lipsync_lab.metrics import openness, sync
     from lipsync_lab.metrics import registry as metrics
 
     assert cli.main(["evaluate", "--list-metrics"]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    first, second, _ = capsys.readouterr().out.split("\n\n")
+    header, *rest = first.splitlines()
+    lines = {line.split()[0]: line for line in rest}
     assert list(lines) == [metric.name for metric in metrics.metrics()]
+    place = slice(header.index("fails"), header.index("what it measures"))
     for metric in metrics.metrics():
         assert metric.unit in lines[metric.name]
-        assert ("fails" in lines[metric.name]) == bool(metric.failure)
+        assert ("above" in lines[metric.name][place]) == bool(metric.failure)
         assert len(metrics.definition(metric).split()) > 3, metric.name
+    scores = {line.split()[0] for line in second.splitlines()[1:]}
+    assert scores == {*sync.score_names("sync_expert"), *sync.score_names("lse"), *openness.SCORES}
 
 
 def test_the_loops_of_the_flag_are_those_of_an_alignment():
