@@ -99,6 +99,10 @@ def write(out: Path, result: ClipResult) -> str:
     pictures = f"{home}/pictures/{name}"
     size = video.probe(out / "pictures" / name / "before.mp4")
     worst = worst_failures(evaluation).reset_index(drop=True)
+    shown_frames = [
+        (f"{pictures}/worst-{row.Index + 1}.jpg", f"{row.kind}, frame {row.worst}: {row.evidence}")
+        for row in worst.itertuples()
+    ] or [(f"{pictures}/frame.jpg", "nothing failed")]
     shown = viewers.viewer(
         f"{result.case.name}, {result.variant.label}",
         f"{pictures}/before.mp4",
@@ -108,10 +112,7 @@ def write(out: Path, result: ClipResult) -> str:
         size=(size.width, size.height),
         boxes=regions.generated(evaluated.run.ledger()),
         failures=evaluation.failures,
-        key_frames=[
-            (f"{pictures}/worst-{row.Index + 1}.jpg", f"{row.kind}, frame {row.worst}: {row.evidence}")
-            for row in worst.itertuples()
-        ],
+        key_frames=shown_frames,
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -122,5 +123,6 @@ def write(out: Path, result: ClipResult) -> str:
     }
     links = [(f"{home}/index.html#clip.{result.case.name}", "the report")]
     links += [(f"{home}/runs/{name}/{file}", file.rpartition("/")[2]) for file in FILES]
-    evaluation_page.write_page(page, evaluation, result.case.name, shown, facts=facts, files=links)
+    name = result.case.name
+    evaluation_page.write_page(page, evaluation, name, shown, facts=facts, files=links, close_up=shown_frames[0])
     return address

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 #: Folder of the videos and pictures, beside the page.
 MEDIA = "media"
-#: Pixels of the videos' longest side, their quality, and the most pictures of failures.
-_LONGEST, _CRF, _PICTURES = 640, 20, 4
+#: Pixels of the videos' longest side, their quality, the most pictures of failures, and the pixels of their height.
+_LONGEST, _CRF, _PICTURES, _HEIGHT = 640, 20, 4, 300
 #: Version of what is rendered.
-_LAYOUT = 2
+_LAYOUT = 3
 
 
 def write(
@@ -70,6 +70,7 @@ def write(
         made = _rendered(folder / MEDIA, evaluation, Path(source), Path(output), voice)
         write_text(note, json.dumps({"of": wanted, **made}) + "\n")
     made = json.loads(note.read_text(encoding="utf-8"))
+    pictures = [(f"{MEDIA}/{name}", caption) for name, caption in made["pictures"]]
     shown = viewers.viewer(
         title,
         f"{MEDIA}/source.mp4",
@@ -79,7 +80,7 @@ def write(
         size=made["size"],
         boxes=_boxes(evaluation),
         failures=evaluation.failures,
-        key_frames=[(f"{MEDIA}/{name}", caption) for name, caption in made["pictures"]],
+        key_frames=pictures,
     )
     facts = {"source": Path(source).name, "output": Path(output).name, **(about or {})}
     if evaluation.domain:
@@ -92,6 +93,7 @@ def write(
         shown,
         facts=facts,
         files=[(name, name) for name in tables],
+        close_up=pictures[0],
         note="The videos above are small copies, encoded again; everything was measured on the files themselves.",
     )
     return page
@@ -105,6 +107,7 @@ def write_page(
     *,
     facts: Mapping[str, str],
     files: Sequence[tuple[str, str]],
+    close_up: tuple[str, str],
     note: str = "",
 ) -> None:
     """Write the page of one source and output: a viewer, and the table of metrics.
@@ -120,6 +123,8 @@ def write_page(
         On the pair; empty ones are left out.
     files : sequence of (str, str)
         Addresses, from the page, and names of files that the page leads to.
+    close_up : (str, str)
+        Address and caption of the picture that shows source, output and difference at the mouth.
     note : str
         About the videos.
     """
@@ -129,6 +134,8 @@ def write_page(
         "facts": {name: value for name, value in facts.items() if value},
         "sentences": sentences(evaluation),
         "viewer": viewer,
+        "close_up": close_up,
+        "amplify": media.AMPLIFY,
         "rows": (rows := _metric_rows(metrics[metrics["value"].notna()])),
         "quartiles": any(row["spread"] for row in rows),
         "undefined": [
@@ -221,7 +228,7 @@ def _rendered(folder: Path, evaluation: Evaluation, source: Path, output: Path, 
             if row in captions:
                 box = np.full(4, np.nan) if boxes is None else boxes[min(row, len(boxes) - 1)]
                 pictures.append((f"frame-{row}.jpg", captions[row]))
-                media.jpeg(folder / pictures[-1][0], media.beside(*images, box))
+                media.jpeg(folder / pictures[-1][0], media.beside(*images, box, _HEIGHT))
             for image, writer in zip(images, (before, after), strict=True):
                 writer.write(image if scale == 1 else media.scaled(image, scale))
     order = list(captions)

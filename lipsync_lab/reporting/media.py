@@ -89,13 +89,13 @@ def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
     return beside(*clip.pictures(frame), regions.generated(clip.run.ledger())[frame])
 
 
-def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """`comparison` of two frames, uint8 RGB (H, W, 3), cut to the surroundings of a box (4,), not NaN."""
+def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray, height: int = _STRIP) -> np.ndarray:
+    """`comparison` of two frames, uint8 RGB (H, W, 3), cut to the surroundings of a box (4,); whole where it is NaN."""
     box = regions.inside(box, before.shape, 0.15, 0.15)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
     images = before, after, difference(before, after)
-    parts = [scaled(image, _STRIP / image.shape[0]) for image in images]
+    parts = [scaled(image, height / image.shape[0]) for image in images]
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
 

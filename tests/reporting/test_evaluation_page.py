@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from browser import chromium
 from clips import boxes, number, pictures, read
+from PIL import Image
 
 from lipsync_lab.evaluation import many
 from lipsync_lab.evaluation.evaluate import evaluate
@@ -119,6 +120,24 @@ def test_the_page_of_a_pair_shows_its_numbers(tab, out):
     tab.keyboard.press("End")
     tab.wait_for_selector(f".viewer[data-painted='{FRAMES - 1}']")
     assert tab.evaluate("window.ran") is None
+    assert tab.errors == []
+
+
+def test_the_page_shows_the_mouth_enlarged(tab, out):
+    tab.goto((out / "changed" / "index.html").as_uri())
+    picture = tab.locator(".closeup img")
+    size = picture.evaluate("image => [image.naturalWidth, image.naturalHeight, image.clientHeight]")
+    assert size[1] == 300
+    assert size[2] > 200
+    # a third of it is the source round the edited box of 40 x 40 pixels, which is 0.15 of the box wider on each side
+    assert size[0] == pytest.approx(3 * 300, rel=0.1)
+    address = picture.get_attribute("src")
+    source, output = (
+        np.asarray(Image.open(out / "changed" / address))[:, a:b].astype(int) for a, b in ((0, 298), (304, 600))
+    )
+    middle = slice(100, 200)
+    assert np.abs(output[middle, middle] - 127).max() < 12
+    assert source[middle, middle].std() > 12
     assert tab.errors == []
 
 
