@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -10,9 +11,8 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.evaluation.findings import plain
@@ -134,7 +134,7 @@ def execute(
 
     start, error = time.perf_counter(), None
     cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)
-    with private_folder(target.parent) as folder:
+    with private_folder(target.parent) as folder, (folder / "kernel.log").open("wb") as log:
         written = folder / target.name
         try:
             execute_notebook(
@@ -142,13 +142,15 @@ def execute(
                 _unbraced(written),
                 parameters=dict(parameters),
                 kernel_name="python3",
-                kernel_manager_class=_kernel_manager(),
+                kernel_manager_class=_kernel_manager(log),
                 cwd=notebook.parent,
                 progress_bar=False,
                 on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
             )
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
             error = first_line(failure)
+            if isinstance(failure, RuntimeError) and (words := Path(log.name).read_text(errors="replace").strip()):
+                error += f" ({words.splitlines()[-1]})"
         result = nbformat.read(written, as_version=4)
         # papermill writes paths of this machine into the notebook
         result.metadata.papermill |= {"input_path": notebook.name, "output_path": target.name}
@@ -220,15 +222,17 @@ def _unbraced(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-@lru_cache(maxsize=1)
-def _kernel_manager() -> type:
+def _kernel_manager(log: BinaryIO) -> type:
     import zmq
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from traitlets import default
 
     class ThisInterpreter(AsyncKernelManager):
-        """Starts kernels of the running Python: an installed `python3` kernel may belong to another one."""
+        """Starts kernels of the running Python: an installed `python3` kernel may belong to another one.
+
+        What a kernel itself says goes to `log`: after Ctrl-C that may be a traceback about a socket that is closed.
+        """
 
         @default("kernel_spec_manager")
         def _no_installed_kernels(self):
@@ -249,7 +253,15 @@ def _kernel_manager() -> type:
                 # a printed bar is useless, and its widget loads scripts from the network
                 "TQDM_DISABLE": "1",
             }
-            return super().start_kernel(env=environment, **options)
+            return super().start_kernel(env=environment, stderr=log, **options)
+
+        async def shutdown_kernel(self, *words, **options) -> None:
+            # after Ctrl-C some still wait for a cell's answer: what the kernel's end is to them is not to be printed
+            waiting = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await super().shutdown_kernel(*words, **options)
 
     return ThisInterpreter
 
