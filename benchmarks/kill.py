@@ -194,9 +194,11 @@ def begin_report(home: Path) -> None:
     for number in range(2):
         clip(home / f"clip{number}.mp4", number)
     (home / "boxes.json").write_text(json.dumps({"frames": FRAMES, "boxes": [[30, 20, 90, 80]] * FRAMES}))
-    given = new_code_cell('run_folder = ""', metadata={"tags": ["parameters"]})
-    cells = [given, new_code_cell("import os\nlen(os.listdir(run_folder))")]
-    book = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    given = new_code_cell('runs_folder = ""', metadata={"tags": ["parameters"]})
+    cells = [given, new_code_cell("import os\nlen(os.listdir(runs_folder))")]
+    book = new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
     nbformat.write(book, home / "count.ipynb")
 
 
