@@ -21,11 +21,9 @@ from lipsync_lab.media import audio
 #: Shortest time for which a mouth is shown, in seconds, as in Rhubarb Lip Sync.
 SHORTEST = 0.07
 #: Cost of a change of shape, in nats of one mel column: without it, mouths flicker where two shapes fit equally.
-CHANGE = 2.0
+CHANGE = 1.0
 #: Openings of a shape that are drawn, as shares of the chart's: quiet speech opens the mouth less.
 LEVELS = (0.4, 0.6, 0.8, 1.0)
-#: Share of an exposure by which its sound reaches beyond either end, since the network's borders are not that exact.
-BEYOND = 0.1
 #: Probability of a closed mouth (shape A) at or above which the sound has a closure that must be shown.
 CLOSURE = 0.25
 
@@ -116,16 +114,29 @@ def sheet(
     rate = audio.MELS_PER_SECOND / fps
     parts = []
     for first, last in exposed:
-        beyond = BEYOND * (last - first)
-        begin, end = (round((frame - audio_offset) * rate) for frame in (first - beyond, last + beyond))
+        begin, end = (round((frame - audio_offset) * rate) for frame in (first, last))
         begin = min(max(begin, 0), columns - 1)
         parts.append(slice(begin, min(max(end, begin + 1), columns)))
-    logs = np.log(np.maximum(spoken.probabilities, 1e-4))
-    scores = np.stack([logs[:, part].sum(axis=1) for part in parts])
+    shares = np.stack([_shares(spoken.probabilities[:, part]) for part in parts])
+    lengths = np.array([part.stop - part.start for part in parts])
+    scores = lengths[:, None] * np.log(np.maximum(shares, 1e-4))
     for place in _closures(spoken, parts):
         scores[place, [index for index, shape in enumerate(SHAPES) if shape not in CLOSED]] = -np.inf
     path = _best_path(scores, change)
-    return [_opened(CHART[SHAPES[index]], spoken.openness[part]) for index, part in zip(path, parts, strict=True)]
+    # the network's number and the opening that its shapes are expected to have err apart
+    expected = shares @ [CHART[shape].openness for shape in SHAPES]
+    openness = [(spoken.openness[part].mean() + each) / 2 for part, each in zip(parts, expected, strict=True)]
+    return [_opened(CHART[SHAPES[index]], wanted) for index, wanted in zip(path, openness, strict=True)]
+
+
+def _shares(probabilities: np.ndarray) -> np.ndarray:
+    """The share of an exposure in which each shape is spoken, (9,).
+
+    Its middle counts twice as much as its ends, since the network's borders are not exact. A sum of logarithms would
+    rule out a shape that a single column denies.
+    """
+    middle = 1 + np.hanning(probabilities.shape[1] + 2)[1:-1]
+    return np.average(probabilities, axis=1, weights=middle)
 
 
 def _closures(spoken: SpokenShapes, parts: Sequence[slice]) -> set[int]:
@@ -155,12 +166,11 @@ def _best_path(scores: np.ndarray, change: float) -> list[int]:
     return path[::-1]
 
 
-def _opened(shape: MouthShape, openness: np.ndarray) -> MouthShape:
+def _opened(shape: MouthShape, openness: float) -> MouthShape:
     """A shape of the chart, opened as wide as the sound asks for, in steps of `LEVELS`."""
     if shape.openness == 0:
         return shape
-    wanted = float(openness.mean()) / shape.openness
-    level = min(LEVELS, key=lambda level: abs(level - wanted))
+    level = min(LEVELS, key=lambda level: abs(level - openness / shape.openness))
     return replace(shape, openness=shape.openness * level)
 
 

@@ -75,9 +75,19 @@ def test_a_short_closure_is_not_skipped():
 
 def test_quiet_speech_opens_the_mouth_less():
     loud, quiet = speech_of("DDD"), speech_of("DDD")
-    quiet.openness[:] = 0.5
+    quiet.openness[:] = 0.3
     widths = [timing.sheet(spoken, [(0, 7)], FPS)[0].openness for spoken in (loud, quiet)]
-    assert widths == [1.0, timing.LEVELS[0]]
+    # the shape itself asks for an opening of 1, the sound for 0.3
+    assert widths == [1.0, 0.6]
+
+
+def test_a_column_of_another_shape_does_not_decide_an_exposure():
+    # fifteen columns are rather wide open, one is surely nearly closed: D has a share of 0.56, and B of 0.44
+    spoken = speech_of("D", columns=16)
+    spoken.probabilities[:] = 0.0
+    spoken.probabilities[SHAPES.index("D"), :15], spoken.probabilities[SHAPES.index("B"), :15] = 0.6, 0.4
+    spoken.probabilities[SHAPES.index("B"), 15] = 1.0
+    assert [shape.shape for shape in timing.sheet(spoken, [(0, 5)], FPS)] == ["D"]
 
 
 CUES = [Cue(0.0, 0.2, CHART["X"]), Cue(0.2, 0.32, CHART["D"]), Cue(0.32, 0.4, CHART["A"]), Cue(0.4, 0.8, CHART["F"])]
