@@ -37,6 +37,7 @@ from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.plan import Plan, make_plan, prepared, render
+from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -84,9 +85,10 @@ class Pipeline:
         cache: str | Path | None = None,
     ):
         self.device, self.cache = device or best_device(), cache
-        self.generator = generation.load(generator, device=self.device)
-        self.detector = detection.load(detector, box=box, device=self.device)
         self.settings = settings or Settings()
+        self.generator = in_precision(generation.load(generator, device=self.device), self.settings.precision)
+        self.detector = detection.load(detector, box=box, device=self.device)
+        self.detector = in_precision(self.detector, self.settings.precision)
         generation.check(self.generator, self.settings)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
@@ -178,7 +180,6 @@ class Pipeline:
                     home = part if len(plans) == 1 else part / f"face_{number}"
                     home.mkdir(exist_ok=True)
                     generator.write_files(home, clip.fps)
-            frames = len(plan.track)
             info = {
                 "output": output.name,
                 "settings": settings.as_dict(),
@@ -186,12 +187,12 @@ class Pipeline:
                     "file": runs.portable(face, folder),
                     "sha256": clip.identity["sha256"],
                     "fps": str(clip.fps),
-                    "frames": frames,
-                    "frames_of_the_clip": frames if detections.complete else clip.expected,
+                    "frames": len(plan.track),
+                    "frames_of_the_clip": len(plan.track) if detections.complete else clip.expected,
                 },
                 "voice": runs.about_voice(voices[0], seconds[0], folder),
                 **faces.about(plans, voices, seconds, schedule, folder),
-                "generator": _about_generator(self.generator, folder),
+                "generator": runs.about_generator(self.generator, generation.NAMES, folder),
                 "detector": {
                     "name": self.detector.name,
                     **self.detector.identity,
@@ -443,8 +444,3 @@ def _several(speech: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     if not given:
         raise ParameterError("there is no voice; give a file with sound")
     return given
-
-
-def _about_generator(generator: Generator, folder: str | Path) -> dict[str, Any]:
-    about = {name: getattr(generator, name) for name in ("name", "sha256", "width", "provenance")}
-    return about | runs.own_file(None if generator.name in generation.NAMES else generator.path, folder)

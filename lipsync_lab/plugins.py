@@ -9,6 +9,14 @@ from pkgutil import iter_modules
 from typing import Any
 
 
+def in_precision(loaded: Any, precision: str) -> Any:
+    """A detector or generator as `Settings.precision` asks: "auto" calls the ``coarser()`` of its class, if it has one.
+
+    Of its class: an object that wraps another, and passes on what it lacks, stays what it is.
+    """
+    return loaded.coarser() if precision == "auto" and hasattr(type(loaded), "coarser") else loaded
+
+
 @dataclass(frozen=True)
 class Plugin:
     """One kind of detector or generator.

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -183,6 +183,13 @@ def about_voice(voice: Path, seconds: float, folder: str | Path) -> dict[str, An
     return {"file": portable(voice, folder), "sha256": files.sha256(voice), "seconds": seconds}
 
 
+def about_generator(generator: Any, known: Sequence[str], folder: str | Path) -> dict[str, Any]:
+    """What `run.json` says of a generator; one whose name is not `known` has a file of a user's own, see `own_file`."""
+    names = ("name", "sha256", "width", "provenance", "precision")
+    about = {name: getattr(generator, name) for name in names if hasattr(generator, name)}
+    return about | own_file(None if generator.name in known else generator.path, folder)
+
+
 def own_file(path: Path | None, folder: str | Path) -> dict[str, str]:
     """Where a user's own file of weights or boxes lies; nothing for what is known by its name."""
     return {} if path is None else {"file": portable(path, folder)}
@@ -275,7 +282,7 @@ def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
     content = {
         "clip": files.sha256(face),
         "voice": files.sha256(speech),
-        "generator": [generator.name, generator.sha256, generator.width],
+        "generator": [generator.name, generator.sha256, generator.width, getattr(generator, "precision", None)],
         "detector": pipeline.detector.identity,
         "settings": pipeline.settings.as_dict(),
         "device": pipeline.device,

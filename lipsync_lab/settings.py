@@ -16,6 +16,7 @@ DROPOUTS = ("passthrough", "hold", "interpolate", "error")
 SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
 CODECS = ("h264", "ffv1")
+PRECISIONS = ("auto", "float32")
 DETECTION_CADENCES = ("every_frame", "changes", "tracked")
 MOUTH_CADENCES = ("every_frame", "holds")
 MOUTH_SOURCES = ("auto", "clip", "drawn")
@@ -49,6 +50,9 @@ class Settings:
     detection_cadence : str
         Which frames the detector sees: "every_frame"; "changes", where a frame that shows the picture of an earlier one
         keeps its candidates; or "tracked", where faces are also followed between key frames (`detection.sparse`).
+    precision : str
+        Of networks: "auto" computes in float16 on CUDA, and published-size networks in bfloat16 on a processor that
+        gains by it (`models.inference.coarser`); "float32", as published.
     detection_batch : int
         Frames per batch of the detector.
     threshold : float
@@ -107,6 +111,7 @@ class Settings:
     output_fps: float | None = None
     detection_size: int | None = 640
     detection_cadence: str = "every_frame"
+    precision: str = "auto"
     detection_batch: int = 16
     threshold: float = 0.5
     face_selection: str | int = "prominent"
@@ -174,6 +179,7 @@ class Settings:
         need(self.mouth_source in MOUTH_SOURCES, "mouth_source", " or ".join(MOUTH_SOURCES))
         known = " or ".join(DETECTION_CADENCES)
         need(self.detection_cadence in DETECTION_CADENCES, "detection_cadence", known)
+        need(self.precision in PRECISIONS, "precision", " or ".join(PRECISIONS))
         need(self.extend in EXTENSIONS, "extend", " or ".join(EXTENSIONS))
         need(self.codec in CODECS, "codec", " or ".join(CODECS))
 
@@ -227,6 +233,7 @@ class Settings:
 PRESETS: dict[str, dict[str, Any]] = {
     "animation": {"dropouts": "interpolate", "smoothing": "centered", "feather": 0.1, "mouth_cadence": "holds"},
     "reference": {
+        "precision": "float32",
         "detection_size": None,
         "detection_cadence": "every_frame",
         "face_selection": "best",

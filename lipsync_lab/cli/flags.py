@@ -18,6 +18,7 @@ from lipsync_lab.settings import (
     EXTENSIONS,
     MOUTH_CADENCES,
     MOUTH_SOURCES,
+    PRECISIONS,
     PRESETS,
     SMOOTHINGS,
 )
@@ -392,6 +393,12 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         choices=DETECTION_CADENCES,
         default=unset,
         help="detect in every frame, only where the picture changes, or also follow faces between frames (every_frame)",
+    )
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default=unset,
+        help="of published-size networks: lower where it is faster here, or as published (auto)",
     )
     add(
         "--max-dropout",

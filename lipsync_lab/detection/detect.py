@@ -29,6 +29,7 @@ from lipsync_lab.errors import DetectionError, MediaError
 from lipsync_lab.media.ahead import ahead
 from lipsync_lab.media.clip import Clip, batches, open_clip
 from lipsync_lab.models.registry import best_device
+from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -86,7 +87,7 @@ def detect(
     """
     settings = settings or Settings()
     clip = clip if isinstance(clip, Clip) else open_clip(clip, settings)
-    detector = detection.load(detector, device=device or best_device())
+    detector = in_precision(detection.load(detector, device=device or best_device()), settings.precision)
     is_cached = cache is not None and clip.identity and detector.reads_pixels
     place = _place(Path(cache), clip, detector, settings) if is_cached else None
     detections = _cached(place, frames) if place else None

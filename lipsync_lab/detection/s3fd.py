@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lipsync_lab.detection.base import Detection, at_detection_size, register
 from lipsync_lab.geometry import Box
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 #: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
 FLOOR = 0.05
@@ -44,8 +48,20 @@ class S3FDDetector:
         # small weights know faces up to the size of the squares that they were trained on
         self.longest_side = loaded.longest_side
         self.provenance = loaded.provenance
-        # its features, of values up to 255, may not fit into half precision
         self.model = inference.ready(loaded.model)
+
+    def coarser(self) -> S3FDDetector:
+        """In lower precision where that is faster and near enough; see `models.inference.coarser`."""
+        import torch
+
+        from lipsync_lab.models import inference
+
+        other = copy.copy(self)
+        # its features, of values up to 255, may not fit into float16
+        other.model = inference.coarser(self.model, _probe, on_cuda=torch.bfloat16)
+        if inference.dtype(other.model) != torch.float32:
+            other.identity = self.identity | {"precision": str(inference.dtype(other.model)).removeprefix("torch.")}
+        return other
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
         """Every candidate above `FLOOR` that no better one covers; see `Detector`."""
@@ -67,6 +83,19 @@ class S3FDDetector:
             # nearly all anchors are far below: what is left is little to copy from a device
             rows = [row[row[:, 4] > FLOOR].cpu().numpy() for row in boxes]
         return [candidates(row) for row in rows]
+
+
+def _probe(model: nn.Module) -> Tensor:
+    """Boxes of all anchors, in pixels, for a picture of soft colours."""
+    import torch
+
+    from lipsync_lab.models import inference
+    from lipsync_lab.models.s3fd import decode
+
+    device = next(model.parameters()).device
+    rise, along = torch.meshgrid(torch.linspace(-100, 100, 96), torch.linspace(-100, 100, 128), indexing="ij")
+    picture = torch.stack((rise, along, (rise + along) / 2))[None].to(device, inference.dtype(model))
+    return decode([head.float() for head in model(picture)])[..., :4]
 
 
 def candidates(rows: np.ndarray, floor: float = FLOOR, iou: float = NMS_IOU) -> list[Detection]:

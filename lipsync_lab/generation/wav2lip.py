@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from lipsync_lab.geometry import Box
 from lipsync_lab.media.audio import MEL_WINDOW
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 #: Height and width of a crop in pixels.
@@ -41,6 +42,19 @@ class Wav2LipGenerator:
     region = (0.0, 0.5, 1.0, 1.0)
     window = MEL_WINDOW
 
+    @property
+    def precision(self) -> str:
+        """Type in which the network computes: "float32", "bfloat16" or "float16"."""
+        from lipsync_lab.models import inference
+
+        return str(inference.dtype(self.model)).removeprefix("torch.")
+
+    def coarser(self) -> Wav2LipGenerator:
+        """In lower precision where that is faster and near enough; see `models.inference.coarser`."""
+        from lipsync_lab.models import inference
+
+        return replace(self, model=inference.coarser(self.model, lambda network: _probe(network, self.device)))
+
     def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
         """See `crop`."""
         return crop(frame, box)
@@ -61,7 +75,7 @@ def open_wav2lip(name: str | Path, device: str = "cpu") -> Wav2LipGenerator:
 
     loaded = registry.load(name, "generator", device)
     return Wav2LipGenerator(
-        model=inference.ready(loaded.model, half_on="cuda"),
+        model=inference.ready(loaded.model),
         name=loaded.name,
         path=loaded.path,
         sha256=loaded.sha256,
@@ -93,6 +107,17 @@ def crop(frame: np.ndarray, box: Box) -> np.ndarray:
     if face.size == 0:
         raise ParameterError(f"the box {tuple(box)} holds no pixel of a frame of {frame.shape[1]} x {frame.shape[0]}")
     return cv2.resize(np.ascontiguousarray(face), (FACE_SIZE, FACE_SIZE))
+
+
+def _probe(network: nn.Module, device: str) -> torch.Tensor:
+    """Generated faces in grey levels, for faces of soft colours and windows of many levels."""
+    import torch
+
+    ramp = np.linspace(0, 255, FACE_SIZE, dtype=np.float32)
+    face = np.stack(np.broadcast_arrays(ramp, ramp[:, None], (ramp + ramp[:, None]) / 2), axis=-1).astype(np.uint8)
+    windows = np.random.default_rng(0).uniform(-4, 4, (2, 80, MEL_WINDOW)).astype(np.float32)
+    faces = generate(network, np.stack([face, face[::-1]]), windows, device)
+    return torch.from_numpy(faces.astype(np.float32))
 
 
 def masked(faces: np.ndarray) -> np.ndarray:

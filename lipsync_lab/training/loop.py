@@ -100,16 +100,6 @@ def rate(schedule: Schedule, step: int) -> float:
     return schedule.lr * rise * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def has_bf16(device: str) -> bool:
-    """Return whether the device computes in bfloat16; CPUs that emulate it are eight times slower than in float32."""
-    import torch
-
-    if not device.startswith("cpu"):
-        return torch.cuda.is_bf16_supported()
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-
-
 def train(
     task: Task,
     out: str | Path,
@@ -130,7 +120,7 @@ def train(
         Folder of the run, for `LOG` and `STATE`. Training continues from an existing state.
     device : str
     precision : {"auto", "bf16", "fp32"}
-        Of the forward pass; "auto" is bfloat16 where `has_bf16`.
+        Of the forward pass; "auto" is bfloat16 where `inference.has_bf16`.
     minutes : float, optional
         Stop after this time and save the state; the schedule does not change.
     begun_from : str
@@ -154,7 +144,9 @@ def train(
 
     if precision not in PRECISIONS:
         raise ParameterError(f"precision {precision!r} does not exist; take {', '.join(PRECISIONS)}")
-    bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    from lipsync_lab.models import inference
+
+    bf16 = precision == "bf16" or (precision == "auto" and inference.has_bf16(device))
     schedule, out = task.recipe.schedule, Path(out)
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(task, schedule, device, begun_from)

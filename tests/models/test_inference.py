@@ -12,6 +12,8 @@ from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.generation import wav2lip
 from lipsync_lab.models import inference, registry
 from lipsync_lab.models.s3fd import MEANS, decode
+from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import Settings
 
 RNG = np.random.default_rng(2)
 CROPS = RNG.integers(0, 256, (3, 96, 96, 3), np.uint8)
@@ -42,14 +44,50 @@ def test_detector_within_a_hundredth_of_a_pixel():
     assert isinstance(detection.load("s3fd-lab").detect(frame)[0], list)
 
 
-def test_lower_precision_takes_the_same_way():
-    """What runs on CUDA in half precision runs here in bfloat16, which is coarser."""
-    network = inference.ready(registry.load("wav2lip-lab", "generator").model, half_on="cuda")
-    assert inference.dtype(network) == torch.float32
+def test_bfloat16_takes_the_same_way():
+    """What runs on CUDA in float16 runs here in bfloat16, which is coarser, on any processor."""
+    network = inference.ready(registry.load("wav2lip-lab", "generator").model)
     full = wav2lip.generate(network, CROPS, WINDOWS).astype(int)
-    coarse = wav2lip.generate(network.bfloat16(), CROPS, WINDOWS)
+    coarse = wav2lip.generate(copy.deepcopy(network).bfloat16(), CROPS, WINDOWS)
     assert coarse.dtype == np.uint8
     assert np.abs(full - coarse).mean() < 3
+
+
+def test_small_networks_stay_in_float32(monkeypatch):
+    monkeypatch.setattr(inference, "pays", lambda: True)
+    assert generation.load("wav2lip-lab").coarser().precision == "float32"
+    assert inference.dtype(detection.load("s3fd-lab").coarser().model) == torch.float32
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_wide_networks_are_coarser_where_it_pays(monkeypatch, pays):
+    monkeypatch.setattr(inference, "WIDE", 0)
+    monkeypatch.setattr(inference, "pays", lambda: pays)
+    fine, face = generation.load("wav2lip-lab"), detection.load("s3fd-lab")
+    generator, detector = fine.coarser(), face.coarser()
+    assert generator.precision == ("bfloat16" if pays else "float32")
+    assert ("precision" in detector.identity) == pays
+    assert fine.precision == "float32", "the one that was given is unchanged"
+    assert "precision" not in face.identity
+    near = np.abs(fine.generate(CROPS, WINDOWS).astype(int) - generator.generate(CROPS, WINDOWS)) <= inference.NEAR
+    assert near.mean() >= inference.AGREES
+    assert Pipeline(fine, face, Settings(precision="float32")).generator is fine
+    assert Pipeline(fine, face).generator.precision == generator.precision
+
+
+def test_what_is_far_off_stays_in_float32(monkeypatch):
+    monkeypatch.setattr(inference, "WIDE", 0)
+    monkeypatch.setattr(inference, "pays", lambda: True)
+    network, given = nn.Linear(1, 1, bias=False), torch.tensor([[1.0]])
+    with torch.no_grad():
+        network.weight.fill_(1001.5)
+
+    def probe(each):
+        return each(given.to(inference.dtype(each))).float()
+
+    # bfloat16 has eight bits: 1001.5 becomes 1000
+    assert inference.dtype(inference.coarser(network, probe)) == torch.bfloat16
+    assert inference.dtype(inference.coarser(network, lambda each: 2 * probe(each))) == torch.float32
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 8])
