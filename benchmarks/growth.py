@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak_memory
 from speed import Spent
 from speed_inputs import FPS, clip, voice
 
@@ -46,7 +46,7 @@ def dubbed(path: Path, faces: int) -> dict[str, float]:
     with Spent() as spent:
         info = pipeline.run(path, path.with_suffix(".wav"), path.with_suffix("")).info
     frames = info["frames_written"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     dubbed_faces = len(info.get("faces", [0]))
     return {
         "frames": frames,

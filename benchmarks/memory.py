@@ -9,7 +9,6 @@ Memory must not grow with the length: the ten-minute run may take 100 MB more th
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from peak_memory import peak_memory
 
 from lipsync_lab import cli
 from lipsync_lab.media import video
@@ -55,7 +55,7 @@ def child(folder: Path, minutes: str) -> None:
     line = ["dub", "--face", str(folder / "clip.mp4"), "--audio", str(folder / f"{minutes}.wav"), "--outfile", str(out)]
     if cli.main([*line, *box, "--no-cache", "--quiet"]) != 0:
         sys.exit("the run failed")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
+    peak = peak_memory()
     print(f"{peak:.0f} {video.probe(out).frames}")
 
 

@@ -9,12 +9,12 @@ machine lengthens it. The published networks have random weights here: their cos
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 
 import torch
+from peak_memory import peak_memory
 from torch.utils.flop_counter import FlopCounterMode
 
 from lipsync_lab.models import registry, s3fd, wav2lip
@@ -34,16 +34,11 @@ INPUTS = {
 PUBLISHED = {"s3fd": s3fd.S3FD, "wav2lip": wav2lip.Wav2Lip}
 
 
-def peak() -> float:
-    """Largest memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
-
-
 def cost(name: str) -> tuple[float, float, float]:
     """MB that a network adds, and millions of operations and CPU milliseconds of a call."""
     torch.set_num_threads(1)
     torch.nn.Conv2d(3, 8, 3)(torch.rand(1, 3, 64, 64))  # the libraries that any network loads
-    before = peak()
+    before = peak_memory()
     if name in PUBLISHED:
         network = PUBLISHED[name]().eval()
     else:
@@ -54,7 +49,7 @@ def cost(name: str) -> tuple[float, float, float]:
             start = time.process_time()
             network(*inputs)
             times.append(1000 * (time.process_time() - start))
-        memory = peak() - before
+        memory = peak_memory() - before
         with FlopCounterMode(display=False) as counted:
             network(*inputs)
     return memory, counted.get_total_flops() / 1e6, min(times)

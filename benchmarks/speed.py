@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -208,8 +207,10 @@ def generate(folder: str) -> dict[str, float]:
 
 def memory(folder: str, name: str) -> float:
     """Peak memory of this process in MB after one dub."""
+    from peak_memory import peak_memory
+
     dub(folder, name)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory()
 
 
 WORK = {"peak": peak, "published": published, "dub": dub, "generate": generate, "memory": memory}

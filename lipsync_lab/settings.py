@@ -48,8 +48,9 @@ class Settings:
     detection_size : int or None
         Longest side, in pixels, of the detector's input; None for the clip's own size.
     detection_cadence : str
-        Which frames the detector sees: "every_frame"; "changes", where a frame that shows the picture of an earlier one
-        keeps its candidates; or "tracked", where faces are also followed between key frames (`detection.sparse`).
+        Which frames the detector sees: "every_frame", as published; "changes", where a frame that repeats the picture
+        before it keeps its candidates; or "tracked", where faces are also followed between key frames
+        (`detection.sparse`).
     precision : str
         Of networks: "auto" computes in float16 on CUDA, and published-size networks in bfloat16 on a processor that
         gains by it (`models.inference.coarser`); "float32", as published.
@@ -110,7 +111,7 @@ class Settings:
     fps: float = 25.0
     output_fps: float | None = None
     detection_size: int | None = 640
-    detection_cadence: str = "every_frame"
+    detection_cadence: str = "changes"
     precision: str = "auto"
     detection_batch: int = 16
     threshold: float = 0.5

@@ -392,7 +392,7 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         "--detection-cadence",
         choices=DETECTION_CADENCES,
         default=unset,
-        help="detect in every frame, only where the picture changes, or also follow faces between frames (every_frame)",
+        help="detect in every frame, only where the picture changes, or also follow faces between frames (changes)",
     )
     add(
         "--precision",

@@ -56,11 +56,13 @@ class S3FDDetector:
 
         from lipsync_lab.models import inference
 
-        other = copy.copy(self)
         # its features, of values up to 255, may not fit into float16
-        other.model = inference.coarser(self.model, _probe, on_cuda=torch.bfloat16)
-        if inference.dtype(other.model) != torch.float32:
-            other.identity = self.identity | {"precision": str(inference.dtype(other.model)).removeprefix("torch.")}
+        model = inference.coarser(self.model, _probe, on_cuda=torch.bfloat16)
+        if model is self.model:
+            return self
+        other = copy.copy(self)
+        other.model = model
+        other.identity = self.identity | {"precision": str(inference.dtype(model)).removeprefix("torch.")}
         return other
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:

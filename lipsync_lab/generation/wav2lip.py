@@ -53,7 +53,8 @@ class Wav2LipGenerator:
         """In lower precision where that is faster and near enough; see `models.inference.coarser`."""
         from lipsync_lab.models import inference
 
-        return replace(self, model=inference.coarser(self.model, lambda network: _probe(network, self.device)))
+        model = inference.coarser(self.model, lambda network: _probe(network, self.device))
+        return self if model is self.model else replace(self, model=model)
 
     def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
         """See `crop`."""
