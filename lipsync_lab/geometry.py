@@ -13,6 +13,8 @@ from lipsync_lab.errors import ParameterError
 #: (`recorded`), a person (`manual`, exact), or the boxes around a dropout (`interpolated`, `held`). `missing` frames
 #: have none.
 PROVENANCES = ("detected", "copied", "tracked", "interpolated", "held", "recorded", "manual", "missing")
+#: Provenances of frames whose box the detector, a file or a person gave; the others fill a dropout, or are one.
+DETECTED = ("detected", "copied", "tracked", "recorded", "manual")
 
 
 @dataclass(frozen=True)

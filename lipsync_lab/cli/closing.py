@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lipsync_lab.runs import Run
 
 
+#: What the closing line adds to a provenance.
+_NOTES = {"missing": ", passed through unchanged", "copied": " from the same picture before"}
+
+
 def lines(run: Run, outfile: Path, seconds: float) -> list[str]:
     """What a dub wrote and from what, where its time went, and what a small model's picture says.
 
@@ -38,7 +42,7 @@ def lines(run: Run, outfile: Path, seconds: float) -> list[str]:
 def _frames(run: Run, outfile: Path) -> str:
     info, ledger = run.info, run.ledger()
     counts = ledger["provenance"].value_counts()
-    kinds = [f"{number} {kind}{', passed through unchanged' * (kind == 'missing')}" for kind, number in counts.items()]
+    kinds = [f"{number} {kind}{_NOTES.get(kind, '')}" for kind, number in counts.items()]
     used, there = len(ledger), info["clip"]["frames_of_the_clip"]
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"

@@ -39,7 +39,10 @@ PROVENANCE_COLOURS = {
 assert tuple(sorted(PROVENANCE_COLOURS)) == tuple(sorted(PROVENANCES))
 
 #: Labels of the provenances in legends.
-PROVENANCE_LABELS = {kind: kind for kind in PROVENANCES} | {"missing": "missing: passthrough"}
+PROVENANCE_LABELS = {kind: kind for kind in PROVENANCES} | {
+    "copied": "copied: picture repeats",
+    "missing": "missing: passthrough",
+}
 
 INK, ACCENT, GREY = "#222222", "#D55E00", "#777777"
 #: Keep text and lines readable on any picture.

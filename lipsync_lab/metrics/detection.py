@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lipsync_lab.geometry import Box
+from lipsync_lab.geometry import DETECTED, Box
 from lipsync_lab.metrics import misses, regions
 from lipsync_lab.metrics.misses import PIXELS
 from lipsync_lab.metrics.pairs import FramePair
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 MATCH, OTHER = 0.5, 0.3
 #: Intersection over union of a box and the one before it, below which the track has jumped to another place.
 JUMP = 0.3
-#: Provenances of the ledger for which the detector, or a person, gave the box.
-_DETECTED = ("detected", "copied", "tracked", "recorded", "manual")
 
 
 def detection_metrics(
@@ -77,7 +75,7 @@ def detection_metrics(
     frames = len(ledger)
     out = ledger[["frame", "time", "shot", "best_score"]].set_index("frame")
     boxes, best = regions.boxes(ledger), regions.boxes(ledger, "best_")
-    detected = ledger["provenance"].isin(_DETECTED).to_numpy()
+    detected = ledger["provenance"].isin(DETECTED).to_numpy()
     true = regions.true_boxes(ground_truth, frames, "face")
     has_face = np.ones(frames, bool) if ground_truth is None else ~np.isnan(true).any(axis=1)
     out["missed_detection"] = np.where(has_face, (~detected).astype(float), np.nan)

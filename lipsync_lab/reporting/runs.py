@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import evaluation, runs
 from lipsync_lab.evaluation.cases import file_of
-from lipsync_lab.geometry import Box
+from lipsync_lab.geometry import DETECTED, Box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,14 +38,14 @@ def frame_summary(run: runs.Run) -> dict[str, Any]:
     Returns
     -------
     dict
-        frames; detected, filled (interpolated or held box) and passthrough (no box) of them; mouths_generated;
-        seconds (text); frames_written.
+        frames; detected (`geometry.DETECTED`), filled (interpolated or held box) and passthrough (no box) of them;
+        mouths_generated; seconds (text); frames_written.
     """
     ledger, info = run.ledger(), run.info
     count = ledger["provenance"].value_counts()
     return {
         "frames": len(ledger),
-        "detected": int(count.get("detected", 0) + count.get("recorded", 0) + count.get("manual", 0)),
+        "detected": int(ledger["provenance"].isin(DETECTED).sum()),
         "filled": int(count.get("interpolated", 0) + count.get("held", 0)),
         "passthrough": int(count.get("missing", 0)),
         "mouths_generated": int(ledger["mouth_generated"].sum()),

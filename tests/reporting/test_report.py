@@ -26,14 +26,14 @@ import lipsync_lab
 from lipsync_lab import cli, evaluation, reporting, runs, samples
 from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.evaluation import findings
-from lipsync_lab.geometry import Box
+from lipsync_lab.geometry import PROVENANCES, Box
 from lipsync_lab.media import audio, video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.reporting import clip_table, media, notebooks, parts
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import TABLE
-from lipsync_lab.reporting.runs import evaluation_summary, worst_failures
+from lipsync_lab.reporting.runs import evaluation_summary, frame_summary, worst_failures
 from lipsync_lab.reporting.text import evidence_note
 from lipsync_lab.settings import Settings
 
@@ -794,6 +794,15 @@ def test_a_figure_without_rows_is_a_sentence(monkeypatch):
 def test_the_frame_to_show_has_a_mouth_where_there_is_one():
     assert reporting.frame_to_show(ledger(mouth_generated=[False, True, False, True, True])) == 3
     assert reporting.frame_to_show(ledger(mouth_generated=[False] * 5)) == 2
+
+
+def test_every_frame_of_a_run_is_counted_once():
+    kinds = ["detected", "copied", "tracked", "recorded", "manual", "interpolated", "held", "missing"]
+    info = {"clip": {"fps": "25"}, "frames_written": 8}
+    run = SimpleNamespace(ledger=lambda: ledger(provenance=kinds, mouth_generated=[True] * 7 + [False]), info=info)
+    counts = frame_summary(run)
+    assert (counts["detected"], counts["filled"], counts["passthrough"]) == (5, 2, 1)
+    assert sorted(kinds) == sorted(PROVENANCES)
 
 
 def test_the_box_to_show_says_what_it_is():
