@@ -268,6 +268,12 @@ def _as_published(group: argparse._ActionsContainer) -> None:
     add("--nosmooth", action="store_true", default=unset, help="do not smooth the boxes (they are smoothed)")
 
 
+def _input(parser: argparse.ArgumentParser) -> None:
+    """What a command takes that detects the faces of a clip."""
+    for add_flags in (_frame, _box, _detector, _tracking):
+        add_flags(parser)
+
+
 def _frame(group: argparse._ActionsContainer) -> None:
     """The part of the clip that is used; flags of the published script."""
     corners = {"nargs": 4, "type": int, "metavar": ("Y1", "Y2", "X1", "X2")}
@@ -324,10 +330,7 @@ def mouths(parser: argparse.ArgumentParser) -> None:
         help="frames by which a mouth follows its sound; negative: it comes first, such as -2, one drawing on twos (0)",
     )
     add("--preset", choices=tuple(PRESETS), help="as for dub (none)")
-    _frame(parser)
-    _box(parser)
-    _detector(parser)
-    _tracking(parser)
+    _input(parser)
 
 
 def chart(parser: argparse.ArgumentParser) -> None:
@@ -342,10 +345,7 @@ def chart(parser: argparse.ArgumentParser) -> None:
         "auto or clip: the mouths that the clip shows, and drawn ones for the shapes that it lacks; drawn: all drawn "
         "in the clip's line and colours (auto)",
     )
-    _frame(parser)
-    _box(parser)
-    _detector(parser)
-    _tracking(parser)
+    _input(parser)
 
 
 def _mouth_source(group: argparse._ActionsContainer, text: str) -> None:
@@ -356,10 +356,7 @@ def detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--face", required=True, metavar="CLIP", help="a clip, a picture, or the name of a sample")
     add("--out", default="detections.json", help="file to write; `dub --detector` takes it (detections.json)")
-    _frame(parser)
-    _box(parser)
-    _detector(parser)
-    _tracking(parser)
+    _input(parser)
 
 
 def _detector(group: argparse._ActionsContainer) -> None:
@@ -394,12 +391,8 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         default=unset,
         help="detect in every frame, only where the picture changes, or also follow faces between frames (changes)",
     )
-    add(
-        "--precision",
-        choices=PRECISIONS,
-        default=unset,
-        help="of published-size networks: lower where it is faster here, or as published (auto)",
-    )
+    text = "of published-size networks: lower where it is faster here, or as published (auto)"
+    add("--precision", choices=PRECISIONS, default=unset, help=text)
     add(
         "--max-dropout",
         type=int,
