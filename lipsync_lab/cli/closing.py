@@ -85,7 +85,7 @@ def _seconds(stages: Mapping[str, float], whole: float) -> str:
     """The time of a dub by stage; what no stage measures is mostly the loading of libraries and models."""
     named = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items() if seconds >= 0.05)
     rest = max(0.0, whole - sum(stages.values()))
-    return f"{whole:.1f} s: {named}{', ' if named else ''}the rest, such as loading, {rest:.1f}"
+    return f"{whole:.1f} s in all: {named}{', ' if named else ''}loading and the rest {rest:.1f}"
 
 
 def _small_model(run: Run) -> list[str]:

@@ -1,13 +1,18 @@
-"""The answer at the top of each notebook: one to three sentences of Markdown, computed from its numbers, with n."""
+"""The answer and its limits at the top of each notebook: sentences of Markdown, computed from its numbers, with n.
+
+What the runs of the notebook say comes first; what is bundled, and the same for any clips, follows and says so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lipsync_lab.evaluation import ablation, comparison, published, study, tables
+from lipsync_lab.evaluation import ablation, comparison, published, scope, study, tables
 from lipsync_lab.evaluation.evaluated import EvaluatedCase, frames, pairs
 from lipsync_lab.evaluation.findings import label, plain
+from lipsync_lab.evaluation.resampling import MIN_UNITS
+from lipsync_lab.evaluation.scope import RECORDED, words
 from lipsync_lab.metrics import failures
 
 if TYPE_CHECKING:
@@ -19,6 +24,16 @@ if TYPE_CHECKING:
 def answer(sentences: Iterable[str]) -> str:
     """Sentences as the answer of a notebook."""
     return f"> **Answer.** {' '.join(sentences)}"
+
+
+def limits(results: Sequence[EvaluatedCase], *rest: str) -> str:
+    """The limits of a notebook: what its runs can show (`scope.limits`), then further sentences."""
+    return f"**Limits.** {' '.join([*scope.limits(results), *rest])}"
+
+
+def limits_of_domains(results: Sequence[EvaluatedCase]) -> str:
+    """The limits of a comparison of domains."""
+    return limits(results, scope.of_pairs(results), *scope.of_training(results))
 
 
 def of_clip(evaluation: Evaluation) -> str:
@@ -48,7 +63,7 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
         Of `evaluated.frames` and `tables.recorded`.
     """
     known = table.groupby("domain", sort=False)["missed_detection"].agg(["sum", "count"])
-    here = _list(
+    here = words(
         f"{row['sum']:.0f} of {row['count']:.0f} frames of {label(domain)}" for domain, row in known.iterrows()
     )
     default = study.detector_table().query("detector == 'auto' and domain == 'animation'").iloc[0]
@@ -56,10 +71,10 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
     return answer(
         [
             f"In these runs the detector misses the face in {here}.",
-            f"On labelled animation the default detector finds **{default['recall']:.0%}** of the faces (95 % CI "
-            f"{default['recall_low']:.0%} to {default['recall_high']:.0%}; {default['clips']} clips, "
+            f"{RECORDED} on labelled animation the default detector finds **{default['recall']:.0%}** of the faces "
+            f"(95 % CI {default['recall_low']:.0%} to {default['recall_high']:.0%}; {default['clips']} clips, "
             f"{default['frames']} frames).",
-            f"The published S3FD misses **{missed.sum():.0f} of {missed.count()}** frames of "
+            f"Also recorded: the published S3FD misses **{missed.sum():.0f} of {missed.count()}** frames of "
             f"{recorded['clip'].nunique()} clips; {why['unexplained'] / why.sum():.0%} of these are neither dark nor "
             "low in contrast, in motion or next to a cut.",
         ]
@@ -70,13 +85,13 @@ def of_mouths(results: Sequence[EvaluatedCase]) -> str:
     """The most frequent artifact of the runs, and what Wav2Lip loses on animation with published weights."""
     known = tables.failing(frames(results)).query("stage == 'picture'").dropna(subset="share")
     worst = [rows.loc[rows["share"].idxmax()] for _, rows in known.groupby("domain", sort=False)]
-    here = _list(
+    here = words(
         f"{row['kind']} in {row['frames']} of {row['covered']} frames of {label(row['domain'])}"
         if row["frames"]
         else f"none in {label(row['domain'])}"
         for row in worst
     )
-    return answer([f"The most frequent artifact in these runs: {here} (n = {_clips(results)}).", _published()])
+    return answer([f"The most frequent artifact in {scope.clips(results)}: {here}.", _published()])
 
 
 def of_timing(results: Sequence[EvaluatedCase]) -> str:
@@ -90,82 +105,131 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     return answer(
         [
             f"The opening of the mouth follows the voice more closely than every control in **{above} of "
-            f"{len(controls)}** clips.",
+            f"{len(controls)}** clips ({scope.clips(results)}).",
             f"The mouth changes in **{held.sum():.0f} of {len(held)}** held frames of animation."
             if len(held)
             else "No held frame of animation has a generated mouth.",
-            f"With published weights, the bundled sync expert prefers the own sound to the same sound shuffled in "
-            f"{(margins > 0).sum()} of {len(margins)} sources of Wav2Lip.",
+            f"{RECORDED} with published weights, the bundled sync expert prefers the own sound to the same sound "
+            f"shuffled in {(margins > 0).sum()} of {len(margins)} sources of Wav2Lip.",
         ]
     )
 
 
-def of_domains(results: Sequence[EvaluatedCase], speakers: pandas.DataFrame) -> str:
-    """What is worse in animation than in live action: beside filmed speakers, and with published weights.
+def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame, speakers: pandas.DataFrame) -> str:
+    """What is worse in animation than in live action: in these clips, beside filmed speakers, with published weights.
 
     Parameters
     ----------
     results : sequence of EvaluatedCase
-    speakers : DataFrame
-        Of `comparison.matched` on the bundled pairs.
+    effects, speakers : DataFrame
+        Of `comparison.matched`: on these clips, and on the bundled pairs.
     """
-    tested = speakers[speakers["p_adjusted"].notna() & ~speakers["by_construction"]]
-    sure = tested[tested["p_adjusted"] <= comparison.ALPHA]
-    worse, other = (_list(sure["label"][sign * sure["difference"] > 0]) or "no metric" for sign in (1, -1))
-    count = len(pairs(results))
+    count, tested = _tested(speakers)
     return answer(
         [
-            f"Beside filmed speakers, animation is worse in **{worse}**, and live action in {other}, of {len(tested)} "
-            f"metrics that were tested (n = {tested['n'].max()} speakers, bundled models, adjusted p ≤ "
-            f"{comparison.ALPHA:g}).",
-            _published(),
-            f"The {'pair' if count == 1 else 'pairs'} dubbed here (n = {count}) "
-            + ("shows" if count == 1 else "show")
-            + " each metric at work.",
+            _domains_here(results, effects),
+            f"{RECORDED} beside filmed speakers, {_worse(speakers)}, of {tested} metrics that were tested "
+            f"(n = {count} speakers, bundled models, adjusted p ≤ {comparison.ALPHA:g}).",
+            _published("Also recorded:"),
         ]
     )
 
 
-def of_mitigations(effects: pandas.DataFrame) -> str:
-    """Which mitigations make which metrics better, as `ablation.summary` of the bundled clips has it."""
+def _domains_here(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -> str:
+    """What the pairs among the clips of a notebook say; that there are none, where that is so."""
+    here, count = scope.clips(results), len(pairs(results))
+    if not count:
+        return f"Among {here} there is no matched pair, so that the domains are not compared metric by metric."
+    pair = f"{count} matched pair{'s' * (count != 1)}"
+    known = effects[effects["difference"].notna() & ~effects["by_construction"]]
+    if count < MIN_UNITS or known.empty:
+        largest = "; ".join(
+            f"{row.label}, {row.animation:.3g} against {row.other:.3g}" for row in known[:3].itertuples()
+        )
+        return (
+            f"{here[0].upper()}{here[1:]} form {pair}, too few for an interval ({MIN_UNITS} are needed). The largest "
+            f"differences, mean of animation against its counterpart: {largest or 'none is defined'}."
+        )
+    tested = f"of {_tested(effects)[1]} metrics that were tested (adjusted p ≤ {comparison.ALPHA:g})"
+    return f"In {pair} ({here}), {_worse(effects)}, {tested}."
+
+
+def _tested(effects: pandas.DataFrame) -> tuple[int, int]:
+    """The most units of a metric that was tested, and the number of these metrics."""
+    tested = effects[effects["p_adjusted"].notna() & ~effects["by_construction"]]
+    return int(tested["n"].max()) if len(tested) else 0, len(tested)
+
+
+def _worse(effects: pandas.DataFrame) -> str:
+    """Which metrics are established to be worse on either side."""
+    sure = effects[(effects["p_adjusted"] <= comparison.ALPHA) & ~effects["by_construction"]]
+    worse, other = (words(sure["label"][sign * sure["difference"] > 0]) or "no metric" for sign in (1, -1))
+    against = label(effects["against"].iloc[0])
+    return f"animation is worse in **{worse}**, and {against} in {other}"
+
+
+def of_mitigations(results: Sequence[EvaluatedCase], changed: pandas.DataFrame, effects: pandas.DataFrame) -> str:
+    """Which mitigations make which metrics better: in these clips, and in the bundled ones.
+
+    Parameters
+    ----------
+    results : sequence of EvaluatedCase
+        With one of the mitigations.
+    changed, effects : DataFrame
+        Of `ablation.summary`: of these clips, and of the bundled ones.
+    """
+    return answer(
+        [
+            f"In {scope.clips(results)}: {_mitigations(changed)}",
+            f"{RECORDED} in eight bundled clips of animation, {_mitigations(effects)}",
+        ]
+    )
+
+
+def _mitigations(effects: pandas.DataFrame) -> str:
+    """What one set of clips says of mitigations; of too few clips for a test, the largest changes."""
     known = effects[effects["threshold"].notna() & ~effects["by_construction"]]
     single = known[known["mitigation"] != ablation.MITIGATIONS[-1].name]
+    if single["p_adjusted"].isna().all():
+        return f"too few for a test (n = {effects['n'].max()}); {_largest(single)}."
     sure = single[single["p_adjusted"] <= comparison.ALPHA]
-    better = sure[sure["change"] < 0].groupby("mitigation", sort=False)["label"].agg(_list)
+    better = sure[sure["change"] < 0].groupby("mitigation", sort=False)["label"].agg(words)
     helps = "; ".join(f"**{plain(name)}** reduces {labels}" for name, labels in better.items())
     worse = sure[sure["change"] > 0]
-    worse = _list(f"{row.label} with {row.mitigation}" for row in worse.itertuples()) or "No metric"
+    worse = words(f"{row.label} with {row.mitigation}" for row in worse.itertuples()) or "No metric"
     count = single["mitigation"].nunique()
-    return answer(
-        [
-            f"{len(better)} of {count} mitigations make a metric better that they do not satisfy by construction: "
-            f"{helps or 'none'} (n = {effects['n'].max()} clips, adjusted p ≤ {comparison.ALPHA:g}).",
-            f"{worse} gets worse beyond doubt.",
-        ]
+    return (
+        f"{len(better)} of {count} mitigations make a metric better that they do not satisfy by construction: "
+        f"{helps or 'none'} (n = {effects['n'].max()} clips, adjusted p ≤ {comparison.ALPHA:g}). {worse} gets worse "
+        "beyond doubt."
     )
 
 
-def _published() -> str:
+def _largest(changes: pandas.DataFrame) -> str:
+    """The largest change for the better and for the worse, in units of the threshold."""
+    parts = []
+    for towards, sign in (("better", -1), ("worse", 1)):
+        rows = changes[sign * changes["change"] >= ablation.LEAST_EFFECT]
+        if len(rows):
+            row = rows.loc[rows["change"].abs().idxmax()]
+            numbers = f"{row['label']} {row['before']:.3g} to {row['after']:.3g}"
+            parts.append(f"the largest change for the {towards} is **{plain(row['mitigation'])}**, {numbers}")
+        else:
+            parts.append(f"none changes a metric for the {towards} by {ablation.LEAST_EFFECT:.0%} of its threshold")
+    return "; ".join(parts)
+
+
+def _published(start: str = RECORDED) -> str:
     """What Wav2Lip does worse on animation with published weights."""
     effects = published.domain_effects()
     sure = (effects["p_adjusted"] <= comparison.ALPHA) & (effects["difference"] > 0)
-    worse = _list(
+    worse = words(
         f"**{row.label}** ({row.animation:.2f} against {row.other:.2f})" for row in effects[sure].itertuples()
     )
-    rest = _list(effects.loc[~sure, "label"])
+    rest = words(effects.loc[~sure, "label"])
     sources = f"{effects['n'].iloc[0]} and {effects['n_other'].iloc[0]} sources"
     rest = f"; {rest} {'is' if (~sure).sum() == 1 else 'are'} not established" if rest else ""
     return (
-        f"With published weights, Wav2Lip is worse on animation than on live action in {worse or 'no metric'}{rest} "
-        f"({sources})."
+        f"{start} with published weights, Wav2Lip is worse on animation than on live action in "
+        f"{worse or 'no metric'}{rest} ({sources})."
     )
-
-
-def _clips(results: Sequence[EvaluatedCase]) -> str:
-    return f"{len(results)} clip{'s' * (len(results) != 1)}"
-
-
-def _list(words: Iterable[str]) -> str:
-    """Words as a list in a sentence."""
-    *most, last = [*words] or [""]
-    return f"{', '.join(most)} and {last}" if most else last

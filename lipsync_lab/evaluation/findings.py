@@ -146,8 +146,11 @@ def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -> s
         Of `evaluation.comparison.matched`.
     """
     count, against = len(pairs(results)), label(counterpart(result.case.domain for result in results))
+    missed = _missed_shares(frames(results))
+    if not count:
+        return "\n".join(["- There is no matched pair: the domains are not compared metric by metric.", *missed])
     about = f"- {count} matched {'pair' if count == 1 else 'pairs'}; animation is compared with {against}."
-    return "\n".join([about, *_missed_shares(frames(results)), *of_effects(effects)])
+    return "\n".join([about, *missed, *of_effects(effects)])
 
 
 def of_effects(effects: pandas.DataFrame) -> list[str]:

@@ -81,8 +81,12 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
     clips = f"{count} clip{'s' * (count != 1)}"
     if tested.empty:
         few = count < resampling.MIN_UNITS
-        why = f"are too few for an interval ({resampling.MIN_UNITS} are needed)" if few else "have equal metrics"
-        return f"{second} against {first}: {clips} {why}; the table below shows each."
+        why = (
+            f"{'is' if count == 1 else 'are'} too few for an interval ({resampling.MIN_UNITS} are needed)"
+            if few
+            else "have equal metrics"
+        )
+        return f"{second} against {first}: {clips} {why}; the table “Side by side” shows each."
     least, most = int(tested["n"].min()), int(tested["n"].max())
     clips = f"{least} to {most} clips" if least < most else f"{most} clips"
     parts = []

@@ -13,6 +13,7 @@ from lipsync_lab.reporting.safe import clean
 
 if TYPE_CHECKING:
     import pandas
+    from IPython.display import Markdown
 
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.reporting.variants import Variant
@@ -46,6 +47,13 @@ def draw(figure: Callable[..., Any], table: pandas.DataFrame, otherwise: str, **
         figure(table, **options)
     else:
         display(Markdown(otherwise))
+
+
+def table_or(table: pandas.DataFrame, otherwise: str) -> pandas.DataFrame | Markdown:
+    """A table for a notebook to show; of one without rows, a sentence of Markdown in its place."""
+    from IPython.display import Markdown
+
+    return table if len(table) else Markdown(otherwise)
 
 
 def models_sentence(pipeline: Pipeline) -> str:
