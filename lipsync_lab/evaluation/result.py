@@ -33,6 +33,8 @@ METRICS = ("metric", "value", "low", "high", "unit", "n_frames", "coverage", "th
 
 #: The bundled sync expert, and the numbers that it gives.
 SYNC_EXPERT = DEFAULTS["sync_expert"]
+#: Scores at the best offset, and the offset.
+_AT_OFFSET = {"syncnet_distance": "av_offset", "openness_best": "openness_offset"}
 _OF_EXPERT = {*score_names("sync_expert"), "syncnet_distance_per_frame"}
 
 
@@ -144,6 +146,8 @@ class Evaluation:
 
     def _limit(self, name: str) -> str:
         """What limits a number that is there."""
+        if name in _AT_OFFSET and np.isnan(self.score(_AT_OFFSET[name])) and self.domain != "live_action":
+            return f"it is of an offset that is not stated: see {_AT_OFFSET[name]}"
         expert = self.about.get("sync_expert", {}).get("name") == SYNC_EXPERT
         return UNRELIABLE if expert and self.domain == "live_action" and name in _OF_EXPERT else ""
 

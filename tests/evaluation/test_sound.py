@@ -56,6 +56,21 @@ def test_the_offsets_of_other_experts_are_left_as_they_are():
         pd.testing.assert_frame_equal(sound.stated(given, expert, "live_action"), given)
 
 
+def test_the_offset_of_mouth_openness_is_stated_from_the_least_correlation_on(monkeypatch):
+    monkeypatch.setattr(sound, "LEAST_CORRELATION", {"animation": 0.5, "live_action": np.inf})
+    rows = [("openness_best", "dubbed", 0.5), ("openness_offset", "dubbed", -15.0)]
+    rows += [("openness_best", "shuffled_audio", 0.4), ("openness_offset", "shuffled_audio", 2.0)]
+    given = pd.DataFrame(rows, columns=["score", "input", "value"]).assign(covered=1.0, reason="")
+    for expert in (BUNDLED, "lipsync_expert", None):
+        table = sound.stated(given, expert, "animation").query("score == 'openness_offset'").set_index("input")
+        assert table.loc["dubbed", "value"] == -15
+        assert np.isnan(table.loc["shuffled_audio", "value"])
+        assert table.loc["shuffled_audio", "reason"].startswith("not stated: a correlation of 0.400, and on animation")
+    filmed = sound.stated(given, None, "live_action").query("score == 'openness_offset'")
+    assert filmed["value"].isna().all()
+    assert "on filmed speech no correlation makes" in filmed["reason"].iloc[0]
+
+
 def test_an_undefined_offset_keeps_its_reason():
     given = scores({"dubbed": 0.1}, offset=np.nan).assign(reason="the sound is silent throughout")
     assert offsets(sound.stated(given, BUNDLED, "animation")).loc["dubbed", "reason"].startswith("the sound is silent")
