@@ -1,4 +1,4 @@
-"""Estimate an upper limit of sync classification from five frames of a drawn mouth.
+"""Estimate an upper limit of sync classification from five frames of a mouth of animation.
 
     python -m lipsync_lab train render --data DATA --what faces
     python benchmarks/sync_ceiling.py DATA          # some minutes

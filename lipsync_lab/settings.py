@@ -85,11 +85,11 @@ class Settings:
         "every_frame" generates a mouth for every frame, as published; "holds" generates one per animation hold of the
         source and reuses it for the rest of the hold (`generation.holds`).
     mouth_timing : str or None
-        File of mouth shapes and their times (`generation.cel.exchange`), which a generator of drawn mouths shows frame
+        File of mouth shapes and their times (`generation.cel.exchange`), which the generator `cel` shows frame
         by frame; None for the shapes of the voice on the holds of the clip.
     mouth_source : str
-        Mouths of a generator of drawn mouths: "clip" pastes the clip's own nearest mouth, "drawn" draws each, "auto"
-        pastes where one is near enough, and else draws.
+        Mouths of the generator `cel`: "clip", each from the clip, the nearest that it shows; "drawn", each from the
+        chart of shapes; "auto", from the clip where one is near enough, else from the chart.
     mouth_chart : str or None
         Folder of a mouth chart (`generation.cel.chart`), whose pictures are the mouths; before `mouth_source`.
     extend : str

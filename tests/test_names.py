@@ -85,6 +85,7 @@ PHRASES = (
     "(registry|package|dictionary) knows",
     "begun from",
     "million numbers",
+    r"drawn mouths?\b",
     r"at the (least|most)\b",
     "the same in short",
     "in the time of",

@@ -99,8 +99,9 @@ def dub(parser: argparse.ArgumentParser) -> None:
     )
     _mouth_source(
         group,
-        "with --generator cel: drawn, every mouth is drawn in the clip's line and colours; clip, every mouth is the "
-        "most similar one that the clip shows; auto, that one where it is similar enough, else a drawn one (auto)",
+        "with --generator cel: clip, every mouth is one from the clip, the most similar that it shows; drawn, every "
+        "mouth is one from the chart of shapes, in the clip's line and colours; auto, one from the clip where it is "
+        "similar enough, else one from the chart (auto)",
     )
     add(
         "--mouth-chart",
@@ -342,8 +343,8 @@ def chart(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default="chart", metavar="FOLDER", help="folder for the chart (chart)")
     _mouth_source(
         parser,
-        "auto or clip: the mouths that the clip shows, and drawn ones for the shapes that it lacks; drawn: all drawn "
-        "in the clip's line and colours (auto)",
+        "auto or clip: the mouths from the clip, and for the shapes that it lacks those from the chart of shapes, in "
+        "the clip's line and colours; drawn: all from the chart of shapes (auto)",
     )
     _input(parser)
 

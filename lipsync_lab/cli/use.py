@@ -140,8 +140,8 @@ def chart(options: argparse.Namespace) -> int:
         mouths = pipeline.mouth_chart(face, shown)
     write_chart(options.out, mouths, face.name)
     own = sum(mouth.source == "clip" for mouth in mouths)
-    _say(options, f"{options.out}: {len(mouths)} mouths, {own} of the clip and {len(mouths) - own} drawn; "
-                  "contact_sheet.png shows all")  # fmt: skip
+    _say(options, f"{options.out}: {len(mouths)} mouths, {own} from the clip and {len(mouths) - own} "
+                  "from the chart of shapes; contact_sheet.png shows all")  # fmt: skip
     return 0
 
 

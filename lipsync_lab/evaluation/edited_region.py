@@ -189,7 +189,7 @@ def edited_region(
     contrast, filled = _contrast(codes, counted, boxes, ~absent), _filled(codes, table, boxes, ~absent)
     shapes, sides = np.stack(shapes), np.tile(codes.shape[2:0:-1], 2)
     if (small := _small(shapes, boxes / sides)) is not None:
-        # a drawn mouth has few pixels, so that the largest sum of evidence may lie elsewhere
+        # a mouth of animation has few pixels, so that the largest sum of evidence may lie elsewhere
         boxes, absent = np.nan_to_num(np.rint(small * sides)).astype(int), np.isnan(small[:, 0])
         contrast, filled = _contrast(codes, counted, boxes, ~absent), 0.0
     shares = boxes[~absent] / sides

@@ -50,12 +50,12 @@ def of_training(results: Sequence[EvaluatedCase]) -> list[str]:
     """Which pictures of these clips the generator saw in training, where a small model of this project dubbed them."""
     if not _is_small(results[0].run.info["generator"]["name"]):
         return []
-    seen = [
+    known = [
         text
         for start, text in _SEEN_IN_TRAINING.items()
         if any(_origin(result.case.clip) == "bundled" and result.case.clip.startswith(start) for result in results)
     ]
-    return [f"The small model saw {words(seen)} in training, with other sentences."] if seen else []
+    return [f"The small model saw {words(known)} in training, with other sentences."] if known else []
 
 
 def of_pairs(results: Sequence[EvaluatedCase]) -> str:

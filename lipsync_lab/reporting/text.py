@@ -58,7 +58,7 @@ def table_or(table: pandas.DataFrame, otherwise: str) -> pandas.DataFrame | Mark
 
 def models_sentence(pipeline: Pipeline) -> str:
     """The models behind the pictures, as a sentence of plain text."""
-    return f"{pipeline.models[0].upper()}{pipeline.models[1:]}."
+    return f"Generator {pipeline.generator.name}, detector {pipeline.detector.name}."
 
 
 def models_line(pipeline: Pipeline) -> str:
@@ -70,7 +70,9 @@ def models_line(pipeline: Pipeline) -> str:
     if name == "identity":
         return "The generator returns its input: differences come from crop, paste and encoding."
     if name == "cel":
-        return "cel draws mouths in the line of the clip; it is not Wav2Lip."
+        return (
+            "cel takes its mouths from the clip or from a chart of shapes, in the line of the clip; it is not Wav2Lip."
+        )
     if model is None:
         return f"The weights {name} are your own: the numbers are evidence of these weights."
     if model.url is None:
@@ -119,13 +121,17 @@ def evidence_note(pipeline: Pipeline) -> str:
             "encoding; only the published weights can show which mouths Wav2Lip generates."
         )
     elif weights.name == "cel":
-        mouths = "The mouths are drawn in the line and the colours of the clip, by no network of Wav2Lip's kind."
+        mouths = (
+            "The generated mouths come from the clip or from a chart of shapes, in the line and colours of the clip, "
+            "and from no network of Wav2Lip's kind."
+        )
     elif model is None:
         mouths = f"The generator's weights are your own ({weights.name}): the pictures are evidence of these weights."
     elif model.url is None:
         mouths = (
-            "The generator is a small one that this project trained: the pictures show which kinds of failure occur "
-            "and that they are measured; how strong they are in Wav2Lip only the published weights can show."
+            f"The generator is a small one that this project trained (checkpoints/{weights.name}.md has its quality): "
+            "the pictures show which kinds of failure occur and that they are measured; how strong they are in Wav2Lip "
+            "only the published weights can show."
         )
     else:
         mouths = "The generator has the published weights: these pictures are what Wav2Lip generates for these clips."

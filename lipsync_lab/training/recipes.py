@@ -2,7 +2,7 @@
 
 Differences to the published training: small networks allow higher learning rates, with cosine decay; the generator
 begins with single frames of many clips, since five consecutive frames are nearly equal, above all in drawings on twos;
-its loss weighs the mouth separately, since a small drawn mouth is a hundredth of the pixels; the sync expert compares
+its loss weighs the mouth separately, since a small mouth is a hundredth of the pixels; the sync expert compares
 all windows of a clip with each other's sounds instead of one pair at a time.
 """
 

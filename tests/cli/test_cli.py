@@ -759,7 +759,10 @@ def test_mouth_timing_is_refused_in_one_line(words, message, place, capsys):
 
 def test_a_chart_is_written_and_taken(place, capsys):
     assert cli.main(["chart", "animation_hello", "-o", "mouths"]) == 0
-    assert re.search(r"mouths: \d+ mouths, \d+ of the clip and \d+ drawn; contact_sheet.png", capsys.readouterr().out)
+    assert re.search(
+        r"mouths: \d+ mouths, \d+ from the clip and \d+ from the chart of shapes; contact_sheet",
+        capsys.readouterr().out,
+    )
     assert cli.main(["chart", "animation_hello", "--out", "drawn", "--mouth-source", "drawn", "--quiet"]) == 0
     names = {path.name for path in (place / "drawn").iterdir()}
     assert names == {"chart.json", "contact_sheet.png", *(f"{letter}.png" for letter in "ABCDEFGHX")}

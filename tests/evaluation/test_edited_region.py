@@ -21,7 +21,7 @@ from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
 
 FRAMES = 20
-#: Frames of the clip with a drawn mouth.
+#: Frames of the clip with a mouth of animation.
 _DRAWN = 40
 
 

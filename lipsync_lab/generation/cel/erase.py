@@ -1,6 +1,6 @@
-"""Erasing a drawn mouth: the face as it would be without one.
+"""Erasing the mouth of a drawing: the face as it would be without one.
 
-A drawn mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
+Such a mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
 (lit, in shadow, a blush); what differs from all of them, and from their mixtures at the edge of a shadow, is ink. Ink
 that is connected with the mouth and ends near it is the mouth, and so is a separate line of the lower lip; of ink that
 goes on (jaw, beard, a hand) only the part between the lips is taken. A piece is taken with its soft rim, or not at all.

@@ -61,7 +61,7 @@ class Cel:
     name: str = "cel"
     path: Path | None = None
     width: float = 1.0
-    provenance: str = "cel: mouths drawn by lipsync_lab in the line of the clip"
+    provenance: str = "cel: mouths from the clip or from a chart of shapes, in the line of the clip"
     audio_offset: int = 0
 
     side = 256
@@ -216,7 +216,7 @@ class Cel:
         return look, Pictures(tuple(mouths), np.inf if settings.mouth_source == "clip" else own.NEAR)
 
     def chart(self, clip, plan) -> list[Mouth]:
-        """The mouth chart of a clip, by shape: its own mouths, and drawn ones for shapes that it does not show.
+        """The mouth chart of a clip, by shape: its own mouths, and for shapes that it does not show those of the chart.
 
         Parameters
         ----------

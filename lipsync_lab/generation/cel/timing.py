@@ -1,6 +1,6 @@
 """The exposure sheet of a voice: which mouth shape each frame shows.
 
-A drawn mouth does not follow the sound continuously. It is one shape of the chart (`shapes.CHART`), and it changes
+A mouth in animation does not follow the sound continuously: it is one shape of the chart (`shapes.CHART`), and changes
 only where the drawing of the clip changes, or every few frames of a long hold. The frames between two such moments are
 an *exposure*. Dynamic programming (Viterbi 1967) finds the shapes of all exposures that fit the sound best, with a cost
 for each change; an exposure in which the lips close for m, b or p is closed, whatever fits best.

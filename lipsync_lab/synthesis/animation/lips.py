@@ -23,7 +23,7 @@ CLOSED = 0.012
 
 @dataclass(frozen=True)
 class Mouth:
-    """Measurements of a drawn mouth, in pixels of the frame.
+    """Measurements of a mouth as drawn, in pixels of the frame.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Mouth:
 def measure(
     cel: Cel, edge: np.ndarray, upper: np.ndarray, lower: np.ndarray, pen: float, at: int | None = None
 ) -> Mouth:
-    """Measure the drawn mouth: `edge` bounds it, `upper` and `lower` are the gap's sides (all in drawing units).
+    """Measure a mouth as drawn: `edge` bounds it, `upper` and `lower` are the gap's sides (all in drawing units).
 
     The height of the gap is marked at point `at` of the sides, the middle one if not given.
     """

@@ -97,7 +97,7 @@ def test_the_shadow_under_the_lip_goes_with_its_mouth():
     # from the upper line to the lower edge of the shadow, with a soft rim on either side
     assert mouth.layer.shape[0] == pytest.approx(20 + 12 + 4 + 8, abs=4)
     assert own.cut(sample(picture(20), 20), look) is None, "a mouth without the shadow that the others have"
-    # a drawn mouth has the shadow of the clip, as high and as dark
+    # a mouth from the chart has the shadow of the clip, as high and as dark
     seat = own.seat_of(given[0].pose, FACE, look, erased=given[0].erased)
     layer = draw.drawn(CHART["A"], seat, look.pen, given[0].erased.box)
     column = draw.composited(given[0].erased.pixels, layer)[:, layer.shape[1] // 2].astype(int)
