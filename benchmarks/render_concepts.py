@@ -1,16 +1,20 @@
-"""Render the pictures of the glossary into docs/pictures, with the character generator.
+"""Render the pictures of the glossary and of the tutorials into docs/pictures, with the character generator.
 
     python benchmarks/render_concepts.py
 
 mouth_chart.png: the nine mouth shapes of one character. cadence.png: the same moment on ones, twos and threes, with the
-drawings that are held. exposure_sheet.png: the exposure sheet of a bundled clip beside its frames.
+drawings that are held. exposure_sheet.png: the exposure sheet of a bundled clip beside its frames. several_faces.jpg:
+two characters in one clip, each dubbed with its own voice.
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import matplotlib
+
+import lipsync_lab
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -106,6 +110,27 @@ def exposure_sheet(path: Path, name: str = "animation_hello", first: int = 20, s
     _save(figure, path)
 
 
+def several_faces(path: Path, names: tuple[str, str] = ("animation_kettle", "animation_apples")) -> None:
+    """Dub two bundled clips that stand side by side, and show frames of the source and of the output."""
+    voices = [samples.path("voice_umbrella"), samples.path("voice_lighthouse")]
+    both = [[frame.image for frame in video.frames(samples.path(name))] for name in names]
+    source = [np.hstack(pair) for pair in zip(*both, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        clip = video.write_clip(Path(folder) / "two.mp4", source, 25)
+        run = lipsync_lab.dub(clip, voices, Path(folder) / "run", preset="animation", faces="all")
+        output = [frame.image for frame in video.frames(run.output)]
+    shown = (12, 20, 28, 44)
+    figure, axes = plt.subplots(2, len(shown), figsize=(9.0, 1.75), layout="constrained")
+    for column, number in enumerate(shown):
+        for ax, frame in zip(axes[:, column], (source[number], output[number]), strict=True):
+            ax.imshow(frame[70:250])
+            _bare(ax)
+        axes[1, column].set_xlabel(f"frame {number}", fontsize=8)
+    for ax, label in zip(axes[:, 0], ("source", "output"), strict=True):
+        ax.set_ylabel(label, fontsize=9)
+    _save(figure, path)
+
+
 def _bare(ax, edge: str | None = None) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
@@ -128,6 +153,7 @@ def main() -> None:
         mouth_chart(OUT / "mouth_chart.png")
         cadence(OUT / "cadence.png")
         exposure_sheet(OUT / "exposure_sheet.png")
+        several_faces(OUT / "several_faces.jpg")
 
 
 if __name__ == "__main__":
