@@ -69,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _is_shortage(error: Exception) -> bool:
     """Whether memory ran out: torch and OpenCV have errors of their own for it."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
+    words = ("allocate memory", "out of memory", "failed to map segment")  # the last: of a library that is to be loaded
+    return isinstance(error, MemoryError) or any(each in text for each in words)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -75,8 +75,15 @@ def write(
         if done < len(parts):
             images = frames(done * step)
             for number, part in enumerate(parts[done:], done):
-                with Writer(part, fps=fps, **options) as writer:
-                    _fill(writer, islice(images, step), timed)
+                try:
+                    with Writer(part, fps=fps, **options) as writer:
+                        _fill(writer, islice(images, step), timed)
+                except MediaError as error:
+                    kept = f"; the next call goes on at frame {number * step}" if number else ""
+                    raise MediaError(f"{error}{kept}".replace(str(part), str(path))) from error
+                finally:
+                    if not parts[0].is_file():  # nothing is finished
+                        shutil.rmtree(folder, ignore_errors=True)
                 if writer.count != min(step, count - number * step):
                     part.unlink()
                     raise MediaError(f"{path}: gave {number * step + writer.count} of {count} frames")

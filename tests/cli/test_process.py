@@ -98,7 +98,14 @@ def test_a_full_stdout_is_one_line(tmp_path):
     assert err == "lipsync_lab: stdout: No space left on device\n"
 
 
-@pytest.mark.parametrize("error", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError()",
+        'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")',
+        'ImportError("stream.abi3.so: failed to map segment from shared object")',
+    ],
+)
 def test_too_little_memory_is_one_line_and_leaves_nothing(error, tmp_path):
     process = child(f"raise {error}", tmp_path)
     _, err = process.communicate(timeout=60)

@@ -121,3 +121,33 @@ def test_segments_that_are_being_written_are_refused_and_left_alone(tmp_path):
         segments.write(tmp_path / "b.mp4", images, COUNT, mine, fps=FPS)
         assert of_another_key.is_dir()
     assert not mine.exists()
+
+
+@pytest.mark.parametrize(("finished", "end"), [(0, "the disk"), (1, "the next call goes on at frame 30")])
+def test_a_full_disk_names_the_video_and_keeps_what_is_finished(tmp_path, monkeypatch, finished, end):
+    def filled(writer, frames, timed):
+        if (tmp_path / "work" / "000000000.mkv").is_file() == bool(finished):
+            raise MediaError(
+                f"{writer.path}: cannot be written (No space left on device); check the disk"
+            )  # as it does
+        fill(writer, frames, timed)
+
+    fill = segments._fill
+    monkeypatch.setattr(segments, "_fill", filled)
+    with pytest.raises(MediaError) as raised:
+        segments.write(tmp_path / "o.mkv", images, COUNT, tmp_path / "work", fps=FPS, codec="ffv1")
+    assert str(raised.value).startswith(f"{tmp_path / 'o.mkv'}: cannot be written (No space left on device)")
+    assert str(raised.value).endswith(end)
+    videos = [path.name for path in tmp_path.rglob("*.mkv")]
+    assert videos == ["000000000.mkv"] * finished
+    assert (tmp_path / "work").exists() == bool(finished)
+
+
+def test_an_interruption_in_the_first_segment_leaves_nothing(tmp_path):
+    def interrupted(start):
+        yield from images(start, 10)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segments.write(tmp_path / "o.mkv", interrupted, COUNT, tmp_path / "work", fps=FPS, codec="ffv1")
+    assert list(tmp_path.iterdir()) == []
