@@ -221,6 +221,8 @@ def complete_report(home: Path) -> dict[str, str]:
         own = [path for path in request.parent.iterdir() if path.is_file()]
         known |= {path.relative_to(home).as_posix(): digest(path) for path in own}
     for notebook in (home / "out" / "notebooks").rglob("*.ipynb"):
+        if files.is_private(notebook.parent):
+            continue
         for path in (notebook, notebook.with_suffix(".html")):
             known[path.relative_to(home).as_posix()] = digest(path)
     return known
@@ -436,6 +438,7 @@ def tried(name: str, command: Command, out: Path, kills: int, seed: int) -> Coun
                 count.faults.append(f"kill {count.kills} at {moment:.2f} s: changed by a killed call {lost[:3]}")
         if not in_row:
             continue
+        print(f"{name}: {count.kills} kills, {len(count.faults)} faults", flush=True)
         before, journal = command.complete(home), out / "journal.txt"
         journal.unlink(missing_ok=True)
         code, _ = finish(start(home, command.call, journal))
