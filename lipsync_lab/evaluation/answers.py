@@ -83,15 +83,19 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
 
 def of_mouths(results: Sequence[EvaluatedCase]) -> str:
     """The most frequent artifact of the runs, and what Wav2Lip loses on animation with published weights."""
+    return answer([f"The most frequent artifact in {scope.clips(results)}: {_commonest(results)}.", _published()])
+
+
+def _commonest(results: Sequence[EvaluatedCase]) -> str:
+    """The most frequent artifact of each domain, with its frames."""
     known = tables.failing(frames(results)).query("stage == 'picture'").dropna(subset="share")
     worst = [rows.loc[rows["share"].idxmax()] for _, rows in known.groupby("domain", sort=False)]
-    here = words(
+    return words(
         f"{row['kind']} in {row['frames']} of {row['covered']} frames of {label(row['domain'])}"
         if row["frames"]
         else f"none in {label(row['domain'])}"
         for row in worst
     )
-    return answer([f"The most frequent artifact in {scope.clips(results)}: {here}.", _published()])
 
 
 def of_timing(results: Sequence[EvaluatedCase]) -> str:
@@ -139,7 +143,10 @@ def _domains_here(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -
     """What the pairs among the clips of a notebook say; that there are none, where that is so."""
     here, count = scope.clips(results), len(pairs(results))
     if not count:
-        return f"Among {here} there is no matched pair, so that the domains are not compared metric by metric."
+        return (
+            f"Among {here} there is no matched pair, so that the domains are not compared metric by metric. The most "
+            f"frequent artifact is {_commonest(results)}."
+        )
     pair = f"{count} matched pair{'s' * (count != 1)}"
     known = effects[effects["difference"].notna() & ~effects["by_construction"]]
     if count < MIN_UNITS or known.empty:

@@ -33,12 +33,11 @@ def clips(results: Sequence[EvaluatedCase]) -> str:
 def limits(results: Sequence[EvaluatedCase]) -> list[str]:
     """What the runs can show and what not: their number, their origin, their generator."""
     out = [f"The runs are of {clips(results)}, dubbed by {_generator(results[0].run.info['generator']['name'])}."]
-    if len(results) < MIN_UNITS:
-        too_few = "1 clip is" if len(results) == 1 else f"{len(results)} clips are"
-        out.append(
-            f"{too_few} too few for an interval ({MIN_UNITS} are needed): the numbers describe these clips and no "
-            "others."
-        )
+    if len(results) == 1:
+        out.append(f"1 clip is too few for an interval ({MIN_UNITS} are needed): the numbers describe this clip alone.")
+    elif len(results) < MIN_UNITS:
+        few = f"{len(results)} clips are too few for an interval ({MIN_UNITS} are needed)"
+        out.append(f"{few}: the numbers describe these clips alone.")
     origins = {_origin(result.case.clip) for result in results}
     if "bundled" in origins:
         which = "They are" if origins == {"bundled"} else "The bundled samples are"
@@ -105,9 +104,8 @@ def _is_small(generator: str) -> bool:
 def _generator(name: str) -> str:
     """A generator, and what its pictures are evidence of."""
     if _is_small(name):
-        return (
-            f"{name}, a small model of this project: they show which failures occur, not how strong they are in Wav2Lip"
-        )
+        what = "a small model of this project: this shows which failures occur, not how strong they are in Wav2Lip"
+        return f"{name}, {what}"
     built_in = {
         "identity": "identity, which returns each face unchanged",
         "untrained": "untrained, whose mouths are noise",

@@ -49,7 +49,7 @@ def test_limits_of_bundled_clips_say_so():
 @pytest.mark.parametrize(
     ("generator", "text"),
     [
-        ("wav2lip-lab", "wav2lip-lab, a small model of this project: they show which failures occur"),
+        ("wav2lip-lab", "wav2lip-lab, a small model of this project: this shows which failures occur"),
         ("wav2lip_gan", "dubbed by the published weights wav2lip_gan."),
         ("mine<b>", "dubbed by your own weights mine&lt;b&gt;."),
         ("identity", "returns each face unchanged"),
