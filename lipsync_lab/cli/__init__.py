@@ -73,6 +73,13 @@ def _is_shortage(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(each in text for each in words)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line: the usage of a command with forty flags hides what is wrong."""
+
+    def error(self, message: str):
+        self.exit(BAD_INPUT, f"{self.prog}: error: {message}; `{self.prog} --help` lists what there is\n")
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show where an error was raised")
     parser.add_argument(
@@ -93,7 +100,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m lipsync_lab",
         usage="%(prog)s [-h] [--version] COMMAND ...",
         description="Dub a clip with Wav2Lip, and measure where the result fails.",

@@ -24,6 +24,7 @@ _KINDS = {"lse": "SyncNet (LSE)", "visemes": "viseme network"}
 
 
 def weights(options: argparse.Namespace) -> int:
+    from lipsync_lab.evaluation.text import columns
     from lipsync_lab.models import registry
 
     if options.what == "fetch":
@@ -38,10 +39,12 @@ def weights(options: argparse.Namespace) -> int:
     wanted = [registry.MODELS[options.name]] if options.name else list(registry.MODELS.values())
     findings = {finding.model.name: finding for finding in registry.verify(options.name) if finding.model in wanted}
     if options.what == "list":
+        lines = [("name", "kind", "state", "file", "what it is")]
         for model in wanted:
             state = _STATES[findings[model.name].state] if model.name in findings else "built in code"
-            print(f"{model.name:20} {_KINDS.get(model.kind, model.kind.replace('_', ' ')):14} {state:13} "
-                  f"{model.file or '-':35} {model.note}")  # fmt: skip
+            kind = _KINDS.get(model.kind, model.kind.replace("_", " "))
+            lines.append((model.name, kind, state, model.file or "-", model.note))
+        print("\n".join(columns(lines)))
         return 0
     if options.name and not findings:
         print(f"{options.name}: built in code, there is no file to verify")
@@ -54,10 +57,9 @@ def weights(options: argparse.Namespace) -> int:
 
 def samples(options: argparse.Namespace) -> int:
     from lipsync_lab import samples as table
+    from lipsync_lab.evaluation.text import columns
 
     if options.what == "list":
-        from lipsync_lab.evaluation.text import columns
-
         rows = [("name", "domain", "seconds", "where", "licence", "note"), *map(_row, map(table.get, table.names()))]
         for line in columns(rows):
             print(line)

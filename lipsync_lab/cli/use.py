@@ -394,7 +394,10 @@ def _clip(name: str, flag: str) -> Path:
 
     if not name:
         raise ParameterError(f"{flag} is empty; name a file or a sample")
-    return samples.resolve_path(name, progress=True)
+    path = samples.resolve_path(name, progress=True)
+    if not path.exists():
+        raise MediaError(f"{flag} {name}: no such file, and no sample of that name (`samples list` names the samples)")
+    return path
 
 
 def _cache(options: argparse.Namespace) -> Path | None:

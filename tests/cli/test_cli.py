@@ -365,6 +365,7 @@ def test_weights_list_and_verify(place, capsys):
     assert cli.main(["weights", "list"]) == 0
     listed = capsys.readouterr().out
     assert "wav2lip_gan" in listed
+    assert listed.split("\n")[0].split("  ")[0] == "name"
     assert not re.search(
         r"[a-z]_[a-z]+_[a-z]|mouth_|sync_expert", re.sub(r"\S+\.(pth|onnx)|^\S+", "", listed, flags=re.M)
     )
@@ -916,6 +917,24 @@ def test_an_unknown_or_shortened_flag_ends_the_command_with_the_nearest(words, l
         cli.main(words.split())
     assert end.value.code == 2
     assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [([], "COMMAND"), (["dub"], "--face"), (["dub", "--face", "in.mp4"], "--audio"), (["samples", "lst"], "'show'")],
+)
+def test_what_is_missing_is_one_line_without_the_usage(words, missing, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == cli.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert missing in line
+    assert "--help` lists" in line
+
+
+def test_a_name_that_is_no_file_and_no_sample_names_its_flag(place, capsys):
+    assert cli.main(["dub", "--face", "in.mp4", "--audio", "en-us"]) == cli.BAD_INPUT
+    assert "--audio en-us: no such file, and no sample of that name" in capsys.readouterr().err
 
 
 def test_a_misspelt_sample_is_suggested(capsys):
