@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.errors import LipsyncError, ParameterError
 from lipsync_lab.evaluation.findings import plain
@@ -41,6 +41,9 @@ PICTURES = {"image/png", "image/jpeg"}
 
 #: A line of Markdown that links to the page of the bundled example report; in another report it is that report's page.
 _PAGE_LINK = re.compile(r"^(\[[^\]]*\]\()\.\./reports/example/notebooks/[^)]*(\)\.?)$", re.MULTILINE)
+
+#: What a kernel says, in the private folder of a notebook that is executed.
+KERNEL_LOG = "kernel.log"
 
 #: The tag of cells whose outputs nbval compares.
 CHECKED = "nbval-check-output"
@@ -134,7 +137,7 @@ def execute(
 
     start, error = time.perf_counter(), None
     cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)
-    with private_folder(target.parent) as folder, (folder / "kernel.log").open("wb") as log:
+    with private_folder(target.parent) as folder:
         written = folder / target.name
         try:
             execute_notebook(
@@ -142,14 +145,15 @@ def execute(
                 _unbraced(written),
                 parameters=dict(parameters),
                 kernel_name="python3",
-                kernel_manager_class=_kernel_manager(log),
+                kernel_manager_class=_kernel_manager(folder),
                 cwd=notebook.parent,
                 progress_bar=False,
                 on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
             )
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
             error = first_line(failure)
-            if isinstance(failure, RuntimeError) and (words := Path(log.name).read_text(errors="replace").strip()):
+            words = (folder / KERNEL_LOG).read_text(errors="replace").strip()
+            if words and isinstance(failure, RuntimeError):
                 error += f" ({words.splitlines()[-1]})"
         result = nbformat.read(written, as_version=4)
         # papermill writes paths of this machine into the notebook
@@ -222,7 +226,7 @@ def _unbraced(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _kernel_manager(log: BinaryIO) -> type:
+def _kernel_manager(folder: Path) -> type:
     import zmq
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -231,8 +235,13 @@ def _kernel_manager(log: BinaryIO) -> type:
     class ThisInterpreter(AsyncKernelManager):
         """Starts kernels of the running Python: an installed `python3` kernel may belong to another one.
 
-        What a kernel itself says goes to `log`: after Ctrl-C that may be a traceback about a socket that is closed.
+        The file of its addresses lies in the private folder, which is removed whatever happens. What it says goes to a
+        file there: after Ctrl-C that may be a traceback about a socket that is closed.
         """
+
+        @default("connection_file")
+        def _in_the_private_folder(self):
+            return str(folder / "kernel.json")
 
         @default("kernel_spec_manager")
         def _no_installed_kernels(self):
@@ -242,7 +251,7 @@ def _kernel_manager(log: BinaryIO) -> type:
         def _quiet_where_it_can_be(self):
             return "auto" if zmq.has("curve") else "disabled"
 
-        def start_kernel(self, **options):
+        async def start_kernel(self, **options) -> None:
             root = str(Path(__file__).resolve().parents[2])
             environment = {
                 **os.environ,
@@ -253,7 +262,8 @@ def _kernel_manager(log: BinaryIO) -> type:
                 # a printed bar is useless, and its widget loads scripts from the network
                 "TQDM_DISABLE": "1",
             }
-            return super().start_kernel(env=environment, stderr=log, **options)
+            with (folder / KERNEL_LOG).open("wb") as log:
+                await super().start_kernel(env=environment, stderr=log, **options)
 
         async def shutdown_kernel(self, *words, **options) -> None:
             # after Ctrl-C some still wait for a cell's answer: what the kernel's end is to them is not to be printed

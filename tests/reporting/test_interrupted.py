@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from lipsync_lab import files
 from lipsync_lab.reporting.notebooks import _kernel_manager, execute
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -32,16 +33,22 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NOTE = "import os, pathlib, time; pathlib.Path('kernel').write_text(str(os.getpid()))"
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_in_a_notebook_is_one_line(name, tmp_path):
+def begun(folder, **options) -> subprocess.Popen:
+    """A process of which the notebook's cell runs."""
     book = new_notebook(cells=[new_code_cell(f"{NOTE}; time.sleep(60)")], metadata={"kernelspec": KERNEL})
-    nbformat.write(book, tmp_path / "asked.ipynb")
-    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
-    process = subprocess.Popen([sys.executable, "-c", CHILD], text=True, **options)
+    nbformat.write(book, folder / "asked.ipynb")
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", CHILD], cwd=folder, start_new_session=True, **streams, **options)
     limit = time.monotonic() + 60
-    while not (tmp_path / "kernel").is_file() and process.poll() is None and time.monotonic() < limit:
+    while not (folder / "kernel").is_file() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.05)
     time.sleep(0.2)
+    return process
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_a_notebook_is_one_line(name, tmp_path):
+    process = begun(tmp_path)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does: to the whole group
     out, _ = process.communicate(timeout=60)
     assert out == "lipsync_lab: interrupted; nothing half-written was left behind\n"
@@ -51,7 +58,18 @@ def test_a_signal_in_a_notebook_is_one_line(name, tmp_path):
         os.kill(int((tmp_path / "kernel").read_text()), 0)
 
 
-def test_who_waits_for_a_cell_is_let_go_before_the_kernel_ends(monkeypatch):
+def test_what_sigkill_left_lies_where_the_next_call_removes_it(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    process = begun(tmp_path, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")})
+    process.kill()
+    process.communicate(timeout=60)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    (left,) = (tmp_path / "out").iterdir()
+    files.sweep(tmp_path / "out")
+    assert not left.exists()
+
+
+def test_who_waits_for_a_cell_is_let_go_before_the_kernel_ends(monkeypatch, tmp_path):
     """Else asyncio prints `DeadKernelError`, or an error of a closed socket, when the interpreter ends."""
     import asyncio
 
@@ -73,7 +91,7 @@ def test_who_waits_for_a_cell_is_let_go_before_the_kernel_ends(monkeypatch):
         return waiting
 
     monkeypatch.setattr(AsyncKernelManager, "shutdown_kernel", shut_down)
-    manager = _kernel_manager(subprocess.DEVNULL)()
+    manager = _kernel_manager(tmp_path)()
     assert asyncio.run(interrupted()).cancelled()
     assert ended == [False]
 
