@@ -194,7 +194,11 @@ def generate(folder: str) -> dict[str, float]:
     from lipsync_lab import generation
     from lipsync_lab.settings import Settings
 
-    generator = loaded(("generator",), lambda: generation.load(f"{folder}/generator.pth"))
+    def load():
+        generator = generation.load(f"{folder}/generator.pth")
+        return generator.coarser() if hasattr(generator, "coarser") else generator  # earlier checkouts have no such way
+
+    generator = loaded(("generator",), load)
     size = Settings().generator_batch
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (size, 96, 96, 3), np.uint8)
