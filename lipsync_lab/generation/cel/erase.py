@@ -27,6 +27,8 @@ ZONE = (0.68, 0.42)
 INK = 9.0
 #: Skin colours that are told apart, and as many of blushes; and the least CIELAB distance between two of them.
 SKINS, APART = 3, 7.0
+#: Values that a or b of a colour may have in steps of four CIELAB units: -32 to 32.
+_CELLS = 65
 #: Difference of hue and chroma, as a share of the skin's chroma, that a shadow may have in any case.
 SATURATED = 0.3
 #: Least share of the ring that a skin colour has; and that a blush has, which lies so far, in widths, from the middle.
@@ -207,9 +209,11 @@ def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside
     no blush."""
     ring = _ring(along, across) & ~inside
     pixels, aside = lab[ring], np.abs(along[ring]) > ASIDE
-    cells = np.round(pixels / 4).astype(np.int32)
-    _, which, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    which = which.ravel()
+    # a number for each cell of four CIELAB units a side, in the order of L, a, b
+    cells = np.round(pixels / 4).astype(np.int32) @ np.array([_CELLS**2, _CELLS, 1]) + (_CELLS**2 - 1) // 2
+    numbers = np.bincount(cells)
+    there = np.flatnonzero(numbers)
+    counts, which = numbers[there], (np.cumsum(numbers > 0) - 1)[cells]
     beyond = np.bincount(which, aside, len(counts)) > 0.9 * counts
     plain: list[np.ndarray] = []
     blush: list[np.ndarray] = []
