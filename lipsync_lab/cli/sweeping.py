@@ -147,5 +147,6 @@ def _describe(planned, left, workers: int | None) -> None:
     if len(left) > _SHOWN:
         print(f"  and {len(left) - _SHOWN} more")
     seconds, basis = planned.estimate(left)
-    shared = f"; about {progress.duration(seconds / workers)} with {workers} workers" if workers else ""
+    several = f"{workers} worker{'s' * (workers != 1)}"
+    shared = f"; about {progress.duration(seconds / workers)} with {several}" if workers else ""
     print(f"about {progress.duration(seconds)} one after the other ({basis}){shared}")

@@ -108,8 +108,8 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     margins = published.sync_margins().query("family == @published.WAV2LIP")["margin"].dropna()
     return answer(
         [
-            f"The opening of the mouth follows the voice more closely than every control in **{above} of "
-            f"{len(controls)}** clips ({scope.clips(results)}).",
+            f"In {scope.clips(results)}, the opening of the mouth follows the voice more closely than every control in "
+            f"**{above} of {len(controls)}**.",
             f"The mouth changes in **{held.sum():.0f} of {len(held)}** held frames of animation."
             if len(held)
             else "No held frame of animation has a generated mouth.",
@@ -158,7 +158,7 @@ def _domains_here(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -
             f"differences, mean of animation against its counterpart: {largest or 'none is defined'}."
         )
     tested = f"of {_tested(effects)[1]} metrics that were tested (adjusted p ≤ {comparison.ALPHA:g})"
-    return f"In {pair} ({here}), {_worse(effects)}, {tested}."
+    return f"In {pair}, from {here}, {_worse(effects)}, {tested}."
 
 
 def _tested(effects: pandas.DataFrame) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def test_the_answer_on_domains_is_about_the_pairs_that_were_dubbed():
         difference=[0.5, -0.1], p_adjusted=[0.01, 0.02], n=9, by_construction=False, against="live_action"
     )
     here, _ = answers.of_domains(pairs, effects, speakers).split(scope.RECORDED)
-    assert "In 9 matched pairs (18 clips of your own (9 of animation and 9 of live action))" in here
+    assert "In 9 matched pairs, from 18 clips of your own (9 of animation and 9 of live action), animation is" in here
     assert "animation is worse in **sharpness loss**, and live action in ghosting, of 2 metrics" in here
     few, _ = answers.of_domains(pairs[:4], effects.assign(p_adjusted=NAN, n=2), speakers).split(scope.RECORDED)
     assert "form 2 matched pairs, too few for an interval (8 are needed)" in few
