@@ -112,13 +112,13 @@ def spoken(
 def make_plans(
     clip: Clip,
     detections: Detections,
-    waves: Sequence[np.ndarray],
+    waves: Sequence[np.ndarray | Voice],
     settings: Settings,
     turns: Sequence[Turn] | None = None,
 ) -> dict[int, Plan]:
     """A plan for each face, by its number; parameters and errors as for `make_plan` and `spoken`.
 
-    Without `Settings.faces` there is one plan, of face 0.
+    Without `Settings.faces` there is one plan, of face 0, and the first of `waves` may be a `Voice`.
 
     Raises
     ------

@@ -141,15 +141,17 @@ class Pipeline:
         schedule = None if turns is None else faces.read_turns(turns)
         clip = open_clip(face, settings, keep=True)
         with clock("voice"):
-            sound, waves = mixed([audio.open_sound(each) for each in voices]), [audio.load(each) for each in voices]
-            seconds = [len(wave) / audio.SAMPLE_RATE for wave in waves]
+            sound = mixed([audio.open_sound(each) for each in voices])
+            whole = settings.faces is not None  # two hours have 460 MB as a waveform, which only several faces need
+            spoken = [audio.load(each) if whole else Voice.from_file(each) for each in voices]
+            seconds = [len(each) / audio.SAMPLE_RATE if whole else each.seconds for each in spoken]
         if settings.keep_tail and not settings.static and video.probe(face).has_sound:
             sound = audio.followed_by(sound, audio.open_sound(face), max(seconds))
 
         with runs.new_folder(Path(folder)) as part:
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
-            detections, plans = self._planned(clip, waves, settings, schedule, progress, clock)
-            del waves  # ten minutes have 38 MB, and are not needed again
+            detections, plans = self._planned(clip, spoken, settings, schedule, progress, clock)
+            del spoken  # not needed again
             with clock("prepare"):
                 ready = {number: prepared(clip, plan, self.generator) for number, plan in plans.items()}
                 plans = {number: plan for number, (_, plan) in ready.items()}
@@ -271,8 +273,8 @@ class Pipeline:
         if not hasattr(self.generator, "prepare"):
             raise ParameterError(f"{self.generator.name} does not draw mouths of a chart; give the generator cel")
         clip = open_clip(samples.resolve_path(face), self.settings)
-        wave, settings = audio.load(samples.resolve_path(speech)), replace(self.settings, faces=None)
-        plan = self._planned(clip, [wave], settings, None, progress, runs.Clock())[1][0]
+        voice, settings = Voice.from_file(samples.resolve_path(speech)), replace(self.settings, faces=None)
+        plan = self._planned(clip, [voice], settings, None, progress, runs.Clock())[1][0]
         drawn, _ = prepared(clip, plan, self.generator)
         return drawn.cues, clip.fps
 
@@ -308,16 +310,17 @@ class Pipeline:
     def _planned(
         self,
         clip: Clip,
-        waves: Sequence[np.ndarray],
+        spoken: Sequence[np.ndarray | Voice],
         settings: Settings,
         turns: Sequence[faces.Turn] | None,
         progress: Progress | None,
         clock: runs.Clock,
     ) -> tuple[Detections, dict[int, Plan]]:
-        longest = Voice.from_wave(max(waves, key=len))
+        longest = spoken[0] if len(spoken) == 1 else max(spoken, key=len)
+        longest = longest if isinstance(longest, Voice) else Voice.from_wave(longest)
         detections = self._detected(clip, longest, progress, clock)
         with clock("track"):
-            return detections, faces.make_plans(clip, detections, waves, settings, turns)
+            return detections, faces.make_plans(clip, detections, spoken, settings, turns)
 
     def _detected(self, clip: Clip, voice: Voice | None, progress: Progress | None, clock: runs.Clock) -> Detections:
         needed = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class Voice:
     def from_wave(cls, wave: np.ndarray) -> Voice:
         """From a waveform: float32, (n,), mono, 16 kHz, in [-1, 1]."""
         return cls(audio.melspectrogram(wave), len(wave))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Voice:
+        """From any file with sound, of which the waveform is never in memory as a whole."""
+        return cls(*audio.load_mel(path))
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ The constants are those of the published Wav2Lip (its `hparams.py`), which the p
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -197,17 +198,30 @@ def load(path: str | Path, *, limits: Limits | None = None) -> np.ndarray:
     MediaError
         The file cannot be read, has no sound, holds NaN, or has a hole longer than the limit.
     """
+    samples = array("f")  # grows in place: joining a list of pieces would hold the recording twice
+    for block in _resampled(path, limits):
+        samples.frombytes(block.tobytes())
+    return np.frombuffer(samples, np.float32)
+
+
+def load_mel(path: str | Path, *, limits: Limits | None = None) -> tuple[np.ndarray, int]:
+    """The mel spectrogram of `load`, and the number of its samples, which are never in memory together.
+
+    Parameters and errors are those of `load` and `melspectrogram`.
+    """
+    return _mel_of(_resampled(path, limits))
+
+
+def _resampled(path: str | Path, limits: Limits | None) -> Iterator[np.ndarray]:
+    """Blocks of the waveform of `load`."""
     import soxr
 
     sound = open_sound(path, limits=limits)
     signs = polarity(sound)
     resampler = soxr.ResampleStream(sound.rate, SAMPLE_RATE, 1, dtype="float32")
-    samples = array("f")  # grows in place: joining a list of pieces would hold the recording twice
     for block in sound.blocks:
-        samples.frombytes(resampler.resample_chunk(mono(block, signs)).tobytes())
-    samples.frombytes(resampler.resample_chunk(np.zeros(0, np.float32), last=True).tobytes())
-    wave = np.frombuffer(samples, np.float32)
-    return np.clip(wave, -1, 1, out=wave)
+        yield np.clip(resampler.resample_chunk(mono(block, signs)), -1, 1)
+    yield np.clip(resampler.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)
 
 
 def polarity(sound: Sound) -> np.ndarray:
@@ -273,27 +287,45 @@ def melspectrogram(wave: np.ndarray) -> np.ndarray:
         raise ParameterError(f"a waveform must have one dimension and at least one sample; this has shape {wave.shape}")
     if not np.isfinite(wave.sum(dtype=np.float64)):  # one number, where a mask would be as long as the recording
         raise ParameterError("the waveform contains NaN or infinity; decode the file again")
-    columns = 1 + len(wave) // HOP_LENGTH
-    mel = np.empty((N_MELS, columns), np.float32)
+    return _mel_of(wave[first : first + _BLOCK] for first in range(0, len(wave), _BLOCK))[0]
+
+
+def _mel_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Mel spectrogram of a waveform in blocks, and the number of its samples."""
     step = _BLOCK // HOP_LENGTH
+    whole = (step - 1) * HOP_LENGTH + N_FFT
+    # pre-emphasised samples that no column has used up yet; zeros where there is no sound
+    ready, there = [np.zeros(N_FFT // 2, np.float32)], N_FFT // 2
+    count, before, parts = 0, np.float32(0), deque()
+    for block in filter(len, blocks):
+        ready.append(block - np.float32(PREEMPHASIS) * np.concatenate(([before], block[:-1])))
+        before, count, there = block[-1], count + len(block), there + len(block)
+        while there >= whole:
+            joined = np.concatenate(ready)
+            parts.append(_columns(joined[:whole]))
+            ready, there = [joined[step * HOP_LENGTH :]], there - step * HOP_LENGTH
+    if not count:
+        raise ParameterError("a waveform must have at least one sample")
+    columns, done = 1 + count // HOP_LENGTH, step * len(parts)
+    joined = np.concatenate([*ready, np.zeros(N_FFT // 2, np.float32)])
+    for first in range(0, columns - done, step):
+        last = min(first + step, columns - done) - 1
+        parts.append(_columns(joined[first * HOP_LENGTH : last * HOP_LENGTH + N_FFT]))
+    mel, first = np.empty((N_MELS, columns), np.float32), 0
+    while parts:  # a part is freed once it is copied
+        part = parts.popleft()
+        mel[:, first : first + part.shape[1]] = part
+        first += part.shape[1]
+    return mel, count
+
+
+def _columns(emphasised: np.ndarray) -> np.ndarray:
+    """Mel columns of pre-emphasised samples: one for each transform that fits."""
     window = np.hanning(N_FFT + 1)[:-1]  # the periodic Hann window
-    for first in range(0, columns, step):
-        count = min(step, columns - first)
-        start = first * HOP_LENGTH - N_FFT // 2
-        block = _emphasised(wave, start, start + (count - 1) * HOP_LENGTH + N_FFT)
-        pieces = np.lib.stride_tricks.sliding_window_view(block, N_FFT)[::HOP_LENGTH]
-        magnitude = np.abs(np.fft.rfft(window * pieces).astype(np.complex64)).T
-        level = 20 * np.log10(np.maximum(10 ** (MIN_DB / 20), _mel_basis() @ magnitude)) - REF_DB
-        mel[:, first : first + count] = np.clip(2 * MAX_ABS * (level - MIN_DB) / -MIN_DB - MAX_ABS, -MAX_ABS, MAX_ABS)
-    return mel
-
-
-def _emphasised(wave: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Samples start to stop after pre-emphasis; zeros where there is no sound."""
-    inside = wave[max(start, 0) : stop]
-    before = wave[max(start, 0) - 1] if start > 0 else np.float32(0)
-    block = inside - np.float32(PREEMPHASIS) * np.concatenate(([before], inside[:-1]))
-    return np.pad(block, (max(-start, 0), stop - max(start, 0) - len(inside)))
+    pieces = np.lib.stride_tricks.sliding_window_view(emphasised, N_FFT)[::HOP_LENGTH]
+    magnitude = np.abs(np.fft.rfft(window * pieces).astype(np.complex64)).T
+    level = 20 * np.log10(np.maximum(10 ** (MIN_DB / 20), _mel_basis() @ magnitude)) - REF_DB
+    return np.clip(2 * MAX_ABS * (level - MIN_DB) / -MIN_DB - MAX_ABS, -MAX_ABS, MAX_ABS).astype(np.float32)
 
 
 def window_starts(columns: int, fps: float) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lipsync_lab import samples
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.media import audio, video
 
@@ -30,6 +31,27 @@ def test_mel_is_the_published_one(known):
 def test_mel_in_blocks_is_the_mel(known, monkeypatch):
     monkeypatch.setattr(audio, "_BLOCK", 7_000)
     assert np.abs(audio.melspectrogram(known["wav"]) - known["mel"]).max() < 1e-4
+
+
+@pytest.mark.parametrize(("rate", "channels", "seconds"), [(16_000, 1, 3.01), (44_100, 2, 9.3), (8_000, 1, 0.02)])
+def test_the_mel_of_a_file_is_that_of_its_waveform(tmp_path, rate, channels, seconds):
+    noise = np.random.default_rng(rate).uniform(-0.5, 0.5, (round(rate * seconds), channels))
+    soundfile.write(tmp_path / "v.wav", noise, rate)
+    wave = audio.load(tmp_path / "v.wav")
+    mel, count = audio.load_mel(tmp_path / "v.wav")
+    assert count == len(wave)
+    assert np.array_equal(mel, audio.melspectrogram(wave))
+
+
+def test_the_mel_of_a_file_needs_less_memory_than_its_waveform(tmp_path):
+    soundfile.write(tmp_path / "v.flac", np.zeros(600 * 16_000, np.int16), 16_000)
+    audio.load_mel(samples.path("voice_umbrella"))  # the filters are kept
+    tracemalloc.start()
+    mel, count = audio.load_mel(tmp_path / "v.flac")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert mel.shape == (80, 48_001)
+    assert most < 4 * count
 
 
 def test_bundled_mel_filters_are_those_of_librosa():
