@@ -344,14 +344,16 @@ def _box(options: argparse.Namespace):
 
     if options.box[0] == -1:
         return None
-    box = Box.from_yyxx(options.box)
-    if box.width > 0 and box.height > 0:
-        return box
-    other = Box(*options.box)
+    box, other = Box.from_yyxx(options.box), Box(*options.box)
     meant = ""
     if other.width > 0 and other.height > 0:
         meant = f"; for x1, y1, x2, y2 = {', '.join(map(str, other))} give --box {flags.yyxx(other)}"
-    raise ParameterError(f"--box {' '.join(map(str, options.box))} has no area: the order is {flags.CORNERS}{meant}")
+    given = f"--box {' '.join(map(str, options.box))}"
+    if box.width <= 0 or box.height <= 0:
+        raise ParameterError(f"{given} has no area: the order is {flags.CORNERS}{meant}")
+    if meant and not 1 / 3 < box.width / box.height < 3 and 1 / 2 < other.width / other.height < 2:
+        _warn([f"{given} is {box.width} pixels wide and {box.height} high: the order is {flags.CORNERS}{meant}"])
+    return box
 
 
 def _unused_rate(options: argparse.Namespace, fps: str, face: Path) -> list[str]:

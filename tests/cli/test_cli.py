@@ -123,6 +123,10 @@ def test_a_box_in_the_other_order_is_refused_with_the_one_that_was_meant(place, 
     assert "for x1, y1, x2, y2 = 20, 10, 60, 50 give --box 10 50 20 60" in err
     assert cli.main([*DUB, "--box", "60", "50", "20", "10"]) == cli.BAD_INPUT
     assert "x1, y1" not in capsys.readouterr().err
+    # no face is so flat, and as x1, y1, x2, y2 it would be 32 wide and 50 high
+    assert cli.main([*DUB, "--box", "5", "13", "37", "63", "--quiet"]) == 0
+    assert "--box 5 13 37 63 is 26 pixels wide and 8 high" in (err := capsys.readouterr().err)
+    assert "give --box 13 63 5 37" in err
 
 
 def test_quiet(place, capsys):

@@ -149,7 +149,11 @@ def _cell(mouth: Mouth) -> np.ndarray:
     top, left = (face.shape[0] - size[1]) // 2, (face.shape[1] - size[0]) // 2
     under = face[top : top + size[1], left : left + size[0]]
     under[:] = np.clip((under * (1 - layer[..., 3:]) + layer[..., :3]).round(), 0, 255)
-    origin = f"frame {mouth.frame}" if mouth.frame is not None else mouth.source
+    origin = (
+        f"frame {mouth.frame}"
+        if mouth.frame is not None
+        else {"drawn": "from the chart"}.get(mouth.source, mouth.source)
+    )
     text = f"{mouth.shape}   {origin}   gap {mouth.openness:.2f}"
     cv2.putText(cell, text, (6, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     return cell
