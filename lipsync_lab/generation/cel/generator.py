@@ -329,7 +329,8 @@ class DrawnClip:
 
     def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box, shot: int):
         seat = seat_of(pose, box, self.look, shot, erased)
-        picture, distance = own.nearest(shape, seat.turn, shot, self.pictures.mouths)
+        mouths = own.alike(self.pictures.mouths, shot, seat.width, erased.skin[0])
+        picture, distance = own.nearest(shape, seat.turn, shot, mouths)
         if picture is not None and distance < self.pictures.near:
             layer = own.placed(picture, seat, erased.box, erased.skin[0])
         else:

@@ -34,6 +34,8 @@ ASIDE = 0.08
 _CLOSED_WIDTHS = 0.6, 1.6
 #: Distance (`_distance`) up to which a mouth is near enough to a shape.
 NEAR = 0.2
+#: CIELAB distance of the skins, and ratio of the sizes, up to which a mouth of another shot may be pasted.
+ALIKE = 4.0, 1.5
 #: Change of size, as a share, and of rotation, in degrees, that is too small to resample a picture for it.
 _STEADY, _UPRIGHT = 0.06, 4.0
 #: Gap, as a share of the widest, below which a mouth is closed: of the locator, and of what its ink is higher than a
@@ -301,6 +303,31 @@ def _differ(first: np.ndarray, second: np.ndarray) -> float:
     either = np.maximum(first[..., 3], second[..., 3]) > 0.1
     difference = np.abs(first - second) * np.float32([1, 1, 1, 255])
     return float(difference[either].mean()) if either.any() else 0.0
+
+
+def alike(mouths: Sequence[Mouth], shot: int | None, rest: float, skin: np.ndarray) -> list[Mouth]:
+    """The mouths that may be pasted on a face: those without a shot, of its own shot, and of other shots in which a
+    face has its colour and nearly its size. Elsewhere the light is another one, the line has another width, or another
+    character is shown.
+
+    Parameters
+    ----------
+    mouths : sequence of Mouth
+    shot : int or None
+    rest : float
+        Width of the face's mouth at rest in pixels.
+    skin : ndarray, (3,)
+        The face's skin colour, RGB.
+    """
+
+    def fits(mouth: Mouth) -> bool:
+        if mouth.shot in (None, shot):
+            return True
+        pair = cv2.cvtColor(np.float32([[mouth.skin, skin]]) / 255, cv2.COLOR_RGB2LAB)[0]
+        sizes = max(mouth.rest, rest) / max(min(mouth.rest, rest), 1)
+        return float(np.linalg.norm(pair[0] - pair[1])) < ALIKE[0] and sizes < ALIKE[1]
+
+    return [mouth for mouth in mouths if fits(mouth)]
 
 
 def nearest(shape: MouthShape, turn: float, shot: int | None, mouths: Sequence[Mouth]) -> tuple[Mouth | None, float]:

@@ -177,6 +177,16 @@ def test_the_nearest_mouth_is_closed_where_the_lips_close_and_open_where_they_op
     assert own.nearest(CHART["A"], 0.0, 0, []) == (None, np.inf)
 
 
+def test_mouths_of_another_shot_are_pasted_on_the_same_face_only():
+    mouth = own.drawn_mouth(CHART["D"], LOOK, (200.0, 170.0, 150.0))
+    own_shot, other, chart = (replace(mouth, shot=shot) for shot in (0, 1, None))
+    same, darker = np.array([201.0, 170.0, 150.0]), np.array([160.0, 136.0, 120.0])
+    assert own.alike([own_shot, other, chart], 0, mouth.rest * 1.2, same) == [own_shot, other, chart]
+    assert own.alike([own_shot, other, chart], 0, mouth.rest * 1.2, darker) == [own_shot, chart]
+    for size in (0.4, 6):
+        assert own.alike([own_shot, other, chart], 0, mouth.rest * size, same) == [own_shot, chart]
+
+
 def test_a_mouth_whose_ink_goes_on_is_not_cut():
     frame = picture(0)
     cv2.line(frame, (100, 90), (160, 40), INK, 3, cv2.LINE_AA)
