@@ -27,6 +27,7 @@ from lipsync_lab.media.clip import extension, open_clip, played
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.plan import Plan, make_plan, prepared, render
+from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -120,7 +121,8 @@ class Session:
         self.settings = settings or Settings()
         self.clip = open_clip(self.path, self.settings)
         self.device = device or best_device()
-        self.generator = generation.load(generator, device=self.device)
+        # as the pipeline does, so that the picture shown is the one that is written
+        self.generator = in_precision(generation.load(generator, device=self.device), self.settings.precision)
         generation.check(self.generator, self.settings)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
