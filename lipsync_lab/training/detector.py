@@ -28,8 +28,8 @@ FACE, BACKGROUND, IGNORED = 1, 0, -1
 _VISIBLE = 0.5
 #: Largest zoom of a frame relative to filling the square.
 _NEARER = 3.0
-#: Share of squares that one face fills, and the limits of its side as a share of the square's.
-_CLOSE, _FILLED = 0.2, (0.6, 1.1)
+#: Limits of the side of a face that fills a square, as a share of the square's.
+_FILLED = (0.6, 1.1)
 _CHECKED = 96
 
 
@@ -192,9 +192,11 @@ def prepared(images: Tensor) -> Tensor:
 
 
 def square(
-    pictures: Sequence[Picture], rng: np.random.Generator, side: int, tiled: float
+    pictures: Sequence[Picture], rng: np.random.Generator, side: int, tiled: float, close: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a training square: a part of a picture, or four smaller squares, for more small faces.
+
+    `tiled` and `close` are those of `recipes.DetectorRecipe`.
 
     Returns
     -------
@@ -206,17 +208,17 @@ def square(
     """
     if side >= 96 and rng.random() < tiled:
         half = side // 2
-        parts = [square(pictures, rng, half, tiled / 2) for _ in range(4)]
+        parts = [square(pictures, rng, half, tiled / 2, close) for _ in range(4)]
         places = [(0, 0), (half, 0), (0, half), (half, half)]
         pixels = np.zeros((side, side, 3), np.uint8)
         for (x, y), (part, _, _) in zip(places, parts, strict=True):
             pixels[y : y + half, x : x + half] = part
         faces = [faces + np.float32([x, y, x, y]) for (x, y), (_, faces, _) in zip(places, parts, strict=True)]
         return pixels, np.concatenate(faces), np.concatenate([visible for *_, visible in parts])
-    return _part(pictures[rng.integers(len(pictures))], rng, side)
+    return _part(pictures[rng.integers(len(pictures))], rng, side, close)
 
 
-def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _part(picture: Picture, rng, side: int, close: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     import cv2
 
     height, width = picture.pixels.shape[:2]
@@ -225,9 +227,9 @@ def _part(picture: Picture, rng, side: int) -> tuple[np.ndarray, np.ndarray, np.
         face = picture.faces[rng.integers(len(picture.faces))]
         # in most cases whole, and not larger than the part
         longer = max(face.width, face.height)
-        close = rng.random() < _CLOSE
-        piece = min(longer / rng.uniform(*_FILLED) if close else max(piece, 1.1 * longer), height, width)
-        least, most = (0.42, 0.58) if close else (0.25, 0.75)
+        fills = rng.random() < close
+        piece = min(longer / rng.uniform(*_FILLED) if fills else max(piece, 1.1 * longer), height, width)
+        least, most = (0.42, 0.58) if fills else (0.25, 0.75)
         x, y = (middle - piece * rng.uniform(least, most) for middle in face.center)
     else:
         x, y = rng.random() * (width - piece), rng.random() * (height - piece)
@@ -294,7 +296,7 @@ class DetectorTask:
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
         images, labels, offsets = [], [], []
         for _ in range(self.recipe.batch):
-            pixels, faces, visible = square(self.pictures, rng, self.recipe.side, self.recipe.tiled)
+            pixels, faces, visible = square(self.pictures, rng, self.recipe.side, self.recipe.tiled, self.recipe.close)
             sides = (faces[:, 2:] - faces[:, :2]).min(axis=1, initial=np.inf)
             label, offset = targets(faces, (visible >= _VISIBLE) & (sides >= self.recipe.smallest), self.prior)
             images.append(pixels)

@@ -58,7 +58,8 @@ class Schedule:
 @dataclass(frozen=True)
 class DetectorRecipe:
     """S3FD. `side`: side of the training squares in pixels; `batch`: squares in a batch; `tiled`: probability that a
-    square consists of four smaller ones; `smallest`: side in pixels below which a face is ignored."""
+    square consists of four smaller ones; `smallest`: side in pixels below which a face is ignored; `close`: probability
+    that a face which is chosen for a part of a picture fills it."""
 
     schedule: Schedule
     width: float
@@ -66,6 +67,7 @@ class DetectorRecipe:
     side: int = 256
     tiled: float = 0.3
     smallest: float = 10.0
+    close: float = 0.2
 
 
 @dataclass(frozen=True)

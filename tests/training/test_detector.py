@@ -120,7 +120,7 @@ def test_squares_show_faces_where_they_say():
     pictures = [made_picture(seed, faces=2) for seed in range(4)]
     whole = 0
     for seed in range(60):
-        pixels, faces, visible = detector.square(pictures, np.random.default_rng(seed), 128, tiled=0.4)
+        pixels, faces, visible = detector.square(pictures, np.random.default_rng(seed), 128, tiled=0.4, close=0.2)
         assert pixels.shape == (128, 128, 3)
         assert (faces >= 0).all()
         assert (faces <= 128).all()
@@ -135,20 +135,20 @@ def test_squares_show_faces_where_they_say():
     assert whole > 40
 
 
-def test_some_squares_are_filled_by_one_face(monkeypatch):
+def test_some_squares_are_filled_by_one_face():
     single = [made_picture(seed, faces=1) for seed in range(4)]
 
-    def filled() -> float:
+    def filled(close: float) -> float:
         """Share of faces that are longer than the largest that fits with a rim."""
         shares = []
         for seed in range(300):
-            _, faces, visible = detector.square(single, np.random.default_rng(seed), 96, tiled=0.0)
+            _, faces, visible = detector.square(single, np.random.default_rng(seed), 96, tiled=0.0, close=close)
             shares += [(face[2:] - face[:2]).max() / 96 for face in faces[visible > 0.5]]
         return float(np.mean(np.array(shares) > 0.95))
 
-    assert 0.02 < filled() < 0.15
-    monkeypatch.setattr(detector, "_CLOSE", 0.0)
-    assert filled() == 0
+    assert filled(0.0) == 0
+    assert 0.02 < filled(0.2) < 0.15
+    assert filled(0.6) > 2 * filled(0.2)
 
 
 def test_lines_are_bent_a_little():
