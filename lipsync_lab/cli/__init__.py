@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
+        if _is_shortage(error):
+            return _out_of_memory()
         where = error.filename2 or error.filename or "stdout"  # an error without a name is one of printing
         print(f"lipsync_lab: {where}: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
@@ -58,19 +60,23 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not _is_shortage(error):
             raise
-        print(
-            "lipsync_lab: out of memory; try a smaller --face_det_batch_size and --wav2lip_batch_size, a larger "
-            "--resize_factor, or a shorter clip",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
+        return _out_of_memory()
+
+
+def _out_of_memory() -> int:
+    print(
+        "lipsync_lab: out of memory; try a smaller --face_det_batch_size and --wav2lip_batch_size, a larger "
+        "--resize_factor, or a shorter clip",
+        file=sys.stderr,
+    )
+    return BAD_INPUT
 
 
 def _is_shortage(error: Exception) -> bool:
-    """Whether memory ran out: torch and OpenCV have errors of their own for it."""
-    text = str(error).lower()
-    words = ("allocate memory", "out of memory", "failed to map segment")  # the last: of a library that is to be loaded
-    return isinstance(error, MemoryError) or any(each in text for each in words)
+    """Whether memory ran out: torch, OpenCV, FFmpeg and the loader of libraries have errors of their own for it."""
+    words, text = ("allocate memory", "out of memory", "failed to map segment", "can't start new thread"), str(error)
+    no_thread = isinstance(error, BlockingIOError) and type(error).__module__.startswith("av.")
+    return isinstance(error, MemoryError) or no_thread or any(each in text.lower() for each in words)
 
 
 class _Parser(argparse.ArgumentParser):

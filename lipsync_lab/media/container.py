@@ -50,6 +50,8 @@ def opened(path: str | Path):
         with av.open(f"file:{path}", metadata_errors="replace", options=allowed.options()) as container:
             Limits.from_environment().check(path, "max_streams", len(container.streams), "a file of {} tracks")
             yield container
+    except MemoryError:
+        raise
     except PermissionError:
         raise MediaError(f"{path}: may not be read; check its permissions") from None
     except av.error.FFmpegError as error:
@@ -116,6 +118,8 @@ def decoded(packet: av.Packet, context: av.CodecContext | None = None) -> list:
         return packet.decode() if context is None else context.decode(packet if packet.size else None)
     except MemoryError:
         raise
+    except av.error.BlockingIOError as error:  # of a decoder that begins threads, for which there is no memory
+        raise MemoryError(f"out of memory: {error.strerror}") from error
     except av.error.FFmpegError:  # of any kind: some decoders answer damage with "operation not permitted"
         return []
 

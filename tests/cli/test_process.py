@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 from clips import clip, wav
 
 from lipsync_lab import cli, files
 from lipsync_lab.errors import MediaError
+from lipsync_lab.media import video
+from lipsync_lab.media.container import decoded
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -104,6 +107,8 @@ def test_a_full_stdout_is_one_line(tmp_path):
         "MemoryError()",
         'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")',
         'ImportError("stream.abi3.so: failed to map segment from shared object")',
+        'OSError(12, "Cannot allocate memory")',
+        'RuntimeError("can\'t start new thread")',
     ],
 )
 def test_too_little_memory_is_one_line_and_leaves_nothing(error, tmp_path):
@@ -113,6 +118,35 @@ def test_too_little_memory_is_one_line_and_leaves_nothing(error, tmp_path):
     assert err.startswith("lipsync_lab: out of memory; ")
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def _open(error):
+    def opened(*_, **__):
+        raise error
+
+    return opened
+
+
+def test_memory_that_ffmpeg_lacks_is_no_fault_of_the_file(tmp_path, monkeypatch, capsys):
+    clip(tmp_path / "in.mp4", 8)
+    line = ["dub", "--generator", "identity", "--face", f"{tmp_path}/in.mp4", "--audio", f"{tmp_path}/in.mp4", *BOX]
+    line += ["--outfile", f"{tmp_path}/o.mp4"]
+    monkeypatch.setattr(av, "open", _open(av.error.MemoryError(12, "Cannot allocate memory", "in.mp4")))
+    assert cli.main(line) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("lipsync_lab: out of memory; ")
+    monkeypatch.undo()
+
+    class Context:
+        """A decoder whose threads cannot be begun."""
+
+        decode = _open(av.error.BlockingIOError(11, "Resource temporarily unavailable"))
+
+    with pytest.raises(MemoryError), av.open(str(tmp_path / "in.mp4")) as container:
+        decoded(next(container.demux()), Context())
+    # a converter of colours
+    monkeypatch.setattr(video, "_rgb", _open(av.error.BlockingIOError(11, "Resource temporarily unavailable")))
+    assert cli.main(line) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("lipsync_lab: out of memory; ")
 
 
 # --- a whole dub -----------------------------------------------------------------------------------------------------
