@@ -42,7 +42,7 @@ _SHUT = 0.05
 #: Where the small marks beside the corners are, in widths: from and to so far along the mouth, and so far across.
 CORNERS = (0.38, 0.8, 0.3)
 #: Where a separate line of the lower lip is, in widths: so far along the mouth, so far below the gap; and its height.
-LOWER_LIP = (0.58, 0.66, 0.32)
+LOWER_LIP = (0.64, 0.72, 0.45)
 #: Half width, and height above and below the gap, in widths, of a box in which a whole piece of ink is the mouth.
 WHOLE = (0.72, 0.32, 0.45)
 #: Share of the skin around a hole that a smooth edge may put on the wrong side.
