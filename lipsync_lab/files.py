@@ -329,10 +329,11 @@ def _explained(part: Path, target: Path) -> Iterator[None]:
     """Errors of a disk that takes no more name the target, and not the private name or the file that was read."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    except (OSError, RuntimeError) as error:  # torch raises the latter when it cannot finish what a disk refused
+        known = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(known, OSError) or known.errno not in _NO_ROOM:
             raise
-        raise MediaError(f"{target}: cannot be written ({error.strerror}); check the folder and the disk") from error
+        raise MediaError(f"{target}: cannot be written ({known.strerror}); check the folder and the disk") from error
     except MediaError as error:
         if str(part) not in str(error):
             raise

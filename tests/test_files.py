@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from lipsync_lab import files
 from lipsync_lab.errors import MediaError, ParameterError
@@ -75,17 +76,25 @@ def test_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files, as a quota does")
-@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("kind", ["file", "folder", "weights"])
 def test_a_disk_that_takes_no_more_is_named_by_the_target_and_nothing_is_left(kind, tmp_path):
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     place = tmp_path / "there"
-    make = files.atomic_file(place) if kind == "file" else files.atomic_folder(place, made_here)
+    make = files.atomic_folder(place, made_here) if kind == "folder" else files.atomic_file(place)
+
+    def write(part):
+        if kind == "weights":
+            with part.open("wb") as stream:
+                torch.save({"a": torch.zeros(1 << 18)}, stream)
+        else:
+            (part if kind == "file" else part / "ours").write_bytes(bytes(1 << 20))
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(MediaError, match="File too large") as error, make as part:
-            (part if kind == "file" else part / "ours").write_bytes(bytes(1 << 20))
+            write(part)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(place) in str(error.value)

@@ -112,7 +112,7 @@ def export(
         The run contains no such network, or there is no such material.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = read_state(Path(run) / STATE)
     kind = renamed.model(network or state["kind"])
@@ -133,8 +133,8 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     path, card = out / f"{name}.safetensors", out / f"{name}.md"
     with files.atomic_file(path) as part:
-        save_file(tensors, part, metadata=about)
-        part.chmod(0o644)  # safetensors writes files that only their owner can read
+        # not `save_file`: it has an error of its own for a full disk, and only their owner can read its files
+        part.write_bytes(save(tensors, metadata=about))
     share = "" if kind in ("mouth_openness", "visemes", "mouth_locator") else " of the published network's channels"
     facts = {
         "width": f"{width:g}{share}, "
