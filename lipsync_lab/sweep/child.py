@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,13 @@ from typing import Any
 
 #: Seconds between two looks at the memory of a run.
 _LOOK = 0.25
+#: Seconds for a process to end by itself when the sweep is interrupted.
+_PATIENCE = 10.0
 #: Ids of the runs that this process does; a client asks a worker for them (`running`).
 _running: set[str] = set()
 _own = threading.local()
+#: The signal that ends this process.
+_left: list[int] = []
 _children: set[Child] = set()
 
 
@@ -90,8 +95,12 @@ class Child:
         lines = [line.strip() for line in self._errors.read()[-4000:].decode(errors="replace").splitlines()]
         return next((f": {line[:300]}" for line in reversed(lines) if line), "")
 
-    def end(self) -> None:
-        """Kill the process, and remove what it left."""
+    def end(self, patience: float = 0.0) -> None:
+        """Kill the process, and remove what it left; it may have some seconds to remove what is half-written."""
+        if patience:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
@@ -147,7 +156,7 @@ def running() -> list[str]:
 def stop() -> None:
     """End all processes of this one's threads."""
     for child in list(_children):
-        child.end()
+        child.end(_PATIENCE)
 
 
 def _answer(line: str, scratch: Path) -> dict[str, Any]:
@@ -159,6 +168,13 @@ def _answer(line: str, scratch: Path) -> dict[str, Any]:
         return work.perform(work.Job.of_json(line), scratch)
     except Exception as error:
         return {"failed": first_line(error), "final": isinstance(error, LipsyncError)}
+
+
+def _leave(number: int, frame: object) -> None:
+    """End the process as an exception does, so that nothing half-written stays."""
+    if not _left:  # of Ctrl-C and `stop`, which comes next, the second must not interrupt the cleaning up
+        _left.append(number)
+        raise SystemExit(128 + number)
 
 
 def main() -> None:
@@ -174,6 +190,8 @@ def main() -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     threading.Thread(target=listen, daemon=True).start()
     while True:
         answers.write(json.dumps(_answer(jobs.get(), scratch)) + "\n")
