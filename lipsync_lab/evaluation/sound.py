@@ -103,7 +103,7 @@ def sound_metrics(
         mouth_openness, usual = _openness(faces, networks.get("mouth_openness"), usual)
         columns["mouth_openness" if side == "output" else "mouth_openness_source"] = mouth_openness
         metrics: list[tuple[tuple[str, ...], Callable]] = [
-            _mouth_scores(mouth_openness, fps, about["mouth_openness"]["closed"])
+            _mouth_scores(mouth_openness, fps, about["mouth_openness"]["closed"], len(set(shots)) > 1)
         ]
         lips = {}
         if "sync_expert" in networks:
@@ -118,7 +118,11 @@ def sound_metrics(
             metrics.append(_sync_scores(embedded, networks[kind], wave, measured))
             curves[side].append(measured.curve.assign(network=embedded.protocol.name, input=side))
             if side == "output" and kind == "sync_expert":
-                columns["syncnet_distance_per_frame"] = measured.frames["distance"].reindex(range(count)).to_numpy()
+                distance = measured.frames["distance"].reindex(range(count)).to_numpy()
+                # in silence there is nothing to be in sync with
+                columns["syncnet_distance_per_frame"] = np.where(
+                    openness.silent_frames(wave, fps, count), np.nan, distance
+                )
         for names, metric in metrics:
             if wave is None:
                 given = "dubbed" if side == "output" else "untouched_source"
@@ -210,11 +214,17 @@ def _sync_scores(
     return sync.score_names(lips.protocol.name), scores
 
 
-def _mouth_scores(mouth_openness: np.ndarray, fps: float, closed: float) -> tuple[tuple[str, ...], Callable]:
-    return openness.SCORES, lambda wave: (
-        *openness.follows_sound(mouth_openness, wave, fps)[1],
-        *openness.in_silence(mouth_openness, wave, fps, threshold=closed),
-    )
+def _mouth_scores(
+    mouth_openness: np.ndarray, fps: float, closed: float, is_cut: bool
+) -> tuple[tuple[str, ...], Callable]:
+    def scores(wave: np.ndarray) -> tuple[openness.Score, ...]:
+        opened, moving = openness.in_silence(mouth_openness, wave, fps, threshold=closed)
+        if is_cut and closed == openness.CLOSED_BY_PIXELS:
+            reason = "the clip has several shots, and the openness of closed lips by their pixels differs between shots"
+            opened = openness.scored("silence_open", np.nan, 0.0, reason)
+        return *openness.follows_sound(mouth_openness, wave, fps)[1], opened, moving
+
+    return openness.SCORES, scores
 
 
 def _undefined(names: Sequence[str], given: str, reason: str) -> pandas.DataFrame:

@@ -248,6 +248,23 @@ def bilabial_closures(
     return pandas.DataFrame(rows, columns=["symbol", "start", "end", "first", "last", "least", "closed"])
 
 
+def silent_frames(
+    wave: np.ndarray,
+    fps: float,
+    count: int,
+    silent_db: float = SILENT_DB,
+    shortest: float = 0.3,
+    margin: float = 0.1,
+) -> np.ndarray:
+    """Frames of a silence, bool, (count,); parameters as for `in_silence`."""
+    silent, edge = np.zeros(count, bool), int(np.ceil(margin * fps))
+    for start, stop in spans(level(wave, fps, count) < silent_db):
+        if stop - start >= shortest * fps:
+            # no voice lies beyond the ends of the clip
+            silent[start + edge * (start > 0) : stop - edge * (stop < count)] = True
+    return silent
+
+
 def in_silence(
     mouth_openness: np.ndarray,
     wave: np.ndarray,
@@ -282,11 +299,7 @@ def in_silence(
         ``silence_open`` and ``silence_moving``: shares of the silent frames.
     """
     mouth_openness = np.asarray(mouth_openness, float)
-    silent, edge = np.zeros(len(mouth_openness), bool), int(np.ceil(margin * fps))
-    for start, stop in spans(level(wave, fps, len(mouth_openness)) < silent_db):
-        if stop - start >= shortest * fps:
-            # no voice lies beyond the ends of the clip
-            silent[start + edge * (start > 0) : stop - edge * (stop < len(mouth_openness))] = True
+    silent = silent_frames(wave, fps, len(mouth_openness), silent_db, shortest, margin)
     known = silent & ~np.isnan(mouth_openness)
     change = np.abs(np.diff(mouth_openness, prepend=np.nan))
     both = known & ~np.isnan(change) & np.concatenate([[False], silent[:-1]])[: len(silent)]

@@ -433,6 +433,6 @@ METRICS = (
         1.25,
         "the SyncNet distance is {value:.2f}",
         network="sync_expert",
-        definition="Distance of the lips and of the sound that goes with them, by the sync expert",
+        definition="Distance of the lips and of the sound that goes with them, by the sync expert; not in silence",
     ),
 )

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from pandas.testing import assert_frame_equal
 
 import lipsync_lab
@@ -23,6 +24,7 @@ from lipsync_lab.evaluation.evaluate import evaluate, ground_truth_of
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import open_clip
 from lipsync_lab.metrics import failures, registry, sync
+from lipsync_lab.metrics.openness import silent_frames
 from lipsync_lab.metrics.pairs import FramePair
 from lipsync_lab.metrics.validation import injected, response
 from lipsync_lab.models import registry as checkpoints
@@ -296,6 +298,20 @@ def test_a_bundled_clip_and_its_output(run):
 @pytest.fixture(scope="module")
 def boxes(run) -> Path:
     return run.folder.parent / "boxes.json"
+
+
+def test_nothing_is_out_of_sync_in_silence(run, tmp_path):
+    wave = audio.load(run.output)
+    wave[: len(wave) // 2] = 0
+    voice = tmp_path / "voice.wav"
+    soundfile.write(voice, wave, audio.SAMPLE_RATE)
+    distance = evaluate(run.info["clip"]["file"], run.output, voice=voice, detections=run.detections).frames[
+        "syncnet_distance_per_frame"
+    ]
+    silent = silent_frames(wave, 25, len(distance))
+    assert silent.sum() > 20
+    assert distance[silent].isna().all()
+    assert distance[~silent].notna().mean() > 0.8
 
 
 def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, decoded):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lipsync_lab.evaluation import sound
+from lipsync_lab.metrics import openness
 
 BUNDLED = "syncnet-lab"
 
@@ -69,6 +70,23 @@ def test_the_offset_of_mouth_openness_is_stated_from_the_least_correlation_on(mo
     filmed = sound.stated(given, None, "live_action").query("score == 'openness_offset'")
     assert filmed["value"].isna().all()
     assert "on filmed speech no correlation makes" in filmed["reason"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("closed", "is_cut", "is_defined"),
+    [
+        (openness.CLOSED_BY_PIXELS, False, True),
+        (openness.CLOSED_BY_PIXELS, True, False),
+        (openness.CLOSED_BY_NETWORK, True, True),
+    ],
+)
+def test_closed_lips_of_several_shots_are_not_compared_by_their_pixels(closed, is_cut, is_defined):
+    names, compute = sound._mouth_scores(np.full(50, 0.5), 25, closed, is_cut)
+    table = {score.score: score for score in compute(np.zeros(2 * 16_000, np.float32))}
+    assert tuple(table) == names
+    assert (table["silence_open"].value == 1) == is_defined
+    assert ("several shots" in table["silence_open"].reason) != is_defined
+    assert table["silence_moving"].value == 0
 
 
 def test_an_undefined_offset_keeps_its_reason():

@@ -466,6 +466,7 @@ def test_movement_in_silence_by_hand():
     wave = np.random.default_rng(1).choice([-0.1, 0.1], 60 * 640).astype(np.float32)
     wave[20 * 640 : 40 * 640] = 0  # 20 frames, of which 3 at either end are left to the mouth
     wave[50 * 640 : 55 * 640] = 0  # shorter than a pause
+    assert np.flatnonzero(openness.silent_frames(wave, 25, 60)).tolist() == list(range(23, 37))
     opened = np.full(60, 0.9)
     opened[20:40] = 0.0
     assert [score[1:] for score in openness.in_silence(opened, wave, 25)] == [(0, 14 / 60, ""), (0, 13 / 60, "")]
