@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lipsync_lab.geometry import spans
 from lipsync_lab.models import registry
+from lipsync_lab.settings import PRESETS
 
 if TYPE_CHECKING:
     from lipsync_lab.runs import Run
@@ -93,7 +94,10 @@ def _small_model(run: Run) -> list[str]:
     model = registry.MODELS.get(run.info["generator"]["name"])
     if model is None or model.kind != "generator" or model.url or not model.file or not run.info["mouths_generated"]:
         return []
-    return [f"{model.name} is a small model, no measure of Wav2Lip: see its card, checkpoints/{model.name}.md"]
+    settings = run.info["settings"]
+    has_preset = all(settings[name] == value for name, value in PRESETS["animation"].items())
+    advice = "" if has_preset else "; for drawn animation: --preset animation"
+    return [f"{model.name} is a small model, no measure of Wav2Lip: see its card, checkpoints/{model.name}.md{advice}"]
 
 
 def metric_list() -> list[str]:

@@ -147,7 +147,7 @@ class Evaluation:
     def _limit(self, name: str) -> str:
         """What limits a number that is there."""
         if name in _AT_OFFSET and np.isnan(self.score(_AT_OFFSET[name])) and self.domain != "live_action":
-            return f"it is of an offset that is not stated: see {_AT_OFFSET[name]}"
+            return "it is at the best offset, which is not stated"
         expert = self.about.get("sync_expert", {}).get("name") == SYNC_EXPERT
         return UNRELIABLE if expert and self.domain == "live_action" and name in _OF_EXPERT else ""
 

@@ -160,7 +160,7 @@ def stated(scores: pandas.DataFrame, expert: str | None, domain: str | None) -> 
         `scores` with an undefined ``openness_offset``, and the reason, where ``openness_best`` with the same input is
         below `LEAST_CORRELATION`; and so of ``av_offset``, ``syncnet_confidence`` and `LEAST_CONFIDENCE`.
     """
-    out = _refused(scores, "openness_offset", "openness_best", "correlation", LEAST_CORRELATION, domain)
+    out = _refused(scores, "openness_offset", "openness_best", "r", LEAST_CORRELATION, domain)
     if expert != DEFAULTS["sync_expert"]:
         return out
     return _refused(out, "av_offset", "syncnet_confidence", f"confidence of {expert}", LEAST_CONFIDENCE, domain)
@@ -173,7 +173,7 @@ def _refused(
     least = by_domain.get(domain, max(by_domain.values()))
     known = scores["input"].map(scores[scores["score"] == by].set_index("input")["value"])
     refused = (scores["score"] == offset) & scores["value"].notna() & ~(known >= least)
-    reasons = known.map(f"not stated: a {what} of {{:.3f}}, and ".format) + _refusal(what, domain, least)
+    reasons = known.map(lambda number: _refusal(number, what, domain, least))
     return scores.assign(
         value=scores["value"].mask(refused),
         covered=scores["covered"].mask(refused, 0.0),
@@ -181,13 +181,15 @@ def _refused(
     )
 
 
-def _refusal(what: str, domain: str | None, least: float) -> str:
-    material = "filmed speech" if domain == "live_action" else str(domain).replace("_", " ")
+def _refusal(number: float, what: str, domain: str | None, least: float) -> str:
+    if math.isinf(least) and domain is not None:
+        material = "filmed speech" if domain == "live_action" else domain.replace("_", " ")
+        return f"no offset is stated on {material}: no {what} is enough there ({number:.2f} here)"
+    # cut, not rounded: a number just below the least one is not shown as that
+    measured = f"{what} {math.floor(100 * number) / 100:.2f}" if number == number else f"{what} undefined"
     if domain is None:
-        return "which is enough depends on the clip's domain (give it with --domain)"
-    if math.isinf(least):
-        return f"on {material} no {what} makes an offset right 9 times of 10"
-    return f"on {material} an offset is right 9 times of 10 from {least:g} on"
+        return f"no offset is stated ({measured}): how much is needed depends on the domain (give it with --domain)"
+    return f"too weak to state an offset ({measured}; {least:g} is needed)"
 
 
 def _openness(faces: Sequence[np.ndarray | None], regressor: Any, usual: np.ndarray | None):

@@ -313,7 +313,8 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        With the columns clip, domain, frames, detected, filled, passthrough.
+        With the columns clip, domain, frames, detected, filled, passthrough; where several rows are of one clip, its
+        name in ``of``, so that the title counts its frames once.
     """
     ax = axes_of(ax, 0.17 + 0.055 * len(table))
     kinds = {"detected": ("detected", "detected"), "filled": ("interpolated", "dropout, filled")}
@@ -331,7 +332,9 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     colour_clip_names(ax, table["domain"])
     ax.invert_yaxis()
     ax.set(xlabel="share of the frames (%)", xlim=(0, 100))
-    frames = table["frames"].sum()
-    title = f"{frames - table['passthrough'].sum()} of {frames} frames have a face box ({counted(len(table), 'clip')})"
+    # variants of a clip share its frames
+    clips = table.drop_duplicates("of" if "of" in table else "clip")
+    frames = clips["frames"].sum()
+    title = f"{frames - clips['passthrough'].sum()} of {frames} frames have a face box ({counted(len(clips), 'clip')})"
     legend_above(ax, title)
     return ax

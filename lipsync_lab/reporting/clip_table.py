@@ -21,14 +21,19 @@ _RECALL = (
 )
 _FALSE = "detections above the threshold that are not the face, a frame; undefined without ground truth"
 _WORST = (
-    "the failure that is most severe and lasts longest, and the value of its metric in its worst frame, whose source, "
-    "output and difference are shown"
+    "the run of failing frames that is most severe and lasts longest, and the value of its metric in the worst frame "
+    "of this run, whose source, output and difference are shown; a single frame elsewhere may be worse"
 )
 _DISTANCE = "SyncNet distance (1 - cosine) of output and voice; smaller where mouth and voice agree"
 _SHUFFLED = (
     "control: the same distance with the voice in another order; the output is evidence of sync only where its own "
     "distance is smaller"
 )
+_SOURCE = (
+    "control: the same distance of the untouched source, with the voice of the output; where it is not below the "
+    "shuffled audio and the voice is the source's own, the sync expert cannot judge the clip"
+)
+_NO_SYNC = "the sync expert finds no sync in the source either: it cannot judge this clip"
 _OFFSET = "offset of least SyncNet distance, in frames; positive where the sound is early"
 
 
@@ -63,6 +68,7 @@ def columns(several: bool, lse: bool) -> list[Column]:
         Column("worst", "worst failure", _WORST, words=True),
         Column("syncnet_distance", "SyncNet distance", _DISTANCE),
         Column("shuffled_audio", "shuffled audio", _SHUFFLED),
+        Column("untouched_source", "source", _SOURCE),
         Column("av_offset", "AV offset (frames)", _OFFSET),
         *([Column("lse_d", "LSE-D", "the published SyncNet distance; smaller is better")] if lse else []),
         *([Column("lse_c", "LSE-C", "the published SyncNet confidence; larger is better")] if lse else []),
@@ -92,14 +98,20 @@ def _row(result: ClipResult) -> dict[str, Any]:
         return row
     evaluation = result.evaluated.evaluation
     share, false = recall(result), float(evaluation.frames["false_positives"].astype(float).mean())
-    distance, shuffled = (evaluation.score("syncnet_distance", given) for given in ("dubbed", "shuffled_audio"))
+    inputs = ("dubbed", "shuffled_audio", "untouched_source")
+    distance, shuffled, source = (evaluation.score("syncnet_distance", given) for given in inputs)
+    # a source is in sync with its own voice alone
+    unjudged = case.voice == case.clip and source >= shuffled
     worst = worst_failures(evaluation, most=1)
     cells |= {
         "recall": _number(share, f"{share:.0%}", bad=share < 1),
         "false_positives": _number(false, f"{false:.2f}", bad=false > 0),
         "worst": _without_failure(result) if worst.empty else _failure(worst.iloc[0]),
-        "syncnet_distance": _number(distance, f"{distance:.2f}", bad=distance >= shuffled),
+        "syncnet_distance": _number(
+            distance, f"{distance:.2f}", bad=distance >= shuffled and not unjudged, small=_NO_SYNC if unjudged else ""
+        ),
         "shuffled_audio": _number(shuffled, f"{shuffled:.2f}"),
+        "untouched_source": _number(source, f"{source:.2f}"),
         "av_offset": _number(offset := evaluation.score("av_offset"), f"{offset:.0f}", bad=abs(offset) > 1),
         **{name: _number(score := evaluation.score(name), f"{score:.2f}") for name in ("lse_d", "lse_c")},
     }
@@ -108,7 +120,10 @@ def _row(result: ClipResult) -> dict[str, Any]:
 
 def _failure(first: pandas.Series) -> Cell:
     number = value(first["metric"], first["value"])
-    return Cell(first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, frame {first['worst']}")
+    frames = f"frame {first['worst']}"
+    if first["first"] != first["last"]:
+        frames += f", worst of {first['first']} to {first['last']}"
+    return Cell(first["kind"], f"{first['kind']} {first['value']:09.4f}", f"{number}, {frames}")
 
 
 def _without_failure(result: ClipResult) -> Cell:
@@ -140,5 +155,5 @@ def anchor(clip: str) -> str:
     return f"clip.{clip}"
 
 
-def _number(number: float, text: str, bad: bool = False) -> Cell:
-    return Cell("–", "") if math.isnan(number) else Cell(text, f"{number:.6f}", bad=bad)
+def _number(number: float, text: str, bad: bool = False, small: str = "") -> Cell:
+    return Cell("–", "") if math.isnan(number) else Cell(text, f"{number:.6f}", small, bad)

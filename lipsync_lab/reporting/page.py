@@ -78,7 +78,9 @@ def write(
     write_text(out / "clips.csv", clips_tables.table(cases, out))
     several, good = len(variants) > 1, rows[rows["error"] == ""]
     labels = [result.variant.label for result in results]
-    named = good.assign(clip=good["clip"] + ", " + pd.Series(labels)[good.index]) if several else good
+    named = good.assign(of=good["clip"])
+    if several:
+        named["clip"] += ", " + pd.Series(labels)[good.index]
     save_chart(out / "coverage.png", figures.coverage(named))
     manifest = _manifest(out, variants, results, outcomes)
     manifest["table_sha256"] = hashlib.sha256(table.encode()).hexdigest()

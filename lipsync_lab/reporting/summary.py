@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync_lab.evaluation import comparison, evaluated, resampling
 from lipsync_lab.evaluation.comparison import ALPHA
+from lipsync_lab.evaluation.result import SYNC_EXPERT, UNRELIABLE
 from lipsync_lab.figures import style
 from lipsync_lab.metrics import regions, registry
 from lipsync_lab.reporting import media, paired
@@ -55,7 +56,7 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
     return {
         "question": question(good),
         "scope": _scope(good, variants),
-        "sentences": [*_about(variants), *sentences(first, effects), *(pair["sentence"] for pair in pairs)],
+        "sentences": [*_about(variants), *sentences(first, effects, good), *(pair["sentence"] for pair in pairs)],
         "forest": _plot(out, effects),
         "worst": [each | {"domain_colour": style.domain_colour(each["key"])} for each in pictures(out, good)],
         "models": " ".join(dict.fromkeys(models_line(variant.pipeline) for variant in variants)),
@@ -144,7 +145,7 @@ def question(results: Sequence[ClipResult]) -> str:
     return f"Where does lip-sync fail on {where or 'these clips'}?"
 
 
-def sentences(results: Sequence[ClipResult], effects: pandas.DataFrame) -> list[str]:
+def sentences(results: Sequence[ClipResult], effects: pandas.DataFrame, of_all: Sequence[ClipResult] = ()) -> list[str]:
     """What the numbers of one variant say about the domains: three to five sentences of plain text.
 
     Parameters
@@ -153,8 +154,10 @@ def sentences(results: Sequence[ClipResult], effects: pandas.DataFrame) -> list[
         Of one variant; those that were evaluated.
     effects : DataFrame
         Of `evaluation.comparison.matched`.
+    of_all : sequence of ClipResult
+        Of all variants, whose sync one sentence gives, each by name; empty: of `results`.
     """
-    return [*_of_effects(effects), *_of_failures(results), _of_detection(results), *_of_sync(results)]
+    return [*_of_effects(effects), *_of_failures(results), _of_detection(results), *_of_sync(of_all or results)]
 
 
 def _of_effects(effects: pandas.DataFrame) -> list[str]:
@@ -238,7 +241,15 @@ def _of_detection(results: Sequence[ClipResult]) -> str:
 
 
 def _of_sync(results: Sequence[ClipResult]) -> list[str]:
-    """In how many clips the output is nearer to its voice than to the control."""
+    """In how many clips the output of each variant is nearer to its voice than to the control."""
+    labels = dict.fromkeys(result.variant.label for result in results)
+    own = {label: _nearer([result for result in results if result.variant.label == label]) for label in labels}
+    parts = "; ".join(f"with {label} in {' and in '.join(counts)}" for label, counts in own.items() if counts)
+    return [f"The mouth is nearer to its voice than to the same voice shuffled {parts}."] if parts else []
+
+
+def _nearer(results: Sequence[ClipResult]) -> list[str]:
+    """In how many clips of each domain the output of one variant is nearer to its voice than to the control."""
     parts = []
     for domain, own in by_domain(results).items():
         scores = [
@@ -248,10 +259,10 @@ def _of_sync(results: Sequence[ClipResult]) -> list[str]:
         known = [(output, control) for output, control in scores if output == output and control == control]
         if known:
             nearer = sum(output < control for output, control in known)
-            parts.append(f"{nearer} of {_counted(len(known), 'clip')} of {_words(domain)}")
-    if not parts:
-        return []
-    return [f"The mouth is nearer to its voice than to the same voice shuffled in {' and in '.join(parts)}."]
+            experts = {result.evaluated.evaluation.about.get("sync_expert", {}).get("name") for result in own}
+            limit = f" ({UNRELIABLE})" if domain == "live_action" and SYNC_EXPERT in experts else ""
+            parts.append(f"{nearer} of {_counted(len(known), 'clip')} of {_words(domain)}{limit}")
+    return parts
 
 
 def by_domain(results: Sequence[ClipResult]) -> dict[str, list[ClipResult]]:
@@ -330,9 +341,10 @@ def _worst(
         and result.evaluated.evaluation.frames[kind.name].notna().any()
     ]
     number, frame, result = max(worst, key=lambda each: each[0])
-    limit = value(kind.name, kind.threshold)
+    limit = value(kind.name, kind.threshold).split()[0]
     of = f" of {result.variant.label}" if several else ""
-    text = f"{kind.failure}{of}: {value(kind.name, kind.direction * number)} (fails beyond {limit.split()[0]})"
+    most = value(kind.name, kind.direction * number)
+    text = f"{kind.failure}{of}, worst single frame: {most} (fails beyond {limit})"
     return result, frame, text
 
 

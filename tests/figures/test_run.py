@@ -298,6 +298,8 @@ def test_contact_sheet_numbers_every_frame_and_places_its_box():
 
 
 def test_coverage_is_shares_with_names_in_the_colours_of_their_domains():
+    twice = pd.concat([TABLE.assign(of=TABLE["clip"])] * 2, ignore_index=True)
+    assert figures.coverage(twice).get_title(loc="left") == "30 of 50 frames have a face box (2 clips)"
     ax = figures.coverage(TABLE)
     widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
     assert widths == [[25, 100], [25, 0], [50, 0]]

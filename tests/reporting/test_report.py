@@ -207,8 +207,9 @@ def test_the_page_shows_the_numbers_of_the_table(printed):
     assert worst["kind"] == row["worst_failures"].split("; ")[0]
     assert shown[0] == [
         *("", "talks", "unknown", "60%", "–"),
-        f"{worst['kind']} {number}, frame {row['worst_frame']}",
-        *["–"] * 3,
+        f"{worst['kind']} {number}, frame {row['worst_frame']}"
+        + (f", worst of {worst['first']} to {worst['last']}" if worst["first"] != worst["last"] else ""),
+        *["–"] * 4,
     ]
     assert shown[1] == ["", "broken", "unknown", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))

@@ -91,7 +91,19 @@ def test_sentences_name_the_worse_domain_with_number_interval_and_n():
     alone = result("alone", "animation", variant(), missed_detection=[1.0] * 3 + [0.0] * 7)
     line = summary.sentences([*results, alone], table)[3]
     assert line.endswith("live action and 3 of 10 frames of clips without a partner (1 of 1 clip).")
-    assert "10 of 10 clips of animation and in 9 of 10 clips of live action" in lines[4]
+    assert "shuffled with model in 10 of 10 clips of animation and in 9 of 10 clips of live action." in lines[4]
+
+
+def test_the_sync_of_every_variant_is_given_by_name_and_with_its_limit_on_filmed_speech():
+    results = pairs(1)
+    for each in results:
+        each.evaluated.evaluation.about["sync_expert"] = {"name": "syncnet-lab"}
+    cel = result("animation_0", "animation", variant("cel"), scores={"dubbed": 0.6, "shuffled_audio": 0.5})
+    line = summary.sentences(results, effects(results), [*results, cel])[-1]
+    assert line.endswith(
+        "shuffled with model in 1 of 1 clip of animation and in 0 of 1 clip of live action (not reliable on filmed "
+        "speech); with cel in 0 of 1 clip of animation."
+    )
 
 
 def test_few_pairs_have_no_interval_and_no_pair_no_comparison():
@@ -128,8 +140,8 @@ def test_the_shown_frame_is_the_worst_of_the_commonest_failure():
     assert (kind.name, counts) == ("sharpness_loss", [(10, 10), (10, 10)])
     clip, frame, caption = summary._worst(results, kind)
     assert (clip.case.name, frame) == ("b", 7)
-    assert caption == "sharpness loss: 90% of the sharpness (fails beyond 35%)"
-    assert summary._worst(results, kind, True)[2].startswith("sharpness loss of model: 90%")
+    assert caption == "sharpness loss, worst single frame: 90% of the sharpness (fails beyond 35%)"
+    assert summary._worst(results, kind, True)[2].startswith("sharpness loss of model, worst single frame: 90%")
     fine = [result("c", "animation", of, sharpness_loss=0.0)]
     assert summary.commonest(fine)[0] is None
 
@@ -154,11 +166,28 @@ def test_cells_say_their_numbers_and_how_to_sort():
     assert (cells["recall"].text, cells["recall"].bad) == ("75%", True)
     assert (cells["false_positives"].text, float(cells["false_positives"].order)) == ("0.10", 0.1)
     assert (cells["syncnet_distance"].text, cells["syncnet_distance"].bad) == ("0.50", True)  # the control is nearer
-    assert (cells["av_offset"].text, cells["av_offset"].order) == ("–", "")
+    assert (cells["untouched_source"].text, cells["av_offset"].text, cells["av_offset"].order) == ("–", "–", "")
     assert cells["worst"].text == "sharpness loss"
-    assert cells["worst"].small.startswith("90% of the sharpness, frame ")
+    assert cells["worst"].small == "90% of the sharpness, frame 5, worst of 0 to 9"
     assert {column.name for column in clip_table.columns(True, True)} <= set(cells)
     assert all(column.meaning for column in clip_table.columns(True, True))
+
+
+@pytest.mark.parametrize(
+    ("source", "voice", "bad", "note"),
+    [
+        (0.3, None, True, ""),
+        (0.45, None, False, "the sync expert finds no sync in the source either: it cannot judge this clip"),
+        (0.45, "other.wav", True, ""),  # nobody expects a source to be in sync with another's voice
+    ],
+)
+def test_a_distance_is_judged_where_the_source_is_in_sync_with_its_own_voice(source, voice, bad, note):
+    scores = {"dubbed": 0.5, "shuffled_audio": 0.4, "untouched_source": source}
+    clip = result("a", "animation", variant(), scores=scores, sharpness_loss=0.9)
+    clip = replace(clip, case=replace(clip.case, voice=voice or clip.case.voice))
+    [row] = clip_table.table_rows([clip])
+    assert (row["cells"]["syncnet_distance"].bad, row["cells"]["syncnet_distance"].small) == (bad, note)
+    assert row["cells"]["untouched_source"].text == f"{source:.2f}"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_the_first_page_shows_the_frame_of_animation_by_both_generators(page):
     assert "dubbed by wav2lip-lab, 1 also by cel" in header
     assert "Sentences that name no generator are about wav2lip-lab." in header
     assert "cel against wav2lip-lab: 1 clip" in header
-    assert "sharpness loss of wav2lip-lab: " in header
+    assert "sharpness loss of wav2lip-lab, worst single frame: " in header
     source, regressed, drawn = (
         cv2.imread(str(page.folder / "summary" / f"animation-{place}.jpg")).astype(float) for place in range(3)
     )
