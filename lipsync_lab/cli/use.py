@@ -154,6 +154,7 @@ def evaluate(options: argparse.Namespace) -> int:
         return _evaluate_pairs(options)
     if options.source is None or options.output is None:
         raise ParameterError("give --source and --output, or a table of many with --pairs")
+    from lipsync_lab import files, samples
     from lipsync_lab.evaluation import text
     from lipsync_lab.evaluation.evaluate import evaluate as evaluate_videos
 
@@ -177,14 +178,17 @@ def evaluate(options: argparse.Namespace) -> int:
             shown("evaluate: page", 0, 1)
             page(options.out, done, source, output, voice=voice)
             shown("evaluate: page", 1, 1)
+    digest = files.sha256(source)
+    sample = next((name for name, known in samples.SAMPLES.items() if known.sha256 == digest), None)
+    _say(options, text.domain(done.domain, options.domain, sample))
     if done.alignment is not None:
         _say(options, text.alignment(done.alignment))
     if done.region is not None:
         _say(options, text.region(done.region, len(done.frames)))
     print(done)
     if options.out:
-        files = "metrics.csv (the table above), frames.csv, failures.csv, evaluation.json"
-        _say(options, f"{options.out}: {files}" + (f"; open {options.out}/index.html in a browser" if page else ""))
+        tables = "metrics.csv (the table above), frames.csv, failures.csv, evaluation.json"
+        _say(options, f"{options.out}: {tables}" + (f"; open {options.out}/index.html in a browser" if page else ""))
     return 0
 
 

@@ -13,6 +13,7 @@ from lipsync_lab.evaluation.evaluated import EvaluatedCase, frames, pairs
 from lipsync_lab.evaluation.findings import label, plain
 from lipsync_lab.evaluation.resampling import MIN_UNITS
 from lipsync_lab.evaluation.scope import RECORDED, words
+from lipsync_lab.evaluation.sound import LEAST_CORRELATION
 from lipsync_lab.metrics import failures
 
 if TYPE_CHECKING:
@@ -66,19 +67,24 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
     here = words(
         f"{row['sum']:.0f} of {row['count']:.0f} frames of {label(domain)}" for domain, row in known.iterrows()
     )
-    default = study.detector_table().query("detector == 'auto' and domain == 'animation'").iloc[0]
+    recall = study.detector_table().query("domain == 'animation'").set_index("detector")
+    fetched, installed = recall.loc["auto"], recall.loc["auto-without-yunet"]
     missed, why = recorded["missed_detection"], tables.missed_detection_causes(recorded).set_index("cause")["misses"]
     return answer(
         [
             f"In these runs the detector misses the face in {here}.",
-            f"{RECORDED} on labelled animation the default detector finds **{default['recall']:.0%}** of the faces "
-            f"(95 % CI {default['recall_low']:.0%} to {default['recall_high']:.0%}; {default['clips']} clips, "
-            f"{default['frames']} frames).",
+            f"{RECORDED} on labelled animation the default detector finds **{installed['recall']:.0%}** of the faces "
+            f"as installed ({_interval(installed)}), and {fetched['recall']:.0%} where the file of yunet is fetched "
+            f"({_interval(fetched)}; {installed['clips']} clips, {installed['frames']} frames).",
             f"Also recorded: the published S3FD misses **{missed.sum():.0f} of {missed.count()}** frames of "
             f"{recorded['clip'].nunique()} clips; {why['unexplained'] / why.sum():.0%} of these are neither dark nor "
             "low in contrast, in motion or next to a cut.",
         ]
     )
+
+
+def _interval(row: pandas.Series) -> str:
+    return f"95 % CI {row['recall_low']:.0%} to {row['recall_high']:.0%}"
 
 
 def of_mouths(results: Sequence[EvaluatedCase]) -> str:
@@ -103,13 +109,13 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     scores = tables.scores(results).query("score == 'openness_correlation'")
     wide = scores.pivot(index="clip", columns="input", values="value").dropna(subset="dubbed")
     controls = wide[[name for name in wide if name.endswith("_audio")]].max(axis=1).dropna()
-    above = int((wide["dubbed"][controls.index] > controls).sum())
+    own = wide["dubbed"][controls.index]
     held = frames(results)["mouth_change_during_hold"].dropna()
     margins = published.sync_margins().query("family == @published.WAV2LIP")["margin"].dropna()
     return answer(
         [
             f"In {scope.clips(results)}, the opening of the mouth follows the voice more closely than every control in "
-            f"**{above} of {len(controls)}**.",
+            f"**{(own > controls).sum()} of {len(controls)}**{_weak(own)}.",
             f"The mouth changes in **{held.sum():.0f} of {len(held)}** held frames of animation."
             if len(held)
             else "No held frame of animation has a generated mouth.",
@@ -117,6 +123,18 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
             f"shuffled in {(margins > 0).sum()} of {len(margins)} sources of Wav2Lip.",
         ]
     )
+
+
+def _weak(correlations: pandas.Series) -> str:
+    """The correlations, and in how many clips they are too weak to show sync: below what an offset needs."""
+    if correlations.empty:
+        return ""
+    few, ends = len(correlations) <= 3, (correlations.min(), correlations.max())
+    numbers = words(f"{r:.2f}" for r in correlations) if few else " to ".join(f"{end:.2f}" for end in ends)
+    least = LEAST_CORRELATION["animation"]
+    weak = int((correlations < least).sum())
+    limit = f"; in {weak} of {len(correlations)} that is too weak to show sync ({least:g} is needed)" if weak else ""
+    return f" (r {numbers}){limit}"
 
 
 def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame, speakers: pandas.DataFrame) -> str:

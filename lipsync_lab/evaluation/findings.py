@@ -24,6 +24,8 @@ from lipsync_lab.settings import Settings
 if TYPE_CHECKING:
     import pandas
 
+#: Beginning of a finding that is not of the clips at hand.
+RECORDED = "- Recorded"
 #: Changes that are named where none is tested.
 _FEW = 3
 
@@ -63,12 +65,12 @@ def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
     explained = total - missed_detection_causes(recorded).set_index("cause").loc["unexplained", "misses"]
     views = missed_views().groupby("view")["frames"].sum().sort_values(ascending=False)
     return [
-        f"- Recorded with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
+        f"{RECORDED} with the published weights: S3FD missed **{total} of {of_all}** frames ({total / of_all:.1%}) of "
         f"{len(study)} clips of animation. {(study['missed_detection'] > 0).sum()} of the clips have a miss; "
         f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
-        f"- Recorded: the longest dropout lasts {lengths.max()} frames; {(lengths > longest).sum()} of {len(lengths)} "
+        f"{RECORDED}: the longest dropout lasts {lengths.max()} frames; {(lengths > longest).sum()} of {len(lengths)} "
         f"dropouts are longer than the {longest} frames that are filled by default.",
-        f"- Recorded: {explained} of the {total} missed frames are dark, low in contrast, in motion or next to a cut. "
+        f"{RECORDED}: {explained} of the {total} missed frames are dark, low in contrast, in motion or next to a cut. "
         "A person who labelled each dropout saw a face in all of them; the view is "
         f"{', '.join(f'{view} in {count} frames' for view, count in views.items())}.",
     ]
@@ -188,6 +190,19 @@ def of_effects(effects: pandas.DataFrame) -> list[str]:
     return lines
 
 
+def on_points(effects: pandas.DataFrame) -> str:
+    """What points and intervals of a figure of effects mean, in Markdown; that there are none, where that is so."""
+    if effects["low"].isna().all():
+        return "These pairs are too few for an interval or a p value." if effects["n"].any() else "There is no pair."
+    return (
+        f"A filled point has an adjusted p value of at most {ALPHA:g}. The 95 % interval is that of one metric alone: "
+        "it holds the differences that a sign-flip test of the pairs does not reject. The p values are adjusted for "
+        "all metrics of the figure by joint sign flips (Westfall and Young, step-down maxT). How often such intervals "
+        "miss the true difference was simulated: 4.5 to 5.1 % of the trials with 8 to 32 pairs and symmetric "
+        "differences, 11 to 16 % with log-normal ones (`benchmarks/null_simulation.py`)."
+    )
+
+
 def _difference(row) -> str:
     """The effect on a metric, in words."""
     number = f"**{row.label}** {row.animation:.3g} against {row.other:.3g} {row.unit}"
@@ -222,7 +237,7 @@ def of_mitigations(
         return "\n".join(lines)
     limit = Settings().max_dropout
     lines.append(
-        f"- Recorded: of the {filled['of'].max()} frames that the published S3FD missed, interpolation fills "
+        f"{RECORDED}: of the {filled['of'].max()} frames that the published S3FD missed, interpolation fills "
         f"{filled.loc[limit, 'interpolate']} where dropouts of up to {limit} frames are filled, and "
         f"{filled['interpolate'].max()} where they may last {filled.index.max()}. The other dropouts begin or end a "
         "shot; they need another detector, a lower threshold or a box that is given by hand."

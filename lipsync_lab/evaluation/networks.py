@@ -45,7 +45,7 @@ def identified(names: Mapping[str, str | Path | None]) -> dict[str, dict[str, An
         path = Path(name) if model is None else model.path
         if model is not None and path is not None and not path.is_file():
             # without the folder: tables are to be the same on every machine
-            reason = f"the weights of {name} are not here; see `weights fetch {name}`"
+            reason = f"the weights of {name} are not here: weights fetch {name}"
             about[kind] = {"name": str(name), "absent": reason}
         elif path is None or not path.is_file():
             registry.load(name, kind)  # raises, with the names that are possible

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lipsync_lab.metrics import registry
+
 if TYPE_CHECKING:
     import pandas
 
@@ -21,12 +23,31 @@ def table(metrics: pandas.DataFrame) -> list[str]:
     measured = metrics["value"].notna()
     for row in metrics[measured].itertuples():
         failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
-        rows.append((row.metric, f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
+        rows.append((_both_names(row.metric), f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
     lines = columns(rows)
     for start, rest in (("note", metrics[measured & (metrics["reason"] != "")]), ("not measured", metrics[~measured])):
         for reason, those in rest.groupby("reason", sort=False):
-            lines.append(f"{start} ({reason}): {', '.join(those['metric'])}")
+            lines.append(f"{start} ({reason}): {', '.join(map(_both_names, those['metric']))}")
     return lines
+
+
+def _both_names(column: str) -> str:
+    """The name of a column, with the one that pages print in brackets where it is another."""
+    shown = page_name(column)
+    return f"{column} ({shown})" if shown else column
+
+
+def page_name(column: str) -> str:
+    """The name, without a unit, that pages print for a column; empty where it is the column's in words."""
+    shown = registry.label(column).partition(" (")[0]
+    return "" if shown.lower().replace("-", " ") == column.replace("_", " ") else shown
+
+
+def domain(domain: str | None, given: str | None, sample: str | None) -> str:
+    """One line on the domain of an evaluation and why it is that: it was given, or the clip is a `sample`."""
+    if domain is None:
+        return "domain: unknown, so that some metrics and offsets are absent: give --domain"
+    return f"domain: {domain}, {'as given' if given else f'the clip is the sample {sample}'}"
 
 
 def alignment(alignment: dict) -> str:

@@ -111,7 +111,7 @@ class Explorer(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**options)
-        png = canvas.encoded(canvas.sheet(self.session, self.frame))
+        png = canvas.encoded(canvas.sheet(self.session, self.frame, self.metric.value or ""))
         return {**bundle, "image/png": base64.b64encode(png).decode("ascii")}
 
     @property

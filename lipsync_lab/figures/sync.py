@@ -57,7 +57,13 @@ _INPUT_LABELS = {
 
 
 @styled
-def offset_curves(curves: pandas.DataFrame, column: str, subject: str = "", ax: Axes | None = None) -> Axes:
+def offset_curves(
+    curves: pandas.DataFrame,
+    column: str,
+    subject: str = "",
+    ax: Axes | None = None,
+    scores: pandas.DataFrame | None = None,
+) -> Axes:
     """A sync score against the AV offset: the domains in their colours, the source and the controls thin.
 
     Parameters
@@ -69,6 +75,8 @@ def offset_curves(curves: pandas.DataFrame, column: str, subject: str = "", ax: 
         Of the score. Curves of a domain's clips are averaged.
     subject : str
         What the title names before its finding.
+    scores : DataFrame, optional
+        Of `evaluation.tables.scores`: the title states no offset of a domain in which they state none of some clip.
     """
     ax = axes_of(ax, 0.42)
     known = curves[curves[column].notna()]
@@ -89,9 +97,30 @@ def offset_curves(curves: pandas.DataFrame, column: str, subject: str = "", ax: 
         rows = output[output["domain"] == domain].set_index("offset")[column]
         at = rows.idxmax() if column == "correlation" else rows.idxmin()
         best[domain] = f"{at:+g} frames (n = {counted(clips[domain], 'clip')})".replace("+0 ", "0 ").replace("-", "−")
-    title = finding(subject, f"the output fits best at {in_each(best)}")
+    title = finding(subject, _best_offsets(best, _refused(known, column, scores), column))
     legend_above(ax, title, [*domain_handles(mean["domain"]), *lines], ncols=3)
     return ax
+
+
+def _best_offsets(best: dict[str, str], refused: set[str], column: str) -> str:
+    """The offset of each domain, and that none is stated in the refused ones."""
+    stated = {domain: words for domain, words in best.items() if domain not in refused}
+    weak = {"correlation": "r", "distance": "the confidence"}[column]
+    none = f"no offset is stated: {weak} is too low"
+    if not stated:
+        return none
+    kept = [f"in {domain_label(domain)} {none}" for domain in best if domain in refused]
+    return "; ".join([f"the output fits best at {in_each(stated)}", *kept])
+
+
+def _refused(curves: pandas.DataFrame, column: str, scores: pandas.DataFrame | None) -> set[str]:
+    """Domains with a clip whose scores state no offset of these curves."""
+    if scores is None or curves.empty:
+        return set()
+    names = {"sync_expert": "av_offset", "lse": "lse_av_offset"}
+    name = "openness_offset" if column == "correlation" else names[curves["network"].iloc[0]]
+    own = scores[(scores["score"] == name) & (scores["input"] == "dubbed") & scores["clip"].isin(curves["clip"])]
+    return set(own.loc[own["value"].isna(), "domain"])
 
 
 @styled

@@ -274,6 +274,7 @@ def _metric_rows(metrics: pandas.DataFrame) -> list[dict[str, Any]]:
             {
                 **row,
                 "label": registry.label(row["metric"]),
+                "column": row["metric"] if text.page_name(row["metric"]) else "",
                 "value": _number(row["value"]),
                 "spread": f"{limits[0]} to {limits[1]}" if all(limits) else "",
                 "threshold": _number(row["threshold"]),

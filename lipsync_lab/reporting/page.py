@@ -13,7 +13,7 @@ from typing import Any
 
 from lipsync_lab import runs
 from lipsync_lab.evaluation import cases as clips_tables
-from lipsync_lab.evaluation.findings import plain
+from lipsync_lab.evaluation.findings import RECORDED, plain
 from lipsync_lab.figures import style
 from lipsync_lab.files import write_text
 from lipsync_lab.reporting import clip_table, clips, published, summary
@@ -106,7 +106,8 @@ def write(
             for outcome in outcomes
             if outcome.kind == "notebook"
         ],
-        "findings": [asdict(each) for each in findings if each.text],
+        "findings": [asdict(each) | {"text": here} for each in findings if (here := _of_these_clips(each.text))],
+        "recorded": _recorded(findings),
         "outcomes": len(outcomes),
         "failed": [asdict(outcome) | {"path": ""} for outcome in outcomes if outcome.error],
         "amplify": AMPLIFY,
@@ -116,7 +117,19 @@ def write(
     assets = {"style": (_HOME / "report.css").read_text(encoding="utf-8"), "scripts": scripts}
     write_text(out / "index.html", _filled("report.html.j2", content | assets | {"policy": policy(*scripts)}))
     # Jinja escapes for HTML only; findings are Markdown already
-    write_text(out / "README.md", _filled("report.md.j2", _for_markdown(content) | {"findings": content["findings"]}))
+    markdown = {name: content[name] for name in ("findings", "recorded")}
+    write_text(out / "README.md", _filled("report.md.j2", _for_markdown(content) | markdown))
+
+
+def _of_these_clips(text: str) -> str:
+    """Findings in Markdown, less those of recorded runs."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith(RECORDED))
+
+
+def _recorded(findings: Sequence[Findings]) -> str:
+    """The findings of recorded runs, each once."""
+    lines = [line for each in findings for line in each.text.splitlines() if line.startswith(RECORDED)]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _for_markdown(content: Any) -> Any:

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -14,6 +15,7 @@ from clips import boxes, clip, pictures, read, wav
 
 from lipsync_lab import cli, detection, files, samples
 from lipsync_lab.cli import renamed, training
+from lipsync_lab.evaluation import text
 from lipsync_lab.media import video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
@@ -666,6 +668,26 @@ def test_evaluate_prints_a_table_and_writes_the_tables(place, capsys):
     rest = "\n".join(lines[len(measured) :])
     assert all(name in rest and row["reason"] in rest for name, row in table[table["reason"].notna()].iterrows())
     assert (place / "tables" / "frames.csv").is_file()
+
+
+def test_evaluate_says_which_domain_it_used_and_why(place, capsys, monkeypatch):
+    line = ["evaluate", "--source", "in.mp4", "--output", "in.mp4", "--device", "cpu"]
+    assert cli.main(line) == 0
+    assert "domain: unknown, so that some metrics and offsets are absent: give --domain" in capsys.readouterr().out
+    assert cli.main([*line, "--domain", "animation"]) == 0
+    assert "domain: animation, as given" in capsys.readouterr().out
+    sample = SimpleNamespace(sha256=files.sha256("in.mp4"), domain="live_action")
+    monkeypatch.setattr(samples, "SAMPLES", {"talk": sample})
+    assert cli.main(line) == 0
+    assert "domain: live_action, the clip is the sample talk" in capsys.readouterr().out
+
+
+def test_the_printed_table_names_columns_as_pages_do():
+    assert text.page_name("syncnet_distance_per_frame") == "out of sync"
+    assert text.page_name("sharpness_loss") == text.page_name("line_art_loss") == text.page_name("av_offset") == ""
+    about = {"value": 0.5, "unit": "", "n_frames": 3, "failed": 1, "threshold": 0.4, "reason": ""}
+    table = text.table(pandas.DataFrame([{"metric": "syncnet_distance_per_frame", **about}]))
+    assert table[1].startswith("syncnet_distance_per_frame (out of sync)  0.5")
 
 
 def test_evaluate_says_how_an_output_lines_up_and_refuses_other_footage(place, capsys):

@@ -494,6 +494,9 @@ def test_answers_are_the_numbers_of_the_runs(results, table):
     assert "misses **284 of 1563** frames of 10 clips" in text
     # 276 of 284 have no cause
     assert "97% of these are neither dark nor low in contrast" in text
+    share = study.detector_table().query("domain == 'animation'").set_index("detector")["recall"]
+    assert f"finds **{share['auto-without-yunet']:.0%}** of the faces as installed" in text
+    assert f"and {share['auto']:.0%} where the file of yunet is fetched" in text
     text = answers.of_mouths(results)
     assert "sharpness loss in 58 of 58 frames of animation and none in synthetic photo (n = 2 clips)" in text
     text = answers.of_timing(results)
@@ -502,12 +505,25 @@ def test_answers_are_the_numbers_of_the_runs(results, table):
     assert all(answer.startswith("> **Answer.** ") for answer in (text, answers.of_mouths(results)))
 
 
+def test_the_answer_on_timing_gives_r_and_says_where_it_is_too_weak(results):
+    text = answers.of_timing(results)
+    assert f"of 2** (r {results[0].evaluation.score('openness_correlation'):.2f} and " in text
+    assert "in 2 of 2 that is too weak to show sync (0.65 is needed)." in text
+
+
 def test_findings_of_domains_name_the_misses_and_what_cannot_be_tested(results, table):
     text = findings.of_domains(results, comparison.matched(table)).splitlines()
     assert text[0] == "- 1 matched pair; animation is compared with synthetic photo."
     assert text[1] == "- animation: the detector missed the face in **30 of 88** frames that show one."
     assert text[3] == "- n = 1 pair: too few for an interval or a test."
     assert not any("Worse" in line for line in text)
+
+
+def test_points_are_explained_where_there_are_some():
+    effects = pd.DataFrame({"low": [0.1, NAN], "n": [8, 2]})
+    assert "A filled point has an adjusted p value of at most 0.05." in findings.on_points(effects)
+    assert findings.on_points(effects[1:]) == "These pairs are too few for an interval or a p value."
+    assert findings.on_points(effects.assign(low=NAN, n=0)) == "There is no pair."
 
 
 def test_findings_of_effects_name_what_is_worse_on_either_side():

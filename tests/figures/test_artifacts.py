@@ -368,6 +368,19 @@ def test_curves_are_the_mean_of_a_domains_clips():
     assert "distance" in figures.offset_curves(CURVES.assign(distance=1.0), "distance").get_ylabel()
 
 
+def test_a_title_states_no_offset_that_the_scores_refuse():
+    rows = [("toon", "animation", 0.0), ("toon2", "animation", 1.0), ("film", "live_action", NAN)]
+    scores = pd.DataFrame(rows, columns=["clip", "domain", "value"]).assign(score="openness_offset", input="dubbed")
+    text = title(figures.offset_curves(CURVES, "correlation", scores=scores))
+    assert text == (
+        "The output fits best at −1 frames (n = 2 clips) in animation; in live action no offset is stated: r is too low"
+    )
+    weak = scores.assign(value=[0.0, NAN, NAN])
+    assert title(figures.offset_curves(CURVES, "correlation", scores=weak)) == "No offset is stated: r is too low"
+    curves, lse = CURVES.assign(distance=1.0, network="lse"), scores.assign(score="lse_av_offset")
+    assert title(figures.offset_curves(curves, "distance", scores=lse)).endswith("the confidence is too low")
+
+
 def test_scores_have_a_row_per_control_and_undefined_ones_their_reason():
     ax = figures.scores_with_controls(SCORES, "opening")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["output", "control: silent audio"]
