@@ -740,6 +740,10 @@ def test_where_no_widgets_are_a_picture_stands(explorer):
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(bundle["image/png"]), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape[1] >= timeline.WIDTH
     assert picture.std() > 20
+    # with the curve that the menu names
+    assert explorer.metric.value
+    sheet = canvas.sheet(explorer.session, explorer.frame, explorer.metric.value)
+    np.testing.assert_array_equal(picture[..., ::-1], sheet)
     assert "application/vnd.jupyter.widget-view+json" in bundle
     explorer.play.click()
     assert bytes(explorer.player.value) == explorer.session.playback()
