@@ -183,6 +183,7 @@ _LABELS = {
     "silence_moving": "moving mouth in silence (share of the silent frames)",
     "av_offset": "AV offset (frames)",
     "lse_d": "LSE-D",
+    "lse_d_at_zero": "LSE-D at offset 0",
     "lse_c": "LSE-C",
     "lse_av_offset": "AV offset of LSE-D (frames)",
     "ssim_inside": "SSIM inside the box",

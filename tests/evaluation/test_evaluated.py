@@ -498,7 +498,8 @@ def test_answers_are_the_numbers_of_the_runs(results, table):
     assert f"finds **{share['auto-without-yunet']:.0%}** of the faces as installed" in text
     assert f"and {share['auto']:.0%} where the file of yunet is fetched" in text
     text = answers.of_mouths(results)
-    assert "sharpness loss in 58 of 58 frames of animation and none in synthetic photo (n = 2 clips)" in text
+    assert "in 2 bundled samples (1 of animation and 1 of synthetic photo)" in text
+    assert "sharpness loss in 58 of 58 frames of animation and none in synthetic photo." in text
     text = answers.of_timing(results)
     shares = table["mouth_change_during_hold"].dropna()
     assert f"changes in **{shares.sum():.0f} of {len(shares)}** held frames" in text
