@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsync_lab.evaluation import text
-from lipsync_lab.evaluation.noise import beyond_noise
 from lipsync_lab.metrics import controls, failures, registry
 from lipsync_lab.metrics.sync import score_names
 from lipsync_lab.models.registry import DEFAULTS
@@ -104,6 +103,9 @@ class Evaluation:
         """`frames`, less the noise of the encode where it is known; where nothing was edited, nothing can fail."""
         if not self.is_edited:
             return self.frames.assign(**{kind.name: np.nan for kind in failures.kinds() if kind.name in self.frames})
+        # SciPy comes with it, which a command that only prints has no use for
+        from lipsync_lab.evaluation.noise import beyond_noise
+
         return self.frames if self.region is None else beyond_noise(self.frames, self.region["levels"])
 
     @cached_property
