@@ -145,9 +145,18 @@ def unit_and_number(metric: str) -> tuple[str, Callable[..., str]]:
     """The unit of a metric as it is printed, and what prints a number in it: ``show(number, sign="")``."""
     unit = next((known.unit for known in registry.metrics() if known.name == metric), "")
     if unit.startswith("share"):
-        return f"%{unit.removeprefix('share')}", lambda number, sign="": f"{number:{sign}.0%}"
+        return f"%{unit.removeprefix('share')}", lambda number, sign="": _unsigned_zero(f"{number:{sign}.0%}")
     # a cosine has no unit that a reader needs
-    return "" if "cosine" in unit else unit, lambda number, sign="": f"{number:{sign}.3g}"
+    return "" if "cosine" in unit else unit, _three_digits
+
+
+def _three_digits(number: float, sign: str = "") -> str:
+    """Three digits, of which none stands behind the third place."""
+    return _unsigned_zero(f"{number:{sign}.3g}" if abs(number) >= 0.1 else f"{number:{sign}.3f}")
+
+
+def _unsigned_zero(text: str) -> str:
+    return text.lstrip("+-") if not set(text) & set("123456789") else text
 
 
 def anchor(clip: str) -> str:

@@ -88,7 +88,7 @@ def _pair(first: Variant, second: Variant, results: Mapping[str, Sequence[ClipRe
     for row in table.itertuples():
         unit, show = unit_and_number(row.metric)
         signed = [show(number, "+") for number in (row.difference, row.low, row.high, *row.individual)]
-        each = f"each clip: {'; '.join(signed[3:])}" if row.n < resampling.MIN_UNITS else ""
+        each = "; ".join(signed[3:]) if row.n < resampling.MIN_UNITS else ""
         rows.append(
             {
                 "label": registry.label(row.metric),
@@ -104,6 +104,9 @@ def _pair(first: Variant, second: Variant, results: Mapping[str, Sequence[ClipRe
             }
         )
     sentence = paired.sentence(table, first.label, second.label)
+    directions = {known.name: known.direction for known in registry.metrics()}
+    if all(directions.get(metric, 1) == 1 for metric in table["metric"]):
+        sentence += f" Differences are {second.label} minus {first.label}: in each of these metrics, less is better."
     dubbed, none = paired.without_mouth(results[first.name], results[second.name])
     if none:
         sentence += f" {second.label} gives no mouth in {none} of {dubbed} frames that {first.label} dubbed."

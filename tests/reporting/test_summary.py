@@ -277,6 +277,14 @@ def test_a_preset_brings_its_generator_and_detector_where_none_is_named(tmp_path
         variants(("identity",), "lbp", {"a b": Settings(), "a_b": Settings()}, tmp_path)
 
 
+def test_differences_are_printed_without_digits_that_say_nothing():
+    levels, shares = (clip_table.unit_and_number(metric)[1] for metric in ("colour_shift", "sharpness_loss"))
+    assert [levels(number, "+") for number in (-0.00568, 3.07e-6, -1.3234, 0.0, 12.345)] == [
+        *("-0.006", "0.000", "-1.32", "0.000", "+12.3")
+    ]
+    assert [shares(number, "+") for number in (-0.004, 0.0, 0.5, -0.83)] == ["0%", "0%", "+50%", "-83%"]
+
+
 # --- the page in a browser -------------------------------------------------------------------------------------------
 
 
