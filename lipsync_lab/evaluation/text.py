@@ -76,4 +76,5 @@ def region(about: dict, frames: int) -> str:
         return f"nothing was edited beyond the noise of the encode ({evidence})"
     box = ", ".join(f"{edge:.0f}" for edge in about["box"])
     what = {"mask": "a shape with a soft edge", "rectangle": "a rectangle"}[about["kind"]]
-    return f"edited: {what} in {about['frames']} of {frames} frames, x1, y1, x2, y2 = {box} (median; {evidence})"
+    rest = "" if about["frames"] == frames else "; the others equal the source but for the encode"
+    return f"edited: {what} in {about['frames']} of {frames} frames{rest}; x1, y1, x2, y2 = {box} (median; {evidence})"
