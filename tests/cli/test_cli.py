@@ -22,11 +22,13 @@ from lipsync_lab.pipeline import Pipeline
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, tmp_path_factory, monkeypatch):
     """A folder of its own to work in, with a clip and a voice, and caches that are its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIPSYNC_LAB_CHECKPOINTS", str(tmp_path / "weights"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # else the first import of matplotlib in a process keeps its fonts in that cache
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))
     clip(tmp_path / "in.mp4", 15)
     wav(tmp_path / "v.wav", 0.6)
     return tmp_path
