@@ -47,9 +47,14 @@ def child(what: str, folder: Path, after: str = "pass", **options) -> subprocess
     return subprocess.Popen([sys.executable, "-c", CHILD.format(what=what, after=after)], **given)
 
 
+def restore_interrupt():
+    """What a shell starts in the background ignores SIGINT, and so does what that starts: the tests, for instance."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_leaves_nothing_and_is_the_exit_code(name, tmp_path):
-    process = child('print("ready", flush=True); time.sleep(60)', tmp_path)
+    process = child('print("ready", flush=True); time.sleep(60)', tmp_path, preexec_fn=restore_interrupt)
     assert process.stdout.readline() == "ready\n"
     assert len(list(tmp_path.iterdir())) == 2
     process.send_signal(getattr(signal, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import logging
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from safetensors.torch import save_file
 from lipsync_lab import renamed
 from lipsync_lab.errors import CheckpointError, ParameterError
 from lipsync_lab.files import sha256
-from lipsync_lab.models import builtin, registry
+from lipsync_lab.models import builtin, registry, weights
 from lipsync_lab.models.mouth_locator import MouthLocatorNet
 from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.registry import KINDS, MODELS, fetch, load, verify
@@ -680,3 +682,18 @@ def test_importing_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_file_that_is_read_again_keeps_no_memory():
+    path = registry.load("mouth-openness-lab", "mouth_openness").path
+    weights._read(path)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            weights._read(path)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 20 * 500
+    finally:
+        tracemalloc.stop()

@@ -46,9 +46,14 @@ def begun(folder, **options) -> subprocess.Popen:
     return process
 
 
+def restore_interrupt():
+    """What a shell starts in the background ignores SIGINT, and so does what that starts: the tests, for instance."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_a_notebook_is_one_line(name, tmp_path):
-    process = begun(tmp_path)
+    process = begun(tmp_path, preexec_fn=restore_interrupt)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does: to the whole group
     out, _ = process.communicate(timeout=60)
     assert out == "lipsync_lab: interrupted; nothing half-written was left behind\n"
