@@ -20,11 +20,14 @@ help: ## this list
 .venv/complete: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): no such program; install Python 3.11 or later, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: 3.11 or later is needed; name one: make PYTHON=/path/to/python" % sys.version_info[:2])'
-	@echo "making .venv from requirements.lock: some minutes and 2 GB, or 6 GB where torch brings CUDA"
+	@echo "making .venv from requirements.lock: about three minutes and 2.6 GB, or 6 GB where torch brings CUDA"
 	@$(PYTHON) -m venv --clear .venv
 	@grep -v '^torch==' requirements.lock >.venv/hashed.txt
+	@echo "1 of 3: $$(grep -c == .venv/hashed.txt) packages"
 	@$(PIP) --no-deps --require-hashes --requirement .venv/hashed.txt
+	@echo "2 of 3: torch"
 	@$(PIP) "$$(grep '^torch==' requirements.lock)"
+	@echo "3 of 3: lipsync_lab"
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
 	@touch $@
