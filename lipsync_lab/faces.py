@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,24 @@ def _unrolled(plan: Plan) -> Plan:
     """The plan of a clip whose frames are the output frames of this one."""
     rows = {field.name: getattr(plan.track, field.name)[plan.order] for field in fields(plan.track)}
     return replace(plan, track=replace(plan.track, **rows), order=np.arange(len(plan.order)))
+
+
+def write_files(generators: Mapping[int, Any], folder: Path, fps: Fraction | float) -> dict[str, int]:
+    """Have generators that drew write what they keep beside a run: of several faces, each into ``face_<number>``.
+
+    Returns
+    -------
+    dict of str to int
+        Frames by the source of their mouth, of all faces; empty for generators that keep nothing.
+    """
+    counts: dict[str, int] = {}
+    for number, generator in generators.items():
+        if hasattr(generator, "write_files"):
+            home = folder if len(generators) == 1 else folder / f"face_{number}"
+            home.mkdir(exist_ok=True)
+            for source, frames in generator.write_files(home, fps).items():
+                counts[source] = counts.get(source, 0) + frames
+    return counts
 
 
 def about(

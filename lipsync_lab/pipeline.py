@@ -177,11 +177,7 @@ class Pipeline:
                 {number: runs.ledger(each.track, each.mouth_generated, clip.fps) for number, each in plans.items()}
             )
             table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
-            for number, generator in generators.items():
-                if hasattr(generator, "write_files"):
-                    home = part if len(plans) == 1 else part / f"face_{number}"
-                    home.mkdir(exist_ok=True)
-                    generator.write_files(home, clip.fps)
+            sources = faces.write_files(generators, part, clip.fps)
             info = {
                 "output": output.name,
                 "settings": settings.as_dict(),
@@ -207,6 +203,7 @@ class Pipeline:
                     str(k): int(n) for k, n in zip(*np.unique(table["provenance"], return_counts=True), strict=True)
                 },
                 "mouths_generated": int(table["mouth_generated"].sum()),
+                **({"mouths_by_source": sources} if sources else {}),
                 "warnings": self._warnings(clip, detections, plans, len(voices)),
                 "device": self.device,
                 "versions": runs.versions(),

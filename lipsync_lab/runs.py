@@ -46,6 +46,8 @@ CONTENTS = {
     "evaluation",
     "exposure_sheet.csv",
 }
+#: How `Run.mouths` names the sources of mouths.
+_SOURCES = {"clip": "pasted from the clip", "chart": "pasted from the given chart", "drawn": "drawn"}
 #: What file managers write into any folder.
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -89,6 +91,12 @@ class Run:
         """The lip-synced clip: ``output.mp4``, or ``output.mkv`` where it is lossless."""
         with _understood(self.folder / "run.json"):
             return self.folder / Path(self.info["output"]).name
+
+    @property
+    def mouths(self) -> str:
+        """In how many frames a mouth was pasted and drawn, in words; empty where the generator does neither."""
+        counts = self.info.get("mouths_by_source", {})
+        return ", ".join(f"in {n} frame{'s' * (n != 1)} {_SOURCES[source]}" for source, n in counts.items())
 
     @property
     def detections(self) -> Path:

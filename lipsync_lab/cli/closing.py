@@ -30,6 +30,8 @@ def lines(run: Run, outfile: Path, seconds: float) -> list[str]:
         That the whole command took.
     """
     out = [_frames(run, outfile)]
+    if run.mouths:
+        out.append(f"mouths: {run.mouths}, as exposure_sheet.csv says frame by frame")
     if looped := _played_on(run):
         out.append(looped)
     if decided := run.info.get("decisions"):

@@ -118,6 +118,7 @@ def write(out: Path, result: ClipResult) -> str:
     facts = {
         "voice": "its own" if result.case.voice == result.case.clip else Path(result.case.voice).stem,
         "dubbed by": result.variant.label,
+        "mouths": evaluated.run.mouths,
         "domain": result.case.domain.replace("_", " "),
         **result.case.about,
     }

@@ -103,6 +103,11 @@ def test_closing_lines_name_every_file_and_where_the_time_went(place, capsys):
     [files] = [line for line in out.splitlines() if line.startswith("o: ")]
     assert set(files[3:].split(", ")) == {path.name for path in (place / "o").iterdir()}
     assert {"output.mp4", "exposure_sheet.csv"} <= set(files[3:].split(", "))
+    counts = pandas.read_csv(place / "o" / "exposure_sheet.csv")["mouth_source"].value_counts()
+    [mouths] = [line for line in out.splitlines() if line.startswith("mouths: ")]
+    for source, words in (("clip", "pasted from the clip"), ("drawn", "drawn")):
+        shown = re.findall(rf"in (\d+) frames? {words},", mouths)
+        assert shown == [str(counts[source])] * (source in counts)
     [seconds] = [line for line in out.splitlines() if ", loading and the rest " in line]
     whole, *parts = map(float, re.findall(r"\d+\.\d", seconds))
     assert whole == pytest.approx(sum(parts), abs=0.5)
@@ -762,7 +767,9 @@ def test_mouth_timing_is_written_for_a_voice_and_for_a_clip(place, capsys):
     assert cli.main(line) == 0
     dub = ["dub", "--generator", "cel", "--face", "animation_hello", "--audio", "v.wav", "--outfile", "o.mp4"]
     assert cli.main([*dub, "--preset", "animation", "--quiet"]) == 0
-    assert (place / "o" / "exposure_sheet.csv").read_bytes() == (place / "clip.csv").read_bytes()
+    drawn, timed = (pandas.read_csv(place / name, dtype=str) for name in ("o/exposure_sheet.csv", "clip.csv"))
+    assert drawn[list(timed)].equals(timed)
+    assert [*drawn.columns[len(timed.columns) :]] == ["mouth_source", "mouth_from"]
     assert cli.main([*dub, "--mouth-timing", "o/exposure_sheet.csv", "--quiet"]) == 0
 
 

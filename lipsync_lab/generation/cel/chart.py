@@ -106,7 +106,7 @@ def _mouth(folder: Path, row: dict) -> Mouth:
     numbers = {name: float(row[name]) for name in _NUMBERS}
     x, y = map(float, row["anchor"])
     return Mouth(row["shape"], layer=layer, anchor=(x, y), skin=tuple(map(float, row["skin"])), source=row["source"],
-                 frame=row["frame"], **numbers)  # fmt: skip
+                 frame=row["frame"], file=path.name, **numbers)  # fmt: skip
 
 
 def _straight(layer: np.ndarray) -> np.ndarray:

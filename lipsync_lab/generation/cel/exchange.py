@@ -3,7 +3,8 @@
 - ``.json``, ``.tsv``: as Rhubarb Lip Sync writes them; times in seconds, to a hundredth.
 - ``.dat``: a switch of Moho; frames from 1, the mouths by their letters, or by the names of Preston Blair's chart.
 - ``.csv``: an exposure sheet, one row per frame: ``frame`` (from 0), ``time`` (seconds), ``shape`` (empty where the
-  frame keeps the source's mouth), ``opening`` (share of the chart's opening, to a hundredth; 1 if that is absent).
+  frame keeps the source's mouth), ``opening`` (share of the chart's opening, to a hundredth; 1 if that is absent). A
+  run adds ``mouth_source`` and ``mouth_from`` (`generator.DrawnClip.origins`), which are not read.
 
 The first three have letters alone, and their mouths are as open as the chart's. Where no mouth is drawn, ``.tsv`` and
 ``.dat`` have the mouth at rest.
@@ -30,9 +31,17 @@ BLAIR = {"A": "MBP", "B": "etc", "C": "E", "D": "AI", "E": "O", "F": "U", "G": "
 _NAMES = {name.lower(): letter for letter, name in BLAIR.items()}
 _LETTERS = _NAMES | {letter.lower(): letter for letter in SHAPES}
 _HEAD = "MohoSwitch1"
+#: Columns that the exposure sheet of a run adds.
+ORIGIN = ("mouth_source", "mouth_from")
 
 
-def write_timing(path: str | Path, cues: Sequence[Cue], fps: Fraction | float, sound: str = "") -> None:
+def write_timing(
+    path: str | Path,
+    cues: Sequence[Cue],
+    fps: Fraction | float,
+    sound: str = "",
+    origins: Sequence[tuple[str, str]] | None = None,
+) -> None:
     """Write mouth timing; the ending of `path` says in which of `SUFFIXES`.
 
     Parameters
@@ -44,6 +53,8 @@ def write_timing(path: str | Path, cues: Sequence[Cue], fps: Fraction | float, s
         Frames a second of ``.dat`` and ``.csv``.
     sound : str
         Name of the sound file, for ``.json``.
+    origins : sequence of (str, str), optional
+        ``mouth_source`` and ``mouth_from`` of each frame, for ``.csv``.
 
     Raises
     ------
@@ -68,9 +79,10 @@ def write_timing(path: str | Path, cues: Sequence[Cue], fps: Fraction | float, s
         case _:
             written = io.StringIO()
             sheet = csv.writer(written, lineterminator="\n")
-            sheet.writerow(("frame", "time", "shape", "opening"))
+            sheet.writerow(("frame", "time", "shape", "opening", *(ORIGIN if origins else ())))
             for frame, shape in enumerate(shapes_at(cues, round(cues[-1].end * fps), fps)):
-                sheet.writerow((frame, f"{frame / fps:.3f}", *(("", "") if shape is None else _cell(shape))))
+                cells = ("", "") if shape is None else _cell(shape)
+                sheet.writerow((frame, f"{frame / fps:.3f}", *cells, *(origins[frame] if origins else ())))
             text = written.getvalue()
     files.write_text(path, text)
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 OWN = 120
 #: Name of the exposure sheet in the folder of a run.
 SHEET = "exposure_sheet.csv"
+#: Where a mouth comes from: cut from the clip and pasted, of a chart that was given, or drawn from the chart of shapes.
+SOURCES = ("clip", "chart", "drawn")
 #: Confidence that is enough beside a frame whose mouth is located.
 LESS_SURE = 0.15
 #: Share of flat skin around the mouth, the median of a clip, below which its faces are painted: no mouth is drawn.
@@ -141,7 +143,7 @@ class Cel:
             mouths[start:stop], shape_of[start] = start, shape
         mouths[~spoken] = -1
         cues = timing.cues(shapes, exposed, fps)
-        drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, cues, pictures)
+        drawn = DrawnClip(look, poses, first, order, mouths, shape_of, plan.track, cues, pictures, clip)
         return drawn, replace(plan, mouths=mouths)
 
     def check(self, settings: Settings) -> None:
@@ -271,6 +273,7 @@ class DrawnClip:
     cues : list of Cue
         The mouth timing, for `exchange.write_timing`.
     pictures : Pictures
+    clip : Clip or None
     """
 
     look: Look | None
@@ -282,11 +285,46 @@ class DrawnClip:
     track: Any
     cues: list[Cue]
     pictures: Pictures = Pictures()
+    clip: Any = None
 
-    def write_files(self, folder: Path, fps: Fraction | float) -> None:
-        """Write ``exposure_sheet.csv``, which `Settings.mouth_timing` takes when it was corrected."""
+    def write_files(self, folder: Path, fps: Fraction | float) -> dict[str, int]:
+        """Write ``exposure_sheet.csv``, which `Settings.mouth_timing` takes when it was corrected.
+
+        Returns
+        -------
+        dict of str to int
+            Output frames by the source of their mouth.
+        """
+        origins = self.origins()
         if self.cues:
-            exchange.write_timing(folder / SHEET, self.cues, fps)
+            exchange.write_timing(folder / SHEET, self.cues, fps, origins=origins)
+        return {source: n for source in SOURCES if (n := sum(source == each for each, _ in origins))}
+
+    def origins(self) -> list[tuple[str, str]]:
+        """Where the mouth of each output frame came from, after `draw`: one of `SOURCES`, and what was pasted.
+
+        The second is the source frame from which a mouth of the clip was cut, or the file of a chart; empty for a mouth
+        that is drawn. Both are empty where the frame keeps its own mouth.
+        """
+        keys = [self._key(number) if mouth >= 0 else None for number, mouth in enumerate(self.mouths.tolist())]
+        self._choose_again({key for key in keys if key is not None and key not in self._pasted})
+        return [("", "") if key is None else _origin(self._pasted[key]) for key in keys]
+
+    def _choose_again(self, keys: set[tuple[int, MouthShape]]) -> None:
+        """Choose the mouths that an interrupted call drew (`media.segments`)."""
+        shapes: dict[int, list[MouthShape]] = {}
+        for hold, shape in keys:
+            shapes.setdefault(hold, []).append(shape)
+        for hold, frame in enumerate(self.clip.read(0, max(shapes) + 1) if shapes else ()):
+            if hold in shapes:
+                source = int(np.flatnonzero(self.first == hold)[-1])
+                erased = erase(frame, self.poses[source])
+                for shape in shapes[hold]:
+                    self._chosen(erased, shape, source)
+
+    def _key(self, number: int) -> tuple[int, MouthShape]:
+        """The hold and the shape of an output frame with a mouth: one mouth."""
+        return int(self.first[self.order[number]]), self.shapes[int(self.mouths[number])]
 
     def draw(self, frame: np.ndarray, number: int) -> np.ndarray:
         """An output frame with its mouth.
@@ -312,11 +350,11 @@ class DrawnClip:
             self._now.update(hold=hold, frame=frame)
         if self.mouths[number] < 0:
             return frame
-        shape, pose, box = self.shapes[int(self.mouths[number])], self.poses[source], self.track.box(hold)
+        _, shape = self._key(number)
         if "erased" not in self._now:
-            self._now["erased"] = erase(self._now["frame"], pose)
+            self._now["erased"] = erase(self._now["frame"], self.poses[source])
         if shape not in self._now:
-            self._now[shape] = self._mouth(self._now["erased"], shape, pose, box, int(self.track.shots[source]))
+            self._now[shape] = self._mouth(self._now["erased"], shape, source)
         part, pixels, where = self._now[shape]
         out = frame.copy()
         out[part.slices][where] = pixels[where]
@@ -327,14 +365,25 @@ class DrawnClip:
         """The first frame of the present hold, its face without a mouth, and the mouths that it showed already."""
         return {}
 
-    def _mouth(self, erased: Erased, shape: MouthShape, pose: MouthPose, box: Box, shot: int):
-        seat = seat_of(pose, box, self.look, shot, erased)
+    @cached_property
+    def _pasted(self) -> dict[tuple[int, MouthShape], Mouth | None]:
+        """The picture of each mouth that was made, by `_key`; None where it was drawn."""
+        return {}
+
+    def _chosen(self, erased: Erased, shape: MouthShape, source: int) -> tuple[draw.Seat, Mouth | None]:
+        hold, shot = int(self.first[source]), int(self.track.shots[source])
+        seat = seat_of(self.poses[source], self.track.box(hold), self.look, shot, erased)
         mouths = own.alike(self.pictures.mouths, shot, seat.width, erased.skin[0])
         picture, distance = own.nearest(shape, seat.turn, shot, mouths)
-        if picture is not None and distance < self.pictures.near:
+        self._pasted[hold, shape] = picture if picture is not None and distance < self.pictures.near else None
+        return seat, self._pasted[hold, shape]
+
+    def _mouth(self, erased: Erased, shape: MouthShape, source: int):
+        seat, picture = self._chosen(erased, shape, source)
+        if picture is not None:
             layer = own.placed(picture, seat, erased.box, erased.skin[0])
         else:
-            layer = self._drawn(erased, shape, seat, box)
+            layer = self._drawn(erased, shape, seat, self.track.box(int(self.first[source])))
         return erased.box, draw.composited(erased.pixels, layer), erased.mask | (layer[..., 3] > 1 / 512)
 
     def _drawn(self, erased: Erased, shape: MouthShape, seat: draw.Seat, box: Box) -> np.ndarray:
@@ -361,6 +410,12 @@ def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndar
             moved = np.hypot(pose.centre[0] - other.centre[0], pose.centre[1] - other.centre[1])
             sure[frame] = pose.visibility in DRAWABLE and pose.confidence >= LESS_SURE and moved < 0.5 * other.width
     return sure
+
+
+def _origin(picture: Mouth | None) -> tuple[str, str]:
+    if picture is None:
+        return "drawn", ""
+    return ("clip", str(picture.frame)) if picture.file is None else ("chart", picture.file)
 
 
 def _on_ink(frame: np.ndarray, pose: MouthPose | None) -> MouthPose | None:

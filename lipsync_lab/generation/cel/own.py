@@ -76,6 +76,8 @@ class Mouth:
         "clip" or "drawn".
     frame, shot : int or None
         Of the clip.
+    file : str or None
+        Of a chart (`chart.read_chart`), its name.
     """
 
     shape: str
@@ -91,6 +93,7 @@ class Mouth:
     source: str
     frame: int | None = None
     shot: int | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,16 @@ import pytest
 import soundfile
 
 from lipsync_lab import generation, samples
+from lipsync_lab.detection.detect import detect
 from lipsync_lab.errors import MediaError, ParameterError
-from lipsync_lab.generation.cel import draw, erase, exchange, generator, look, timing
+from lipsync_lab.generation.cel import chart, draw, erase, exchange, generator, look, timing
 from lipsync_lab.generation.cel.locate import MouthPose
 from lipsync_lab.generation.cel.shapes import CHART, SHAPES
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box
 from lipsync_lab.media import audio, video
-from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.media.clip import clip_from_array
+from lipsync_lab.pipeline import Pipeline, make_plan, prepared, render
 from lipsync_lab.settings import Settings
 
 LIT, SHADE, INK = (236, 196, 170), (206, 166, 142), (60, 34, 30)
@@ -211,6 +213,71 @@ def test_a_corrected_exposure_sheet_is_drawn_frame_by_frame(tmp_path):
     for number, letter in enumerate(letters):
         assert np.array_equal(mixed[number], of_letter[letter][number]), number
         assert not np.array_equal(mixed[number], of_letter["A" if letter == "D" else "D"][number])
+
+
+def _sheet(run) -> list[dict[str, str]]:
+    with open(run.folder / "exposure_sheet.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_exposure_sheet_says_where_each_mouth_came_from(tmp_path):
+    clip = samples.path("animation_hello")
+    soundfile.write(tmp_path / "v.wav", audio.load(samples.path("voice_umbrella"))[: 2 * audio.SAMPLE_RATE], 16000)
+    run = Pipeline("cel", settings=Settings(codec="ffv1")).run(clip, tmp_path / "v.wav", tmp_path / "auto")
+    rows = _sheet(run)
+    by_source = {source: [row for row in rows if row["mouth_source"] == source] for source in generator.SOURCES}
+    assert min(len(by_source["clip"]), len(by_source["drawn"])) > 2
+    assert run.info["mouths_by_source"] == {"clip": len(by_source["clip"]), "drawn": len(by_source["drawn"])}
+    # the output shows the mouth of the named frame rather than any other mouth that was pasted
+    sources = [frame.image for frame in video.frames(clip)]
+    outputs = [frame.image for frame in video.frames(run.output)]
+    with open(clip.with_name("animation_hello.truth.csv"), encoding="utf-8", newline="") as file:
+        truth = list(csv.DictReader(file))
+    mouths = {}
+    for number in {int(row["mouth_from"]) for row in by_source["clip"]}:
+        place = Box(*(round(float(truth[number][f"mouth_{side}"])) for side in ("x1", "y1", "x2", "y2")))
+        mouths[number] = sources[number][place.slices]
+    assert len(mouths) > 3
+    for row in by_source["clip"]:
+        face = Box(*(float(truth[int(row["frame"])][f"face_{side}"]) for side in ("x1", "y1", "x2", "y2")))
+        shown = outputs[int(row["frame"])][face.slices]
+        apart = {
+            number: np.sqrt(cv2.matchTemplate(shown, mouth, cv2.TM_SQDIFF).min() / mouth.size)
+            for number, mouth in mouths.items()
+        }
+        assert 2 * apart.pop(int(row["mouth_from"])) < min(apart.values()), row
+    assert all(row["mouth_from"] == "" for row in by_source["drawn"])
+
+    # one source alone, if that is asked for
+    for source in ("clip", "drawn"):
+        run = Pipeline("cel", settings=Settings(mouth_source=source)).run(clip, tmp_path / "v.wav", tmp_path / source)
+        assert set(run.info["mouths_by_source"]) == {source}
+        assert {row["mouth_source"] for row in _sheet(run)} <= {source, ""}
+
+
+def test_mouths_of_a_chart_are_named_by_their_files(tmp_path):
+    clip = samples.path("animation_hello")
+    soundfile.write(tmp_path / "v.wav", audio.load(samples.path("voice_umbrella"))[: audio.SAMPLE_RATE], 16000)
+    chart.write_chart(tmp_path / "chart", Pipeline("cel").mouth_chart(clip))
+    settings = Settings(mouth_chart=str(tmp_path / "chart"))
+    rows = _sheet(Pipeline("cel", settings=settings).run(clip, tmp_path / "v.wav", tmp_path / "run"))
+    assert {row["mouth_source"] for row in rows} == {"chart"}
+    assert all((tmp_path / "chart" / row["mouth_from"]).is_file() for row in rows)
+    assert {row["mouth_from"][0] for row in rows} <= set(SHAPES)
+
+
+def test_mouths_that_an_interrupted_call_drew_are_named_too():
+    frames = np.stack([frame.image for frame in video.frames(samples.path("animation_hello"), stop=40)])
+    wave = audio.load(samples.path("voice_umbrella"))[: 2 * audio.SAMPLE_RATE]
+    pipeline, clip = Pipeline("cel"), clip_from_array(frames, 25)
+    plan = make_plan(clip, detect(clip, pipeline.detector), wave, pipeline.settings)
+    drawn, plan = prepared(clip, plan, pipeline.generator)
+    assert len(list(render(clip, plan, drawn))) == len(plan.order) == 50
+    resumed, _ = prepared(clip, plan, pipeline.generator)
+    for _ in render(clip, plan, resumed, start=20):
+        pass
+    assert resumed.origins() == drawn.origins()
+    assert {source for source, _ in drawn.origins()} >= {"clip"}
 
 
 @pytest.mark.parametrize(("fps", "exposure"), [(24, 2), (12, 1), (25, 3)])
