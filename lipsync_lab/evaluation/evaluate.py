@@ -116,7 +116,7 @@ def evaluate(
     domain : str, optional
         One of `samples.CLIP_DOMAINS`; if not given, that of the sample with the same content, else unknown. A metric
         that is defined for animation only is undefined in the other domains, with its reason; where the domain is
-        unknown it is computed.
+        unknown it is computed for a clip that changes its drawings as animation does (`cadence.is_animated`).
     sync_expert, discriminator, lse, mouth_openness : str, path or None
         Sync expert, discriminator, network of LSE-D and LSE-C, and mouth-openness regressor, by name or file. Metrics
         of a network that is None, or whose published weights are absent, are undefined and say why. The last is used

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lipsync_lab.evaluation import text
-from lipsync_lab.metrics import controls, failures, registry
+from lipsync_lab.metrics import cadence, controls, failures, registry
 from lipsync_lab.metrics.sync import score_names
 from lipsync_lab.models.registry import DEFAULTS
 
@@ -22,6 +22,11 @@ SCHEMA = 3
 FOLDER = "evaluation"
 #: Reason beside a metric of an output in which nothing was edited.
 UNEDITED = "nothing was edited beyond the noise of the encode, so that no frame fails"
+#: Reason beside a metric of animation in a clip of unknown domain that does not repeat its drawings.
+NOT_ANIMATED = (
+    "it is defined for animation only, the domain is unknown, and the clip does not change its drawing every "
+    f"{cadence.ANIMATED[0]} to {cadence.ANIMATED[1]} frames: give --domain"
+)
 #: Reason beside the numbers of the bundled sync expert in live action: it tells a sentence's own sound from that of
 #: another with an accuracy of 0.72 (mean of seven GRID speakers that it was not trained on; 0.56 on an address by an
 #: eighth), and its confidence does not separate right offsets from wrong ones.
@@ -139,6 +144,8 @@ class Evaluation:
         count, failed = int(values.notna().sum()), int(metric.beyond(self._judged[metric.name]).sum())
         if not metric.defined_in(self.domain):
             reason = f"it is defined for {' and '.join(metric.domains)} only, and this clip is {self.domain}"
+        elif self.domain is None and metric.domains and not cadence.is_animated(self.frames):
+            reason = NOT_ANIMATED
         elif not count:
             reason = self.about.get(metric.network, {}).get("absent", f"no frame has {metric.requires}")
         else:

@@ -22,6 +22,8 @@ from lipsync_lab.metrics.validation import injected
 _QUIET = 0.25
 #: Quantile of the skin's blocks that a mouth change must exceed: a change of the whole cheek is boil.
 _CALM = 0.9
+#: Least and most frames of the median drawing of animation, on twos to fours (`is_animated`).
+ANIMATED = 2, 4
 #: Least milliseconds for which a mouth is shown (Rhubarb Lip Sync).
 SHORTEST_MOUTH = 70.0
 
@@ -118,6 +120,22 @@ def cadence_table(numbers: Iterable[tuple[float, ...]], first: Iterable[int], le
     compared = same & ~scheduled(first) & ~np.isnan(mouth_change)
     out["mouth_change_during_hold"] = np.where(compared, (~kept).astype(float), np.nan)
     return out
+
+
+def is_animated(table: pd.DataFrame) -> bool:
+    """Whether the source changes its drawing as animation does: the median drawing of a face lasts `ANIMATED` frames.
+
+    Footage that was filmed changes in most frames, and a still picture never. Of a clip whose domain nobody stated this
+    alone says whether holds are measured.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the columns ``held`` and ``drawing`` of `cadence_table`.
+    """
+    with_face = table["drawing"][table["held"].notna()]
+    least, most = ANIMATED
+    return bool(len(with_face)) and least <= float(with_face.value_counts().median()) <= most
 
 
 def drawings(table: pd.DataFrame) -> pd.DataFrame:

@@ -60,15 +60,17 @@ class ClipData:
         Parameters
         ----------
         domain : str, optional
-            Metrics that are not defined in it become NaN.
+            Metrics that are not defined in it become NaN; where it is not known, those of animation do in a clip
+            that is not animated (`cadence.is_animated`).
         """
         frames = self.frames.copy()
+        animated = domain is not None or cadence.is_animated(frames)
         for metric in registry.metrics():
             if metric.of_clip is not None:
                 frames[metric.name] = np.asarray(metric.of_clip(self), float)
             elif metric.of_pair is not None:
                 frames[metric.name] = np.asarray(self.collected[metric.name], float)
-            if metric.name in frames and not metric.defined_in(domain):
+            if metric.name in frames and not (metric.defined_in(domain) and (animated or not metric.domains)):
                 frames[metric.name] = np.nan
         return replace(self, frames=frames)
 

@@ -134,7 +134,7 @@ class Metric:
         return self.direction * (np.asarray(values, float) - self.threshold) > 0
 
     def defined_in(self, domain: str | None) -> bool:
-        """Whether the metric is defined in a domain; a clip of unknown domain (None) is not excluded."""
+        """Whether the metric is defined in a domain; a clip of unknown domain (None) is not excluded by it."""
         return domain is None or not self.domains or domain in self.domains
 
 

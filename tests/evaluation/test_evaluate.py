@@ -274,6 +274,26 @@ def test_metrics_of_holds_are_for_animation_alone(run):
         evaluate(run, **NETWORKS, domain="clay")
 
 
+@pytest.mark.parametrize(
+    ("name", "animated"), [("animation_hello", True), ("astronaut_hello", False), ("grid_lip_lbbc2a", False)]
+)
+def test_holds_of_a_clip_of_unknown_domain_are_those_of_animation(name, animated, tmp_path, request):
+    """The speaker of the recording keeps still in 61 % of its frames."""
+    if name.startswith("grid"):
+        path = request.getfixturevalue("shared") / f"footage/live/{name}.mpg"
+    else:
+        path = samples.path(name)
+    source = changed(path, tmp_path / "source.mkv", slice(None))
+    output = changed(path, tmp_path / "output.mkv", slice(None), lambda image: cv2.GaussianBlur(image, (0, 0), 2))
+    result = evaluate(source, output, **NETWORKS)
+    assert result.domain is None
+    for metric in ("mouth_change_during_hold", "box_jitter_on_holds"):
+        row = result.metrics.set_index("metric").loc[metric]
+        assert (row["n_frames"] > 0) == animated
+        assert ("the domain is unknown" in row["reason"]) == (not animated)
+    assert result.metric("sharpness_loss") > 0
+
+
 def test_a_clip_that_is_gone_or_another_is_refused(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)

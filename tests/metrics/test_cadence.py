@@ -203,3 +203,25 @@ def test_changes_are_block_means_of_luma():
     wanted = np.abs(luma[1] - luma[0])[16:24, 20:28].mean()
     assert drawings.changes(first, second)[20, 24] == pytest.approx(wanted, abs=0.5)
     assert drawings.noise(drawings.changes(first, first)) == 0
+
+
+@pytest.mark.parametrize(
+    ("drawn", "animated"),
+    [
+        ("AABBCCDDEE", True),  # on twos
+        ("AAABBBCCCD", True),  # on threes
+        ("AABBCCCCCCCCCCDD", True),  # a long hold among drawings on twos
+        ("ABCDEFGHIJ", False),  # another picture in every frame, as filmed
+        ("ABCDEFGGGGGGGG", False),  # a person who keeps still at the end
+        ("AAAAAAAAAAAA", False),  # a still picture
+        ("A", False),
+    ],
+)
+def test_a_clip_is_animated_where_its_drawings_last_some_frames(drawn, animated):
+    new = [0.0] + [float(a == b) for a, b in zip(drawn, drawn[1:], strict=False)]
+    numbers = np.cumsum([1.0 - held for held in new]) - 1
+    frames = pd.DataFrame({"held": new, "drawing": numbers})
+    assert cadence.is_animated(frames) == animated
+    # frames without a face say nothing
+    blank = pd.DataFrame({"held": np.nan, "drawing": numbers[-1] + 1 + np.arange(40.0)})
+    assert cadence.is_animated(pd.concat([frames, blank], ignore_index=True)) == animated

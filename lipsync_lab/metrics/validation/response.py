@@ -91,7 +91,7 @@ def metric_means(degraded: Degraded, palette: artifacts.Palette | None = None) -
     """The mean of every validated metric over the clip; NaN where it is undefined in every frame."""
     pairs = zip(degraded.source, degraded.output, strict=True)
     data = collect.collect(pairs, degraded.ledger, degraded.ground_truth, palette=palette)
-    frames = data.with_metrics().frames
+    frames = data.with_metrics(registry.ANIMATION).frames
     return {metric.name: float(frames[metric.name].mean()) for metric in _validated()}
 
 
