@@ -20,7 +20,7 @@ help: ## this list
 .venv/complete: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): no such program; install Python 3.11 or later, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: 3.11 or later is needed; name one: make PYTHON=/path/to/python" % sys.version_info[:2])'
-	@echo "making .venv from requirements.lock: about three minutes and 2.6 GB, or 6 GB where torch brings CUDA"
+	@echo "making .venv from requirements.lock: about three minutes and 2.8 GB, or 6 GB where torch brings CUDA"
 	@$(PYTHON) -m venv --clear .venv
 	@grep -v '^torch==' requirements.lock >.venv/hashed.txt
 	@echo "1 of 3: $$(grep -c == .venv/hashed.txt) packages"

@@ -18,6 +18,8 @@ random at width 1 (`speed_inputs`), and in the rows "bundled" those of this repo
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -26,8 +28,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 #: GFLOP (two for a multiplication and addition) of the networks at width 1, a face and a frame of 1280 x 720.
 GENERATOR_GFLOP, S3FD_GFLOP = 7.93, 582.0
@@ -44,6 +48,8 @@ DUBS: dict[str, tuple[str, str, str | None, dict[str, Any]]] = {
 }
 #: Rows that are compared with the published script; where none is asked for, it does not run.
 RATIOS = {"default", "s3fd", "same_detection"}
+#: Rows of the generator alone, and whether the extra `fast` may be used; dubs use it where it is installed.
+FACES = {"generator": False, "generator_fast": True}
 
 
 # -- what a worker does ------------------------------------------------------------------------------------------
@@ -187,8 +193,8 @@ def dub(folder: str, name: str) -> dict[str, Any]:
     }
 
 
-def generate(folder: str) -> dict[str, float]:
-    """Seconds a face of the generator at width 1, in the pipeline's batches."""
+def generate(folder: str, name: str) -> dict[str, Any]:
+    """Seconds a face of the generator at width 1, in the pipeline's batches, and what it computes in."""
     import numpy as np
 
     from lipsync_lab import generation
@@ -196,17 +202,21 @@ def generate(folder: str) -> dict[str, float]:
 
     def load():
         generator = generation.load(f"{folder}/generator.pth")
-        return generator.coarser() if hasattr(generator, "coarser") else generator  # earlier checkouts have no such way
+        # earlier checkouts have no such ways
+        fast = importlib.import_module("lipsync_lab.models.fast") if find_spec("lipsync_lab.models.fast") else None
+        allowed = FACES[name] or fast is None
+        with contextlib.nullcontext() if allowed else patch.object(fast, "is_installed", bool):
+            return generator.coarser() if hasattr(generator, "coarser") else generator
 
-    generator = loaded(("generator",), load)
+    generator = loaded((name,), load)
     size = Settings().generator_batch
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (size, 96, 96, 3), np.uint8)
     windows = rng.uniform(-4, 4, (size, 80, 16)).astype(np.float32)
-    loaded(("generator", "warm"), lambda: generator.generate(crops, windows))
+    loaded((name, "warm"), lambda: generator.generate(crops, windows))
     with Spent() as spent:
         generator.generate(crops, windows)
-    return {"wall": spent.wall / size, "cpu": spent.cpu / size}
+    return {"wall": spent.wall / size, "cpu": spent.cpu / size, "precision": getattr(generator, "precision", "float32")}
 
 
 def memory(folder: str, name: str) -> float:
@@ -273,8 +283,7 @@ def measure(workers: dict[str, Worker], folder: Path, count: int, rows: list[str
         out["published"] = first.ask("published", str(folder), count)
     for name in rows:
         for side, each in workers.items():
-            call = ("generate", str(folder)) if name == "generator" else ("dub", str(folder), name)
-            out[f"{side}:{name}"] = each.ask(*call)
+            out[f"{side}:{name}"] = each.ask("generate" if name in FACES else "dub", str(folder), name)
     return out
 
 
@@ -330,8 +339,8 @@ def show(repeats: list[dict[str, Any]], table: dict[str, Any], sides: list[str],
             of = [each[f"{side}:{row}"] for each in repeats]
             cpu, wall = (median(each[clock] for each in of) for clock in ("cpu", "wall"))
             line = f"{row} ({side}): {1000 * cpu:.1f} CPU ms a frame, {1 / wall:.1f} frames a second"
-            if row == "generator":
-                line += f", {GENERATOR_GFLOP / cpu / conv:.0%} of the convolution's speed"
+            if row in FACES:
+                line += f", {GENERATOR_GFLOP / cpu / conv:.0%} of the convolution's speed, in {of[0]['precision']}"
             else:
                 line += f"; {of[0]['detected']} of {of[0]['frames']} frames detected, {of[0]['mouths']} mouths"
                 stages = {stage: 1000 * median(each["stages"][stage] for each in of) for stage in of[0]["stages"]}
@@ -353,7 +362,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100, help="of each clip")
     parser.add_argument("--published-frames", type=int, default=2, help="that the published detector sees")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rows", nargs="+", default=[*DUBS, "generator"], choices=[*DUBS, "generator"])
+    rows = [*DUBS, *FACES]
+    default = [row for row in rows if not FACES.get(row) or find_spec("openvino")]
+    parser.add_argument("--rows", nargs="+", default=default, choices=rows, help="all, where OpenVINO is installed")
     parser.add_argument("--size", nargs=2, type=int, default=(1280, 720), metavar=("W", "H"))
     parser.add_argument("--against", type=Path, help="another checkout of this repository")
     parser.add_argument("--inputs", type=Path, help="folder to keep clips and weights in, and to take them from")

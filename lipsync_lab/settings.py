@@ -52,8 +52,8 @@ class Settings:
         before it keeps its candidates; or "tracked", where faces are also followed between key frames
         (`detection.sparse`).
     precision : str
-        Of networks: "auto" computes in float16 on CUDA, and published-size networks in bfloat16 on a processor that
-        gains by it (`models.inference.coarser`); "float32", as published.
+        Of networks: "auto" computes in float16 on CUDA, and published-size networks on a processor in bfloat16, and by
+        OpenVINO, where these are faster there (`models.inference.coarser`); "float32", by torch, as published.
     detection_batch : int
         Frames per batch of the detector.
     threshold : float

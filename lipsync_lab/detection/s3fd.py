@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from lipsync_lab.detection.base import Detection, at_detection_size, register
 from lipsync_lab.geometry import Box
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 #: Candidates below this are dropped before overlaps are resolved, as published; far below any useful threshold.
 FLOOR = 0.05
@@ -51,18 +52,19 @@ class S3FDDetector:
         self.model = inference.ready(loaded.model)
 
     def coarser(self) -> S3FDDetector:
-        """In lower precision where that is faster and near enough; see `models.inference.coarser`."""
+        """In lower precision, or by OpenVINO, where that is faster and near enough; see `models.inference.coarser`."""
         import torch
 
         from lipsync_lab.models import inference
 
         # its features, of values up to 255, may not fit into float16
-        model = inference.coarser(self.model, _probe, on_cuda=torch.bfloat16)
+        shapes = ((-1, 3, -1, -1),)
+        model = inference.coarser(self.model, lambda network: _probe(network, self.device), shapes, torch.bfloat16)
         if model is self.model:
             return self
         other = copy.copy(self)
         other.model = model
-        other.identity = self.identity | {"precision": str(inference.dtype(model)).removeprefix("torch.")}
+        other.identity = self.identity | {"precision": inference.precision(model)}
         return other
 
     def detect(self, frames: np.ndarray, first: int = 0) -> list[list[Detection]]:
@@ -87,14 +89,13 @@ class S3FDDetector:
         return [candidates(row) for row in rows]
 
 
-def _probe(model: nn.Module) -> Tensor:
+def _probe(model: Callable, device: str) -> Tensor:
     """Boxes of all anchors, in pixels, for a picture of soft colours."""
     import torch
 
     from lipsync_lab.models import inference
     from lipsync_lab.models.s3fd import decode
 
-    device = next(model.parameters()).device
     rise, along = torch.meshgrid(torch.linspace(-100, 100, 96), torch.linspace(-100, 100, 128), indexing="ij")
     picture = torch.stack((rise, along, (rise + along) / 2))[None].to(device, inference.dtype(model))
     return decode([head.float() for head in model(picture)])[..., :4]

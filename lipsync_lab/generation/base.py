@@ -31,8 +31,8 @@ class Generator(Protocol):
     hold may keep, and a plan; its `crop`, `generate` and `paste` are not called (`generation.cel.generator`). One that
     takes settings that others do not has ``check(settings)``, see `check`. One that is made for some domains of clips
     names them in ``domains``; beside another generator a report has it dub clips of these only (`reporting.report`).
-    One whose network can compute in lower precision has ``coarser()``, which returns it so where that pays, and the
-    name of its type as ``precision``.
+    One whose network can compute in lower precision, or by OpenVINO, has ``coarser()``, which returns it so where that
+    pays, and says in ``precision`` what it computes in.
 
     Attributes
     ----------

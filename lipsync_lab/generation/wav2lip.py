@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from lipsync_lab.media.audio import MEL_WINDOW
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 #: Height and width of a crop in pixels.
 FACE_SIZE = 96
@@ -29,7 +29,7 @@ class Wav2LipGenerator:
     `region` is the lower half: the network gets the upper half as it is.
     """
 
-    model: nn.Module = field(repr=False)
+    model: Callable = field(repr=False)
     name: str
     path: Path | None
     sha256: str | None
@@ -44,16 +44,17 @@ class Wav2LipGenerator:
 
     @property
     def precision(self) -> str:
-        """Type in which the network computes: "float32", "bfloat16" or "float16"."""
+        """Type in which the network computes: "float32", "bfloat16" or "float16", and OpenVINO's version if it does."""
         from lipsync_lab.models import inference
 
-        return str(inference.dtype(self.model)).removeprefix("torch.")
+        return inference.precision(self.model)
 
     def coarser(self) -> Wav2LipGenerator:
-        """In lower precision where that is faster and near enough; see `models.inference.coarser`."""
+        """In lower precision, or by OpenVINO, where that is faster and near enough; see `models.inference.coarser`."""
         from lipsync_lab.models import inference
 
-        model = inference.coarser(self.model, lambda network: _probe(network, self.device))
+        shapes = ((-1, 1, 80, MEL_WINDOW), (-1, 6, FACE_SIZE, FACE_SIZE))
+        model = inference.coarser(self.model, lambda network: _probe(network, self.device), shapes)
         return self if model is self.model else replace(self, model=model)
 
     def crop(self, frame: np.ndarray, box: Box) -> np.ndarray:
@@ -110,7 +111,7 @@ def crop(frame: np.ndarray, box: Box) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(face), (FACE_SIZE, FACE_SIZE))
 
 
-def _probe(network: nn.Module, device: str) -> torch.Tensor:
+def _probe(network: Callable, device: str) -> torch.Tensor:
     """Generated faces in grey levels, for faces of soft colours and windows of many levels."""
     import torch
 
@@ -133,12 +134,12 @@ def masked(faces: np.ndarray) -> np.ndarray:
     return out
 
 
-def generate(generator: nn.Module, faces: np.ndarray, mels: np.ndarray, device: str = "cpu") -> np.ndarray:
+def generate(generator: Callable, faces: np.ndarray, mels: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Generate faces whose lips fit mel windows.
 
     Parameters
     ----------
-    generator : torch.nn.Module
+    generator : callable
         `models.wav2lip.Wav2Lip`, or anything with its call.
     faces : ndarray, uint8, (N, 96, 96, 3)
         RGB crops; each serves as its own reference, as published.

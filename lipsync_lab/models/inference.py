@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-#: Networks of fewer parameters stay in float32 on a CPU: those of this project have at most a tenth of it, gain about a
-#: millisecond a face, and give the same results on every processor.
+from lipsync_lab.models import fast
+
+#: Networks of fewer parameters stay in torch's float32 on a CPU: those of this project have at most a tenth of it, gain
+#: a few milliseconds a face, and give the same results on every processor.
 WIDE = 8_000_000
 #: Share of float32's time that bfloat16 may take at most.
 PAYS = 0.8
@@ -21,7 +23,7 @@ AGREES, NEAR = 0.99, 2.0
 
 
 def ready(network: nn.Module) -> nn.Module:
-    """The network itself, for inference only: batch norms folded, channels last.
+    """The network itself, for inference only: batch norms folded, channels last, no gradients.
 
     The outputs differ by the rounding of float32: at most one grey level of a generated face.
 
@@ -36,16 +38,21 @@ def ready(network: nn.Module) -> nn.Module:
             if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
                 layers[place] = fuse_conv_bn_eval(convolution, norm, isinstance(convolution, nn.ConvTranspose2d))
                 layers[place + 1] = nn.Identity()
-    return network.to(memory_format=torch.channels_last)
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def coarser(
-    network: nn.Module, probe: Callable[[nn.Module], Tensor], on_cuda: torch.dtype = torch.float16
-) -> nn.Module:
-    """A copy in lower precision where that is faster and near enough; else the network itself.
+    network: nn.Module,
+    probe: Callable[[Callable], Tensor],
+    shapes: Sequence[Sequence[int]],
+    on_cuda: torch.dtype = torch.float16,
+) -> Callable:
+    """What computes the same faster, and near enough: a copy in lower precision, or OpenVINO; else the network itself.
 
-    CUDA computes in `on_cuda`. A CPU computes in bfloat16 if it has the instructions, if they are faster (`pays`), and
-    if the network is wide (`WIDE`). Inputs have to be of the network's type (`dtype`).
+    CUDA computes in `on_cuda`. On a CPU only wide networks (`WIDE`) are replaced: by a copy in bfloat16 if the
+    processor has the instructions and they are faster (`pays`), and by OpenVINO, in the same precision, where the extra
+    ``fast`` is installed and it is measured to be faster still. Inputs have to be of the type of what is returned
+    (`dtype`).
 
     Parameters
     ----------
@@ -54,17 +61,47 @@ def coarser(
     probe : callable
         From a network to its outputs for some input. `AGREES` of them have to lie within `NEAR` of those in float32, so
         that they must be in units in which this makes sense: grey levels, pixels.
+    shapes : sequence of sequence of int
+        Shape of each input of the network; -1 for a side of any length.
     on_cuda : torch.dtype
         bfloat16 for a network whose features may not fit into float16.
     """
     device = next((each.device.type for each in network.parameters()), "")
     is_wide = sum(each.numel() for each in network.parameters()) >= WIDE
-    if dtype(network) != torch.float32 or not (device == "cuda" or (device == "cpu" and is_wide and pays())):
+    is_cpu = device == "cpu" and is_wide and (pays() or fast.is_installed())
+    if dtype(network) != torch.float32 or not (device == "cuda" or is_cpu):
         return network
-    low = copy.deepcopy(network).to(on_cuda if device == "cuda" else torch.bfloat16)
+    given: list[tuple[Tensor, ...]] = []
+
+    def recorded(*inputs: Tensor) -> Tensor:
+        given.append(inputs)
+        return network(*inputs)
+
     with torch.inference_mode():
-        near = (probe(network) - probe(low)).abs() <= NEAR
-    return low if near.float().mean() >= AGREES else network
+        wanted, best = probe(recorded), network
+
+        def agrees(other: Callable) -> bool:
+            return bool(((wanted - probe(other)).abs() <= NEAR).float().mean() >= AGREES)
+
+        if device == "cuda" or pays():
+            low = copy.deepcopy(network).to(on_cuda if device == "cuda" else torch.bfloat16)
+            best = low if agrees(low) else network
+        if is_cpu and fast.is_installed():
+            other = fast.compiled(network, given[0], shapes, bf16=pays())
+            if other is not None and agrees(other) and is_quicker(lambda: probe(other), lambda: probe(best)):
+                return other
+    return best
+
+
+def is_quicker(new: Callable[[], object], old: Callable[[], object]) -> bool:
+    """Whether `new` takes less time than `old`, both called before: the least of two calls each, in turns."""
+    least = [float("inf"), float("inf")]
+    for _ in range(2):
+        for place, call in enumerate((new, old)):
+            start = time.perf_counter()
+            call()
+            least[place] = min(least[place], time.perf_counter() - start)
+    return least[0] < least[1]
 
 
 def has_bf16(device: str) -> bool:
@@ -102,6 +139,11 @@ def pays() -> bool:
 def dtype(network: Callable) -> torch.dtype:
     """Type of a network's parameters; float32 for a network, or any other function, without them."""
     return next((each.dtype for each in getattr(network, "parameters", tuple)()), torch.float32)
+
+
+def precision(network: Callable) -> str:
+    """Type in which a network computes, and what computes if that is not torch: "float32, OpenVINO 2026.4.1"."""
+    return getattr(network, "precision", None) or str(dtype(network)).removeprefix("torch.")
 
 
 def in_parts(run: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

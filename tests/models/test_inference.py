@@ -10,7 +10,7 @@ from torch import nn
 from lipsync_lab import detection, generation
 from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.generation import wav2lip
-from lipsync_lab.models import inference, registry
+from lipsync_lab.models import fast, inference, registry
 from lipsync_lab.models.s3fd import MEANS, decode
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
@@ -63,6 +63,7 @@ def test_small_networks_stay_in_float32(monkeypatch):
 def test_wide_networks_are_coarser_where_it_pays(monkeypatch, pays):
     monkeypatch.setattr(inference, "WIDE", 0)
     monkeypatch.setattr(inference, "pays", lambda: pays)
+    monkeypatch.setattr(fast, "is_installed", lambda: False)  # tests/models/test_fast.py
     fine, face = generation.load("wav2lip-lab"), detection.load("s3fd-lab")
     generator, detector = fine.coarser(), face.coarser()
     assert generator.precision == ("bfloat16" if pays else "float32")
@@ -78,6 +79,7 @@ def test_wide_networks_are_coarser_where_it_pays(monkeypatch, pays):
 def test_what_is_far_off_stays_in_float32(monkeypatch):
     monkeypatch.setattr(inference, "WIDE", 0)
     monkeypatch.setattr(inference, "pays", lambda: True)
+    monkeypatch.setattr(fast, "is_installed", lambda: False)
     network, given = nn.Linear(1, 1, bias=False), torch.tensor([[1.0]])
     with torch.no_grad():
         network.weight.fill_(1001.5)
@@ -86,8 +88,8 @@ def test_what_is_far_off_stays_in_float32(monkeypatch):
         return each(given.to(inference.dtype(each))).float()
 
     # bfloat16 has eight bits: 1001.5 becomes 1000
-    assert inference.dtype(inference.coarser(network, probe)) == torch.bfloat16
-    assert inference.dtype(inference.coarser(network, lambda each: 2 * probe(each))) == torch.float32
+    assert inference.dtype(inference.coarser(network, probe, ((-1, 1),))) == torch.bfloat16
+    assert inference.dtype(inference.coarser(network, lambda each: 2 * probe(each), ((-1, 1),))) == torch.float32
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 8])
