@@ -73,11 +73,15 @@ class Reporter:
                 self._before, self.total_stages = int(number[1]) - 1, int(number[2])
         self._show(stage, done, total)
 
-    def finish(self, stage: str, failed: bool = False) -> None:
-        """Count a stage as finished, also one of which nothing was reported."""
+    def finish(self, stage: str, failed: bool = False, seconds: float | None = None) -> None:
+        """Count a stage as finished, also one of which nothing was reported.
+
+        `seconds` is what it took, where it was done beside other stages; by default the time since it began here.
+        """
         if stage in self._finished and stage != self._stage:
             return
-        seconds = time.monotonic() - self._stage_begun if stage == self._stage else 0.0
+        if seconds is None:
+            seconds = time.monotonic() - self._stage_begun if stage == self._stage else 0.0
         self._finished.add(stage)
         self.failed += failed
         self._stage = None if stage == self._stage else self._stage

@@ -2,8 +2,9 @@
 
 One loop over both videos feeds every metric (`metrics.collect`). What needs the whole clip, the source's palette among
 it, is computed from what that loop collected. Of two videos that are no run, a loop before it estimates the edited
-region, since the metrics need its boxes. Two videos that differ in size or length are aligned first
-(`alignment.align`), which reads each once more.
+region, since the metrics need its boxes; before it, a detector may read the source. Two videos that differ in size or
+length are aligned first (`alignment.align`), which reads each once more. The pictures of a short video stay in memory
+meanwhile (`media.kept`), so that it is decoded once.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _Material:
     """
 
     clip: Clip
-    output: Path
+    output: Clip
     sound: Path | None
     ledger: pandas.DataFrame
     candidates: tuple
@@ -170,16 +171,16 @@ def evaluate(
     named = {"source": source, "output": output, "voice": sound, "detections": detections}
 
     def material(device: str) -> _Material:
-        clip, lined_up = open_clip(source), alignment
-        if lined_up is None and not _is_comparable(source, output):
-            lined_up = align(clip, open_clip(output))
+        clip, dubbed, lined_up = open_clip(source, keep=True), open_clip(output, keep=True), alignment
+        if lined_up is None and not _is_comparable(clip, dubbed):
+            lined_up = align(clip, dubbed)
         ledger, candidates, box_source = boxes.detected(clip, lined_up, detections, device, progress)
         known_sound = sound if sound != output or video.probe(output).has_sound else None
         if lined_up is not None:
             clip = aligned_source(clip, lined_up)
         ground_truth = ground_truth_of(source) if lined_up is None else None
         rest = ground_truth, Settings().threshold, lined_up is None, lined_up
-        given = _Material(clip, output, known_sound, ledger, candidates, *rest)
+        given = _Material(clip, dubbed, known_sound, ledger, candidates, *rest)
         return _with_region(given, box_source, progress)
 
     folder = None if out is None else Path(out)
@@ -237,7 +238,8 @@ def _evaluate_run(run, face, domain, names, device, out, force, progress) -> Eva
         candidates = read_detections(run.detections).candidates
         other_boxes = tuple(regions.generated(run.ledger(other)) for other in run.faces if other != number)
         about = ground_truth, settings.threshold, False
-        return _Material(*(clip, run.output, sound, ledger, candidates, *about), other_boxes=other_boxes, turns=turns)
+        output = open_clip(run.output)
+        return _Material(*(clip, output, sound, ledger, candidates, *about), other_boxes=other_boxes, turns=turns)
 
     folder = run.folder / FOLDER if out is None else Path(out)
     folder = folder if len(run.faces) == 1 or out is not None else folder / f"face_{number}"
@@ -318,19 +320,17 @@ def _measured(
 
 
 def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frame pairs, each video decoded once; raises where an output that must be as long as the source is not."""
+    """Frame pairs, in one reading of either video; raises where an output that must be as long as the source is not."""
     if given.alignment is not None:
-        yield from zip(
-            given.clip.read(0, count), aligned_output(open_clip(given.output), given.alignment), strict=False
-        )
+        yield from zip(given.clip.read(0, count), aligned_output(given.output, given.alignment), strict=False)
         return
-    outputs, read = video.frames(given.output, stop=None if given.exact else count), 0
+    outputs, read = given.output.read(0, None if given.exact else count), 0
     compared, correlations = set(registration.spread(count, _COMPARED).tolist()), []
     for image in given.clip.read(0, count):
-        frame = next(outputs, None)
-        if frame is None:
+        shown = next(outputs, None)
+        if shown is None:
             break
-        shown = frame.image[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
+        shown = shown[: image.shape[0], : image.shape[1]]  # encoders round odd sides up
         if given.exact and read in compared:
             correlations.append(_correlation(image, shown))
         for boxes_of_other in given.other_boxes:
@@ -341,8 +341,8 @@ def _frames(given: _Material, count: int) -> Iterator[tuple[np.ndarray, np.ndarr
         read += 1
         yield image, shown
     if given.exact:
-        _check_lengths(given.clip.name, count, given.output, read + sum(1 for _ in outputs))
-        _check_same_footage(given.clip.name, given.output, correlations)
+        _check_lengths(given.clip.name, count, given.output.name, read + sum(1 for _ in outputs))
+        _check_same_footage(given.clip.name, given.output.name, correlations)
 
 
 def _correlation(source: np.ndarray, output: np.ndarray) -> float:
@@ -360,14 +360,13 @@ def _check_same_footage(source: str | Path, output: str | Path, correlations: li
         )
 
 
-def _is_comparable(source: Path, output: Path) -> bool:
+def _is_comparable(source: Clip, output: Clip) -> bool:
     """Whether two videos have the same size and length, but for a frame more or less and odd sides rounded up."""
-    first, second = video.probe(source), video.probe(output)
-    sizes = {(info.width + info.width % 2, info.height + info.height % 2) for info in (first, second)}
-    counts = [info.frames for info in (first, second)]
+    sizes = {tuple(side + side % 2 for side in clip.view.clip) for clip in (source, output)}
+    counts = [clip.expected for clip in (source, output)]
     if None in counts or abs(counts[0] - counts[1]) > 1:
         # headers may be wrong
-        counts = [sum(1 for _ in video.frames(path)) for path in (source, output)]
+        counts = [sum(1 for _ in clip.read(0, None)) for clip in (source, output)]
     return len(sizes) == 1 and abs(counts[0] - counts[1]) <= 1
 
 

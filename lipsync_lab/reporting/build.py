@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from lipsync_lab import files
 from lipsync_lab.errors import MediaError
 from lipsync_lab.evaluation.cases import Case, file_of, read
-from lipsync_lab.evaluation.evaluated import pairs
+from lipsync_lab.evaluation.evaluated import EvaluatedCase, pairs
 from lipsync_lab.progress import Reporter
+from lipsync_lab.reporting.executions import Executions
 from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import write
-from lipsync_lab.reporting.parts import Notebook, VariantPart, has_pair, stage_count
+from lipsync_lab.reporting.parts import Notebook, VariantPart, stage_count
 from lipsync_lab.reporting.summary import ANIMATION
-from lipsync_lab.reporting.variants import Variant, variants
+from lipsync_lab.reporting.variants import ClipResult, Variant, variants
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -148,19 +149,26 @@ def report(
         results, outcomes, findings = [], [], []
         counter = progress if isinstance(progress, Reporter) else Reporter(None, sys.stderr)
         parts = _parts(out, compared, cases, books, force, progress)
-        planned = [stage_count(len(part.cases), part.notebooks, bool(books) and has_pair(part.cases)) for part in parts]
+        planned = [stage_count(len(part.cases), part.notebooks, bool(part.pair)) for part in parts]
         counter.total_stages = sum(planned)
-        for part, stages in zip(parts, planned, strict=True):
-            of_part = [part.dub(case) for case in part.cases]
-            results += of_part
-            good = [result.evaluated for result in of_part if result.evaluated]
-            # clips that failed may leave no matched pair, or nothing to show in a notebook
-            left = stage_count(len(good), part.notebooks, bool(pairs(good))) - len(good)
-            counter.total_stages += left + len(part.cases) - stages
-            executed = part.execute(good)
-            lists, failed = part.findings(good, executed)
-            findings += lists
-            outcomes += executed + failed
+        with Executions(progress=progress) as executions:
+            good_of: list[list[EvaluatedCase]] = []
+            for part, stages in zip(parts, planned, strict=True):
+                of_part: list[ClipResult] = []
+                for case in part.cases:
+                    of_part.append(part.dub(case))
+                    part.begin(of_part, executions)
+                good = [result.evaluated for result in of_part if result.evaluated]
+                # clips that failed may leave no matched pair, or nothing to show in a notebook
+                left = stage_count(len(good), part.notebooks, bool(pairs(good))) - len(good)
+                counter.total_stages += left + len(part.cases) - stages
+                results += of_part
+                good_of.append(good)
+            for part, good in zip(parts, good_of, strict=True):
+                executed = part.execute(good, executions)
+                lists, failed = part.findings(good, executed)
+                findings += lists
+                outcomes += executed + failed
         outcomes = [result.outcome for result in results] + outcomes
         if any(result.evaluated for result in results):
             write(out, compared, results, outcomes, findings)

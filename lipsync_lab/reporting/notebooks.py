@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import os
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -101,10 +103,12 @@ def execute(
     *,
     key: str | None = None,
     progress: Progress | None = None,
+    kernels: Kernels | None = None,
 ) -> Outcome:
     """Execute a notebook, and write the result as a notebook, and as HTML beside it.
 
-    The kernel is this interpreter's, in the notebook's own folder, whatever kernels are installed.
+    The kernel is this interpreter's, in the notebook's own folder, whatever kernels are installed. Several threads may
+    execute notebooks at the same time.
 
     Parameters
     ----------
@@ -117,6 +121,8 @@ def execute(
         Of everything that the result depends on; a target with the same key is used again.
     progress : callable, optional
         Called with the notebook's name, cells so far and cells in all.
+    kernels : Kernels, optional
+        What the kernel has in its environment, and what ends it when another thread is interrupted.
 
     Returns
     -------
@@ -128,6 +134,7 @@ def execute(
     from papermill import PapermillExecutionError, execute_notebook
 
     notebook_parameters(notebook, parameters)
+    kernels = kernels or Kernels()
     notebook, target = Path(notebook).resolve(), Path(target).resolve()
     page = target.with_suffix(".html")
     if key and target.is_file() and page.is_file():
@@ -145,12 +152,12 @@ def execute(
                 _unbraced(written),
                 parameters=dict(parameters),
                 kernel_name="python3",
-                kernel_manager_class=_kernel_manager(folder),
-                cwd=notebook.parent,
+                kernel_manager_class=_kernel_manager(folder, notebook.parent, kernels),
                 progress_bar=False,
                 on_cell_start=lambda cell, cell_index: progress and progress(target.stem, cell_index + 1, cells),
             )
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as failure:  # RuntimeError: the kernel died
+            kernels.check()
             error = first_line(failure)
             words = (folder / KERNEL_LOG).read_text(errors="replace").strip()
             if words and isinstance(failure, RuntimeError):
@@ -226,7 +233,43 @@ def _unbraced(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _kernel_manager(folder: Path) -> type:
+class Kernels:
+    """The kernels of notebooks that several threads execute: they share the processor, and end together.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads of a kernel for arithmetic, where the environment does not say how many.
+    """
+
+    def __init__(self, threads: int | None = None):
+        is_given = threads is None or "OMP_NUM_THREADS" in os.environ
+        self.environment = {} if is_given else {"OMP_NUM_THREADS": str(threads)}
+        self._started: list[tuple[asyncio.AbstractEventLoop, subprocess.Popen]] = []
+        self._is_stopped = False
+
+    def add(self, process: subprocess.Popen) -> None:
+        """Know a kernel that was started by the loop that runs; after `stop` it ends at once."""
+        self._started.append((asyncio.get_running_loop(), process))
+        if self._is_stopped:
+            self.stop()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt after `stop`: what a killed kernel leaves is no result."""
+        if self._is_stopped:
+            raise KeyboardInterrupt
+
+    def stop(self) -> None:
+        """Kill all kernels; the threads that wait for them raise `asyncio.CancelledError` or KeyboardInterrupt."""
+        self._is_stopped = True
+        for loop, process in self._started:
+            with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
+                # first, since who finds a kernel dead logs that
+                loop.call_soon_threadsafe(lambda loop=loop: [task.cancel() for task in asyncio.all_tasks(loop)])
+            process.kill()
+
+
+def _kernel_manager(folder: Path, home: Path, kernels: Kernels) -> type:
     import zmq
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -261,9 +304,12 @@ def _kernel_manager(folder: Path) -> type:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 # a printed bar is useless, and its widget loads scripts from the network
                 "TQDM_DISABLE": "1",
+                **kernels.environment,
             }
             with (folder / KERNEL_LOG).open("wb") as log:
-                await super().start_kernel(env=environment, stderr=log, **options)
+                # papermill's own `cwd` changes the folder of this process, of all its threads
+                await super().start_kernel(env=environment, stderr=log, cwd=str(home), **options)
+            kernels.add(self.provisioner.process)
 
         async def shutdown_kernel(self, *words, **options) -> None:
             # after Ctrl-C some still wait for a cell's answer: what the kernel's end is to them is not to be printed

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from lipsync_lab.settings import Settings
 if TYPE_CHECKING:
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.progress import Progress
+    from lipsync_lab.reporting.executions import Executions
+    from lipsync_lab.reporting.notebooks import Kernels
 
 #: Executed for one clip: a printed explorer is a single picture.
 _EXPLORER = "07_explorer"
@@ -59,12 +62,12 @@ def stage_count(clips: int, notebooks: Sequence[Notebook], pair: bool) -> int:
     return clips + sum(1 + (pair and book.is_of_one_clip and book.name != _EXPLORER) for book in notebooks)
 
 
-def has_pair(cases: Sequence[Case]) -> bool:
-    """Whether two of the cases are a matched pair, as far as can be known before they are dubbed."""
+def first_pair(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Names of the cases of the first matched pair, as far as can be known before they are dubbed; else none."""
     with suppress(LipsyncError):
         planned = [EvaluatedCase(case, None, None, sound_of(file_of(case.voice))) for case in cases]
-        return bool(evaluation.evaluated.pairs(planned))
-    return False
+        return next(iter(evaluation.evaluated.pairs(planned).values()), ())
+    return ()
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,19 @@ class VariantPart:
     def pipeline(self) -> Pipeline:
         return self.variant.pipeline
 
-    def _steps_of(self, name: str) -> Progress | None:
-        return self.progress and (lambda stage, done, total: self.progress(f"{name}: {stage}", done, total))
+    @cached_property
+    def pair(self) -> tuple[str, ...]:
+        """`first_pair` of the cases; none where no notebook asks for it."""
+        return first_pair(self.cases) if self.notebooks else ()
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome, seconds: float | None = None) -> None:
         if isinstance(self.progress, Reporter):
-            self.progress.finish(outcome.name, failed=outcome.error is not None)
+            self.progress.finish(outcome.name, outcome.error is not None, seconds)
 
     def dub(self, case: Case) -> ClipResult:
         """Dub and evaluate a clip, and render its pictures."""
         name = f"{self.model}/{case.name}"
-        folder, reused, result, steps = self.out / "runs" / name, False, None, self._steps_of(name)
+        folder, reused, result, steps = self.out / "runs" / name, False, None, _steps_of(name, self.progress)
         with failing_alone() as failure:
             face, speech = file_of(case.clip), file_of(case.voice)
             reused = not self.force and runs.is_current(self.pipeline, face, speech, folder)
@@ -114,29 +119,48 @@ class VariantPart:
         self._finish(outcome)
         return ClipResult(case, self.variant, outcome, result)
 
-    def execute(self, good: Sequence[EvaluatedCase]) -> list[Outcome]:
-        """Execute every notebook on the clips that succeeded; none where there are none."""
-        return [self._execute(book, clips) for book in self.notebooks for clips in _groups(book, good)]
+    def begin(self, dubbed: Sequence[ClipResult], executions: Executions) -> None:
+        """Begin to execute the notebooks that need no other clips than those that were dubbed so far."""
+        good = [result.evaluated for result in dubbed if result.evaluated]
+        is_whole, names = len(dubbed) == len(self.cases), {clip.case.name for clip in good}
+        if is_whole or (self.pair and names.issuperset(self.pair)):
+            for book in self.notebooks:
+                if is_whole or book.is_of_one_clip or book.name == _ABLATION:
+                    for clips in _groups(book, good):
+                        executions.begin(self._place(book, clips), partial(self._execute, book, clips))
 
-    def _execute(self, book: Notebook, clips: Sequence[EvaluatedCase]) -> Outcome:
+    def execute(self, good: Sequence[EvaluatedCase], executions: Executions) -> list[Outcome]:
+        """Execute every notebook on the clips that succeeded; none where there are none."""
+        out = []
+        for book in self.notebooks:
+            for clips in _groups(book, good):
+                outcome = executions.outcome(self._place(book, clips), partial(self._execute, book, clips))
+                self._finish(outcome, outcome.seconds)
+                out.append(outcome)
+        return out
+
+    def _place(self, book: Notebook, clips: Sequence[EvaluatedCase]) -> Path:
+        """The executed notebook."""
         title = f"{book.name}-{clips[0].case.name}" if book.is_of_one_clip else book.name
-        name = f"{self.model}/{title}"
-        target = self.out / "notebooks" / self.model / f"{title}.ipynb"
-        outcome = None
+        return self.out / "notebooks" / self.model / f"{title}.ipynb"
+
+    def _execute(
+        self, book: Notebook, clips: Sequence[EvaluatedCase], kernels: Kernels, progress: Progress | None
+    ) -> Outcome:
+        target = self._place(book, clips)
+        name, outcome = f"{self.model}/{target.stem}", None
         with failing_alone() as failure:
             target.parent.mkdir(exist_ok=True)
             if self.force:
                 target.unlink(missing_ok=True)
             offered = self._offered(book, clips, target)
             taken = {key: value for key, value in offered.items() if key in book.accepted} | dict(book.given)
-            key = _key(book.path, taken, clips)
-            outcome = execute(book.path, target, taken, key=key, progress=self._steps_of(name))
+            key, steps = _key(book.path, taken, clips), _steps_of(name, progress)
+            outcome = execute(book.path, target, taken, key=key, progress=steps, kernels=kernels)
         if outcome is None:
             page = target.with_suffix(".html")
-            outcome = Outcome("notebook", title, page, failure.reason, failure.seconds, False)
-        outcome = replace(outcome, name=name)
-        self._finish(outcome)
-        return outcome
+            outcome = Outcome("notebook", name, page, failure.reason, failure.seconds, False)
+        return replace(outcome, name=name)
 
     def _offered(self, book: Notebook, clips: Sequence[EvaluatedCase], target: Path) -> dict[str, Any]:
         """Parameters that a notebook may have; paths are relative to its folder where `runs.portable` allows it."""
@@ -195,6 +219,10 @@ class VariantPart:
         }
         effects = ablation.effects(runs_of)
         return findings.of_mitigations(ablation.summary(effects), ablation.interactions(effects), ablation.filled())
+
+
+def _steps_of(name: str, progress: Progress | None) -> Progress | None:
+    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))
 
 
 def _of_detection(good: Sequence[EvaluatedCase]) -> str:

@@ -158,19 +158,29 @@ def test_what_was_spoilt_is_made_again(run):
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
     """Names of the files whose pictures are decoded, one entry a pass."""
-    passes, frames = [], video.frames
+    passes, pictures = [], video._pictures
 
-    def counted(path, **options):
-        passes.append(Path(path).name)
-        return frames(path, **options)
+    def counted(source, start):
+        passes.append(source.path.name)
+        return pictures(source, start)
 
-    monkeypatch.setattr(video, "frames", counted)
+    monkeypatch.setattr(video, "_pictures", counted)
     return passes
 
 
 def test_one_pass_over_either_video(run, decoded):
     evaluate(run, lse=None, force=True, device="cpu")
     assert sorted(decoded) == ["clip.mp4", "output.mp4"]
+
+
+def test_videos_too_long_to_be_kept_are_decoded_for_every_reading(run, boxes, decoded, monkeypatch):
+    pair = (run.info["clip"]["file"], run.output)
+    kept = evaluate(*pair, detections=boxes, **NETWORKS)
+    decoded.clear()
+    monkeypatch.setattr("lipsync_lab.media.kept.Kept.__init__.__defaults__", (0,))
+    again = evaluate(*pair, detections=boxes, **NETWORKS)
+    assert sorted(decoded) == ["clip.mp4"] * 4 + ["output.mp4"] * 3
+    assert_frame_equal(kept.frames, again.frames)
 
 
 def test_a_hit_decodes_nothing_and_loads_no_network(run, decoded, monkeypatch):
@@ -339,8 +349,8 @@ def test_a_run_and_its_two_videos_give_the_same_numbers(run, boxes, tmp_path, de
     decoded.clear()
     pair = (run.info["clip"]["file"], run.output)
     result = evaluate(*pair, detections=boxes, **NETWORKS, out=tmp_path / "out")
-    # detection reads the source as well, and two searches for the edit, of which there is none, read both
-    assert sorted(decoded) == ["clip.mp4"] * 4 + ["output.mp4"] * 3
+    # although detection reads the source as well, and two searches for the edit, of which there is none, read both
+    assert sorted(decoded) == ["clip.mp4", "output.mp4"]
     assert_frame_equal(result.frames, of_run.frames)
     assert_frame_equal(result.scores, of_run.scores)
     decoded.clear()

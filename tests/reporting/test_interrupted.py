@@ -13,32 +13,48 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lipsync_lab import files
-from lipsync_lab.reporting.notebooks import _kernel_manager, execute
+from lipsync_lab.reporting.notebooks import Kernels, _kernel_manager, execute
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
-#: Runs the command line with a `report` that executes a notebook.
+#: Runs the command line with a `report` that executes a notebook: alone, while it waits for it, while a clip is dubbed.
 CHILD = """
 import sys
+import time
 from lipsync_lab.__main__ import run
 from lipsync_lab.cli import use
+from lipsync_lab.reporting.executions import Executions
 from lipsync_lab.reporting.notebooks import execute
 
-use.report = lambda options: execute("asked.ipynb", "out/asked.ipynb", {}).error
+def call(kernels, progress):
+    return execute("asked.ipynb", "out/asked.ipynb", {{}}, kernels=kernels)
+
+def report(options):
+    with Executions({kernels}) as executions:
+        executions.begin("asked", call)
+        {meanwhile}
+        return executions.outcome("asked", call).error
+
+use.report = report
 sys.argv[1:] = ["report", "--out", "out"]
 sys.exit(run())
 """
+ALONE = {"kernels": 1, "meanwhile": "pass"}
+WAITING = {"kernels": 2, "meanwhile": "pass"}
+DUBBING = {"kernels": 2, "meanwhile": "time.sleep(60)"}
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NOTE = "import os, pathlib, time; pathlib.Path('kernel').write_text(str(os.getpid()))"
 
 
-def begun(folder, **options) -> subprocess.Popen:
+def begun(folder, how=WAITING, **options) -> subprocess.Popen:
     """A process of which the notebook's cell runs."""
     book = new_notebook(cells=[new_code_cell(f"{NOTE}; time.sleep(60)")], metadata={"kernelspec": KERNEL})
     nbformat.write(book, folder / "asked.ipynb")
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", CHILD], cwd=folder, start_new_session=True, **streams, **options)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(**how)], cwd=folder, start_new_session=True, **streams, **options
+    )
     limit = time.monotonic() + 60
     while not (folder / "kernel").is_file() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.05)
@@ -51,9 +67,11 @@ def restore_interrupt():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_in_a_notebook_is_one_line(name, tmp_path):
-    process = begun(tmp_path, preexec_fn=restore_interrupt)
+@pytest.mark.parametrize(
+    ("name", "how"), [("SIGINT", ALONE), ("SIGTERM", ALONE), ("SIGINT", WAITING), ("SIGTERM", DUBBING)]
+)
+def test_a_signal_in_a_notebook_is_one_line(name, how, tmp_path):
+    process = begun(tmp_path, how, preexec_fn=restore_interrupt)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does: to the whole group
     out, _ = process.communicate(timeout=60)
     assert out == "lipsync_lab: interrupted; nothing half-written was left behind\n"
@@ -96,7 +114,7 @@ def test_who_waits_for_a_cell_is_let_go_before_the_kernel_ends(monkeypatch, tmp_
         return waiting
 
     monkeypatch.setattr(AsyncKernelManager, "shutdown_kernel", shut_down)
-    manager = _kernel_manager(tmp_path)()
+    manager = _kernel_manager(tmp_path, tmp_path, Kernels())()
     assert asyncio.run(interrupted()).cancelled()
     assert ended == [False]
 
