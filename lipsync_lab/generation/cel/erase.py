@@ -3,7 +3,8 @@
 Such a mouth is a connected set of lines and fills on flat skin. The skin around the mouth is described by few colours
 (lit, in shadow, a blush); what differs from all of them, and from their mixtures at the edge of a shadow, is ink. Ink
 that is connected with the mouth and ends near it is the mouth, and so is a separate line of the lower lip; of ink that
-goes on (jaw, beard, a hand) only the part between the lips is taken. A piece is taken with its soft rim, or not at all.
+goes on (jaw, beard, a hand) only the part between the lips is taken, and a nose that touches the mouth is cut off where
+they are narrowest. A piece is taken with its soft rim, or not at all.
 The hole is filled from its own border: each pixel gets the skin colour on whose side of the edges around the hole it
 lies, so that the edge of a shadow that ran behind the mouth runs on, and no colour is smeared over it.
 """
@@ -45,6 +46,10 @@ CORNERS = (0.38, 0.8, 0.3)
 LOWER_LIP = (0.64, 0.72, 0.45)
 #: Half width, and height above and below the gap, in widths, of a box in which a whole piece of ink is the mouth.
 WHOLE = (0.72, 0.32, 0.45)
+#: Where a nose that touches the mouth is cut off: its widest and the mouth's widest row are so many times as wide as the
+#: row between them, the nose is wider than so many widths of the mouth, and that row lies less far above the gap, in
+#: widths, or in the gap's upper part, as a share of it.
+NECK, SMALL, NOSE, UPPER = 1.8, 0.2, 0.4, 0.6
 #: Share of the skin around a hole that a smooth edge may put on the wrong side.
 UNFIT = 0.12
 #: Share of the skin around a hole below which a colour does not go on in it.
@@ -68,7 +73,7 @@ class Erased:
     mask : ndarray, bool, (h, w)
         Pixels that were erased; all apart are those of the frame.
     ink : ndarray, bool, (h, w)
-        What differs from the skin, the mouth and all else.
+        What differs from the skin, the mouth and all else but a nose that was cut off from the mouth.
     skin : ndarray, float32, (K, 3)
         Skin colours, RGB, the most frequent first.
     flat : float
@@ -106,7 +111,7 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     skin, plain = _skin_colours(lab, along, across, inside)
     distance, off = _distances(lab, skin), _off_skin(lab, skin)
     ink = (off > INK) | inside
-    mask, apart = _mouth(ink, pose, along, across)
+    mask, apart, nose = _mouth(ink, pose, along, across)
     free = ~_dilated(apart, 3)
     # the soft edge of a line is paler than ink; what belongs to another piece of ink stays whole
     for _ in range(RIM):
@@ -116,7 +121,7 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
     around = _ring(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
     flat = distance[around][:, :plain].min(-1) < INK
-    return Erased(box, pixels, grown, ink, colours, float(flat.mean()) if around.any() else 0.0)
+    return Erased(box, pixels, grown, ink & ~nose, colours, float(flat.mean()) if around.any() else 0.0)
 
 
 def inked(
@@ -238,8 +243,11 @@ def _is_skin_like(colour: np.ndarray, skin: np.ndarray, hue: float) -> bool:
     return bool(abs(colour[0] - skin[0]) < 32 and np.linalg.norm(colour[1:] - skin[1:]) < hue)
 
 
-def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ink that belongs to the mouth, and the pieces that have nothing of it, bool, of the shape of the part."""
+def _mouth(
+    ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ink that belongs to the mouth, the pieces that have nothing of it, and of these the noses that were cut off
+    from a mouth, bool, of the shape of the part."""
     gap = _gap(pose)
     core = (np.abs(along) < 0.5) & (np.abs(across) < gap + 0.07)
     zone = (along / ZONE[0]) ** 2 + (across / (gap + ZONE[1])) ** 2 < 1
@@ -249,9 +257,12 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
     lens = _lens(pose, along, across)
     lip = lower_lip(ink, pose, along, across)
     count, labels = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
-    mouth, apart = np.zeros(ink.shape, bool), np.zeros(ink.shape, bool)
+    mouth, apart, noses = (np.zeros(ink.shape, bool) for _ in range(3))
     for label in range(1, count):
         piece = labels == label
+        if (piece & core).any():
+            nose = _nose(piece, along, across, gap)
+            piece, noses = piece & ~nose, noses | nose
         size = int(piece.sum())
         speck = size <= SPECK and (piece & zone).any()
         if speck or (piece & lip).any() or (piece & corners).sum() > 0.9 * size:
@@ -263,7 +274,24 @@ def _mouth(ink: np.ndarray, pose: MouthPose, along: np.ndarray, across: np.ndarr
                 mouth |= piece & (own | corners if (piece & own).sum() > 0.5 * size else lens)
         else:
             apart |= piece
-    return mouth, apart
+    return mouth, apart | noses, noses
+
+
+def _nose(piece: np.ndarray, along: np.ndarray, across: np.ndarray, gap: float) -> np.ndarray:
+    """What lies above the narrowest row of a piece of ink, bool, where that joins a mouth and a nose."""
+    # rows of about a pixel, across the mouth
+    step = float(np.abs(np.diff(across, axis=0)).max(initial=0)) or 1.0
+    row = ((across - across.min()) / step).astype(int)
+    wide = np.bincount(row[piece & (np.abs(along) < WHOLE[0])], minlength=row.max() + 1)
+    above, below = np.maximum.accumulate(wide), np.maximum.accumulate(wide[::-1])[::-1]
+    height = across.min() + step * (np.arange(len(wide)) + 0.5)
+    necks = (wide > 0) & (height > -(gap + NOSE)) & (height < -UPPER * gap) & (above * step > SMALL)
+    narrow = np.where(necks, np.minimum(above, below) / np.maximum(wide, 1), 0)
+    if narrow.max() < NECK:
+        return np.zeros_like(piece)
+    # marks beside the mouth that reach as high are no nose
+    count, labels = cv2.connectedComponents((piece & (row <= narrow.argmax())).astype(np.uint8), connectivity=8)
+    return np.isin(labels, [label for label in range(1, count) if np.ptp(along[labels == label]) > SMALL])
 
 
 def beside_corners(along: np.ndarray, across: np.ndarray) -> np.ndarray:
