@@ -89,3 +89,18 @@ def test_a_mouth_over_the_shadow_of_a_saturated_skin_is_filled_with_both_colours
     assert erased.mask.sum() > 900
     # but for a column or two at the border of the two colours
     assert (error > 4).sum() < 4 * erased.mask.any(axis=1).sum()
+
+
+def test_a_nose_that_touches_the_mouth_stays():
+    clean = np.full((200, 240, 3), (230, 190, 160), np.uint8)
+    nose = np.array([[100, 70], [140, 70], [124, 96], [116, 96]])
+    cv2.fillConvexPoly(clean, nose, (120, 70, 50), cv2.LINE_AA)
+    frame = clean.copy()
+    cv2.ellipse(frame, (120, 116), (40, 20), 0, 0, 360, (90, 30, 30), -1, cv2.LINE_AA)
+    pose = MouthPose((120, 116), (80, 116), (160, 116), (120, 98), (120, 134), 36 / 80, "visible", 0.9)
+    erased = erase.erase(frame, pose)
+    error = np.abs(erased.pixels.astype(int) - clean[erased.box.slices]).max(-1)
+    assert erased.mask.sum() > 2000
+    # but for the row or two in which they touch
+    assert (error > 30).sum() < 40
+    assert not erased.ink[: 90 - erased.box.y1].any()
