@@ -47,8 +47,8 @@ LOWER_LIP = (0.64, 0.72, 0.45)
 #: Half width, and height above and below the gap, in widths, of a box in which a whole piece of ink is the mouth.
 WHOLE = (0.72, 0.32, 0.45)
 #: Where a nose that touches the mouth is cut off: its widest and the mouth's widest row are so many times as wide as
-#: the row between them, the nose is wider than so many widths of the mouth, and that row lies less far above the gap, in
-#: widths, or in the gap's upper part, as a share of it.
+#: the row between them, the nose is wider than so many widths of the mouth, and that row lies less far above the gap,
+#: in widths, or in the gap's upper part, as a share of it.
 NECK, SMALL, NOSE, UPPER = 1.8, 0.2, 0.4, 0.6
 #: Share of the skin around a hole that a smooth edge may put on the wrong side.
 UNFIT = 0.12
