@@ -27,6 +27,7 @@ from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.evaluation.evaluated import EvaluatedCase
 from lipsync_lab.figures.style import DOMAIN_COLOURS, INK, STYLE
 from lipsync_lab.geometry import Box
+from lipsync_lab.media.difference import CAPTION, difference
 from lipsync_lab.metrics import failures, regions, registry
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.runs import run_once
@@ -123,12 +124,7 @@ def tiles(example: Example) -> list[tuple[str, np.ndarray]]:
     if kind in OF_TIME:
         earlier = result.pictures(frame - 1)[1][box.slices]
         return [("source", source), (f"output {frame - 1}", earlier), (f"output {frame}", output)]
-    change = np.abs(source.astype(int) - output).mean(axis=2)
-    return [("source", source), ("output", output), ("difference × 4", _grey(4 * change))]
-
-
-def _grey(values: np.ndarray) -> np.ndarray:
-    return np.repeat(255 - np.clip(values, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    return [("source", source), ("output", output), (CAPTION, difference(source, output))]
 
 
 def _boxed(picture: np.ndarray, box: np.ndarray | None) -> np.ndarray:

@@ -55,6 +55,18 @@ def test_a_metrics_page_has_formula_range_and_reference(page: Path):
         assert text.count(part) == 1, part
 
 
+def test_a_metric_can_reach_the_value_at_which_it_saturates():
+    ends = {}
+    for name, page in _metric_pages().items():
+        if limit := re.search(r"\*\*Range:\*\* .*? to (\d+(?:\.\d+)?)\b", page.read_text(encoding="utf-8")):
+            ends[name] = float(limit[1])
+    assert len(ends) > 5
+    assert ends["ghosting"] == 0.5
+    for metric in registry.metrics():
+        if metric.name in ends and metric.failure:
+            assert metric.saturation <= ends[metric.name], metric.name
+
+
 def _commands() -> list[tuple[str, str]]:
     out = []
     for page in PAGES:

@@ -21,8 +21,6 @@ MOST_BYTES = 400_000_000
 BLOCK = 16
 #: Widest preview, in pixels.
 WIDEST = 1280
-#: Factor by which the shown difference is amplified.
-AMPLIFY = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class FrameView:
     output : ndarray, (H, W, 3)
         As the pipeline makes it.
     difference : ndarray, (H, W, 3)
-        Absolute difference of source and output times `AMPLIFY`, clipped at 255.
+        Of source and output, see `media.difference`.
     note : str
         Why no mouth was generated, or empty.
     """

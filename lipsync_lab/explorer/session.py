@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 from lipsync_lab import detection, evaluation, files, generation, runs, samples
 from lipsync_lab.detection.detect import detect
 from lipsync_lab.detection.detections import Detections, write_detections
@@ -17,13 +15,14 @@ from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.explorer.edits import Edits
 from lipsync_lab.explorer.failures import check, missed_detections
-from lipsync_lab.explorer.frames import AMPLIFY, Frames, FrameView, side_by_side
+from lipsync_lab.explorer.frames import Frames, FrameView, side_by_side
 from lipsync_lab.explorer.opening import is_unchanged, run_content
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import extension, open_clip, played
+from lipsync_lab.media.difference import difference
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.plan import Plan, make_plan, prepared, render
@@ -394,7 +393,7 @@ class Session:
             crop=None if box is None else self.generator.crop(image, box),
             mouth=None if note else self.generator.crop(output, box),
             output=output,
-            difference=cv2.convertScaleAbs(cv2.absdiff(image, output), alpha=AMPLIFY),
+            difference=difference(image, output),
             note=note,
         )
 

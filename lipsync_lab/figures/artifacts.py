@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -26,6 +25,7 @@ from lipsync_lab.figures.style import (
     styled,
     titled,
 )
+from lipsync_lab.media.difference import AMPLIFY, difference
 from lipsync_lab.metrics import failures
 from lipsync_lab.metrics.registry import label
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @styled
-def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | None = None) -> Axes:
+def worst_frames(examples: Sequence[Example], amplify: float = AMPLIFY, ax: Axes | None = None) -> Axes:
     """The worst frames of one kind of failure: source, output and difference, the domains side by side.
 
     Parameters
@@ -58,7 +58,7 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
         x = 3.3 * column
         for row, example in enumerate(of_domain):
             y = 1.24 * row
-            change = cv2.convertScaleAbs(cv2.absdiff(example.source, example.output), alpha=amplify)
+            change = difference(example.source, example.output, amplify)
             # of one width, and cut to a square where they are higher: crops are nearly square
             for number, picture in enumerate((example.source, example.output, change)):
                 height = min(1.0, picture.shape[0] / picture.shape[1])
@@ -78,7 +78,7 @@ def worst_frames(examples: Sequence[Example], amplify: float = 4, ax: Axes | Non
     if examples:
         worst = [rows[0] for rows in columns]
         counts = {each.domain: f"{each.failing} of {each.frames} frames" for each in worst}
-        parts = f"worst frame: source | output | difference × {amplify:g}"
+        parts = f"worst frame: source | output | difference × {amplify:g} (black: none)"
         titled(ax, f"{examples[0].kind.failure} in {in_each(counts)}\n{parts}")
     else:
         note(ax, "no frame has a value above zero")

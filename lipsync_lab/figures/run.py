@@ -31,6 +31,7 @@ from lipsync_lab.figures.style import (
 )
 from lipsync_lab.geometry import PROVENANCES, Box, spans
 from lipsync_lab.media import audio
+from lipsync_lab.media.difference import AMPLIFY, difference
 
 if TYPE_CHECKING:
     import pandas
@@ -225,7 +226,7 @@ def generation_steps(images: Mapping[str, np.ndarray], ax: Axes | None = None) -
 def triptych(
     source: np.ndarray,
     output: np.ndarray,
-    amplify: float = 8,
+    amplify: float = AMPLIFY,
     titles: tuple[str, str] = ("source", "output"),
     ax: Axes | None = None,
 ) -> Axes:
@@ -248,11 +249,11 @@ def triptych(
     if source.shape != output.shape:
         raise ParameterError(f"a difference needs pictures of one size, not {source.shape} and {output.shape}")
     apart = cv2.absdiff(source, output)
-    shown, largest = cv2.convertScaleAbs(apart, alpha=amplify), apart.max(axis=2)
+    shown, largest = difference(source, output, amplify), apart.max(axis=2)
     title = f"{(largest > 0).mean():.0%} of {largest.size:,} pixels differ"
     if largest.any():
         title += f", on average by {largest[largest > 0].mean():.1f} of 255 levels"
-    return row_of_pictures([source, output, shown], [*titles, f"difference × {amplify:g}"], title, ax)
+    return row_of_pictures([source, output, shown], [*titles, f"difference × {amplify:g} (black: none)"], title, ax)
 
 
 @styled

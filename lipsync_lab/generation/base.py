@@ -31,8 +31,9 @@ class Generator(Protocol):
     hold may keep, and a plan; its `crop`, `generate` and `paste` are not called (`generation.cel.generator`). One that
     takes settings that others do not has ``check(settings)``, see `check`. One that is made for some domains of clips
     names them in ``domains``; beside another generator a report has it dub clips of these only (`reporting.report`).
-    One whose network can compute in lower precision, or by OpenVINO, has ``coarser()``, which returns it so where that
-    pays, and says in ``precision`` what it computes in.
+    One that leaves settings out of account says in ``instead``, by their names, what holds in their place. One whose
+    network can compute in lower precision, or by OpenVINO, has ``coarser()``, which returns it so where that pays, and
+    says in ``precision`` what it computes in.
 
     Attributes
     ----------

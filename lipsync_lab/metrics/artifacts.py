@@ -326,7 +326,7 @@ METRICS = (
         artifact=Artifact("erased outlines", injected.erased_outlines),
     ),
     Metric(
-        *("ghosting", "share of the edges", "picture", "ghosting", 0.25, 1.0),
+        *("ghosting", "share of the edges", "picture", "ghosting", 0.25, 0.5),
         "the source's mouth shows through the generated one ({value:.2f} of at most 0.5)",
         of_pair=ghosting,
         artifact=Artifact("blended mouths", injected.blended_mouths),

@@ -17,6 +17,7 @@ from lipsync_lab.evaluation.result import Evaluation
 from lipsync_lab.files import write_text
 from lipsync_lab.media import audio, video
 from lipsync_lab.media.clip import open_clip
+from lipsync_lab.media.difference import CAPTION
 from lipsync_lab.metrics import registry
 from lipsync_lab.reporting import media
 from lipsync_lab.reporting import viewer as viewers
@@ -135,7 +136,7 @@ def write_page(
         "sentences": sentences(evaluation),
         "viewer": viewer,
         "close_up": close_up,
-        "amplify": media.AMPLIFY,
+        "difference": CAPTION,
         "rows": (rows := _metric_rows(metrics[metrics["value"].notna()])),
         "quartiles": any(row["spread"] for row in rows),
         "undefined": [

@@ -17,6 +17,7 @@ from lipsync_lab import evaluation, figures, runs
 from lipsync_lab.files import write_text
 from lipsync_lab.media import audio, video
 from lipsync_lab.media import clip as media_clip
+from lipsync_lab.media.difference import difference
 from lipsync_lab.metrics import regions
 from lipsync_lab.reporting.runs import frame_to_show, worst_failures
 from lipsync_lab.settings import Settings
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from lipsync_lab.evaluation.evaluated import EvaluatedCase
 
-#: How many times as strong a difference is shown.
-AMPLIFY = 4
 #: Pixels: a film's poster at its longest side, and the height of source | output | difference.
 _POSTER, _STRIP = 480, 200
 #: Pixels of the height of a close-up of a mouth, and its side in widths of the face's box.
@@ -84,7 +83,7 @@ def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
     Returns
     -------
     ndarray, uint8, (`_STRIP`, W, 3)
-        RGB; the absolute difference is amplified by `AMPLIFY`.
+        RGB; the last is their `media.difference`.
     """
     return beside(*clip.pictures(frame), regions.generated(clip.run.ledger())[frame])
 
@@ -98,11 +97,6 @@ def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray, height: int =
     parts = [scaled(image, height / image.shape[0]) for image in images]
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
-
-
-def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The absolute difference of two frames, uint8 (H, W, 3), amplified by `AMPLIFY`."""
-    return cv2.convertScaleAbs(cv2.absdiff(before, after), alpha=AMPLIFY)
 
 
 def close_ups(images: Sequence[np.ndarray], box: np.ndarray) -> list[np.ndarray]:

@@ -16,8 +16,9 @@ from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import RECORDED, plain
 from lipsync_lab.figures import style
 from lipsync_lab.files import write_text
+from lipsync_lab.media.difference import CAPTION
 from lipsync_lab.reporting import clip_table, clips, published, summary
-from lipsync_lab.reporting.media import AMPLIFY, save_chart
+from lipsync_lab.reporting.media import save_chart
 from lipsync_lab.reporting.outcome import Outcome, versions
 from lipsync_lab.reporting.runs import evaluation_summary, frame_summary
 from lipsync_lab.reporting.safe import clean
@@ -110,7 +111,7 @@ def write(
         "recorded": _recorded(findings),
         "outcomes": len(outcomes),
         "failed": [asdict(outcome) | {"path": ""} for outcome in outcomes if outcome.error],
-        "amplify": AMPLIFY,
+        "difference": CAPTION,
         "facts": _facts(manifest),
     }
     scripts = [(_HOME / name).read_text(encoding="utf-8") for name in ("report.js", "sort.js")]
@@ -214,6 +215,7 @@ def _about(variant: Variant) -> dict[str, Any]:
         "sha256": pipeline.generator.sha256,
         "width": pipeline.generator.width,
         "settings": pipeline.settings.as_dict(),
+        "instead": getattr(pipeline.generator, "instead", {}),
     }
 
 
@@ -223,7 +225,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         **{f"{model}: provenance": about["provenance"] for model, about in generators.items()},
         **{f"{model}: SHA-256": about["sha256"] or "none" for model, about in generators.items()},
-        **{f"{model}: settings": _listed(about["settings"]) for model, about in generators.items()},
+        **{f"{model}: settings": _listed(about["settings"] | about["instead"]) for model, about in generators.items()},
         "detector": _listed(manifest["detector"]),
         **{
             f"network: {kind.replace('_', ' ')}": f"{about['name'] or 'none'}: "

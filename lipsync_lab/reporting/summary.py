@@ -13,6 +13,7 @@ from lipsync_lab.evaluation import comparison, evaluated, resampling
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.result import SYNC_EXPERT, UNRELIABLE
 from lipsync_lab.figures import style
+from lipsync_lab.media.difference import CAPTION, difference
 from lipsync_lab.metrics import regions, registry
 from lipsync_lab.reporting import media, paired
 from lipsync_lab.reporting.clip_table import anchor, recall, unit_and_number, value
@@ -360,7 +361,7 @@ def _close_ups(
     for other in compared:
         images[other.variant.label] = other.evaluated.pictures(frame)[1]
     if not compared:
-        images[f"difference, × {media.AMPLIFY}"] = media.difference(before, after)
+        images[CAPTION] = difference(before, after)
     box = regions.generated(first.evaluated.run.ledger())[frame]
     parts = media.close_ups(list(images.values()), box)
     folder = out / FOLDER

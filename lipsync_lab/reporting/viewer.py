@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
+from lipsync_lab.media.difference import CAPTION
 from lipsync_lab.metrics import registry
 
 if TYPE_CHECKING:
     import pandas
 
-#: How many times as strong the viewer shows the difference.
-AMPLIFY = 4
 #: Curves that are always shown; the others are folded away.
 _FIRST = 6
 _HOME = Path(__file__).parent
@@ -95,7 +94,7 @@ def viewer(
         first=_FIRST,
         failures=spans,
         key_frames=key_frames,
-        amplify=AMPLIFY,
+        difference=CAPTION,
     )
 
 

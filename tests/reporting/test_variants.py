@@ -106,4 +106,4 @@ def test_the_fold_holds_the_outputs_of_both_generators(page):
         bottom = tab.evaluate("document.getElementById('models').getBoundingClientRect().bottom")
         browser.close()
     assert bottom <= 900
-    assert titles == [["source", "wav2lip-lab", "cel"], ["source", "wav2lip-lab", "difference, × 4"]]
+    assert titles == [["source", "wav2lip-lab", "cel"], ["source", "wav2lip-lab", "difference × 4 (black: none)"]]

@@ -69,6 +69,11 @@ class Cel:
     side = 256
     region = (0.0, 0.5, 1.0, 1.0)
     domains = ("animation",)
+    instead = {
+        "mouth_cadence": "holds, as cel does by itself (or as mouth_timing says)",
+        "feather": "not used",
+        "generator_batch": "not used",
+    }
     window = MEL_WINDOW
 
     @classmethod
