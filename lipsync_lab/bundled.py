@@ -7,6 +7,7 @@ from pathlib import Path
 #: Folders of bundled files: name -> path in the repository. ``setup.py`` copies them into every wheel.
 FOLDERS = {
     "checkpoints": "checkpoints",
+    "cards": "docs/models",
     "samples": "data/samples",
     "study": "data/study",
     "pairs": "data/pairs",

@@ -165,6 +165,11 @@ def names(domain: str | None = None, bundled: bool | None = None) -> list[str]:
     ]
 
 
+def domain_in_words(domain: object) -> str:
+    """A domain as tables, figures and sentences name it, also one that is not known."""
+    return str(domain or "").replace("_", " ") or "unknown domain"
+
+
 def clip_domain(text: str) -> str:
     """The domain of a clip from what a user wrote.
 

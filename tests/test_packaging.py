@@ -381,7 +381,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     unwanted = shutil.ignore_patterns("__pycache__", *(f"*{ending}" for ending in FETCHED))
-    for name in ("lipsync_lab", "checkpoints", "data"):
+    for name in ("lipsync_lab", "checkpoints", "data", "docs/models"):
         shutil.copytree(ROOT / name, source / name, ignore=unwanted)
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)

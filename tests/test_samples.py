@@ -320,3 +320,17 @@ def test_a_mistyped_sample_is_told_the_nearest_name():
     with pytest.raises(MediaError, match="did you mean animation_hello"):
         samples.resolve_path("animation_helo")
     assert samples.resolve_path("some/talk.mp4") == Path("some/talk.mp4")
+
+
+def test_an_unknown_domain_has_one_name_everywhere():
+    from lipsync_lab.evaluation import findings, scope
+    from lipsync_lab.figures import style
+    from lipsync_lab.reporting import summary
+    from lipsync_lab.sweep import page
+
+    words = {samples.domain_in_words(nothing) for nothing in ("", None)}
+    words |= {name("") for name in (findings.label, scope._domain, style.domain_label, summary._words)}
+    row = {"run_id": "1", "status": "failed", "notebooks": "", "domain": "", "seconds": 1.0}
+    words.add(page._row(row, [], [])["domain"])
+    assert words == {"unknown domain"}
+    assert style.domain_label("live_action") == findings.label("live_action") == "live action"

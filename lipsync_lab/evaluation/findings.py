@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from lipsync_lab import samples
 from lipsync_lab.evaluation.ablation import LEAST_EFFECT
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.evaluated import COUNTERPARTS, EvaluatedCase, counterpart, frames, pairs
@@ -39,8 +40,8 @@ def plain(text: object) -> str:
 
 
 def label(domain: str) -> str:
-    """A domain in words; "other" where it is unknown."""
-    return plain(domain.replace("_", " ")) or "other"
+    """A domain in words, safe in Markdown."""
+    return plain(samples.domain_in_words(domain))
 
 
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:

@@ -82,7 +82,7 @@ def _origin(clip: str) -> str:
 
 
 def _domain(domain: str) -> str:
-    return label(domain) if domain else "unknown domain"
+    return label(domain)
 
 
 def _counted(origin: str, domains: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.patches import Patch, Rectangle
 
+from lipsync_lab import samples
 from lipsync_lab.geometry import PROVENANCES, Box
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def domain_colour(domain: object) -> str:
 
 
 def domain_label(domain: object) -> str:
-    """A domain in words; "other" for a clip whose domain is unknown."""
-    return str(domain).replace("_", " ") or "other"
+    """A domain in words, see `samples.domain_in_words`."""
+    return samples.domain_in_words(domain)
 
 
 def in_order(domains: Iterable[object]) -> list[str]:

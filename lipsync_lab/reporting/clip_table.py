@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab import samples
 from lipsync_lab.metrics import registry
 from lipsync_lab.reporting.runs import worst_failures
 from lipsync_lab.reporting.variants import ClipResult
@@ -91,7 +92,7 @@ def _row(result: ClipResult) -> dict[str, Any]:
     cells = {
         "clip": Cell(case.name, case.name),
         "variant": Cell(result.variant.label, result.variant.label),
-        "domain": Cell(case.domain.replace("_", " ") or "unknown", case.domain),
+        "domain": Cell(samples.domain_in_words(case.domain), case.domain),
     }
     row = {"id": anchor(case.name), "domain": case.domain, "error": result.outcome.error, "cells": cells}
     if result.evaluated is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab import samples
 from lipsync_lab.evaluation import comparison, evaluated, resampling
 from lipsync_lab.evaluation.comparison import ALPHA
 from lipsync_lab.evaluation.result import SYNC_EXPERT, UNRELIABLE
@@ -379,7 +380,7 @@ def _directions() -> Mapping[str, int]:
 
 
 def _words(domain: str) -> str:
-    return domain.replace("_", " ") or "other clips"
+    return samples.domain_in_words(domain)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsync_lab import bundled
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.files import write_text
 from lipsync_lab.models import registry
 from lipsync_lab.reporting.safe import clean
+
+#: Cards of methods, which have no weights of their own.
+_CARDS = bundled.folder("cards")
+#: Models that a generator or a detector consists of.
+_PARTS = {"cel": ("mouth-locator-lab", "visemes-lab"), "auto": ("s3fd-lab", "mouth-locator-lab")}
 
 if TYPE_CHECKING:
     import pandas
@@ -84,7 +91,10 @@ def models_line(pipeline: Pipeline) -> str:
 
 
 def cards(out: Path, variants: Sequence[Variant]) -> list[tuple[str, str]]:
-    """Write the cards of the variants' bundled models as pages of a report; returns their titles and addresses."""
+    """Write the cards of the variants' bundled models as pages of a report; returns their titles and addresses.
+
+    A generator or detector that consists of several models (`_PARTS`) has theirs after its own.
+    """
     import jinja2
     from nbconvert.filters import markdown2html
 
@@ -96,14 +106,27 @@ def cards(out: Path, variants: Sequence[Variant]) -> list[tuple[str, str]]:
     )
     pipelines = [variant.pipeline for variant in variants]
     names = [part.name for pipeline in pipelines for part in (pipeline.generator, pipeline.detector)]
-    written = []
-    for name in dict.fromkeys(names):
-        card = registry.HOME / f"{name}.md"
-        if name in registry.MODELS and card.is_file():
-            text = clean(markdown2html(card.read_text(encoding="utf-8")))
-            write_text(out / "models" / f"{name}.html", page.render(name=name, text=text))
-            written.append((name, f"models/{name}.html"))
-    return written
+    known, texts = [each for name in names for each in (name, *_PARTS.get(name, ()))], {}
+    for name in dict.fromkeys(known):
+        card = next((path for path in (registry.HOME / f"{name}.md", _CARDS / f"{name}.md") if path.is_file()), None)
+        if card is not None and (name in registry.MODELS or name in _PARTS):
+            texts[name] = card.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        text = clean(markdown2html(_within_report(text, texts)))
+        write_text(out / "models" / f"{name}.html", page.render(name=name, text=text))
+    return [(name, f"models/{name}.html") for name in texts]
+
+
+def _within_report(text: str, written: Collection[str]) -> str:
+    """A card without what only the documentation has: pictures with their captions, and links to other pages."""
+
+    def link(match: re.Match) -> str:
+        words, address = match.groups()
+        name = address.removesuffix(".md")
+        return f"[{words}]({name}.html)" if name in written else match[0] if ":" in address else words
+
+    text = re.sub(r"^!\[[^\]]*\]\([^)]*\)\n\n(\*[^\n]*\*\n)?", "", text, flags=re.MULTILINE)
+    return re.sub(r"\[([^\]]*)\]\(([^)]*)\)", link, text)
 
 
 def evidence_note(pipeline: Pipeline) -> str:

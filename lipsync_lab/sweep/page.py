@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lipsync_lab
+from lipsync_lab import samples
 from lipsync_lab.metrics import registry
 from lipsync_lab.reporting import viewer
 from lipsync_lab.sweep.store import Store
@@ -112,6 +113,7 @@ def _row(row: dict[str, Any], limited: list[registry.Metric], varied: list[str])
         **row,
         "done": done,
         "links": links,
+        "domain": samples.domain_in_words(row["domain"]),
         "chosen": [_text(row[name]) for name in varied],
         "values": [("" if value != value else f"{value:.3g}", bad) for value, bad in values],
         "seconds": f"{row['seconds']:.1f}",
@@ -126,6 +128,7 @@ def _groups(table: pandas.DataFrame, varied: list[str]) -> list[dict[str, Any]]:
     """What was combined with what: runs, failures and seconds."""
     by = ["generator", "detector", "domain", *varied]
     shown = table.assign(**{name: table[name].map(_text, na_action=None) for name in by})
+    shown["domain"] = table["domain"].map(samples.domain_in_words)
     out = []
     for key, group in shown.groupby(by, sort=True):
         done = group[group["status"] == COMPLETE]

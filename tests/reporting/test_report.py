@@ -206,12 +206,12 @@ def test_the_page_shows_the_numbers_of_the_table(printed):
     number = clip_table.value(worst["metric"], worst["value"])
     assert worst["kind"] == row["worst_failures"].split("; ")[0]
     assert shown[0] == [
-        *("", "talks", "unknown", "60%", "–"),
+        *("", "talks", "unknown domain", "60%", "–"),
         f"{worst['kind']} {number}, frame {row['worst_frame']}"
         + (f", worst of {worst['first']} to {worst['last']}" if worst["first"] != worst["last"] else ""),
         *["–"] * 4,
     ]
-    assert shown[1] == ["", "broken", "unknown", gone["error"]]
+    assert shown[1] == ["", "broken", "unknown domain", gone["error"]]
     manifest = json.loads((printed.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["seconds"]["untrained/talks"]["generate"] > 0
     evidence = pd.read_csv(printed.folder / "runs" / "untrained" / "talks" / "evaluation" / "failures.csv")["evidence"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 
 import cv2
@@ -81,6 +82,20 @@ def test_the_first_page_shows_the_frame_of_animation_by_both_generators(page):
     ]
     header = page.index.read_text(encoding="utf-8").partition("</header>")[0]
     assert "dubbed by wav2lip-lab, 1 also by cel" in header
+    cards = ("wav2lip-lab", "cel", "mouth-locator-lab", "visemes-lab", "s3fd-lab")
+    for name in cards:
+        assert f'<a href="models/{name}.html">{name}</a>' in header
+        text = (page.folder / "models" / f"{name}.html").read_text(encoding="utf-8")
+        assert f'<h1 id="{name}">{name}' in text
+        links = re.findall(r'href="([^"#]+)"', text)
+        assert all(link.startswith("http") or (page.folder / "models" / link).is_file() for link in links)
+        assert "<img" not in text
+    assert 'href="visemes-lab.html"' in (page.folder / "models" / "cel.html").read_text(encoding="utf-8")
+    whole = page.index.read_text(encoding="utf-8")
+    used = re.search(r"<dt>cel: settings</dt><dd><code>([^<]*)", whole)[1]
+    assert "mouth_cadence holds, as cel does by itself" in used
+    assert "mouth_cadence every_frame" not in used
+    assert "mouth_cadence every_frame" in re.search(r"<dt>wav2lip-lab: settings</dt><dd><code>([^<]*)", whole)[1]
     assert "Sentences that name no generator are about wav2lip-lab." in header
     assert "cel against wav2lip-lab: 1 clip" in header
     assert "sharpness loss of wav2lip-lab, worst single frame: " in header
