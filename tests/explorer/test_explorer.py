@@ -123,7 +123,7 @@ def test_a_view_holds_together(home):
     view, image = session.view(2), read(home / "in.mp4")[2]
     np.testing.assert_array_equal(view.source, image)
     assert view.face.box == Box(*face(2))
-    expected = np.minimum(np.abs(view.output.astype(int) - image) * 8, 255)
+    expected = np.minimum(np.abs(view.output.astype(int) - image) * 4, 255)
     np.testing.assert_array_equal(view.difference, expected)
     assert view.difference.any()
     x, y = slice(int(view.box.x1), int(view.box.x2)), slice(int(view.box.y1), int(view.box.y2))
