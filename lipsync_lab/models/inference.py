@@ -42,7 +42,7 @@ def ready(network: nn.Module) -> nn.Module:
 
 
 def coarser(
-    network: nn.Module,
+    network: Callable,
     probe: Callable[[Callable], Tensor],
     shapes: Sequence[Sequence[int]],
     on_cuda: torch.dtype = torch.float16,
@@ -57,7 +57,7 @@ def coarser(
     Parameters
     ----------
     network : torch.nn.Module
-        From `ready`.
+        From `ready`. What an earlier call has given stays what it is.
     probe : callable
         From a network to its outputs for some input. `AGREES` of them have to lie within `NEAR` of those in float32, so
         that they must be in units in which this makes sense: grey levels, pixels.
@@ -66,8 +66,9 @@ def coarser(
     on_cuda : torch.dtype
         bfloat16 for a network whose features may not fit into float16.
     """
-    device = next((each.device.type for each in network.parameters()), "")
-    is_wide = sum(each.numel() for each in network.parameters()) >= WIDE
+    parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
+    device = parameters[0].device.type if parameters else ""
+    is_wide = sum(each.numel() for each in parameters) >= WIDE
     is_cpu = device == "cpu" and is_wide and (pays() or fast.is_installed())
     if dtype(network) != torch.float32 or not (device == "cuda" or is_cpu):
         return network

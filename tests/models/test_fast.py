@@ -67,7 +67,9 @@ def test_what_agrees_and_is_quicker_takes_the_place(twins):
     assert quick.precision == "float32, OpenVINO 9.9"
     assert about_generator(quick, [], ".")["precision"] == "float32, OpenVINO 9.9"
     assert (quick.generate(CROPS, WINDOWS) == generator.generate(CROPS, WINDOWS)).all()
-    assert detector.coarser().identity == detector.identity | {"precision": "float32, OpenVINO 9.9"}
+    other = detector.coarser()
+    assert other.identity == detector.identity | {"precision": "float32, OpenVINO 9.9"}
+    assert (quick.coarser(), other.coarser()) == (quick, other), "a pipeline and `detect` both ask"
     assert generator.precision == "float32", "the one that was given is unchanged"
 
 
