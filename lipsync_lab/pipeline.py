@@ -33,6 +33,7 @@ from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, segments, video
+from lipsync_lab.media.ahead import importing
 from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
@@ -140,15 +141,14 @@ class Pipeline:
             settings = replace(settings, faces="all" if len(voices) == 1 else len(voices))
         schedule = None if turns is None else faces.read_turns(turns)
         clip = open_clip(face, settings, keep=True)
-        with clock("voice"):
-            sound = mixed([audio.open_sound(each) for each in voices])
-            whole = settings.faces is not None  # two hours have 460 MB as a waveform, which only several faces need
-            spoken = [audio.load(each) if whole else Voice.from_file(each) for each in voices]
-            seconds = [len(each) / audio.SAMPLE_RATE if whole else each.seconds for each in spoken]
-        if settings.keep_tail and not settings.static and video.probe(face).has_sound:
-            sound = audio.followed_by(sound, audio.open_sound(face), max(seconds))
-
-        with runs.new_folder(Path(folder)) as part:
+        with importing("scenedetect.detectors", "pandas"), runs.new_folder(Path(folder)) as part:
+            with clock("voice"):
+                sound = mixed([audio.open_sound(each) for each in voices])
+                whole = settings.faces is not None  # two hours have 460 MB as a waveform, which only several faces need
+                spoken = [audio.load(each) if whole else Voice.from_file(each) for each in voices]
+                seconds = [len(each) / audio.SAMPLE_RATE if whole else each.seconds for each in spoken]
+            if settings.keep_tail and not settings.static and video.probe(face).has_sound:
+                sound = audio.followed_by(sound, audio.open_sound(face), max(seconds))
             output = part / ("output.mkv" if settings.codec == "ffv1" else "output.mp4")
             detections, plans = self._planned(clip, spoken, settings, schedule, progress, clock)
             del spoken  # not needed again
