@@ -104,7 +104,7 @@ def write(out: Path, result: ClipResult) -> str:
         for row in worst.itertuples()
     ] or [(f"{pictures}/frame.jpg", "nothing failed")]
     shown = viewers.viewer(
-        f"{result.case.name}, {result.variant.label}",
+        result.outcome.name,
         f"{pictures}/before.mp4",
         f"{home}/{output_video(result)}",
         evaluation.frames,
@@ -124,6 +124,6 @@ def write(out: Path, result: ClipResult) -> str:
     }
     links = [(f"{home}/index.html#clip.{result.case.name}", "the report")]
     links += [(f"{home}/runs/{name}/{file}", file.rpartition("/")[2]) for file in FILES]
-    name = result.case.name
-    evaluation_page.write_page(page, evaluation, name, shown, facts=facts, files=links, close_up=shown_frames[0])
+    close_up = f"{pictures}/mouth.jpg", shown_frames[0][1]
+    evaluation_page.write_page(page, evaluation, name, shown, facts=facts, files=links, close_up=close_up)
     return address

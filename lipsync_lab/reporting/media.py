@@ -35,14 +35,15 @@ _GAP = 4
 #: Colours of a chart, and how far any may lie from its own, of 255.
 _COLOURS, _LOSS = 256, 8
 #: Written last: the key of the evaluation that the pictures belong to, and the version of what is rendered.
-_NOTE, _LAYOUT = "made.json", 2
+_NOTE, _LAYOUT = "made.json", 3
 
 
 def render_pictures(clip: EvaluatedCase, folder: Path) -> None:
     """Render the pictures of a run, unless those that are there belong to this very evaluation.
 
     ``before.mp4`` and, where browsers do not play the output, ``after.mp4``; of both a ``.jpg``; ``worst-1.jpg`` and so
-    on, in the order of `runs.worst_failures`, or where nothing failed ``frame.jpg``; ``timeline.png``.
+    on, in the order of `runs.worst_failures`, or where nothing failed ``frame.jpg``; ``mouth.jpg``, the first of these
+    enlarged at the mouth; ``timeline.png``.
     """
     key = json.loads((clip.run.folder / evaluation.FOLDER / "about.json").read_text(encoding="utf-8"))["key"]
     note = folder / _NOTE
@@ -68,6 +69,7 @@ def render_pictures(clip: EvaluatedCase, folder: Path) -> None:
         jpeg(folder / f"worst-{place}.jpg", comparison(clip, int(frame)))
     if not len(worst):
         jpeg(folder / "frame.jpg", comparison(clip, number))
+    jpeg(folder / "mouth.jpg", at_mouth(clip, int(worst.iloc[0]) if len(worst) else number))
     save_chart(folder / "timeline.png", figures.score_timeline(ledger, settings.threshold))
     write_text(note, json.dumps([_LAYOUT, key]))
 
@@ -88,9 +90,17 @@ def comparison(clip: EvaluatedCase, frame: int) -> np.ndarray:
     return beside(*clip.pictures(frame), regions.generated(clip.run.ledger())[frame])
 
 
-def beside(before: np.ndarray, after: np.ndarray, box: np.ndarray, height: int = _STRIP) -> np.ndarray:
+def at_mouth(clip: EvaluatedCase, frame: int) -> np.ndarray:
+    """`comparison`, cut to a square round the mouth alone, and enlarged."""
+    box = regions.generated(clip.run.ledger())[frame]
+    return beside(*clip.pictures(frame), _around_mouth(box), _CLOSE_UP, margin=0.0)
+
+
+def beside(
+    before: np.ndarray, after: np.ndarray, box: np.ndarray, height: int = _STRIP, margin: float = 0.15
+) -> np.ndarray:
     """`comparison` of two frames, uint8 RGB (H, W, 3), cut to the surroundings of a box (4,); whole where it is NaN."""
-    box = regions.inside(box, before.shape, 0.15, 0.15)
+    box = regions.inside(box, before.shape, margin, margin)
     if box is not None:
         before, after = before[box.slices], after[box.slices]
     images = before, after, difference(before, after)
@@ -112,11 +122,16 @@ def close_ups(images: Sequence[np.ndarray], box: np.ndarray) -> list[np.ndarray]
     -------
     list of ndarray, uint8, (`_CLOSE_UP`, W, 3)
     """
-    x1, y1, x2, y2 = box
-    half, x, y = _AROUND * (x2 - x1) / 2, (x1 + x2) / 2, y1 + 0.72 * (y2 - y1)
-    around = regions.inside(np.array([x - half, y - half, x + half, y + half]), images[0].shape)
+    around = regions.inside(_around_mouth(box), images[0].shape)
     parts = [image if around is None else image[around.slices] for image in images]
     return [scaled(part, _CLOSE_UP / part.shape[0]) for part in parts]
+
+
+def _around_mouth(box: np.ndarray) -> np.ndarray:
+    """A square round the lower half of a face's box, (4,)."""
+    x1, y1, x2, y2 = box
+    half, x, y = _AROUND * (x2 - x1) / 2, (x1 + x2) / 2, y1 + 0.72 * (y2 - y1)
+    return np.array([x - half, y - half, x + half, y + half])
 
 
 def save_chart(path: Path, axes: Axes, **options: Any) -> None:

@@ -47,6 +47,9 @@ _PAGE_LINK = re.compile(r"^(\[[^\]]*\]\()\.\./reports/example/notebooks/[^)]*(\)
 #: What a kernel says, in the private folder of a notebook that is executed.
 KERNEL_LOG = "kernel.log"
 
+#: The tag of cells of text on keys and buttons, which a printed page does not have.
+LIVE = "live"
+
 #: The tag of cells whose outputs nbval compares.
 CHECKED = "nbval-check-output"
 
@@ -326,8 +329,8 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
     """Print an executed notebook as HTML in one file that needs no network.
 
     Code is folded: a click shows it. Widgets are shown as the picture or text that they carry, formulas as their
-    source. HTML and Markdown may contain text from foreign files: they are sanitized (`safe.clean`), and SVG, which may
-    contain scripts, is left out.
+    source; cells with the tag `LIVE` are left out. HTML and Markdown may contain text from foreign files: they are
+    sanitized (`safe.clean`), and SVG, which may contain scripts, is left out.
     """
     import jinja2
     import nbformat
@@ -348,6 +351,7 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
     path = Path(notebook)
     content = nbformat.read(path, as_version=4)
     content.metadata.pop("widgets", None)
+    content.cells = [cell for cell in content.cells if LIVE not in cell.metadata.get("tags", [])]
     itself = re.compile(rf"^\[[^\]]*\]\({re.escape(Path(page).name)}\)\.?$", re.MULTILINE)
     for cell in content.cells:
         if cell.cell_type == "markdown":

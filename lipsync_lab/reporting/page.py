@@ -78,10 +78,9 @@ def write(
     cases = list({result.case.name: result.case for result in results}.values())
     write_text(out / "clips.csv", clips_tables.table(cases, out))
     several, good = len(variants) > 1, rows[rows["error"] == ""]
-    labels = [result.variant.label for result in results]
-    named = good.assign(of=good["clip"])
-    if several:
-        named["clip"] += ", " + pd.Series(labels)[good.index]
+    # as the terminal names them, and the folders
+    names = pd.Series([result.outcome.name for result in results])[good.index]
+    named = good.assign(of=good["clip"], clip=names if several else good["clip"])
     save_chart(out / "coverage.png", figures.coverage(named))
     manifest = _manifest(out, variants, results, outcomes)
     manifest["table_sha256"] = hashlib.sha256(table.encode()).hexdigest()

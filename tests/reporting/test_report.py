@@ -715,6 +715,21 @@ def test_pages_of_notebooks_are_light(tmp_path):
     assert len(text) - sum(map(len, pictures)) < 20_000
 
 
+def test_printed_pages_leave_out_what_is_about_keys_and_buttons(tmp_path):
+    cells = [new_markdown_cell("Press the space bar.", metadata={"tags": [notebooks.LIVE]}), new_markdown_cell("Rest.")]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "book.ipynb")
+    notebooks.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    text = (tmp_path / "book.html").read_text(encoding="utf-8")
+    assert "Rest." in text
+    assert "space bar" not in text
+    # of the notebook that is printed, nothing else speaks of them
+    explorer = nbformat.read(notebooks.NOTEBOOKS / "07_explorer.ipynb", as_version=4)
+    printed = [cell.source for cell in explorer.cells if notebooks.LIVE not in cell.metadata.get("tags", [])]
+    for words in ("space bar", "wheel", "**Play", "**Evaluate again**", "**Interpolate**", "The list on the right"):
+        assert not any(words in source for source in printed), words
+        assert any(words in cell.source for cell in explorer.cells), words
+
+
 def test_code_is_folded_on_pages_except_where_it_failed(tmp_path):
     good, bad = (new_code_cell(source, execution_count=1) for source in ("print(number)", "1 / 0"))
     good.outputs = [new_output("stream", name="stdout", text="3")]

@@ -122,3 +122,28 @@ def test_the_fold_holds_the_outputs_of_both_generators(page):
         browser.close()
     assert bottom <= 900
     assert titles == [["source", "wav2lip-lab", "cel"], ["source", "wav2lip-lab", "difference × 4 (black: none)"]]
+
+
+def test_the_page_of_a_clip_shows_the_mouth_enlarged(page):
+    name = "wav2lip-lab/animation_kettle"
+    text = (page.folder / "clips" / f"{name}.html").read_text(encoding="utf-8")
+    address = re.search(r'<figure class="closeup"><img src="([^"]+)"', text)[1]
+    picture = cv2.imread(str((page.folder / "clips" / name).parent / address))
+    side = picture.shape[0]
+    source = picture[:, : picture.shape[1] // 3 - 4]
+    frame = int(re.search(r"difference × 4 \(black: none\) at the mouth: [a-z -]+, frame (\d+)", text)[1])
+    truth = pd.read_csv(samples.path("animation_kettle").with_suffix(".truth.csv")).loc[frame]
+    whole = next(islice(video.frames(samples.path("animation_kettle")), frame, None)).image[..., ::-1]
+    best = (-1.0, 0, 0, 0.0)
+    for width in range(40, 200, 4):
+        small = cv2.resize(source, (width, round(width * side / source.shape[1])), interpolation=cv2.INTER_AREA)
+        if small.shape[0] < whole.shape[0] and width < whole.shape[1]:
+            match = cv2.matchTemplate(whole, small, cv2.TM_CCOEFF_NORMED)
+            _, score, _, (x, y) = cv2.minMaxLoc(match)
+            best = max(best, (score, x, y, width))
+    score, x, y, width = best
+    assert score > 0.95
+    # the mouth lies in the middle, and is a large part of the picture
+    assert abs((truth["mouth_x1"] + truth["mouth_x2"]) / 2 - (x + width / 2)) < 0.2 * width
+    assert y < truth["mouth_y1"] < truth["mouth_y2"] < y + width
+    assert width < 1.1 * (truth["face_x2"] - truth["face_x1"])
