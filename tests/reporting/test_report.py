@@ -614,8 +614,8 @@ def test_the_short_page_says_what_the_page_says_and_leads_to_files(printed):
     assert len(addresses) >= 7
     assert all((printed.folder / address).is_file() for address in addresses)
     _, gone = table_of(printed)
-    assert "| talks | unknown | 60% | – | " in short
-    assert f"| broken | unknown | {findings.plain(gone['error'])} |" in short.splitlines()
+    assert "| talks | unknown domain | 60% | – | " in short
+    assert f"| broken | unknown domain | {findings.plain(gone['error'])} |" in short.splitlines()
     sentences = re.findall(r"<li>(.*?)</li>", page[page.index('id="answer"') : page.index('id="worst"')])
     assert len(sentences) >= 3
     assert [f"- {findings.plain(html.unescape(sentence))}" for sentence in sentences] == [
