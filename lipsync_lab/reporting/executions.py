@@ -32,8 +32,9 @@ def most_kernels() -> int:
 class Executions:
     """Executions of notebooks, which begin as soon as their clips are there and are asked for in their order.
 
-    A kernel is a process of its own, and a thread waits for it. With one kernel nothing is done beside anything else:
-    a notebook is executed when its outcome is asked for.
+    A kernel is a process of its own, and a thread waits for it. Its networks have as many threads as those of a single
+    kernel, since the last digit of a metric may depend on that; threads that wait do not spin. With one kernel nothing
+    is done beside anything else: a notebook is executed when its outcome is asked for.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Executions:
 
     def __init__(self, kernels: int | None = None, progress: Progress | None = None):
         count = kernels or most_kernels()
-        self._progress, self._kernels = progress, Kernels(max(1, most_kernels() // count) if count > 1 else None)
+        self._progress, self._kernels = progress, Kernels()
         self._pool = ThreadPoolExecutor(count, "notebook") if count > 1 else None
         self._begun: dict[Hashable, Future[Outcome]] = {}
         self._steps: dict[Hashable, tuple[str, int, int | None]] = {}

@@ -125,7 +125,7 @@ def execute(
     progress : callable, optional
         Called with the notebook's name, cells so far and cells in all.
     kernels : Kernels, optional
-        What the kernel has in its environment, and what ends it when another thread is interrupted.
+        What ends the kernel when another thread is interrupted.
 
     Returns
     -------
@@ -237,17 +237,9 @@ def _unbraced(path: Path) -> str:
 
 
 class Kernels:
-    """The kernels of notebooks that several threads execute: they share the processor, and end together.
+    """The kernels of notebooks that several threads execute; they end together."""
 
-    Parameters
-    ----------
-    threads : int, optional
-        Threads of a kernel for arithmetic, where the environment does not say how many.
-    """
-
-    def __init__(self, threads: int | None = None):
-        is_given = threads is None or "OMP_NUM_THREADS" in os.environ
-        self.environment = {} if is_given else {"OMP_NUM_THREADS": str(threads)}
+    def __init__(self):
         self._started: list[tuple[asyncio.AbstractEventLoop, subprocess.Popen]] = []
         self._is_stopped = False
 
@@ -307,7 +299,6 @@ def _kernel_manager(folder: Path, home: Path, kernels: Kernels) -> type:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 # a printed bar is useless, and its widget loads scripts from the network
                 "TQDM_DISABLE": "1",
-                **kernels.environment,
             }
             with (folder / KERNEL_LOG).open("wb") as log:
                 # papermill's own `cwd` changes the folder of this process, of all its threads

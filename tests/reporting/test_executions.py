@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lipsync_lab.reporting import executions
 from lipsync_lab.reporting.executions import Executions, most_kernels
-from lipsync_lab.reporting.notebooks import Kernels, execute
+from lipsync_lab.reporting.notebooks import execute
 from lipsync_lab.reporting.outcome import Outcome
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -48,7 +48,6 @@ def test_with_one_kernel_a_notebook_is_executed_where_it_is_asked_for():
 
     def execute(kernels, progress):
         calls.append(threading.current_thread())
-        assert kernels.environment == {}
         return named("a")
 
     with Executions(1) as begun:
@@ -103,14 +102,6 @@ def test_an_interruption_ends_kernels_and_what_waits():
         interrupted()
     assert events == []
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("notebook")]
-
-
-def test_threads_of_kernels_are_shared_out_where_the_environment_does_not_say(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert Kernels(3).environment == {"OMP_NUM_THREADS": "3"}
-    assert Kernels().environment == {}
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert Kernels(3).environment == {}
 
 
 def test_no_more_kernels_than_cores_and_memory(monkeypatch):
