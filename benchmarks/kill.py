@@ -28,6 +28,7 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -51,6 +52,9 @@ IMPORTED = (
     *("lipsync_lab.pipeline", "lipsync_lab.evaluation.evaluate", "lipsync_lab.reporting.evaluation_page"),
     *("lipsync_lab.sweep.client", "lipsync_lab.sweep.page", "lipsync_lab.figures", "lipsync_lab.training.tasks"),
 )
+
+#: When a page of a report was written: two calls in one minute would agree on it.
+MINUTE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 #: Variable by which the descendants of a call are known.
 MARK = "LIPSYNC_LAB_KILL"
@@ -270,7 +274,7 @@ COMMANDS = {
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file; of a training's state and log, of what no clock is in."""
+    """SHA-256 of a file; of pages, and of a training's state and log, of what no clock is in."""
     if path.name == loop.STATE:
         averages = loop.read_state(path)["averages"]
         parts = (value.numpy().tobytes() for network in averages.values() for value in network.values())
@@ -279,7 +283,7 @@ def digest(path: Path) -> str:
         with path.open(newline="", encoding="utf-8") as lines:
             rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(lines)]
         return hashlib.sha256(str(rows).encode()).hexdigest()
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(MINUTE.sub(b"", path.read_bytes())).hexdigest()
 
 
 def tree(home: Path) -> dict[str, str]:
