@@ -124,7 +124,7 @@ def tiles(example: Example) -> list[tuple[str, np.ndarray]]:
     if kind in OF_TIME:
         earlier = result.pictures(frame - 1)[1][box.slices]
         return [("source", source), (f"output {frame - 1}", earlier), (f"output {frame}", output)]
-    return [("source", source), ("output", output), (CAPTION, difference(source, output))]
+    return [("source", source), ("output", output), (CAPTION.replace(" (", "\n("), difference(source, output))]
 
 
 def _boxed(picture: np.ndarray, box: np.ndarray | None) -> np.ndarray:
