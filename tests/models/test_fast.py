@@ -1,5 +1,6 @@
 """OpenVINO in place of torch: chosen where it is faster and agrees, silent on the network, and the same call."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from clips import clip, wav
 from torch import nn
 
 from lipsync_lab import detection, generation
@@ -71,6 +73,16 @@ def test_what_agrees_and_is_quicker_takes_the_place(twins):
     assert other.identity == detector.identity | {"precision": "float32, OpenVINO 9.9"}
     assert (quick.coarser(), other.coarser()) == (quick, other), "a pipeline and `detect` both ask"
     assert generator.precision == "float32", "the one that was given is unchanged"
+
+
+def test_the_files_of_a_run_say_what_computed(twins, tmp_path):
+    pipeline = Pipeline("wav2lip-lab", "s3fd-lab", device="cpu")
+    run = pipeline.run(clip(tmp_path / "in.mp4", 8), wav(tmp_path / "in.wav", 0.3), tmp_path / "run")
+    assert run.info["generator"]["precision"] == "float32, OpenVINO 9.9"
+    for file in ("run.json", "detections.json"):
+        about = json.loads((tmp_path / "run" / file).read_text(encoding="utf-8"))["detector"]
+        assert about["precision"] == "float32, OpenVINO 9.9", file
+    assert len(twins) == 2, "each network is converted once"
 
 
 def test_example_inputs_have_the_shapes_that_are_named(twins):
