@@ -35,15 +35,22 @@ COLUMNS = (
 ALPHA = 0.05
 
 
-def by_construction(settings: Settings) -> frozenset[str]:
+def by_construction(settings: Settings, instead: Collection[str] = ()) -> frozenset[str]:
     """Names of the metrics that settings satisfy by construction, whatever the generated mouth looks like.
 
     A soft edge blends the boundary away on which the boundary artifact is measured. One mouth per hold keeps mouth, box
     and skin through a hold, so that no change is left for the metrics of holds.
+
+    Parameters
+    ----------
+    settings : Settings
+    instead : collection of str
+        Settings that the generator leaves out of account (`Generator.instead`): `cel`, the only one that does so with
+        ``mouth_cadence``, keeps holds whatever it says.
     """
-    holds = settings.mouth_cadence == "holds"
+    holds = settings.mouth_cadence == "holds" or "mouth_cadence" in instead
     satisfied = {
-        "boundary_artifact": settings.feather > 0,
+        "boundary_artifact": settings.feather > 0 and "feather" not in instead,
         **dict.fromkeys(("mouth_change_during_hold", "box_jitter_on_holds", "temporal_flicker"), holds),
         "not_generated": settings.dropouts in ("hold", "interpolate"),
     }

@@ -57,9 +57,7 @@ def differences(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> pa
     directions = {kind.name: kind.direction for kind in failures.kinds()}
     towards = table["difference"] * table["metric"].map(lambda name: directions.get(name, 1))
     sure = table["p_adjusted"] <= comparison.ALPHA
-    satisfied = frozenset[str]().union(
-        *(comparison.by_construction(side[0].variant.pipeline.settings) for side in (first, second))
-    )
+    satisfied = frozenset[str]().union(*(side[0].variant.by_construction for side in (first, second)))
     table["verdict"] = np.where(sure, np.where(towards > 0, "worse", "better"), "")
     table["by_construction"] = table["metric"].isin(satisfied)
     table["reason"] = [comparison.why_none(apart[:, column], "clip") for column in range(len(names))]

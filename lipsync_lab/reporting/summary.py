@@ -52,7 +52,7 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
     first = of_variant[variants[0].name] or good
     effects = comparison.matched(
         evaluated.frames([result.evaluated for result in first]),
-        by_construction=comparison.by_construction(first[0].variant.pipeline.settings),
+        by_construction=first[0].variant.by_construction,
     )
     pairs = [_pair(variants[0], other, of_variant) for other in variants[1:]]
     return {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipsync_lab.errors import ParameterError
+from lipsync_lab.evaluation.comparison import by_construction
 from lipsync_lab.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Variant:
     def domains(self) -> tuple[str, ...]:
         """The domains that the generator is made for; empty for every one."""
         return getattr(self.pipeline.generator, "domains", ())
+
+    @property
+    def by_construction(self) -> frozenset[str]:
+        """Metrics that its settings, as its generator takes them, satisfy by construction."""
+        return by_construction(self.pipeline.settings, getattr(self.pipeline.generator, "instead", ()))
 
     def is_beside(self, first: Variant) -> bool:
         """Whether it dubs the clips of some domains only, beside the first variant of a report."""

@@ -11,6 +11,7 @@ from scipy import stats
 
 from lipsync_lab.errors import ParameterError
 from lipsync_lab.evaluation import comparison, matched, resampling
+from lipsync_lab.generation.cel.generator import Cel
 from lipsync_lab.metrics import failures
 from lipsync_lab.settings import PRESETS, Settings
 
@@ -265,3 +266,11 @@ def test_two_groups_of_unequal_spread_hold_the_level_about():
         result = resampling.studentised(rng.normal(size=12), 3 * rng.normal(size=12), resamples=199, seed=trial)
         false += result.low > 0 or result.high < 0
     assert 0.03 <= false / 600 <= 0.08
+
+
+def test_cel_keeps_holds_by_construction_and_has_no_soft_edge():
+    soft, instead = Settings(feather=0.1), Cel.instead
+    assert "boundary_artifact" in comparison.by_construction(soft)
+    assert "mouth_change_during_hold" not in comparison.by_construction(soft)
+    assert "boundary_artifact" not in comparison.by_construction(soft, instead)
+    assert "mouth_change_during_hold" in comparison.by_construction(soft, instead)

@@ -34,7 +34,8 @@ NAN = float("nan")
 
 
 def variant(name: str = "model", **settings) -> Variant:
-    pipeline = SimpleNamespace(detector=SimpleNamespace(name="boxes"), settings=Settings(**settings))
+    detector, generator = SimpleNamespace(name="boxes"), SimpleNamespace(name=name)
+    pipeline = SimpleNamespace(detector=detector, generator=generator, settings=Settings(**settings))
     return Variant(name, name, name, "", pipeline)
 
 
