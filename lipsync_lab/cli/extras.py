@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from lipsync_lab.errors import LipsyncError
 
 _LAB = (
-    *("IPython", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyterlab"),
+    *("IPython", "bleach", "ipycanvas", "ipywidgets", "jinja2", "jupyter_client", "jupyter_core", "jupyterlab"),
     *("matplotlib", "nbclient", "nbconvert", "nbformat", "papermill", "traitlets", "zmq"),
 )
 #: Extra -> the modules that it brings, by their import names.
