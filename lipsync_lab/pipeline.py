@@ -87,10 +87,9 @@ class Pipeline:
     ):
         self.device, self.cache = device or best_device(), cache
         self.settings = settings or Settings()
-        self.generator = in_precision(generation.load(generator, device=self.device), self.settings.precision)
+        self.generator = generation.ready(generator, self.settings, self.device)
         self.detector = detection.load(detector, box=box, device=self.device)
         self.detector = in_precision(self.detector, self.settings.precision)
-        generation.check(self.generator, self.settings)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
 

@@ -193,7 +193,7 @@ def about_voice(voice: Path, seconds: float, folder: str | Path) -> dict[str, An
 
 def about_generator(generator: Any, known: Sequence[str], folder: str | Path) -> dict[str, Any]:
     """What `run.json` says of a generator; one whose name is not `known` has a file of a user's own, see `own_file`."""
-    names = ("name", "sha256", "width", "provenance", "precision")
+    names = ("name", "sha256", "width", "provenance", "precision", "restorer")
     about = {name: getattr(generator, name) for name in names if hasattr(generator, name)}
     return about | own_file(None if generator.name in known else generator.path, folder)
 
@@ -291,6 +291,7 @@ def request(pipeline: Any, face: str | Path, speech: str | Path) -> str:
         "clip": files.sha256(face),
         "voice": files.sha256(speech),
         "generator": [generator.name, generator.sha256, generator.width, getattr(generator, "precision", None)],
+        "restorer": getattr(generator, "restorer", None),
         "detector": pipeline.detector.identity,
         "settings": pipeline.settings.as_dict(),
         "device": pipeline.device,

@@ -92,6 +92,9 @@ class Settings:
         chart of shapes; "auto", from the clip where one is near enough, else from the chart.
     mouth_chart : str or None
         Folder of a mouth chart (`generation.cel.chart`), whose pictures are the mouths; before `mouth_source`.
+    restorer : str or None
+        A mouth restorer, by name or file, which sharpens what the generator generated (`generation.restoring`); None
+        for none, as published.
     extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -128,6 +131,7 @@ class Settings:
     mouth_timing: str | None = None
     mouth_source: str = "auto"
     mouth_chart: str | None = None
+    restorer: str | None = None
     extend: str = "loop"
     keep_tail: bool = False
     published_length: bool = False

@@ -24,12 +24,14 @@ from lipsync_lab.training import (
     loop,
     mouth_openness,
     render,
+    restorer,
 )
 from lipsync_lab.training.recipes import (
     DetectorRecipe,
     DiscriminatorRecipe,
     GeneratorRecipe,
     MouthOpennessRecipe,
+    RestorerRecipe,
     Schedule,
     SyncExpertRecipe,
 )
@@ -101,6 +103,13 @@ def write_film(path: Path, cut: int, frames: int, fps: int = 25) -> np.ndarray:
 # ----------------------------------------------------------------------------------------- everything can be learnt
 
 
+class Softened(torch.nn.Module):
+    """A generator whose faces are their references without detail."""
+
+    def forward(self, mels, faces):
+        return torch.nn.functional.avg_pool2d(faces[:, 3:], 5, 1, 2, count_include_pad=False)
+
+
 def toy_tasks(clips) -> dict[str, loop.Task]:
     """One tiny task of each kind."""
     pictures = [made_picture(seed) for seed in range(4)]
@@ -119,6 +128,9 @@ def toy_tasks(clips) -> dict[str, loop.Task]:
         ),
         "discriminator": discriminator.DiscriminatorTask(
             DiscriminatorRecipe(schedule(16, 4e-3), 0.07, faces=2), clips, clips[:1], Wav2Lip(0.05)
+        ),
+        "restorer": restorer.RestorerTask(
+            RestorerRecipe(schedule(16, 4e-3), 0.25, faces=6, discriminator_width=0.05), clips, clips[:1], Softened()
         ),
         "mouth_openness": mouth_openness.MouthOpennessTask(
             MouthOpennessRecipe(schedule(12), width=0.25, faces=8), clips, clips[:1]

@@ -156,12 +156,10 @@ def _result(group: argparse._ActionsContainer) -> None:
         metavar="SHARE",
         help="soft edge of the lower half, a share of the box, 0 to 0.25; 0: the whole square, as published (0.1)",
     )
-    add(
-        "--mouth-cadence",
-        choices=MOUTH_CADENCES,
-        default=unset,
-        help="generate a mouth for every frame, or only once per animation hold of the source (every_frame)",
-    )
+    text = "generate a mouth for every frame, or only once per animation hold of the source (every_frame)"
+    add("--mouth-cadence", choices=MOUTH_CADENCES, default=unset, help=text)
+    text = f"sharpen generated mouths with a mouth restorer, such as {DEFAULTS['restorer']}; name or file (none)"
+    add("--restorer", metavar="MODEL", default=unset, help=text)
     add(
         "--extend",
         choices=EXTENSIONS,

@@ -86,8 +86,8 @@ def _fit_flags(add: Callable) -> None:
     add("--out", required=True, metavar="FOLDER", help="folder of the run; an unfinished run continues")
     _recipe_flag(add)
     add("--sync-expert", metavar="MODEL", help="for the generator: run's folder, file or name")
-    add("--generator", metavar="MODEL", help="for the discriminator: run's folder, file or name")
-    add("--discriminator", metavar="MODEL", help="for the generator: initial weights of the adversarial loss's network")
+    add("--generator", metavar="MODEL", help="for discriminator and restorer: run's folder, file or name")
+    add("--discriminator", metavar="MODEL", help="for generator and restorer: initial weights of its discriminator")
     add("--weights", metavar="MODEL", help="initial weights instead of random ones: run's folder, file or name")
     add("--device", default="cpu", help="cpu or cuda (cpu)")
     add("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="auto: bf16 where the hardware has it")
@@ -136,7 +136,7 @@ def _benchmark_flags(add: Callable) -> None:
     _recipe_flag(add)
     add("--mouth-openness", metavar="MODEL", help="for the generator: regressor of its mouths (mouth-openness-lab)")
     add("--sync-expert", metavar="MODEL", help="for the generator: also measure sync")
-    add("--generator", metavar="MODEL", help="for the discriminator: source of generated faces")
+    add("--generator", metavar="MODEL", help="for discriminator and restorer: source of generated faces")
     add(
         "--clips",
         nargs="+",

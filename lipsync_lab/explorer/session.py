@@ -26,7 +26,6 @@ from lipsync_lab.media.difference import difference
 from lipsync_lab.models.registry import best_device
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.plan import Plan, make_plan, prepared, render
-from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
 
@@ -121,8 +120,7 @@ class Session:
         self.clip = open_clip(self.path, self.settings)
         self.device = device or best_device()
         # as the pipeline does, so that the picture shown is the one that is written
-        self.generator = in_precision(generation.load(generator, device=self.device), self.settings.precision)
-        generation.check(self.generator, self.settings)
+        self.generator = generation.ready(generator, self.settings, self.device)
         if self.settings.audio_offset is None:
             self.settings = replace(self.settings, audio_offset=self.generator.audio_offset)
         self.voice = self.wave = self._sound = None

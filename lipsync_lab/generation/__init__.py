@@ -6,7 +6,9 @@ from pathlib import Path
 
 from lipsync_lab import plugins
 from lipsync_lab.generation.base import REGISTRY, Generator, check, register
+from lipsync_lab.generation.restoring import restored
 from lipsync_lab.generation.wav2lip import FACE_SIZE, crop, generate, masked
+from lipsync_lab.settings import Settings
 
 __all__ = [
     "FACE_SIZE",
@@ -18,6 +20,7 @@ __all__ = [
     "generate",
     "load",
     "masked",
+    "ready",
     "reference",
     "register",
 ]
@@ -49,6 +52,19 @@ def load(name: str | Path | Generator | None = None, *, device: str = "cpu") -> 
     if not isinstance(name, str | Path):
         return name
     return REGISTRY.find(str(name), Path(name).suffix.lower()).open(name, device)
+
+
+def ready(name: str | Path | Generator | None, settings: Settings, device: str = "cpu") -> Generator:
+    """Make a generator for a run: as `load`, in the settings' precision, with their restorer after it.
+
+    Raises
+    ------
+    LipsyncError
+        As `load`, `check` and `restoring.restored`.
+    """
+    generator = plugins.in_precision(load(name, device=device), settings.precision)
+    check(generator, settings)
+    return restored(generator, settings.restorer, device)
 
 
 def reference(generator: Generator) -> str:

@@ -82,6 +82,7 @@ DEFAULTS = {
     "mouth_openness": "mouth-openness-lab",
     "mouth_locator": "mouth-locator-lab",
     "visemes": "visemes-lab",
+    "restorer": "mouth-restorer-lab",
 }
 
 

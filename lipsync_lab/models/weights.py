@@ -28,12 +28,13 @@ KINDS = {
     "mouth_openness": "mouth-openness regressor",
     "visemes": "viseme network",
     "mouth_locator": "mouth locator",
+    "restorer": "mouth restorer",
 }
 
 
 def network(kind: str, width: float) -> nn.Module:
     """A network of a kind, with torch's initial weights."""
-    from lipsync_lab.models import mouth_locator, mouth_openness, s3fd, syncnet, visemes, wav2lip
+    from lipsync_lab.models import mouth_locator, mouth_openness, restorer, s3fd, syncnet, visemes, wav2lip
 
     networks = {
         "detector": s3fd.S3FD,
@@ -44,6 +45,7 @@ def network(kind: str, width: float) -> nn.Module:
         "mouth_openness": mouth_openness.MouthOpennessNet,
         "visemes": visemes.VisemeNet,
         "mouth_locator": mouth_locator.MouthLocatorNet,
+        "restorer": restorer.MouthRestorer,
     }
     return networks[kind](width)
 

@@ -24,7 +24,7 @@ from lipsync_lab.media.audio import MAX_ABS, MEL_WINDOW, N_MELS
 from lipsync_lab.metrics import openness
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
-from lipsync_lab.training import discriminator, expert, mouth_openness
+from lipsync_lab.training import discriminator, expert, mouth_openness, restorer
 from lipsync_lab.training import mouth_locator as locator
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.generator import generate, reconstruction
@@ -128,6 +128,7 @@ MEANINGS = {
         "openness_correlation": "Pearson's r of the openness with that of the character generator, over all frames",
         "frames": "number of frames",
     },
+    "restorer": restorer.MEANINGS,
 }
 _BATCH = 16
 #: Settings of a run, of which detectors get the threshold and the size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,30 @@ _NEARER = 3.0
 #: Limits of the side of a face that fills a square, as a share of the square's.
 _FILLED = (0.6, 1.1)
 _CHECKED = 96
+
+
+def read_tiles(path: str | Path) -> tuple[np.ndarray, int, list[tuple[int, int, Box]]]:
+    """Read the picture (uint8 RGB), the tiles' side and the boxes (row, column, box) of a ``boxes.json``.
+
+    Raises
+    ------
+    MediaError
+        It cannot be read, or its picture is not beside it.
+    """
+    import cv2
+
+    path = Path(path)
+    try:
+        (about,) = json.loads(path.read_text(encoding="utf-8")).values()
+        # the picture has the file name that the boxes give, or lies beside them under a shorter one
+        beside = [path.parent / Path(about["file"]).name, *sorted(path.parent.glob("*.jpg"))]
+        rows = [(*entry["tile"], Box(*entry["box_xyxy"])) for entry in about["boxes"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MediaError(f"{path}: cannot be read as boxes of tiles ({error}); give their boxes.json") from None
+    picture = next((cv2.imread(str(file)) for file in beside if file.is_file()), None)
+    if picture is None:
+        raise MediaError(f"{path}: the picture of these boxes is not beside it; put it there")
+    return picture[..., ::-1], about["tile"], rows
 
 
 def open_frames(root: str | Path, hard: bool | None = None) -> list[Picture]:

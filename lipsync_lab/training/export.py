@@ -37,6 +37,7 @@ _PURPOSE = {
     "mouth_locator": "locates the mouth in a face crop: corners, gap, visibility and a confidence",
     "visemes": "tells the mouth shape of an animator's chart from the sound",
     "mouth_openness": "regresses the height of the gap between the lips from a synthetic face",
+    "restorer": "restores detail in the lower half of a generated face, before it is pasted",
     "discriminator": "separates real lower halves of faces from generated and degraded ones (Wav2Lip's discriminator)",
 }
 #: Numbers in the table of models, in words; of models with targets those, of the others what is here.
@@ -55,6 +56,10 @@ _WORDS = {
     "all_centre_p90": "its 90th percentile",
     "all_width_median": "error of the width (median)",
     "no_mouth_recall": "recall of crops without a mouth",
+    "live_action_sharpness": "sharpness relative to the true mouth's on a filmed speaker",
+    "live_action_sharpness_generated": "without restoration",
+    "animation_sharpness": "on animation",
+    "animation_sharpness_generated": "without restoration",
 }
 
 
@@ -135,7 +140,11 @@ def export(
     with files.atomic_file(path) as part:
         # not `save_file`: it has an error of its own for a full disk, and only their owner can read its files
         part.write_bytes(save(tensors, metadata=about))
-    share = "" if kind in ("mouth_openness", "visemes", "mouth_locator") else " of the published network's channels"
+    share = (
+        ""
+        if kind in ("mouth_openness", "visemes", "mouth_locator", "restorer")
+        else " of the published network's channels"
+    )
     facts = {
         "width": f"{width:g}{share}, "
         f"{sum(t.numel() for t in tensors.values() if t.is_floating_point()) / 1e6:.2f} million parameters",

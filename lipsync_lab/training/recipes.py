@@ -151,6 +151,28 @@ class MouthLocatorRecipe:
 
 
 @dataclass(frozen=True)
+class RestorerRecipe:
+    """The mouth restorer. `faces`: faces in a batch; `mouth`, `edges`, `shape`, `features`, `adversarial`: weights
+    relative to the L1 loss of the lower half (the mouth box, differences of neighbouring pixels, change of dubbed faces
+    under a blur, the discriminator's features and its score); `adversarial_from`: share of the steps before that loss;
+    `discriminator_width`: width of the discriminator; `mix`: share of each domain in the clips."""
+
+    schedule: Schedule
+    width: float = 1.0
+    faces: int = 16
+    mouth: float = 2.0
+    edges: float = 3.0
+    shape: float = 2.0
+    features: float = 0.3
+    adversarial: float = 0.06
+    adversarial_from: float = 0.15
+    discriminator_width: float = 0.125
+    mix: Mapping[str, float] = field(
+        default_factory=lambda: {"animation": 0.5, "synthetic_photo": 0.1, "live_action": 0.4}
+    )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Recipes of all models, and the numbers of training and validation shards of what they are trained on."""
 
@@ -161,6 +183,7 @@ class Recipe:
     mouth_openness: MouthOpennessRecipe
     visemes: VisemesRecipe
     mouth_locator: MouthLocatorRecipe
+    restorer: RestorerRecipe
     face_shards: tuple[int, int]
     frame_shards: tuple[int, int]
     hard_shards: tuple[int, int]
@@ -178,6 +201,7 @@ SMALL_CPU = Recipe(
     mouth_openness=MouthOpennessRecipe(Schedule(4000, 2e-3)),
     visemes=VisemesRecipe(Schedule(6000, 2e-3, average=0.999)),
     mouth_locator=MouthLocatorRecipe(Schedule(2300, 3e-3, average=0.995), crops=48),
+    restorer=RestorerRecipe(Schedule(700, 1e-3, warmup=50, average=0.99, check_every=100)),
     face_shards=(60, 5),
     frame_shards=(24, 3),
     hard_shards=(14, 2),
@@ -194,6 +218,7 @@ GPU = Recipe(
     mouth_openness=MouthOpennessRecipe(Schedule(8_000, 2e-3, workers=8), width=1.5, faces=256),
     visemes=VisemesRecipe(Schedule(12_000, 2e-3, average=0.999, workers=8), width=1.5, lines=64),
     mouth_locator=MouthLocatorRecipe(Schedule(20_000, 3e-3, workers=8), crops=256),
+    restorer=RestorerRecipe(Schedule(40_000, 4e-4, average=0.999, workers=8), faces=128),
     face_shards=(400, 12),
     frame_shards=(120, 6),
     hard_shards=(80, 4),

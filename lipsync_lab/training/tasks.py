@@ -5,7 +5,6 @@ All steps share a folder of material: shards lie in ``DATA/train`` and ``DATA/va
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Kinds of models that can be trained.
-TRAINED = ("detector", "sync_expert", "generator", "discriminator", "mouth_openness", "visemes", "mouth_locator")
+TRAINED = (
+    *("detector", "sync_expert", "generator", "discriminator", "mouth_openness", "visemes", "mouth_locator"),
+    "restorer",
+)
 _VIDEO = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 
 
@@ -145,9 +147,9 @@ def fit(
     sync_expert : path, optional
         For the generator: a run's folder, a file of weights, or a model's name.
     generator : path, optional
-        The same, for the discriminator.
+        The same, for the discriminator and the restorer.
     discriminator : path, optional
-        The same, for the generator's adversarial loss: initial weights of the discriminator.
+        The same, for the generator's and the restorer's adversarial loss: initial weights of the discriminator.
     weights : path, optional
         The same, as initial weights instead of random ones; their width must be the recipe's. A run that is continued
         keeps its own weights.
@@ -197,7 +199,7 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, discriminator,
     from lipsync_lab.training import discriminator as quality
     from lipsync_lab.training import expert as syncnet
     from lipsync_lab.training import generator as wav2lip
-    from lipsync_lab.training import mouth_examples, mouth_locator, mouth_openness
+    from lipsync_lab.training import mouth_examples, mouth_locator, mouth_openness, restorer
     from lipsync_lab.training.clips import open_shards
 
     held_out = data / "validation"
@@ -217,10 +219,14 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, discriminator,
         return syncnet.SyncExpertTask(numbers, *clips)
     if kind == "mouth_openness":
         return mouth_openness.MouthOpennessTask(numbers, *clips)
-    if kind == "discriminator":
+    if kind in ("discriminator", "restorer"):
         if generator is None:
-            raise ParameterError("the discriminator is trained on faces of a generator; give one with --generator")
-        return quality.DiscriminatorTask(numbers, *clips, *network_of("generator", generator, device))
+            raise ParameterError(f"the {kind} is trained on faces of a generator; give one with --generator")
+        source = network_of("generator", generator, device)
+        if kind == "discriminator":
+            return quality.DiscriminatorTask(numbers, *clips, *source)
+        judge = network_of("discriminator", discriminator, device)[0] if discriminator else None
+        return restorer.RestorerTask(numbers, *clips, *source, discriminator=judge)
     if numbers.sync > 0 and sync_expert is None:
         raise ParameterError("the generator is trained with a sync expert; give one with --sync-expert, or set sync=0")
     given = {"sync_expert": sync_expert, "discriminator": discriminator}
@@ -307,7 +313,7 @@ def benchmark(
     sync_expert : path, optional
         Measures a generator too.
     generator : path, optional
-        Source of generated faces for the discriminator.
+        Source of generated faces for the discriminator and the restorer.
     clips : sequence of path
         For a detector: clips in which to count detections. For a mouth locator: clips with marked mouths.
     boxes : path, optional
@@ -327,7 +333,7 @@ def benchmark(
     """
     from lipsync_lab.models import registry
     from lipsync_lab.training import benchmark as measures
-    from lipsync_lab.training import mouth_examples
+    from lipsync_lab.training import mouth_examples, restorer
     from lipsync_lab.training.clips import open_shards
     from lipsync_lab.training.detector import held_out_scores
 
@@ -348,12 +354,14 @@ def benchmark(
         return measures.sync_expert(network, shards, _recipe(recipe).sync_expert)
     if kind == "mouth_openness":
         return measures.openness_regressor(network, shards)
-    if kind == "discriminator":
-        if generator is None:
-            raise ParameterError("the discriminator is measured against a generator; give one with --generator")
-        source, audio_offset = network_of("generator", generator, device)
-        return measures.quality_discriminator(network, source, shards, audio_offset=audio_offset)
     regressor = network_of("mouth_openness", mouth_openness or registry.DEFAULTS["mouth_openness"], device)[0]
+    if kind in ("discriminator", "restorer"):
+        if generator is None:
+            raise ParameterError(f"the {kind} is measured with a generator; give one with --generator")
+        source, audio_offset = network_of("generator", generator, device)
+        if kind == "restorer":
+            return restorer.measure(network, source, regressor, shards, audio_offset, progress)
+        return measures.quality_discriminator(network, source, shards, audio_offset=audio_offset)
     expert = sync_expert and network_of("sync_expert", sync_expert, device)[0]
     return measures.generator(
         network, regressor, shards, audio_offset=audio_offset, sync_expert=expert, progress=progress
@@ -374,6 +382,7 @@ def _recorded_material(weights, clips, boxes, tiles, step, device, progress) -> 
     """Measure a detector on recorded clips and on a picture of tiles."""
     from lipsync_lab import detection
     from lipsync_lab.training import benchmark as measures
+    from lipsync_lab.training.detector import read_tiles
 
     if not clips and tiles is None:
         return {}
@@ -391,27 +400,8 @@ def _recorded_material(weights, clips, boxes, tiles, step, device, progress) -> 
             counts = measures.detection_counts(detector, [path], step=step)
             numbers |= {f"{path.stem}_{name}": value for name, value in counts.items()}
     if tiles:
-        numbers |= {f"tiles_{name}": v for name, v in measures.tile_scores(detector, *_tiles(Path(tiles))).items()}
+        numbers |= {f"tiles_{name}": v for name, v in measures.tile_scores(detector, *read_tiles(tiles)).items()}
     return numbers
-
-
-def _tiles(path: Path):
-    """Read picture, tile size and boxes of a ``boxes.json``."""
-    import cv2
-
-    from lipsync_lab.geometry import Box
-
-    try:
-        (about,) = json.loads(path.read_text(encoding="utf-8")).values()
-        # the picture has the file name that the boxes give, or lies beside them under a shorter one
-        beside = [path.parent / Path(about["file"]).name, *sorted(path.parent.glob("*.jpg"))]
-        rows = [(*entry["tile"], Box(*entry["box_xyxy"])) for entry in about["boxes"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MediaError(f"{path}: cannot be read as boxes of tiles ({error}); give their boxes.json") from None
-    picture = next((cv2.imread(str(file)) for file in beside if file.is_file()), None)
-    if picture is None:
-        raise MediaError(f"{path}: the picture of these boxes is not beside it; put it there")
-    return picture[..., ::-1], about["tile"], rows
 
 
 def _recipe(name: str):

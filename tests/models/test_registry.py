@@ -30,6 +30,7 @@ from lipsync_lab.models import builtin, registry, weights
 from lipsync_lab.models.mouth_locator import MouthLocatorNet
 from lipsync_lab.models.mouth_openness import MouthOpennessNet
 from lipsync_lab.models.registry import KINDS, MODELS, fetch, load, verify
+from lipsync_lab.models.restorer import MouthRestorer
 from lipsync_lab.models.s3fd import S3FD
 from lipsync_lab.models.syncnet import SyncNetColor, SyncNetV2
 from lipsync_lab.models.visemes import VisemeNet
@@ -44,6 +45,7 @@ NETWORKS = {
     "mouth_openness": MouthOpennessNet,
     "visemes": VisemeNet,
     "mouth_locator": MouthLocatorNet,
+    "restorer": MouthRestorer,
 }
 PAGE = b"<!DOCTYPE html>\n<html><body>Sign in to download</body></html>"
 
@@ -63,7 +65,7 @@ def network(kind="generator", width=0.125):
 
 def granularity(kind: str) -> float:
     """Widths nearer to each other than this may be the same network: channels are whole numbers."""
-    return 1 / {"mouth_openness": 64, "mouth_locator": 64, "visemes": 128}.get(kind, 512)
+    return 1 / {"mouth_openness": 64, "mouth_locator": 64, "restorer": 64, "visemes": 128}.get(kind, 512)
 
 
 def as_published(module):

@@ -49,7 +49,7 @@ def test_one_batch_can_be_learnt(clips, name):
         assert {"l1", "mouth_l1", "hints", "sync", "perceptual", "features", "discriminator"} == set(numbers[0])
 
 
-@pytest.mark.parametrize("name", ["detector", "gan", "mouth_openness"])
+@pytest.mark.parametrize("name", ["detector", "gan", "restorer", "mouth_openness"])
 def test_going_on_is_as_if_never_stopped(clips, name, tmp_path: Path):
     def run(folder: str, steps: int, minutes: float | None = None):
         task = toy_tasks(clips)[name]
