@@ -114,8 +114,8 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     margins = published.sync_margins().query("family == @published.WAV2LIP")["margin"].dropna()
     return answer(
         [
-            f"In {scope.clips(results)}, the opening of the mouth follows the voice more closely than every control in "
-            f"**{(own > controls).sum()} of {len(controls)}**{_weak(own)}.",
+            f"In {scope.clips(results)}, the opening of the mouth fits the voice better than every control sound in "
+            f"**{(own > controls).sum()} of {len(controls)}**{_correlations(own, own > controls)}.",
             f"The mouth changes in **{held.sum():.0f} of {len(held)}** held frames of animation."
             if len(held)
             else "No held frame of animation has a generated mouth.",
@@ -125,16 +125,26 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
     )
 
 
-def _weak(correlations: pandas.Series) -> str:
-    """The correlations, and in how many clips they are too weak to show sync: below what an offset needs."""
-    if correlations.empty:
+def _correlations(own: pandas.Series, better: pandas.Series) -> str:
+    """The correlations by clip, where a control fits as well, and in how many clips sync is shown: an offset needs it.
+
+    Parameters
+    ----------
+    own : Series
+        Correlation of the output's opening and the voice, by clip.
+    better : Series
+        Whether it is higher than with every control, by clip.
+    """
+    if own.empty:
         return ""
-    few, ends = len(correlations) <= 3, (correlations.min(), correlations.max())
-    numbers = words(f"{r:.2f}" for r in correlations) if few else " to ".join(f"{end:.2f}" for end in ends)
+    shown = own.sort_values(ascending=False).iloc[slice(None) if len(own) <= 3 else [0, -1]]
+    numbers = (", " if len(own) <= 3 else " to ").join(f"{value:.2f} in {clip}" for clip, value in shown.items())
+    worse = list(own.index[~better])
+    bad = f". A control fits as well or better, which is bad, in {words(worse)}" if worse else ""
     least = LEAST_CORRELATION["animation"]
-    weak = int((correlations < least).sum())
-    limit = f"; in {weak} of {len(correlations)} that is too weak to show sync ({least:g} is needed)" if weak else ""
-    return f" (r {numbers}){limit}"
+    enough, count = int((own >= least).sum()), len(own)
+    limit = "which all reach" if enough == count else f"which {enough or 'none'} of {count} reach{'es' * (enough == 1)}"
+    return f" (correlation {numbers}; higher is better){bad}. Sync is shown from a correlation of {least:g} on, {limit}"
 
 
 def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame, speakers: pandas.DataFrame) -> str:

@@ -211,11 +211,12 @@ def fault_counts() -> pandas.DataFrame:
     DataFrame
         One row a kind of failure of the picture and group of `GROUPS`: ``kind``; ``metric``; ``threshold``; ``group``;
         ``sources`` in which the metric is defined; ``failing``, those in which at least half of the frames are beyond
-        the threshold by more than the noise of the encode; ``median`` and ``values`` (tuple of float), over sources.
+        the threshold by more than the noise of the encode; ``median`` and ``values`` (tuple of float), over sources;
+        ``edited`` (tuple of bool), whether `evaluate` sees an edit in a source: one without never fails.
     """
     import pandas as pd
 
-    table, share = of_sources(), _failing_shares()
+    table, share, edited = of_sources(), _failing_shares(), _edited()
     rows = []
     for kind in failures.kinds():
         if kind.stage != "picture" or kind.name not in table:
@@ -224,9 +225,9 @@ def fault_counts() -> pandas.DataFrame:
             chosen = table[belongs(table)].set_index(["footage", "family"])
             values = chosen[kind.name].dropna()
             failing = int((share[kind.name].reindex(values.index) >= 0.5).sum())
-            numbers = len(values), failing, values.median(), tuple(values)
+            numbers = len(values), failing, values.median(), tuple(values), tuple(edited.reindex(values.index))
             rows.append((kind.failure, kind.name, kind.threshold, group, *numbers))
-    columns = ["kind", "metric", "threshold", "group", "sources", "failing", "median", "values"]
+    columns = ["kind", "metric", "threshold", "group", "sources", "failing", "median", "values", "edited"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -365,6 +366,12 @@ def _failing_shares() -> pandas.DataFrame:
     table["share"] = table["failed"] / table["n_frames"].where(table["n_frames"] > 0)
     wide = _families().join(table.pivot(index="pair", columns="metric", values="share"), on="pair")
     return wide.drop(columns="pair").groupby(["footage", "family"]).mean()
+
+
+def _edited() -> pandas.Series:
+    """Whether an edit is seen in any output, by footage and family."""
+    edit = evaluations().set_index("pair")["region"].isin(["mask", "rectangle"])
+    return _families().join(edit, on="pair").groupby(["footage", "family"])["region"].any()
 
 
 def metric_rows(pair: str, evaluation: Evaluation) -> pandas.DataFrame:

@@ -22,10 +22,10 @@ SCHEMA = 3
 FOLDER = "evaluation"
 #: Reason beside a metric of an output in which nothing was edited.
 UNEDITED = "nothing was edited beyond the noise of the encode, so that no frame fails"
-#: Reason beside a metric of animation in a clip of unknown domain that does not repeat its drawings.
+#: Reason beside a metric of animation in a clip of unknown domain whose median drawing lasts shorter or longer.
 NOT_ANIMATED = (
-    "it is defined for animation only, the domain is unknown, and the clip does not change its drawing every "
-    f"{cadence.ANIMATED[0]} to {cadence.ANIMATED[1]} frames: give --domain"
+    "it is for animation, and the domain is unknown: {drawing}; in such a clip holds are measured only from "
+    f"{cadence.ANIMATED[0]} to {cadence.ANIMATED[1]} frames: give --domain animation to measure them"
 )
 #: Reason beside the numbers of the bundled sync expert in live action: it tells a sentence's own sound from that of
 #: another with an accuracy of 0.72 (mean of seven GRID speakers that it was not trained on; 0.56 on an address by an
@@ -145,7 +145,13 @@ class Evaluation:
         if not metric.defined_in(self.domain):
             reason = f"it is defined for {' and '.join(metric.domains)} only, and this clip is {self.domain}"
         elif self.domain is None and metric.domains and not cadence.is_animated(self.frames):
-            reason = NOT_ANIMATED
+            lasts = cadence.median_drawing(self.frames)
+            drawing = (
+                f"the median drawing lasts {lasts:g} frame{'s' * (lasts != 1)}"
+                if lasts == lasts
+                else "no frame shows a face"
+            )
+            reason = NOT_ANIMATED.format(drawing=drawing)
         elif not count:
             reason = self.about.get(metric.network, {}).get("absent", f"no frame has {metric.requires}")
         else:
@@ -156,7 +162,7 @@ class Evaluation:
     def _limit(self, name: str) -> str:
         """What limits a number that is there."""
         if name in _AT_OFFSET and np.isnan(self.score(_AT_OFFSET[name])) and self.domain != "live_action":
-            return "it is at the best offset, which is not stated"
+            return f"at the offset where it is best; {_AT_OFFSET[name]} says why that offset is not stated"
         expert = self.about.get("sync_expert", {}).get("name") == SYNC_EXPERT
         return UNRELIABLE if expert and self.domain == "live_action" and name in _OF_EXPERT else ""
 

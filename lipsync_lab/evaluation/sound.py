@@ -160,7 +160,9 @@ def stated(scores: pandas.DataFrame, expert: str | None, domain: str | None) -> 
         `scores` with an undefined ``openness_offset``, and the reason, where ``openness_best`` with the same input is
         below `LEAST_CORRELATION`; and so of ``av_offset``, ``syncnet_confidence`` and `LEAST_CONFIDENCE`.
     """
-    out = _refused(scores, "openness_offset", "openness_best", "r", LEAST_CORRELATION, domain)
+    out = _refused(
+        scores, "openness_offset", "openness_best", "correlation at the best offset", LEAST_CORRELATION, domain
+    )
     if expert != DEFAULTS["sync_expert"]:
         return out
     return _refused(out, "av_offset", "syncnet_confidence", f"confidence of {expert}", LEAST_CONFIDENCE, domain)
@@ -186,10 +188,13 @@ def _refusal(number: float, what: str, domain: str | None, least: float) -> str:
         material = "filmed speech" if domain == "live_action" else domain.replace("_", " ")
         return f"no offset is stated on {material}: no {what} is enough there ({number:.2f} here)"
     # cut, not rounded: a number just below the least one is not shown as that
-    measured = f"{what} {math.floor(100 * number) / 100:.2f}" if number == number else f"{what} undefined"
+    measured = f"{math.floor(100 * number) / 100:.2f}" if number == number else "undefined"
     if domain is None:
-        return f"no offset is stated ({measured}): how much is needed depends on the domain (give it with --domain)"
-    return f"too weak to state an offset ({measured}; {least:g} is needed)"
+        return (
+            f"no offset is stated: the {what} is {measured}, and how high it must be depends on the domain; "
+            "give it with --domain"
+        )
+    return f"no offset is stated: the {what} is {measured}, and at least {least:g} is needed"
 
 
 def _openness(faces: Sequence[np.ndarray | None], regressor: Any, usual: np.ndarray | None):

@@ -69,7 +69,8 @@ def alignment(alignment: dict) -> str:
 def region(about: dict, frames: int) -> str:
     """One line on the edited region (`Evaluation.region`) of an output of `frames` frames."""
     evidence = (
-        f"lines and edges changed: {about['redrawn']:.1%} in the face, {about['apart']:.1%} outside; "
+        f"lines and edges differ by {about['redrawn']:.1%} in the face and {about['apart']:.1%} outside: 0% is the "
+        "same, 100% other lines in their place, and 200% the same with dark and light exchanged; "
         f"brightness changed by {about['shift']:.1f} grey levels in the face, {about['noise']:.1f} outside"
     )
     if about["kind"] == "none":

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 #: Marks and colours of the groups of `evaluation.published.GROUPS`.
 _MARKS = (("o", DOMAIN_COLOURS["animation"]), ("o", DOMAIN_COLOURS["live_action"]), ("D", GREY))
 _GROUPS = dict(zip(GROUPS, _MARKS, strict=True))
+_HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.5}
 _THRESHOLD = {"color": INK, "linestyle": "--", "linewidth": 1.5}
 
 
@@ -76,13 +77,14 @@ def published_models(counts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     counts : DataFrame
         Of `evaluation.published.fault_counts`. Right of a row stands how many sources fail, in the order of the groups.
+        A source in which no edit is seen, so that it never fails, has a hollow mark.
     """
     kinds, groups = list(dict.fromkeys(counts["kind"])), list(_GROUPS)
     ax = axes_of(ax, 0.16 + 0.085 * len(kinds))
     for row in counts.itertuples():
         mark, colour = _GROUPS[row.group]
         place = kinds.index(row.kind) + beside(groups.index(row.group), len(groups), 0.75)
-        _dots(ax, np.array(row.values, float) / row.threshold, place, colour, mark)
+        _dots(ax, np.array(row.values, float) / row.threshold, place, colour, mark, np.array(row.edited, bool))
     ax.axvline(1, **_THRESHOLD)
     for place, kind in enumerate(kinds):
         by = counts[counts["kind"] == kind].set_index("group")
@@ -99,6 +101,8 @@ def published_models(counts: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     title = f"{kinds_failing} of {len(kinds)} kinds of failure occur, {elsewhere} of them with other models too"
     style = {"linestyle": "none"}
     handles = [Line2D([], [], marker=mark, color=of, label=name, **style) for name, (mark, of) in _GROUPS.items()]
+    if not all(map(all, counts["edited"])):
+        handles.append(Line2D([], [], marker="o", color=INK, **_HOLLOW, label="no edit seen: never fails", **style))
     legend_above(ax, title, [*handles, *_handles()], ncols=3)
     return ax
 
@@ -159,9 +163,14 @@ def published_boxes(agreement: pandas.DataFrame, ax: Axes | None = None) -> Axes
     return ax
 
 
-def _dots(ax: Axes, values: np.ndarray, place: float, colour: str, mark: str = "o") -> None:
-    """A dot each value, and their median as a line where there are more than two."""
-    ax.plot(values, np.full(len(values), place), mark, color=colour, alpha=0.7, markersize=7, markeredgewidth=0)
+def _dots(
+    ax: Axes, values: np.ndarray, place: float, colour: str, mark: str = "o", filled: np.ndarray | None = None
+) -> None:
+    """A dot each value, hollow where it is not filled, and their median as a line where there are more than two."""
+    filled = np.ones(len(values), bool) if filled is None else filled
+    for these, style in ((filled, {"alpha": 0.7, "markeredgewidth": 0}), (~filled, _HOLLOW)):
+        if these.any():
+            ax.plot(values[these], np.full(these.sum(), place), mark, color=colour, markersize=7, **style)
     if len(values) > 2:
         middle = np.median(values)
         ax.plot([middle, middle], [place - 0.13, place + 0.13], color=INK, linewidth=3, solid_capstyle="butt")

@@ -105,7 +105,7 @@ def offset_curves(
 def _best_offsets(best: dict[str, str], refused: set[str], column: str) -> str:
     """The offset of each domain, and that none is stated in the refused ones."""
     stated = {domain: words for domain, words in best.items() if domain not in refused}
-    weak = {"correlation": "r", "distance": "the confidence"}[column]
+    weak = {"correlation": "the correlation", "distance": "the confidence"}[column]
     none = f"no offset is stated: {weak} is too low"
     if not stated:
         return none

@@ -133,9 +133,13 @@ def is_animated(table: pd.DataFrame) -> bool:
     table : DataFrame
         With the columns ``held`` and ``drawing`` of `cadence_table`.
     """
-    with_face = table["drawing"][table["held"].notna()]
     least, most = ANIMATED
-    return bool(len(with_face)) and least <= float(with_face.value_counts().median()) <= most
+    return least <= median_drawing(table) <= most
+
+
+def median_drawing(table: pd.DataFrame) -> float:
+    """Frames of the median drawing of a face, of the same table; NaN where no frame has a face."""
+    return float(table["drawing"][table["held"].notna()].value_counts().median())
 
 
 def drawings(table: pd.DataFrame) -> pd.DataFrame:

@@ -508,8 +508,19 @@ def test_answers_are_the_numbers_of_the_runs(results, table):
 
 def test_the_answer_on_timing_gives_r_and_says_where_it_is_too_weak(results):
     text = answers.of_timing(results)
-    assert f"of 2** (r {results[0].evaluation.score('openness_correlation'):.2f} and " in text
-    assert "in 2 of 2 that is too weak to show sync (0.65 is needed)." in text
+    for result in results:
+        assert f"{result.evaluation.score('openness_correlation'):.2f} in {result.case.name}" in text
+    assert "; higher is better)" in text
+    assert "Sync is shown from a correlation of 0.65 on, which none of 2 reach." in text
+
+
+def test_the_answer_on_timing_names_the_clips_in_which_a_control_fits_as_well():
+    own = pd.Series({"a": 0.27, "b": 0.11, "c": 0.7, "d": 0.5})
+    text = answers._correlations(own, own > pd.Series({"a": 0.1, "b": 0.2, "c": 0.1, "d": 0.5}))
+    assert text == (
+        " (correlation 0.70 in c to 0.11 in b; higher is better). A control fits as well or better, which is bad, in b "
+        "and d. Sync is shown from a correlation of 0.65 on, which 1 of 4 reaches"
+    )
 
 
 def test_findings_of_domains_name_the_misses_and_what_cannot_be_tested(results, table):

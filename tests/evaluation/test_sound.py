@@ -35,11 +35,11 @@ def test_an_offset_is_stated_from_the_least_confidence_on_and_each_input_has_its
     assert refused.loc["dubbed", "value"] == 3
     assert np.isnan(refused.loc["untouched_source", "value"])
     assert refused.loc["untouched_source", "covered"] == 0
-    reason = "too weak to state an offset (confidence of syncnet-lab 0.19; 0.2 is needed)"
+    reason = "no offset is stated: the confidence of syncnet-lab is 0.19, and at least 0.2 is needed"
     assert refused.loc["untouched_source", "reason"] == reason
     # never shown as the number that would be enough
     almost = offsets(sound.stated(scores({"dubbed": 0.1999}), BUNDLED, "animation"))
-    assert "0.19; 0.2 is" in almost.loc["dubbed", "reason"]
+    assert "is 0.19, and at least 0.2 is" in almost.loc["dubbed", "reason"]
     # everything else is as it was, and so is what was given
     rest = given["score"] != "av_offset"
     pd.testing.assert_frame_equal(sound.stated(given, BUNDLED, "animation")[rest], given[rest])
@@ -69,10 +69,12 @@ def test_the_offset_of_mouth_openness_is_stated_from_the_least_correlation_on(mo
         table = sound.stated(given, expert, "animation").query("score == 'openness_offset'").set_index("input")
         assert table.loc["dubbed", "value"] == -15
         assert np.isnan(table.loc["shuffled_audio", "value"])
-        assert table.loc["shuffled_audio", "reason"] == "too weak to state an offset (r 0.40; 0.5 is needed)"
+        assert table.loc["shuffled_audio", "reason"] == (
+            "no offset is stated: the correlation at the best offset is 0.40, and at least 0.5 is needed"
+        )
     filmed = sound.stated(given, None, "live_action").query("score == 'openness_offset'")
     assert filmed["value"].isna().all()
-    assert "on filmed speech: no r is enough there (0.50 here)" in filmed["reason"].iloc[0]
+    assert "on filmed speech: no correlation at the best offset is enough there (0.50 here)" in filmed["reason"].iloc[0]
 
 
 @pytest.mark.parametrize(

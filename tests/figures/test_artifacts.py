@@ -373,10 +373,13 @@ def test_a_title_states_no_offset_that_the_scores_refuse():
     scores = pd.DataFrame(rows, columns=["clip", "domain", "value"]).assign(score="openness_offset", input="dubbed")
     text = title(figures.offset_curves(CURVES, "correlation", scores=scores))
     assert text == (
-        "The output fits best at −1 frames (n = 2 clips) in animation; in live action no offset is stated: r is too low"
+        "The output fits best at −1 frames (n = 2 clips) in animation; in live action no offset is stated: "
+        "the correlation is too low"
     )
     weak = scores.assign(value=[0.0, NAN, NAN])
-    assert title(figures.offset_curves(CURVES, "correlation", scores=weak)) == "No offset is stated: r is too low"
+    assert title(figures.offset_curves(CURVES, "correlation", scores=weak)) == (
+        "No offset is stated: the correlation is too low"
+    )
     curves, lse = CURVES.assign(distance=1.0, network="lse"), scores.assign(score="lse_av_offset")
     assert title(figures.offset_curves(curves, "distance", scores=lse)).endswith("the confidence is too low")
 

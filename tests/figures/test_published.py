@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from lipsync_lab import figures
+from lipsync_lab.evaluation import published
 from lipsync_lab.evaluation.published import GROUPS
 
 ANIMATION, LIVE_ACTION = (figures.DOMAIN_COLOURS[domain] for domain in ("animation", "live_action"))
@@ -64,14 +65,32 @@ def test_faults_by_group_with_the_count_of_failing_sources():
         ("colour shift", "colour_shift", 3.0, (2, 0, 1)),
     ):
         for group, count in zip(GROUPS, failing, strict=True):
-            rows.append((kind, metric, threshold, group, 4, count, threshold, (0.0, threshold, 2 * threshold)))
-    columns = ["kind", "metric", "threshold", "group", "sources", "failing", "median", "values"]
+            values, edited = (0.0, threshold, 2 * threshold), (True, True, True)
+            rows.append((kind, metric, threshold, group, 4, count, threshold, values, edited))
+    columns = ["kind", "metric", "threshold", "group", "sources", "failing", "median", "values", "edited"]
     ax = figures.published_models(pd.DataFrame(rows, columns=columns))
     assert ax.get_title(loc="left") == "2 of 2 kinds of failure occur, 1 of them with other models too"
     assert [text.get_text() for text in ax.texts] == ["3/4", "1/4", "0/4", "2/4", "0/4", "1/4"]
     assert dots(ax)[ANIMATION] == [pytest.approx([0, 1, 2])] * 2
     assert len(dots(ax, "D")) == 1
     assert thresholds(ax) == [1]
+
+
+def test_filled_dots_beyond_the_threshold_are_the_sources_that_fail():
+    """In a source of sharpness loss 0.66 (pizza1, threshold 0.35) no edit is seen, and it counts as not failing."""
+    counts = published.fault_counts()
+    ax = figures.published_models(counts)
+    beyond, hollow = 0, []
+    for line in ax.lines:
+        if line.get_marker() not in ("o", "D") or line.get_linestyle() != "None":
+            continue
+        if line.get_markerfacecolor() == "white":
+            hollow += list(line.get_xdata())
+        else:
+            beyond += int((line.get_xdata() > 1).sum())
+    assert beyond == counts["failing"].sum() == sum(int(text.get_text().split("/")[0]) for text in ax.texts)
+    assert max(hollow) == pytest.approx(0.65738 / 0.35)
+    assert "no edit seen" in " ".join(text.get_text() for text in ax.get_legend().get_texts())
 
 
 def test_sync_above_the_diagonal_counts_as_preferred():

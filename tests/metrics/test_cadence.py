@@ -222,6 +222,8 @@ def test_a_clip_is_animated_where_its_drawings_last_some_frames(drawn, animated)
     numbers = np.cumsum([1.0 - held for held in new]) - 1
     frames = pd.DataFrame({"held": new, "drawing": numbers})
     assert cadence.is_animated(frames) == animated
+    lengths = pd.Series(list(drawn)).ne(pd.Series(list(drawn)).shift()).cumsum().value_counts()
+    assert cadence.median_drawing(frames) == lengths.median()
     # frames without a face say nothing
     blank = pd.DataFrame({"held": np.nan, "drawing": numbers[-1] + 1 + np.arange(40.0)})
     assert cadence.is_animated(pd.concat([frames, blank], ignore_index=True)) == animated
