@@ -97,6 +97,9 @@ class Reporter:
                 f"{duration(time.monotonic() - self._begun)}, {self.failed} failed"
             )
 
+    def announce(self, line: str) -> None:
+        """Say what is going to be done, where nothing else shows that it has begun."""
+
     def _show(self, stage: str, done: int, total: int | None) -> None:
         """A step forward."""
 
@@ -112,6 +115,9 @@ class Reporter:
 
 class Log(Reporter):
     """Writes one plain line a finished stage, without cursor codes: for log files and pipes."""
+
+    def announce(self, line: str) -> None:
+        self._summarise(line)
 
     def _stage_finished(self, stage: str, seconds: float, failed: bool) -> None:
         if self.total_stages is not None and not _NUMBER.match(stage):

@@ -196,3 +196,10 @@ def test_a_console_of_ipython_is_no_notebook(monkeypatch, capsys):
 )
 def test_durations(seconds, text):
     assert progress.duration(seconds) == text
+
+
+def test_a_plan_is_a_line_of_a_log_and_nothing_in_a_bar():
+    log, bar = io.StringIO(), io.StringIO()
+    progress.Log(3, log).announce("2 dubs, 1 notebook")
+    progress.Bar(3, bar).announce("2 dubs, 1 notebook")
+    assert (log.getvalue(), bar.getvalue()) == ("2 dubs, 1 notebook\n", "")

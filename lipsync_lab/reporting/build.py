@@ -151,6 +151,8 @@ def report(
         parts = _parts(out, compared, cases, books, force, progress)
         planned = [stage_count(len(part.cases), part.notebooks, bool(part.pair)) for part in parts]
         counter.total_stages = sum(planned)
+        dubs = sum(len(part.cases) for part in parts)
+        counter.announce(f"{dubs} dubs, {sum(planned) - dubs} notebooks: a line when each is finished")
         with Executions(progress=progress) as executions:
             good_of: list[list[EvaluatedCase]] = []
             for part, stages in zip(parts, planned, strict=True):

@@ -55,7 +55,7 @@ def write(
     voice : path, optional
         That of the output; its own sound if not given.
     title : str
-        Name of the pair; the names of the two files if not given.
+        Name of the pair; the names of the two files if not given, with their folders if these are equal.
     about : mapping of str to str, optional
         Facts on the pair, such as the model.
 
@@ -64,7 +64,8 @@ def write(
     Path
         Of the page. It needs no network.
     """
-    folder, title = Path(folder), title or f"{Path(output).name} against {Path(source).name}"
+    folder, (source_name, output_name) = Path(folder), _names(Path(source), Path(output))
+    title = title or f"{output_name} against {source_name}"
     page, note = folder / "index.html", folder / MEDIA / "made.json"
     wanted = [_LAYOUT, files.sha256(folder / "about.json")]
     if not (note.is_file() and json.loads(note.read_text(encoding="utf-8"))["of"] == wanted):
@@ -83,7 +84,7 @@ def write(
         failures=evaluation.failures,
         key_frames=pictures,
     )
-    facts = {"source": Path(source).name, "output": Path(output).name, **(about or {})}
+    facts = {"source": source_name, "output": output_name, **(about or {})}
     if evaluation.domain:
         facts["domain"] = evaluation.domain
     tables = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json"))
@@ -98,6 +99,13 @@ def write(
         note="The videos above are small copies, encoded again; everything was measured on the files themselves.",
     )
     return page
+
+
+def _names(source: Path, output: Path) -> tuple[str, str]:
+    """Names of two files by which they can be told apart."""
+    if source.name != output.name:
+        return source.name, output.name
+    return tuple(f"{path.resolve().parent.name}/{path.name}" for path in (source, output))
 
 
 def write_page(

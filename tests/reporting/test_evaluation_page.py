@@ -183,3 +183,9 @@ def test_no_page_names_an_address_outside(out):
 
 def test_every_metric_has_a_definition():
     assert [metric.name for metric in registry.metrics() if not registry.definition(metric)] == []
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    source, output = tmp_path / "shot" / "hero.mp4", tmp_path / "dub" / "hero.mp4"
+    assert evaluation_page._names(source, output) == ("shot/hero.mp4", "dub/hero.mp4")
+    assert evaluation_page._names(source, output.with_name("new.mp4")) == ("hero.mp4", "new.mp4")

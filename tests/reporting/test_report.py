@@ -28,6 +28,7 @@ from lipsync_lab.errors import LipsyncError, MediaError, ParameterError
 from lipsync_lab.evaluation import findings
 from lipsync_lab.geometry import PROVENANCES, Box
 from lipsync_lab.media import audio, video
+from lipsync_lab.media.difference import AMPLIFY
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.reporting import clip_table, media, notebooks, parts
@@ -484,7 +485,7 @@ def test_a_strip_is_source_output_and_difference():
     assert whole.shape[0] == 200
     assert third == round(200 * 120 / 90)
     middle = whole[90, [third // 3, third + 4 + third // 3, 2 * (third + 4) + third // 3], 0].tolist()
-    assert middle == [100, 110, media.AMPLIFY * 10]
+    assert middle == [100, 110, AMPLIFY * 10]
     near = media.comparison(shot(before, after, True), 0)
     assert near.shape[1] == 3 * 200 + 8  # a square box, grown by the same on every side
     assert (near[:, -200:, 0] > 20).mean() == pytest.approx((40 / 52) ** 2, abs=0.03)
