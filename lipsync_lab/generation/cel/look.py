@@ -22,6 +22,8 @@ _OPEN, _SHUT = 0.22, 0.1
 #: CIELAB lightness and chroma of teeth, and chroma of a tongue.
 _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
 _LIPS = 14.0
+#: Least number of pixels on which colours inside a mouth are measured.
+_ENOUGH = 30
 #: Widths, in widths of the pose, that the ink of its mouth may have; and the share of it that is an end.
 _WIDTHS, _END = (0.6, 1.6), 0.06
 #: Chroma of the strongest colours of a clip, the share of weaker ones, and the chroma below which the clip is grey.
@@ -95,7 +97,7 @@ def look_of(samples: Sequence[Sample]) -> Look:
     closed = [_closed_line(sample) * face / sample.box.width for sample in samples if sample.pose.openness < _SHUT]
     thickness = float(np.clip(np.median(closed), thickness, 1.6 * thickness)) if closed else thickness
     thickness = float(np.clip(thickness, 0.8, max(1.2, 0.1 * width * face)))
-    pen = Pen(_rgb(colour), thickness, *_inside(samples, skin, colour), softness, _lip(samples, width))
+    pen = Pen(_rgb(colour), thickness, *_inside(samples, skin, colour, thickness), softness, _lip(samples, width))
     return Look(pen, face, width, gap, _smile(samples), widths)
 
 
@@ -168,7 +170,9 @@ def _closed_line(sample: Sample) -> float:
     return float(cover.sum() / max(sample.pose.width, 1.0))
 
 
-def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tuple[Colour, Colour, Colour]:
+def _inside(
+    samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray, thickness: float
+) -> tuple[Colour, Colour, Colour]:
     """Colours of the inner mouth, teeth and tongue: those of the clip's open mouths, else usual ones as bright as the
     skin."""
     light = np.clip(skin / _SKIN, 0.3, 1.15)
@@ -177,8 +181,10 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
     inner = 0.8 * inner + 0.2 * line
     inner, teeth, tongue = (_within(colour, samples) for colour in (inner, teeth, tongue))
     pixels = [_gap_pixels(sample) for sample in samples if sample.pose.openness > _OPEN]
+    if sum(map(len, pixels)) < _ENOUGH:  # the locator says less than what the ink of a mouth shows
+        pixels = [_ink_pixels(sample, thickness) for sample in samples if sample.pose.openness >= _SHUT]
     pixels = np.concatenate(pixels) if pixels else np.zeros((0, 3), np.float32)
-    if len(pixels) >= 30:
+    if len(pixels) >= _ENOUGH:
         lab = cv2.cvtColor((pixels / light)[None].clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
         chroma = np.hypot(lab[:, 1], lab[:, 2])
         white = (lab[:, 0] > _TEETH) & (chroma < _GREY)
@@ -189,6 +195,8 @@ def _inside(samples: Sequence[Sample], skin: np.ndarray, line: np.ndarray) -> tu
             np.median(pixels[mask], axis=0) if mask.mean() > 0.08 else usual
             for mask, usual in ((dark, inner), (white, teeth), (red, tongue))
         )
+        if dark.mean() > 0.08 >= red.mean():  # a show whose open mouths are one dark colour draws no lighter tongue
+            tongue = inner
     return _rgb(inner), _rgb(np.minimum(teeth, 255)), _rgb(np.minimum(tongue, 255))
 
 
@@ -214,6 +222,13 @@ def _gap_pixels(sample: Sample) -> np.ndarray:
     sheet = np.zeros(sample.pixels.shape[:2], np.uint8)
     cv2.ellipse(sheet, (centre, (2 * axes[0], 2 * axes[1]), pose.angle), 255, -1)
     return sample.pixels[sheet > 0].astype(np.float32)
+
+
+def _ink_pixels(sample: Sample, thickness: float) -> np.ndarray:
+    """Pixels of the mouth's ink that are farther from its edge than a line is thick, float32 (n, 3)."""
+    ink = widest(sample.erased.mask & sample.erased.ink).astype(np.uint8)
+    side = 2 * round(thickness + 1) + 1
+    return sample.pixels[cv2.erode(ink, np.ones((side, side), np.uint8)) > 0].astype(np.float32)
 
 
 def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:

@@ -128,6 +128,14 @@ def test_a_grey_clip_gets_a_grey_mouth():
     assert np.ptp(look_of([sample(picture(0), 0)]).pen.tongue) > 60
 
 
+def test_a_clip_whose_open_mouths_are_one_dark_colour_gets_no_lighter_tongue():
+    pen = look_of([sample(picture(24), 24)]).pen
+    assert pen.tongue == pen.inner
+    frame = picture(24)
+    cv2.ellipse(frame, (100, 94), (24, 7), 0, 0, 360, (200, 90, 95), -1, cv2.LINE_AA)
+    assert look_of([sample(frame, 24)]).pen.tongue == pytest.approx((200, 90, 95), abs=12)
+
+
 def test_a_placed_mouth_takes_the_light_of_the_face():
     given = sample(picture(20), 20)
     mouth = own.cut(given, LOOK)
