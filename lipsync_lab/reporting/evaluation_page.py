@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 MEDIA = "media"
 #: Pixels of the videos' longest side, their quality, the most pictures of failures, and the pixels of their height.
 _LONGEST, _CRF, _PICTURES, _HEIGHT = 640, 20, 4, 300
+#: Metrics whose failures are not seen in a picture.
+_UNSEEN = ("syncnet_distance_per_frame",)
 #: Version of what is rendered.
-_LAYOUT = 3
+_LAYOUT = 4
 
 
 def write(
@@ -265,10 +267,14 @@ def _boxes(evaluation: Evaluation) -> np.ndarray | None:
 
 
 def _key_frames(evaluation: Evaluation) -> dict[int, str]:
-    """Rows and captions of the worst frames, one a kind of failure; without a failure the middle frame."""
+    """Rows and captions of the worst frames, one a kind of failure; without a failure the middle frame.
+
+    A frame that is out of sync comes last: no single picture shows it.
+    """
     rows = {number: row for row, number in enumerate(evaluation.frames.index)}
     out: dict[int, str] = {}
-    for failure in evaluation.failures.drop_duplicates("kind").itertuples():
+    kinds = evaluation.failures.drop_duplicates("kind")
+    for failure in kinds.iloc[kinds["metric"].isin(_UNSEEN).argsort(kind="stable")].itertuples():
         if len(out) < _PICTURES:
             out.setdefault(rows[failure.worst], f"{failure.kind}, frame {failure.worst}: {failure.evidence}")
     middle = len(rows) // 2

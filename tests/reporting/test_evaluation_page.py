@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -189,3 +190,14 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     source, output = tmp_path / "shot" / "hero.mp4", tmp_path / "dub" / "hero.mp4"
     assert evaluation_page._names(source, output) == ("shot/hero.mp4", "dub/hero.mp4")
     assert evaluation_page._names(source, output.with_name("new.mp4")) == ("hero.mp4", "new.mp4")
+
+
+def test_the_first_picture_shows_a_failure_that_a_picture_can_show():
+    rows = [
+        ("out of sync", "syncnet_distance_per_frame", 3),
+        ("ghosting", "ghosting", 5),
+        ("out of sync", "syncnet_distance_per_frame", 7),
+    ]
+    failures = pd.DataFrame([(*row, "much") for row in rows], columns=["kind", "metric", "worst", "evidence"])
+    shown = evaluation_page._key_frames(SimpleNamespace(failures=failures, frames=pd.DataFrame(index=range(9))))
+    assert list(shown) == [5, 3]
