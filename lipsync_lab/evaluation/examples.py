@@ -33,7 +33,8 @@ LEAST_DISTANCE = 12
 
 @dataclass(frozen=True)
 class Example:
-    """A frame that shows a failure; `source` and `output` are uint8 RGB, cropped to the generated mouth.
+    """A frame that shows a failure; `source` and `output` are uint8 RGB: the whole frame for a metric of what lies
+    outside of the box, and cropped to the generated mouth for others.
 
     In its domain, the metric is defined in `frames`, and beyond its threshold in `failing` of them.
     """
@@ -228,7 +229,8 @@ def examples(results: Sequence[EvaluatedCase], kind: str, most: int = 1) -> list
     counts = {domain: (int(kind.beyond(values).sum()), len(values)) for domain, values in known}
     out = []
     for row in _spread(worst, most).itertuples():
-        pictures = near(by_name[row.clip], row.frame)
+        show = EvaluatedCase.pictures if kind.name == "background_change" else near
+        pictures = show(by_name[row.clip], row.frame)
         value = getattr(row, kind.name)
         out.append(Example(row.clip, row.domain, row.frame, kind, value, *pictures, *counts[row.domain]))
     return out

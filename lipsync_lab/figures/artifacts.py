@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @styled
 def worst_frames(examples: Sequence[Example], amplify: float = AMPLIFY, ax: Axes | None = None) -> Axes:
-    """The worst frames of one kind of failure: source, output and difference, the domains side by side.
+    """The worst frames of one kind of failure: source, output and difference (black: none), the domains side by side.
 
     Parameters
     ----------
@@ -78,8 +78,7 @@ def worst_frames(examples: Sequence[Example], amplify: float = AMPLIFY, ax: Axes
     if examples:
         worst = [rows[0] for rows in columns]
         counts = {each.domain: f"{each.failing} of {each.frames} frames" for each in worst}
-        parts = f"worst frame: source | output | difference × {amplify:g} (black: none)"
-        titled(ax, f"{examples[0].kind.failure} in {in_each(counts)}\n{parts}")
+        titled(ax, f"{examples[0].kind.failure} in {in_each(counts)}")
     else:
         note(ax, "no frame has a value above zero")
     return ax

@@ -201,7 +201,7 @@ def score_timeline(ledger: pandas.DataFrame, threshold: float, ax: Axes | None =
     ax.set(xlabel="time (s)", ylabel="score of the best candidate", xlim=(0, time[-1] + step), ylim=(-0.28, 1.04))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     none = (provenance == "missing").sum()
-    title = f"{accepted.sum()} of {len(ledger)} frames have a score above the threshold; {none} pass through unchanged"
+    title = f"{accepted.sum()} of {len(ledger)} frames have a score above the threshold; {none} have no box"
     legend_above(ax, title)
     return ax
 
@@ -318,7 +318,7 @@ def coverage(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         name in ``of``, so that the title counts its frames once.
     """
     ax = axes_of(ax, 0.17 + 0.055 * len(table))
-    kinds = {"detected": ("detected", "detected"), "filled": ("interpolated", "dropout, filled")}
+    kinds = {"detected": ("detected", "detected or copied"), "filled": ("interpolated", "dropout, filled")}
     kinds["passthrough"] = "missing", "passthrough"
     left = np.zeros(len(table))
     for column, (kind, name) in kinds.items():

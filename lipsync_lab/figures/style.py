@@ -53,6 +53,8 @@ DARK_HALO = [patheffects.withStroke(linewidth=3, foreground="black")]
 WIDTH = 9.0
 #: Characters of a line of a title, which must not be wider than the axes.
 _TITLE = 74
+#: The same where there is a picture in place of axes, which has the width of the figure.
+_WIDE = 88
 #: Points above the axes for a title, and for each row of a legend below it.
 _PAD, _ROW = 10, 20
 #: Ticks of an axis in multiples of the threshold: it is logarithmic above 1, since the values have no upper limit.
@@ -149,8 +151,20 @@ def legend_above(
 def titled(ax: Axes, title: str, rows: int = 0) -> None:
     """A title that states a finding, in lines that fit above the axes, and above so many rows of text."""
     title = title.replace("n = ", "n\u00a0=\u00a0")  # is not broken there
-    lines = [line for part in title.split("\n") for line in textwrap.wrap(part, _TITLE, break_long_words=False)]
+    most = _TITLE if ax.axison else _WIDE
+    lines = [line for part in title.split("\n") for line in _wrapped(part, most)]
     ax.set_title("\n".join(lines), loc="left", pad=_PAD + _ROW * rows)
+
+
+def _wrapped(text: str, most: int) -> list[str]:
+    """The lines of a text; the last has at least a third of the width where the others can spare the words."""
+    lines = textwrap.wrap(text, most, break_long_words=False)
+    for width in range(most - 1, most // 2, -1):
+        narrower = textwrap.wrap(text, width, break_long_words=False)
+        if len(lines) < 2 or len(lines[-1]) >= most / 3 or len(narrower) > len(lines):
+            break
+        lines = narrower
+    return lines
 
 
 def finding(subject: str, text: str) -> str:

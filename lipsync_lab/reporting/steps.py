@@ -114,6 +114,19 @@ def follow(pipeline: Pipeline, run: runs.Run, frame: int | None = None) -> Steps
     )
 
 
+def window_in_words(pipeline: Pipeline, steps: Steps) -> str:
+    """Where the marked window of the voice lies beside the frame that was followed."""
+    early = pipeline.settings.audio_offset
+    frames = f"{abs(early)} frame{'s' * (abs(early) != 1)}"
+    start = "at the frame" if not early else f"{frames} {'before' if early > 0 else 'after'} the frame"
+    start_s, stop_s = steps.window
+    return (
+        f"The marked window ({start_s:.2f} to {stop_s:.2f} s) is all of the voice that the generator receives for "
+        f"frame {steps.frame}. It starts **{start}** (`audio_offset` {early}) and lasts {stop_s - start_s:.2f} s, so "
+        "that the coming sounds affect the mouth as well. The generator remembers nothing of earlier frames."
+    )
+
+
 def summary(run: runs.Run, steps: Steps) -> str:
     """What the pipeline changes: in how many frames, and in which pixels of the frame that was followed."""
     counts, box = frame_summary(run), steps.box
@@ -129,7 +142,8 @@ def summary(run: runs.Run, steps: Steps) -> str:
     )
     return answer(
         [
-            f"A face is detected in **{counts['detected']} of {counts['frames']}** frames, and a mouth is generated in "
+            f"A face is detected, or copied from the same picture before, in **{counts['detected']} of "
+            f"{counts['frames']}** frames, and a mouth is generated in "
             f"{counts['mouths_generated']}.",
             f"In frame {steps.frame}, {steps.mouth.shape[1]} × {steps.mouth.shape[0]} generated pixels are pasted as "
             f"{box.width:g} × {box.height:g}; this changes {changed[~outside].mean():.0%} of the pixels of that "

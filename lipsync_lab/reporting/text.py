@@ -176,3 +176,29 @@ def evidence_note(pipeline: Pipeline) -> str:
             "evidence about this detector only."
         )
     return f"{mouths} {boxes}"
+
+
+#: Columns of tables in words, as notebooks show them; other names lose their underscores.
+_HEADERS = {
+    "detected": "detected or copied",
+    "n_other": "n (counterpart)",
+    "other": "counterpart",
+    "p_adjusted": "adjusted p",
+    "missed_detection": "missed detections",
+}
+
+
+def headed(table: pandas.DataFrame) -> pandas.DataFrame:
+    """A table for a notebook to show: headers in words, truth values as yes and no, and no second row of headers.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Each level of its index becomes a column, except the first; its name stands in the corner.
+    """
+    first, *levels = table.index.names
+    out = table.reset_index(level=levels) if levels else table.copy()
+    truths = {name: {True: "yes", False: "no"} for name in out.select_dtypes("bool")}
+    out = out.replace(truths) if truths else out
+    out.columns = [_HEADERS.get(name, str(name).replace("_", " ")) for name in out.columns]
+    return out.rename_axis(index=None, columns=first)

@@ -263,6 +263,7 @@ def test_examples_are_the_worst_frames_apart_from_each_other(results):
     assert np.array_equal(shown[0].source, shown[0].output)
     whole = evaluation.examples.examples(results[:1], "background change")[0]
     assert whole.kind == failures.kind("background change")
+    assert whole.source.shape == whole.output.shape == (384, 384, 3)  # what it measures lies outside of the box
     assert evaluation.examples.examples(results, "boundary artifact") == []
     with pytest.raises(ParameterError, match="unknown kind"):
         evaluation.examples.examples(results, "ugliness")

@@ -79,7 +79,7 @@ TITLES = {
     "waveform": "One mouth is generated from 0.20 s of the voice's 1.00 s",
     "mel_spectrogram": "One mouth is generated from 16 of 40 columns (0.20 s), with 80 bands each",
     "candidates": "1 of 1 candidate accepted; the best score is 0.70",
-    "score_timeline": "3 of 6 frames have a score above the threshold; 3 pass through unchanged",
+    "score_timeline": "3 of 6 frames have a score above the threshold; 3 have no box",
     "generation_steps": "The paste makes 60 generated pixels 60 wide (1.0 times)",
     "triptych": "100% of 2,400 pixels differ, on average by 3.0 of 255 levels",
     "contact_sheet": "3 of 6 frames have a face box (2 are shown)",
@@ -216,8 +216,8 @@ def test_legends_name_what_is_in_the_picture_and_nothing_else():
     assert legend(figures.score_timeline(calm, 0.5)) == ["above the threshold", "threshold 0.5", "detected"]
     assert legend(figures.score_timeline(lost, 0.5)) == ["rejected", "threshold 0.5", "missing: passthrough"]
     assert legend(figures.contact_sheet({0: image()}, lost)) == ["missing: passthrough"]
-    assert legend(figures.coverage(TABLE)) == ["detected", "dropout, filled", "passthrough"]
-    assert legend(figures.coverage(TABLE[1:].reset_index(drop=True))) == ["detected"]
+    assert legend(figures.coverage(TABLE)) == ["detected or copied", "dropout, filled", "passthrough"]
+    assert legend(figures.coverage(TABLE[1:].reset_index(drop=True))) == ["detected or copied"]
 
 
 def test_the_timeline_has_the_whole_width():
