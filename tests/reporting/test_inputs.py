@@ -233,7 +233,8 @@ def test_stages_are_counted_in_advance_and_a_summary_follows(four, tmp_path):
     lines = io.StringIO()
     with Log(None, lines) as progress:
         make(tmp_path / "out", [four / "toon_a.mp4", broken], four / "boxes.json", progress=progress)
-    log = lines.getvalue().splitlines()
+    plan, *log = lines.getvalue().splitlines()
+    assert plan == "2 dubs, 0 notebooks: a line when each is finished"
     assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in log[:2]] == [
         "[1/2] untrained/toon_a",
         "[2/2] untrained/broken failed after",
