@@ -57,10 +57,10 @@ def draw(figure: Callable[..., Any], table: pandas.DataFrame, otherwise: str, **
 
 
 def table_or(table: pandas.DataFrame, otherwise: str) -> pandas.DataFrame | Markdown:
-    """A table for a notebook to show; of one without rows, a sentence of Markdown in its place."""
+    """A table for a notebook to show, `headed`; of one without rows, a sentence of Markdown in its place."""
     from IPython.display import Markdown
 
-    return table if len(table) else Markdown(otherwise)
+    return headed(table) if len(table) else Markdown(otherwise)
 
 
 def models_sentence(pipeline: Pipeline) -> str:
