@@ -159,6 +159,7 @@ def test_each_number_of_a_card_has_a_meaning():
             "discriminator": "discriminator",
             "mouth-locator": "mouth_locator",
             "visemes": "visemes",
+            "mouth-restorer": "restorer",
         }.get(card.stem.removesuffix("-lab"), "mouth_openness")
         rows = [line.split("|")[1:-1] for line in card.read_text().splitlines() if line.startswith("| ")]
         numbers = [[cell.strip() for cell in row] for row in rows[1:]]
