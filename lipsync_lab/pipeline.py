@@ -33,7 +33,6 @@ from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, segments, video
-from lipsync_lab.media.ahead import importing
 from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
@@ -140,7 +139,7 @@ class Pipeline:
             settings = replace(settings, faces="all" if len(voices) == 1 else len(voices))
         schedule = None if turns is None else faces.read_turns(turns)
         clip = open_clip(face, settings, keep=True)
-        with importing("scenedetect.detectors", "pandas"), runs.new_folder(Path(folder)) as part:
+        with runs.new_folder(Path(folder)) as part:
             with clock("voice"):
                 sound = mixed([audio.open_sound(each) for each in voices])
                 whole = settings.faces is not None  # two hours have 460 MB as a waveform, which only several faces need

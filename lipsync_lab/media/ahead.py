@@ -1,11 +1,9 @@
-"""Stages that overlap: a thread makes items, or imports modules, before they are asked for."""
+"""Stages that overlap: a thread makes items before they are asked for."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
@@ -76,24 +74,4 @@ def ahead(items: Iterable[T], most: int = WAITING) -> Iterator[T]:
                 queue.get_nowait()
         except Empty:
             pass
-        thread.join()
-
-
-@contextmanager
-def importing(*names: str) -> Iterator[None]:
-    """Import modules in a thread, while the block does what does not need them yet.
-
-    Networks and codecs release Python's lock, so that an import beside them takes next to no time.
-    """
-
-    def work() -> None:
-        for name in names:
-            with suppress(Exception):  # who needs the module says what is wrong
-                import_module(name)
-
-    thread = threading.Thread(target=work, name="lipsync_lab importing")
-    thread.start()
-    try:
-        yield
-    finally:
         thread.join()

@@ -1,12 +1,11 @@
 """Items made ahead: the same ones, no more than allowed, errors in their place, nothing left running."""
 
-import sys
 import threading
 import time
 
 import pytest
 
-from lipsync_lab.media.ahead import ahead, importing
+from lipsync_lab.media.ahead import ahead
 
 
 def threads() -> int:
@@ -61,15 +60,3 @@ def test_what_is_not_wanted_any_more_is_closed():
     stream.close()
     assert closed.is_set()
     assert threads() == 0
-
-
-def test_modules_are_imported_beside_the_block_and_one_that_is_not_there_is_no_error(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "imported_beside.py").write_text("import threading\nname = threading.current_thread().name\n")
-    with importing("there_is_no_such_module", "imported_beside"):
-        limit = time.monotonic() + 30
-        while "imported_beside" not in sys.modules and time.monotonic() < limit:
-            time.sleep(0.01)
-    module = sys.modules.pop("imported_beside")
-    assert module.name == "lipsync_lab importing"
-    assert not [thread for thread in threading.enumerate() if thread.name == "lipsync_lab importing"]
