@@ -171,10 +171,8 @@ class Pipeline:
             decided = auto.decided(self.detector, plan.chosen, plan.track.shots)
             about = {"threshold": settings.threshold, "fps": str(clip.fps)} | decided
             write_detections(part / "detections.json", detections, list(plan.chosen), **about)
-            table = runs.ledger_of_faces(
-                {number: runs.ledger(each.track, each.mouth_generated, clip.fps) for number, each in plans.items()}
-            )
-            table.to_csv(part / "ledger.csv", index=False, lineterminator="\n")
+            tracks = {number: (each.track, each.mouth_generated) for number, each in plans.items()}
+            runs.write_ledger(part / "ledger.csv", tracks, clip.fps)
             sources = faces.write_files(generators, part, clip.fps)
             info = {
                 "output": output.name,
@@ -198,9 +196,10 @@ class Pipeline:
                 "detections_from_cache": detections.from_cache,
                 "frames_written": len(plan.order),
                 "frames_by_provenance": {
-                    str(k): int(n) for k, n in zip(*np.unique(table["provenance"], return_counts=True), strict=True)
+                    str(kind): int(np.sum([track.provenance == kind for track, _ in tracks.values()]))
+                    for kind in np.unique([track.provenance for track, _ in tracks.values()])
                 },
-                "mouths_generated": int(table["mouth_generated"].sum()),
+                "mouths_generated": sum(int(generated.sum()) for _, generated in tracks.values()),
                 **({"mouths_by_source": sources} if sources else {}),
                 "warnings": self._warnings(clip, detections, plans, len(voices)),
                 "device": self.device,

@@ -285,3 +285,20 @@ def test_a_heavy_import_is_noticed(tmp_path: Path):
 def test_a_noisy_import_is_noticed(tmp_path: Path):
     with pytest.raises(AssertionError, match="Zen of Python"):
         fresh_import("this", tmp_path / "report.json")
+
+
+def test_a_dub_loads_no_tables_and_no_analysis(tmp_path: Path):
+    """Each of these takes a tenth of the time of a short dub, or more, before it does anything."""
+    code = (
+        "import sys; from lipsync_lab.cli import main\n"
+        "sample = ['--face', 'animation_hello', '--audio', 'animation_hello']\n"
+        "assert main(['dub', *sample, '--quiet', '--no-cache', '--checkpoint_path', 'identity', '--box', '60', '180',\n"
+        "             '60', '180', '--outfile', sys.argv[1]]) == 0\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))\n"
+    )
+    given = [sys.executable, "-c", code, tmp_path / "out.mp4"]
+    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "av" in loaded
+    assert loaded & {"pandas", "scipy", "librosa", "matplotlib", "skimage"} == set()

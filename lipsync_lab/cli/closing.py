@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -43,10 +44,9 @@ def lines(run: Run, outfile: Path, seconds: float) -> list[str]:
 
 
 def _frames(run: Run, outfile: Path) -> str:
-    info, ledger = run.info, run.ledger()
-    counts = ledger["provenance"].value_counts()
-    kinds = [f"{number} {kind}{_NOTES.get(kind, '')}" for kind, number in counts.items()]
-    used, there = len(ledger), info["clip"]["frames_of_the_clip"]
+    info, provenance = run.info, run.column("provenance")
+    kinds = [f"{number} {kind}{_NOTES.get(kind, '')}" for kind, number in Counter(provenance).most_common()]
+    used, there = len(provenance), info["clip"]["frames_of_the_clip"]
     part = f"all {used}" if used == there else f"the first {used}{f' of {there}' if there else ''}"
     whole = "one frame" if used == 1 else f"{part} frames"
     by = info["generator"]["name"]
@@ -70,11 +70,11 @@ def _played_on(run: Run) -> str:
 
 def _dropouts(run: Run) -> list[str]:
     """Dropouts that were too long to be filled."""
-    settings, ledger = run.info["settings"], run.ledger()
+    settings = run.info["settings"]
     if settings["dropouts"] not in ("hold", "interpolate"):
         return []
-    limit, missing = settings["max_dropout"], (ledger["provenance"] == "missing").to_numpy()
-    lengths = [end - start for start, end in spans(missing, ledger["shot"].to_numpy())]
+    limit, missing = settings["max_dropout"], [kind == "missing" for kind in run.column("provenance")]
+    lengths = [end - start for start, end in spans(missing, run.column("shot"))]
     long = [length for length in lengths if length > limit]
     if not long:
         return []
