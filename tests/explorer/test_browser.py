@@ -120,6 +120,14 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         def shown(frame: int, words: str = "") -> None:
             expect(facts).to_contain_text(re.compile(rf"frame {frame} .*{words}"))
 
+        def another(before: bytes) -> bytes:
+            """The stage's picture, as soon as it is not the one before."""
+            until = time.monotonic() + PATIENCE / 1000
+            while (now := stage.screenshot()) == before:
+                assert time.monotonic() < until, "the picture stays the same"
+                page.wait_for_timeout(100)
+            return now
+
         def entries(menu: Locator) -> list[str]:
             """What a menu lists; the widgets write spaces that do not break."""
             return [line.replace("\xa0", " ") for line in menu.locator("option").all_inner_texts()]
@@ -160,19 +168,18 @@ def test_scrub_draw_and_save_in_a_browser(lab: tuple[str, Path], tmp_path: Path)
         whole = stage.screenshot()
         page.keyboard.press(" ")
         expect(instrument.get_by_role("button", name="output")).to_have_class(re.compile("mod-active"))
-        output = stage.screenshot()
-        assert output != whole
+        # the button says so before the picture has come from the kernel
+        output = another(whole)
         page.keyboard.press(" ")
         expect(instrument.get_by_role("button", name="source")).to_have_class(re.compile("mod-active"))
         stage.hover(position={"x": 200, "y": 200})
+        source = stage.screenshot()
         page.mouse.wheel(0, -200)
-        page.wait_for_timeout(500)
-        close = stage.screenshot()
+        close = another(source)
         assert close not in (whole, output)
         scrolled = page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTop")
         page.keyboard.press("0")
-        page.wait_for_timeout(500)
-        assert stage.screenshot() not in (close, output)
+        assert another(close) != output
         assert scrolled == page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTop")
         choose(failures, missed)
         shown(worst, "missing")
