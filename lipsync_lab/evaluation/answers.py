@@ -1,6 +1,7 @@
 """The answer and its limits at the top of each notebook: sentences of Markdown, computed from its numbers, with n.
 
-What the runs of the notebook say comes first; what is bundled, and the same for any clips, follows and says so.
+The answer is about the runs of the notebook alone. What is bundled, and the same for any clips, is a short paragraph
+below it that says so; the notebook's sections on recorded numbers have the rest.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from lipsync_lab.evaluation.result import Evaluation
 
 
-def answer(sentences: Iterable[str]) -> str:
-    """Sentences as the answer of a notebook."""
-    return f"> **Answer.** {' '.join(sentences)}"
+def answer(sentences: Iterable[str], recorded: str = "") -> str:
+    """Sentences as the answer of a notebook, and below them a sentence on what is bundled."""
+    apart = f"\n\n*{RECORDED}* {recorded}" if recorded else ""
+    return f"> **Answer.** {' '.join(sentences)}{apart}"
 
 
 def limits(results: Sequence[EvaluatedCase], *rest: str) -> str:
@@ -56,7 +58,7 @@ def of_clip(evaluation: Evaluation) -> str:
 
 
 def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
-    """How often faces are missed: in the runs (`evaluated.frames`), on labelled clips, and by the published detector.
+    """How often faces are missed: in the runs (`evaluated.frames`), and in short on the recorded clips.
 
     Parameters
     ----------
@@ -67,29 +69,33 @@ def of_misses(table: pandas.DataFrame, recorded: pandas.DataFrame) -> str:
     here = words(
         f"{row['sum']:.0f} of {row['count']:.0f} frames of {label(domain)}" for domain, row in known.iterrows()
     )
-    recall = study.detector_table().query("domain == 'animation'").set_index("detector")
-    fetched, installed = recall.loc["auto"], recall.loc["auto-without-yunet"]
-    missed, why = recorded["missed_detection"], tables.missed_detection_causes(recorded).set_index("cause")["misses"]
+    recall = study.detector_table().query("domain == 'animation'").set_index("detector").loc["auto-without-yunet"]
+    missed = recorded["missed_detection"]
     return answer(
-        [
-            f"In these runs the detector misses the face in {here}.",
-            f"{RECORDED} on labelled animation the default detector finds **{installed['recall']:.0%}** of the faces "
-            f"as installed ({_interval(installed)}), and {fetched['recall']:.0%} where the file of yunet is fetched "
-            f"({_interval(fetched)}; {installed['clips']} clips, {installed['frames']} frames).",
-            f"Also recorded: the published S3FD misses **{missed.sum():.0f} of {missed.count()}** frames of "
-            f"{recorded['clip'].nunique()} clips; {why['unexplained'] / why.sum():.0%} of these are neither dark nor "
-            "low in contrast, in motion or next to a cut.",
-        ]
+        [f"In these runs the detector misses the face in {here}.", *_dropouts(table)],
+        f"the default detector finds {recall['recall']:.0%} of the faces of {recall['clips']} labelled clips of "
+        f"animation, and the published S3FD misses {missed.sum():.0f} of {missed.count()} frames of "
+        f"{recorded['clip'].nunique()}.",
     )
 
 
-def _interval(row: pandas.Series) -> str:
-    return f"95 % CI {row['recall_low']:.0%} to {row['recall_high']:.0%}"
+def _dropouts(table: pandas.DataFrame) -> list[str]:
+    """The longest dropout of the runs, and the most frequent cause; nothing where no face is missed."""
+    lengths, why = tables.dropouts(table), tables.missed_detection_causes(table).query("misses > 0")
+    if lengths.empty:
+        return []
+    longest = lengths.loc[lengths["length"].idxmax()]
+    cause = why.groupby("cause")["misses"].sum().idxmax()
+    known = "have no cause that is known" if cause == "unexplained" else f"have the cause “{plain(cause)}”"
+    return [
+        f"The longest of {len(lengths)} dropout{'s' * (len(lengths) != 1)} lasts **{longest['length']:.0f} frames** "
+        f"({plain(longest['clip'])}); most missed frames {known}."
+    ]
 
 
 def of_mouths(results: Sequence[EvaluatedCase]) -> str:
     """The most frequent artifact of the runs, and what Wav2Lip loses on animation with published weights."""
-    return answer([f"The most frequent artifact in {scope.clips(results)}: {_commonest(results)}.", _published()])
+    return answer([f"The most frequent artifact in {scope.clips(results)}: {_commonest(results)}."], _published())
 
 
 def _commonest(results: Sequence[EvaluatedCase]) -> str:
@@ -119,9 +125,9 @@ def of_timing(results: Sequence[EvaluatedCase]) -> str:
             f"The mouth changes in **{held.sum():.0f} of {len(held)}** held frames of animation."
             if len(held)
             else "No held frame of animation has a generated mouth.",
-            f"{RECORDED} with published weights, the bundled sync expert prefers the own sound to the same sound "
-            f"shuffled in {(margins > 0).sum()} of {len(margins)} sources of Wav2Lip.",
-        ]
+        ],
+        f"with published weights, the bundled sync expert prefers the own sound to the same sound shuffled in "
+        f"{(margins > 0).sum()} of {len(margins)} sources of Wav2Lip.",
     )
 
 
@@ -156,14 +162,10 @@ def of_domains(results: Sequence[EvaluatedCase], effects: pandas.DataFrame, spea
     effects, speakers : DataFrame
         Of `comparison.matched`: on these clips, and on the bundled pairs.
     """
-    count, tested = _tested(speakers)
     return answer(
-        [
-            _domains_here(results, effects),
-            f"{RECORDED} beside filmed speakers, {_worse(speakers)}, of {tested} metrics that were tested "
-            f"(n = {count} speakers, bundled models, adjusted p ≤ {comparison.ALPHA:g}).",
-            _published("Also recorded:"),
-        ]
+        [_domains_here(results, effects)],
+        f"beside filmed speakers, {_worse(speakers)} (n = {_tested(speakers)[0]} speakers, bundled models, adjusted "
+        f"p ≤ {comparison.ALPHA:g}). {_published('With')}",
     )
 
 
@@ -214,14 +216,12 @@ def of_mitigations(results: Sequence[EvaluatedCase], changed: pandas.DataFrame, 
         Of `ablation.summary`: of these clips, and of the bundled ones.
     """
     return answer(
-        [
-            f"In {scope.clips(results)}: {_mitigations(changed)}",
-            f"{RECORDED} in eight bundled clips of animation, {_mitigations(effects)}",
-        ]
+        [f"In {scope.clips(results)}: {_mitigations(changed)}"],
+        f"in eight bundled clips of animation, {_mitigations(effects, brief=True)}",
     )
 
 
-def _mitigations(effects: pandas.DataFrame) -> str:
+def _mitigations(effects: pandas.DataFrame, brief: bool = False) -> str:
     """What one set of clips says of mitigations; of too few clips for a test, the largest changes."""
     known = effects[effects["threshold"].notna() & ~effects["by_construction"]]
     single = known[known["mitigation"] != ablation.MITIGATIONS[-1].name]
@@ -232,11 +232,11 @@ def _mitigations(effects: pandas.DataFrame) -> str:
     helps = "; ".join(f"**{plain(name)}** reduces {labels}" for name, labels in better.items())
     worse = sure[sure["change"] > 0]
     worse = words(f"{row.label} with {row.mitigation}" for row in worse.itertuples()) or "No metric"
-    count = single["mitigation"].nunique()
+    count = f"{len(better)} of {single['mitigation'].nunique()} mitigations make a metric better"
+    counted = "" if brief and helps else f"{count} that they do not satisfy by construction: "
     return (
-        f"{len(better)} of {count} mitigations make a metric better that they do not satisfy by construction: "
-        f"{helps or 'none'} (n = {effects['n'].max()} clips, adjusted p ≤ {comparison.ALPHA:g}). {worse} gets worse "
-        "beyond doubt."
+        f"{counted}{helps or 'none'} (n = {effects['n'].max()} clips, adjusted p ≤ {comparison.ALPHA:g}). {worse} gets "
+        "worse beyond doubt."
     )
 
 
@@ -254,17 +254,15 @@ def _largest(changes: pandas.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def _published(start: str = RECORDED) -> str:
+def _published(start: str = "with") -> str:
     """What Wav2Lip does worse on animation with published weights."""
     effects = published.domain_effects()
     sure = (effects["p_adjusted"] <= comparison.ALPHA) & (effects["difference"] > 0)
     worse = words(
         f"**{row.label}** ({row.animation:.2f} against {row.other:.2f})" for row in effects[sure].itertuples()
     )
-    rest = words(effects.loc[~sure, "label"])
     sources = f"{effects['n'].iloc[0]} and {effects['n_other'].iloc[0]} sources"
-    rest = f"; {rest} {'is' if (~sure).sum() == 1 else 'are'} not established" if rest else ""
     return (
-        f"{start} with published weights, Wav2Lip is worse on animation than on live action in "
-        f"{worse or 'no metric'}{rest} ({sources})."
+        f"{start} published weights, Wav2Lip is worse on animation than on live action in {worse or 'no metric'} "
+        f"({sources})."
     )

@@ -148,7 +148,11 @@ def candidates(
         box, accepted = detection.box, detection.score > threshold
         colour = PROVENANCE_COLOURS["detected"] if accepted else "white"
         outline(ax, box, edgecolor=colour, linewidth=2, linestyle="-" if accepted else (0, (3, 2)))
-        words = ax.text(box.x1, box.y1 - 0.01 * height, f"{detection.score:.2f}", color=INK, va="bottom")
+        # inside the picture, also beside its right edge and under its upper one
+        right, high = box.x1 > 0.88 * width, box.y1 < 0.08 * height
+        x, y = max(width if right else box.x1, 0), max(box.y1, 0)
+        at = {"ha": "right" if right else "left", "va": "top" if high else "bottom"}
+        words = ax.text(x, y + (0.01 if high else -0.01) * height, f"{detection.score:.2f}", color=INK, **at)
         words.set_path_effects(HALO)
     accepted = sum(detection.score > threshold for detection in detections)
     if accepted < len(detections):
@@ -258,7 +262,7 @@ def triptych(
 
 @styled
 def contact_sheet(
-    images: Mapping[int, np.ndarray], ledger: pandas.DataFrame | None = None, columns: int = 6, ax: Axes | None = None
+    images: Mapping[int, np.ndarray], ledger: pandas.DataFrame | None = None, columns: int = 4, ax: Axes | None = None
 ) -> Axes:
     """Frames of a clip with their numbers, and, from the ledger, their boxes in the colour of their provenance.
 

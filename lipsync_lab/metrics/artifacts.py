@@ -295,7 +295,7 @@ METRICS = (
     ),
     Metric(
         *("sharpness_loss", "share of the sharpness", "picture", "sharpness loss", 0.35, 1.0),
-        "{value:.0%} of the source's sharpness is lost",
+        "the mouth is blurred, with {value:.0%} of the source's sharpness lost",
         of_pair=sharpness_loss,
         artifact=Artifact("Gaussian blur", injected.blur),
     ),

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 #: Folder of the videos and pictures, beside the page.
 MEDIA = "media"
 #: Pixels of the videos' longest side, their quality, the most pictures of failures, and the pixels of their height.
-_LONGEST, _CRF, _PICTURES, _HEIGHT = 640, 20, 4, 300
-#: Metrics whose failures are not seen in a picture.
-_UNSEEN = ("syncnet_distance_per_frame",)
+_LONGEST, _CRF, _PICTURES, _HEIGHT = 640, 20, 4, 380
+#: The metric of sync that the table shows, and the scores that are in a sentence below it: of the whole clip.
+_SYNC, _OF_CLIP = "syncnet_distance_per_frame", ("syncnet_distance", "syncnet_distance_at_zero")
+#: Metrics whose failures no single picture shows.
+_UNSEEN = (_SYNC, "mouth_change_during_hold", "temporal_flicker", "box_jitter_on_holds", "identity_switch")
 #: Version of what is rendered.
-_LAYOUT = 4
+_LAYOUT = 5
 
 
 def write(
@@ -140,6 +142,7 @@ def write_page(
         About the videos.
     """
     metrics = evaluation.metrics
+    elsewhere = metrics["metric"].isin(_elsewhere(metrics))
     content = {
         "title": title,
         "facts": {name: value for name, value in facts.items() if value},
@@ -147,7 +150,8 @@ def write_page(
         "viewer": viewer,
         "close_up": close_up,
         "difference": CAPTION,
-        "rows": (rows := _metric_rows(metrics[metrics["value"].notna()])),
+        "rows": (rows := _metric_rows(metrics[metrics["value"].notna() & ~elsewhere])),
+        "sync": _whole_clip(metrics),
         "quartiles": any(row["spread"] for row in rows),
         "undefined": [
             (reason, [registry.label(name) for name in rows["metric"]])
@@ -203,11 +207,13 @@ def write_pairs(out: str | Path, table: pandas.DataFrame) -> Path:
 def sentences(evaluation: Evaluation) -> list[str]:
     """What an evaluation says, most important first: the failures, the alignment, the edited region."""
     table = evaluation.metrics
-    failed = table[table["failed"] > 0]
-    failed = failed.assign(share=failed["failed"] / failed["n_frames"].clip(lower=1)).sort_values(
-        "share", ascending=False
-    )
-    parts = [f"{registry.label(row.metric)} in {row.failed} of {row.n_frames} frames" for row in failed.itertuples()]
+    failed = table[table["failed"] > 0].set_index("metric")
+    # in the order of the pictures
+    order = [metric for metric in _seen_first(evaluation.failures)["metric"].unique() if metric in failed.index]
+    parts = [
+        f"{registry.label(row.Index)} in {row.failed} of {row.n_frames} frames"
+        for row in failed.loc[order].itertuples()
+    ]
     out = [f"Beyond the threshold: {'; '.join(parts)}." if parts else "No metric is beyond its threshold in any frame."]
     if evaluation.alignment is not None:
         out.append(_sentence(text.alignment(evaluation.alignment)))
@@ -239,7 +245,8 @@ def _rendered(folder: Path, evaluation: Evaluation, source: Path, output: Path, 
             if row in captions:
                 box = np.full(4, np.nan) if boxes is None else boxes[min(row, len(boxes) - 1)]
                 pictures.append((f"frame-{row}.jpg", captions[row]))
-                media.jpeg(folder / pictures[-1][0], media.beside(*images, box, _HEIGHT))
+                square = media.around_region(box)
+                media.jpeg(folder / pictures[-1][0], media.beside(*images, square, _HEIGHT, margin=0.0))
             for image, writer in zip(images, (before, after), strict=True):
                 writer.write(image if scale == 1 else media.scaled(image, scale))
     order = list(captions)
@@ -269,16 +276,42 @@ def _boxes(evaluation: Evaluation) -> np.ndarray | None:
 def _key_frames(evaluation: Evaluation) -> dict[int, str]:
     """Rows and captions of the worst frames, one a kind of failure; without a failure the middle frame.
 
-    A frame that is out of sync comes last: no single picture shows it.
+    What no single picture shows comes last, such as a mouth that is out of sync.
     """
     rows = {number: row for row, number in enumerate(evaluation.frames.index)}
     out: dict[int, str] = {}
-    kinds = evaluation.failures.drop_duplicates("kind")
-    for failure in kinds.iloc[kinds["metric"].isin(_UNSEEN).argsort(kind="stable")].itertuples():
+    for failure in _seen_first(evaluation.failures.drop_duplicates("kind")).itertuples():
         if len(out) < _PICTURES:
             out.setdefault(rows[failure.worst], f"{failure.kind}, frame {failure.worst}: {failure.evidence}")
     middle = len(rows) // 2
     return out or {middle: f"frame {evaluation.frames.index[middle]}, nothing failed"}
+
+
+def _seen_first(failures: pandas.DataFrame) -> pandas.DataFrame:
+    """Failures, the worst first, those that no single picture shows last."""
+    return failures.iloc[failures["metric"].isin(_UNSEEN).to_numpy().argsort(kind="stable")]
+
+
+def _elsewhere(metrics: pandas.DataFrame) -> tuple[str, ...]:
+    """Scores that the table leaves out: they measure what its row of sync does, over the whole clip."""
+    return _OF_CLIP if _has(metrics, _SYNC) else ()
+
+
+def _has(metrics: pandas.DataFrame, name: str) -> bool:
+    return bool(metrics.set_index("metric")["value"].notna().get(name, False))
+
+
+def _whole_clip(metrics: pandas.DataFrame) -> str:
+    """The SyncNet distance of the whole clip as a sentence; empty where the table has no row of sync."""
+    if not _elsewhere(metrics) or not all(_has(metrics, name) for name in _OF_CLIP):
+        return ""
+    value = metrics.set_index("metric")["value"]
+    best, zero = (_number(value[name]) for name in _OF_CLIP)
+    return (
+        f"{registry.label(_SYNC)[0].upper()}{registry.label(_SYNC)[1:]} is the SyncNet distance, the median of single "
+        f"frames. Over the whole clip it is {zero} with the sound as it is, and {best} at the offset where it is least "
+        f"({value.get('av_offset', 0):.0f} frames)."
+    )
 
 
 def _metric_rows(metrics: pandas.DataFrame) -> list[dict[str, Any]]:
@@ -329,7 +362,7 @@ def _metric(name: str) -> registry.Metric:
 
 
 def _number(value: float) -> str:
-    return "" if value != value else f"{value:.3g}"
+    return "" if value != value else f"{round(value, 4):.3g}"
 
 
 def _sentence(line: str) -> str:

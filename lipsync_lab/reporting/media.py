@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _POSTER, _STRIP = 480, 200
 #: Pixels of the height of a close-up of a mouth, and its side in widths of the face's box.
 _CLOSE_UP, _AROUND = 420, 0.9
+#: Height of an edited region in its widths from which it is a face, and the square round a flatter one in its widths.
+_FACE, _ROOM = 0.8, 1.1
 _GAP = 4
 #: Colours of a chart, and how far any may lie from its own, of 255.
 _COLOURS, _LOSS = 256, 8
@@ -125,6 +127,19 @@ def close_ups(images: Sequence[np.ndarray], box: np.ndarray) -> list[np.ndarray]
     around = regions.inside(_around_mouth(box), images[0].shape)
     parts = [image if around is None else image[around.slices] for image in images]
     return [scaled(part, _CLOSE_UP / part.shape[0]) for part in parts]
+
+
+def around_region(box: np.ndarray) -> np.ndarray:
+    """A square round the mouth, (4,), from the box of an edited region (4,): NaN where that is.
+
+    A region that is about as high as wide is a face, of which the square holds the lower half; a flatter one lies round
+    the mouth, and so does the square.
+    """
+    x1, y1, x2, y2 = box
+    if y2 - y1 >= _FACE * (x2 - x1):
+        return _around_mouth(box)
+    half, x, y = _ROOM * (x2 - x1) / 2, (x1 + x2) / 2, (y1 + y2) / 2
+    return np.array([x - half, y - half, x + half, y + half])
 
 
 def _around_mouth(box: np.ndarray) -> np.ndarray:

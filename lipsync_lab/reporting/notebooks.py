@@ -343,6 +343,7 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
     content = nbformat.read(path, as_version=4)
     content.metadata.pop("widgets", None)
     content.cells = [cell for cell in content.cells if LIVE not in cell.metadata.get("tags", [])]
+    content.cells = _folded(content.cells)
     itself = re.compile(rf"^\[[^\]]*\]\({re.escape(Path(page).name)}\)\.?$", re.MULTILINE)
     for cell in content.cells:
         if cell.cell_type == "markdown":
@@ -350,6 +351,25 @@ def to_html(notebook: str | Path, page: str | Path) -> None:
     about = {"metadata": {"name": path.stem, "path": str(path.parent)}}
     text, _ = exporter.from_notebook_node(content, resources=about)
     write_text(page, text)
+
+
+def _folded(cells: list) -> list:
+    """Cells in which the code that stands before the answer is in one cell, so that a page folds it into one line.
+
+    Code cells that follow each other, up to the one whose output is the answer, become one with all their outputs.
+    """
+    answers = [
+        place for place, cell in enumerate(cells) if any("**Answer.**" in str(out) for out in cell.get("outputs", []))
+    ]
+    if not answers:
+        return cells
+    last = first = answers[0]
+    while first and cells[first - 1].cell_type == "code":
+        first -= 1
+    merged = cells[last].copy()
+    merged.source = "\n\n".join(cell.source for cell in cells[first : last + 1])
+    merged.outputs = [output for cell in cells[first : last + 1] for output in cell.outputs]
+    return [*cells[:first], merged, *cells[last + 1 :]]
 
 
 def renew(notebooks: Iterable[str | Path] | None = None) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync_lab import bundled
+from lipsync_lab import bundled, samples
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.files import write_text
+from lipsync_lab.metrics.registry import label
 from lipsync_lab.models import registry
 from lipsync_lab.reporting.safe import clean
 
@@ -180,25 +181,86 @@ def evidence_note(pipeline: Pipeline) -> str:
 
 #: Columns of tables in words, as notebooks show them; other names lose their underscores.
 _HEADERS = {
+    "among_detected": "share among detected",
+    "among_missed": "share among missed",
+    "clip_count": "clips",
+    "coverage": "share of the frames",
     "detected": "detected or copied",
+    "failed": "failing frames",
+    "first": "from frame",
+    "last": "to frame",
+    "worst": "worst frame",
+    "false_positives": "false positives per frame",
+    "false_positives_worst": "false positives per frame, worst clip",
+    "gan": "with a discriminator",
+    "held": "share of held frames",
+    "iou": "overlap (IoU)",
+    "label": "metric",
+    "longest": "longest dropout (frames)",
+    "max_dropout": "longest dropout that is filled (frames)",
+    "missed_detection": "missed detections",
+    "missed_share": "share missed",
+    "mouth_change_during_hold": "share of held frames with a mouth change",
+    "mouth_change_during_hold_covered": "share of held frames with a mouth",
+    "mouth_ms": "median mouth (ms)",
+    "mouth_ms_shortest": "shortest mouth (ms)",
+    "mouths_too_short": "share of mouths under 70 ms",
+    "ms": "CPU time (ms a frame)",
+    "n_frames": "frames measured",
     "n_other": "n (counterpart)",
+    "of": "of missed frames",
     "other": "counterpart",
     "p_adjusted": "adjusted p",
-    "missed_detection": "missed detections",
+    "provenance": "origin of the box",
+    "recall_high": "recall, 95 % CI to",
+    "recall_low": "recall, 95 % CI from",
+    "runs": "dropouts",
+    "what": "what is unusual",
 }
+#: The most digits after the point of a number in a table.
+_DIGITS = 3
 
 
 def headed(table: pandas.DataFrame) -> pandas.DataFrame:
-    """A table for a notebook to show: headers in words, truth values as yes and no, and no second row of headers.
+    """A table for a notebook to show: headers and values in words, and no second row of headers.
+
+    Truth values become yes and no, an absent number a dash, metrics and domains their readable names; the numbers of a
+    column have the same digits after the point, as few as they need and three at most.
 
     Parameters
     ----------
     table : DataFrame
-        Each level of its index becomes a column, except the first; its name stands in the corner.
+        Each level of its index becomes a column, except the first; its name stands in the corner. Without a named index
+        its first column does so.
     """
+    if table.index.names == [None] and table.index.dtype.kind == "i":
+        table = table.set_index(table.columns[0])
     first, *levels = table.index.names
     out = table.reset_index(level=levels) if levels else table.copy()
-    truths = {name: {True: "yes", False: "no"} for name in out.select_dtypes("bool")}
-    out = out.replace(truths) if truths else out
-    out.columns = [_HEADERS.get(name, str(name).replace("_", " ")) for name in out.columns]
-    return out.rename_axis(index=None, columns=first)
+    for name in out.columns:
+        out[name] = _in_words(name, out[name])
+    out.index = _in_words(first, out.index.to_series())
+    # columns of a pivoted table are values, such as names of clips
+    own = set() if table.columns.name is None else set(table.columns)
+    out.columns = [name if name in own else _header(name) for name in out.columns]
+    return out.rename_axis(index=None, columns=_header(first) if first else first)
+
+
+def _header(name: object) -> str:
+    return _HEADERS.get(name, str(name).replace("_", " "))
+
+
+def _in_words(name: object, values: pandas.Series) -> pandas.Series:
+    """The values of a column as text, where they are more than counts."""
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.map({True: "yes", False: "no"})
+    if kind == "f":
+        known = values.dropna().round(_DIGITS)
+        digits = next((few for few in range(_DIGITS) if (known == known.round(few)).all()), _DIGITS)
+        return values.map(lambda number: "–" if number != number else f"{round(number, digits) + 0:.{digits}f}")
+    if name == "domain":
+        return values.map(samples.domain_in_words)
+    if name == "metric":
+        return values.map(label)
+    return values if kind in "iu" else values.map(lambda value: "–" if value is None or value != value else value)

@@ -44,11 +44,12 @@ def test_the_answer_on_mitigations_names_what_is_established_and_not_by_construc
     numbers = {"threshold": 1.0, "n": 8, "before": 0.4, "after": 0.3}
     few = effects.assign(**numbers | {"n": 2, "p_adjusted": NAN})
     text = answers.of_mitigations(OWN, few, effects.assign(**numbers))
-    here, recorded = text.split(scope.RECORDED)
+    here, recorded = text.split(f"\n\n*{scope.RECORDED}*")
     assert "In 2 clips of your own (1 of animation and 1 of live action): too few for a test (n = 2)" in here
     assert "for the better is **boxes smoothed**, ghosting 0.4 to 0.3" in here
     assert "for the worse is **one mouth per hold**, ghosting 0.4 to 0.3" in here
-    assert "1 of 3 mitigations" in recorded
+    assert "1 of 3 mitigations make a metric better" in answers._mitigations(effects.assign(**numbers))
+    assert recorded.startswith(" in eight bundled clips of animation, **soft edge** reduces")
     assert "**soft edge** reduces line-art loss and colour shift (n = 8 clips" in text
     assert "ghosting with one mouth per hold gets worse beyond doubt." in text
     nothing = answers.of_mitigations(OWN, few, effects.assign(**numbers | {"p_adjusted": 0.9}))

@@ -17,7 +17,7 @@ from lipsync_lab.evaluation import many
 from lipsync_lab.evaluation.evaluate import evaluate
 from lipsync_lab.media import audio, video
 from lipsync_lab.metrics import registry
-from lipsync_lab.reporting import evaluation_page
+from lipsync_lab.reporting import evaluation_page, media
 
 FRAMES, SKIPPED = 12, 3
 EVIL = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
@@ -128,10 +128,10 @@ def test_the_page_shows_the_mouth_enlarged(tab, out):
     tab.goto((out / "changed" / "index.html").as_uri())
     picture = tab.locator(".closeup img")
     size = picture.evaluate("image => [image.naturalWidth, image.naturalHeight, image.clientHeight]")
-    assert size[1] == 300
+    assert size[1] == 380
     assert size[2] > 200
-    # a third of it is the source round the edited box of 40 x 40 pixels, which is 0.15 of the box wider on each side
-    assert size[0] == pytest.approx(3 * 300, rel=0.1)
+    # source, output and difference are squares; at the picture's edge a square may lose a row
+    assert size[0] == pytest.approx(3 * 380, rel=0.05)
     address = picture.get_attribute("src")
     source, output = (
         np.asarray(Image.open(out / "changed" / address))[:, a:b].astype(int) for a, b in ((0, 298), (304, 600))
@@ -201,3 +201,28 @@ def test_the_first_picture_shows_a_failure_that_a_picture_can_show():
     failures = pd.DataFrame([(*row, "much") for row in rows], columns=["kind", "metric", "worst", "evidence"])
     shown = evaluation_page._key_frames(SimpleNamespace(failures=failures, frames=pd.DataFrame(index=range(9))))
     assert list(shown) == [5, 3]
+
+
+def test_sync_has_one_row_and_a_sentence_on_the_whole_clip():
+    rows = [
+        ("syncnet_distance_per_frame", 0.274),
+        ("syncnet_distance", 0.25),
+        ("syncnet_distance_at_zero", 0.271),
+        ("av_offset", -2.0),
+    ]
+    metrics = pd.DataFrame(rows, columns=["metric", "value"])
+    text = evaluation_page._whole_clip(metrics)
+    assert "0.271 with the sound as it is, and 0.25 at the offset where it is least (-2 frames)" in text
+    assert evaluation_page._elsewhere(metrics) == ("syncnet_distance", "syncnet_distance_at_zero")
+    without = metrics.iloc[1:]
+    assert (evaluation_page._whole_clip(without), evaluation_page._elsewhere(without)) == ("", ())
+
+
+def test_a_close_up_is_a_square_round_the_mouth():
+    flat, face = (media.around_region(np.array(box, float)) for box in ([90, 150, 200, 200], [90, 90, 190, 190]))
+    for square in (flat, face):
+        assert square[2] - square[0] == pytest.approx(square[3] - square[1])
+    assert [(flat[0] + flat[2]) / 2, (flat[1] + flat[3]) / 2] == [145, 175]
+    assert face[1] > 110  # the lower half of the face
+    assert face[3] > 190
+    assert np.isnan(media.around_region(np.full(4, np.nan))).all()

@@ -16,10 +16,35 @@ def test_a_table_to_show_has_one_row_of_headers_in_words():
     table = pd.DataFrame({"p_adjusted": [0.5], "n_other": [8], "mouths_generated": [3], "diagonal dominates": [True]})
     shown = reporting.headed(table.set_index(pd.MultiIndex.from_tuples([("a", "animation")], names=["clip", "domain"])))
     assert list(shown.columns) == ["domain", "adjusted p", "n (counterpart)", "mouths generated", "diagonal dominates"]
-    assert shown.loc["a"].tolist() == ["animation", 0.5, 8, 3, "yes"]
+    assert shown.loc["a"].tolist() == ["animation", "0.5", 8, 3, "yes"]
     assert (shown.index.name, shown.columns.name) == (None, "clip")
     assert shown.to_html().count("<tr") == 2  # one of headers, one of numbers
     assert list(table) == ["p_adjusted", "n_other", "mouths_generated", "diagonal dominates"]
+
+
+def test_values_of_a_table_to_show_are_in_words_and_its_numbers_have_few_digits():
+    nan = float("nan")
+    table = pd.DataFrame(
+        {
+            "metric": ["line_art_loss", "syncnet_distance_per_frame", "ghosting"],
+            "domain": ["synthetic_photo", "animation", ""],
+            "value": [0.12345, nan, -0.0001],
+            "threshold": [2.0, 10.0, nan],
+            "low": [1.25, 1.5, 1.0],
+            "cause": ["dark", None, nan],
+        }
+    )
+    shown = reporting.headed(table)
+    assert shown.columns.name == "metric"
+    assert list(shown.index) == ["line-art loss", "out of sync", "ghosting"]
+    assert list(shown["domain"]) == ["synthetic photo", "animation", "unknown domain"]
+    assert list(shown["value"]) == ["0.123", "–", "0.000"]
+    assert list(shown["threshold"]) == ["2", "10", "–"]
+    assert list(shown["low"]) == ["1.25", "1.50", "1.00"]
+    assert list(shown["cause"]) == ["dark", "–", "–"]
+    assert "NaN" not in shown.to_html()
+    pivoted = table.assign(clip="my_clip").pivot(index=["metric", "domain"], columns="clip", values="value")
+    assert list(reporting.headed(pivoted)) == ["domain", "my_clip"]
 
 
 @pytest.mark.parametrize(

@@ -746,6 +746,20 @@ def test_code_is_folded_on_pages_except_where_it_failed(tmp_path):
     assert "<pre>3" in first[2]
 
 
+def test_the_code_before_the_answer_is_one_folded_line(tmp_path):
+    cells = [new_code_cell(source, execution_count=1) for source in ("number = 3", "import this", "answer()", "draw()")]
+    cells[1].outputs = [new_output("display_data", {"text/markdown": "> **Models.** small"})]
+    cells[2].outputs = [new_output("display_data", {"text/markdown": "> **Answer.** 3 of 4"})]
+    nbformat.write(new_notebook(cells=[*cells[:3], new_markdown_cell("Then."), cells[3]]), tmp_path / "book.ipynb")
+    notebooks.to_html(tmp_path / "book.ipynb", tmp_path / "book.html")
+    before, _, after = (tmp_path / "book.html").read_text(encoding="utf-8").partition("<strong>Answer.</strong>")
+    folded = before[: before.rindex("</details>")]
+    assert before.count("<details") == 1
+    assert all(word in folded for word in ("number", "this", "answer"))
+    assert "<strong>Models.</strong>" in before.rpartition("</details>")[2]
+    assert after.count("<details") == 1
+
+
 def test_what_was_forced_is_used_again(tmp_path, material):
     book = notebook(tmp_path / "book.ipynb", "print(number)")
     options = {"clips": [material / "talks.mp4"], "generators": ["identity"], "notebooks": [book]}

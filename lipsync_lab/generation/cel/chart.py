@@ -16,11 +16,11 @@ import numpy as np
 
 from lipsync_lab import files, limits
 from lipsync_lab.errors import MediaError
-from lipsync_lab.generation.cel.own import Mouth
-from lipsync_lab.generation.cel.shapes import SHAPES
+from lipsync_lab.generation.cel.own import Mouth, nearest
+from lipsync_lab.generation.cel.shapes import CHART, CLOSED, SHAPES
 
 SCHEMA, NAME, CONTACT = 1, "chart.json", "contact_sheet.png"
-_CELL, _COLUMNS = (220, 170), 5
+_CELL, _COLUMNS, _LINE = (220, 190), 5, 22
 _NUMBERS = ("openness", "width", "rest", "angle", "turn", "line_width")
 
 
@@ -131,16 +131,66 @@ def _colours(picture: np.ndarray) -> list[str]:
 
 
 def contact_sheet(mouths: Sequence[Mouth]) -> np.ndarray:
-    """All mouths on their skin, with letter, source and openness, uint8 RGB."""
-    cells = [_cell(mouth) for mouth in mouths]
+    """All mouths on their skin, with letter, source and openness, and which shapes share a mouth, uint8 RGB."""
+    cells = [_cell(mouth, lines) for mouth, lines in zip(mouths, captions(mouths), strict=True)]
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % _COLUMNS)
-    return np.vstack([np.hstack(cells[first : first + _COLUMNS]) for first in range(0, len(cells), _COLUMNS)])
+    rows = [np.hstack(cells[first : first + _COLUMNS]) for first in range(0, len(cells), _COLUMNS)]
+    foot = np.full((_LINE * len(lines := notes(mouths)) + 10, rows[0].shape[1], 3), 255, np.uint8)
+    for place, text in enumerate(lines, start=1):
+        _say(foot, text, _LINE * place - 4)
+    return np.vstack([*rows, foot])
 
 
-def _cell(mouth: Mouth) -> np.ndarray:
+def captions(mouths: Sequence[Mouth]) -> list[tuple[str, str]]:
+    """Two lines on each mouth: its shape with where it comes from, and its gap with the shapes that use the same."""
+    own, out = [mouth for mouth in mouths if mouth.frame is not None], []
+    for mouth in mouths:
+        if mouth.frame is None and mouth.source == "drawn":
+            instead, _ = nearest(CHART[mouth.shape], mouth.turn, mouth.shot, own)
+            gap = f"gap {mouth.openness:.2f}"
+            second = gap if instead is None else f"mouth-source clip: {instead.shape}, frame {instead.frame}"
+            out.append((f"{mouth.shape}: chart of shapes", second))
+            continue
+        shared = "".join(f"; the same as {other}" for other in _sharing(mouth, mouths) if other != mouth.shape)
+        origin = mouth.source if mouth.frame is None else f"clip, frame {mouth.frame}"
+        out.append((f"{mouth.shape}: {origin}", f"gap {mouth.openness:.2f}{shared}"))
+    return out
+
+
+def notes(mouths: Sequence[Mouth]) -> list[str]:
+    """Lines at the foot of a sheet: why shapes share a mouth, and where those come from that the clip does not show."""
+    groups = dict.fromkeys(letters for mouth in mouths if len(letters := _sharing(mouth, mouths)) > 1)
+    out = [
+        f"{' and '.join(letters)} share one mouth: "
+        + ("closed lips are the mouth at rest too." if set(letters) <= set(CLOSED) else "no other drawing is nearer.")
+        for letters in groups
+    ]
+    drawn = [mouth.shape for mouth in mouths if mouth.frame is None and mouth.source == "drawn"]
+    if drawn and len(drawn) < len(mouths):
+        out.append(
+            f"The clip shows no mouth for {', '.join(drawn)}: the chart of shapes gives one, and --mouth-source clip "
+            "pastes the named mouth of the clip."
+        )
+    if len({mouth.shape for mouth in mouths}) < len(mouths):
+        out.append("Of several mouths of one shape, the one whose gap is nearest to that of the sound is used.")
+    return out
+
+
+def _sharing(mouth: Mouth, mouths: Sequence[Mouth]) -> tuple[str, ...]:
+    """The shapes that have the mouth of a frame; of a mouth without a frame, its own alone."""
+    if mouth.frame is None:
+        return (mouth.shape,)
+    return tuple(dict.fromkeys(other.shape for other in mouths if other.frame == mouth.frame))
+
+
+def _say(picture: np.ndarray, text: str, y: int) -> None:
+    cv2.putText(picture, text, (6, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def _cell(mouth: Mouth, lines: tuple[str, str]) -> np.ndarray:
     width, height = _CELL
     cell = np.full((height, width, 3), 255, np.uint8)
-    face = cell[4 : height - 30, 4 : width - 4]
+    face = cell[4 : height - 50, 4 : width - 4]
     face[:] = mouth.skin
     scale = min(0.45 * face.shape[1] / mouth.rest, 0.9 * face.shape[0] / mouth.layer.shape[0],
                 0.95 * face.shape[1] / mouth.layer.shape[1])  # fmt: skip
@@ -149,11 +199,6 @@ def _cell(mouth: Mouth) -> np.ndarray:
     top, left = (face.shape[0] - size[1]) // 2, (face.shape[1] - size[0]) // 2
     under = face[top : top + size[1], left : left + size[0]]
     under[:] = np.clip((under * (1 - layer[..., 3:]) + layer[..., :3]).round(), 0, 255)
-    origin = (
-        f"frame {mouth.frame}"
-        if mouth.frame is not None
-        else {"drawn": "from the chart"}.get(mouth.source, mouth.source)
-    )
-    text = f"{mouth.shape}   {origin}   gap {mouth.openness:.2f}"
-    cv2.putText(cell, text, (6, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    for text, y in zip(lines, (height - 32, height - 12), strict=True):
+        _say(cell, text, y)
     return cell

@@ -278,8 +278,25 @@ def test_a_chart_survives_its_folder(tmp_path):
     assert content["mouths"][-1]["file"] == "C-2.png"
     assert "#a4343c" in content["mouths"][-1]["colours"]
     sheet = cv2.imread(str(tmp_path / "chart" / "contact_sheet.png"))
-    assert sheet.shape == (2 * 170, 5 * 220, 3)
+    assert sheet.shape[1] == 5 * 220
+    assert sheet.shape[0] > 2 * 190  # two rows of mouths, and what they say about shapes that share one
     assert (np.abs(sheet[6, 6].astype(int) - SKIN[::-1]) <= 1).all()
+
+
+def test_the_sheet_says_which_mouth_each_shape_uses():
+    own_mouths = [own.cut(sample(picture(20), 20, number=7), LOOK)]
+    drawn = [mouth for mouth in whole_chart() if mouth.shape not in "AX"]
+    closed = replace(whole_chart()[0], source="clip", frame=3)
+    mouths = [closed, *drawn, *own_mouths, replace(closed, shape="X")]
+    lines = chart.captions(mouths)
+    assert lines[0] == ("A: clip, frame 3", "gap 0.00; the same as X")
+    assert lines[-1] == ("X: clip, frame 3", "gap 0.00; the same as A")
+    assert ("C: clip, frame 7", f"gap {own_mouths[0].openness:.2f}") in lines
+    # the mouths of the clip that stand in for a shape of the chart where no other is wanted
+    instead = own.nearest(CHART["D"], 0.0, None, [closed, *own_mouths])[0]
+    assert ("D: chart of shapes", f"mouth-source clip: {instead.shape}, frame {instead.frame}") in lines
+    assert chart.notes(mouths)[0].startswith("A and X share one mouth")
+    assert not any("share" in note for note in chart.notes(whole_chart()))
 
 
 def _without(folder, letter):
