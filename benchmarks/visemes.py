@@ -3,6 +3,7 @@
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --rhubarb FOLDER [--weights FILE_OR_RUN]
     python benchmarks/visemes.py --transcripts benchmarks/ljspeech_9_to_24.csv --recordings FOLDER
+    python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --missed
     python benchmarks/visemes.py --synthetic 60
 
 Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
@@ -113,21 +114,58 @@ def at_frames(cues: list[timing.Cue], frames: int) -> list:
     return [shape or REST for shape in timing.shapes_at(cues, frames, FPS)]
 
 
-def row(cues: list[timing.Cue], truth: visemes.Timeline, frames: int) -> dict:
+def false_closures(drawings: list[timing.Cue], truth: visemes.Timeline) -> tuple[int, int]:
+    """Closed drawings that lie further than `TOLERANCE` from every closed mouth of the reference, and all closed ones.
+
+    The reference closes on m, b and p and in pauses.
+    """
+    closed = [drawing for drawing in drawings if drawing.shape.shape in CLOSED]
+    keys = [key for key in truth.keys if key.pose.shape in CLOSED]
+    false = [
+        not any(each.start < key.end + TOLERANCE and each.end > key.start - TOLERANCE for key in keys)
+        for each in closed
+    ]
+    return sum(false), len(closed)
+
+
+def closures(cues: list[timing.Cue], truth: visemes.Timeline) -> list[tuple[visemes.Key, bool]]:
+    """The m, b and p of the reference, and whether the lips are shown closed within `TOLERANCE` of them."""
+    return [
+        (k, any(c.shape.shape in CLOSED and c.start < k.end + TOLERANCE and c.end > k.start - TOLERANCE for c in cues))
+        for k in truth.keys
+        if k.pose.shape == "A"
+    ]
+
+
+def listed(name: str, spoken: timing.SpokenShapes, cues: list[timing.Cue], truth: visemes.Timeline) -> None:
+    """Print the missed closures: time, length, the network's highest probability of closed lips, and phonemes."""
+    columns = np.arange(spoken.probabilities.shape[1]) / audio.MELS_PER_SECOND
+    for key, met in closures(cues, truth):
+        if not met:
+            near = (columns >= key.start - TOLERANCE) & (columns <= key.end + TOLERANCE)
+            sounds = [p.symbol or "_" for p in truth.phonemes if p.start < key.end + 0.1 and p.end > key.start - 0.1]
+            sure = spoken.probabilities[timing.SHAPES.index("A"), near].max()
+            print(
+                f"missed: {name} at {key.start:.2f} s for {key.end - key.start:.2f} s, {sure:.2f}, {' '.join(sounds)}"
+            )
+
+
+def row(cues: list[timing.Cue], truth: visemes.Timeline, frames: int, exposed: list[tuple[int, int]]) -> dict:
+    """The numbers of a recording."""
     shapes = at_frames(cues, frames)
+    drawings = [timing.Cue(first / FPS, last / FPS, shapes[first]) for first, last in exposed]
     true = [visemes.key_at(truth, (frame + 0.5) / FPS) for frame in range(frames)]
     same = [a.shape == b.shape or (a.shape in CLOSED and b.shape in CLOSED) for a, b in zip(shapes, true, strict=True)]
-    keys = [key for key in truth.keys if key.pose.shape == "A"]
-    met = [
-        any(c.shape.shape in CLOSED and c.start < k.end + TOLERANCE and c.end > k.start - TOLERANCE for c in cues)
-        for k in keys
-    ]
+    met = [met for _, met in closures(cues, truth)]
     inner = [cue.end - cue.start for cue in cues[1:-1]]
+    false, shown = false_closures(drawings, truth)
     return {
         "frames": frames,
         "right": sum(same),
         "closures": len(met),
         "closed": sum(met),
+        "false_closures": false,
+        "closed_drawings": shown,
         "openness": float(np.corrcoef([s.openness for s in shapes], [t.openness for t in true])[0, 1]),
         "closed_share": float(np.mean([shape.shape in CLOSED for shape in shapes])),
         "closed_share_reference": float(np.mean([shape.shape in CLOSED for shape in true])),
@@ -172,6 +210,7 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, default=0, metavar="LINES", help="measure on synthetic lines alone")
     parser.add_argument("--rhubarb", type=Path, metavar="FOLDER", help="with rhubarb-lip-sync-wasm in node_modules")
     parser.add_argument("--weights", default="visemes-lab", help="name, file, or run's folder (visemes-lab)")
+    parser.add_argument("--missed", action="store_true", help="list the closures that the network misses")
     options = parser.parse_args()
     network, _ = tasks.network_of("visemes", options.weights)
     if options.synthetic:
@@ -184,6 +223,8 @@ def main() -> None:
         spoken = timing.classify(audio.melspectrogram(wave), network)
         exposed = timing.exposures(2 * (np.arange(frames) // 2), FPS)
         systems = {"network, on twos": timing.cues(timing.sheet(spoken, exposed, FPS), exposed, FPS)}
+        if options.missed:
+            listed(name, spoken, systems["network, on twos"], truth)
         if options.rhubarb:
             systems["Rhubarb"] = rhubarb(options.rhubarb, wave, text)
             # of a drawing the shape in its middle
@@ -191,15 +232,23 @@ def main() -> None:
             rhubarb_on_twos = rhubarb_on_twos[: len(exposed)]
             systems["Rhubarb, on twos"] = timing.cues(rhubarb_on_twos, exposed, FPS)
         for system, cues in systems.items():
-            rows.append({"system": system, "speaker": speaker.split()[0], "name": name} | row(cues, truth, frames))
+            rows.append(
+                {"system": system, "speaker": speaker.split()[0], "name": name} | row(cues, truth, frames, exposed)
+            )
     table = pd.DataFrame(rows)
     groups = table.groupby(["speaker", "system"])
-    sums = groups[["frames", "right", "closures", "closed"]].sum()
+    sums = groups[["frames", "right", "closures", "closed", "false_closures", "closed_drawings"]].sum()
     shown = groups[["openness", "closed_share", "closed_share_reference", "mouths_a_second"]].mean()
+    shown.insert(0, "false_closures", sums["false_closures"] / sums["closed_drawings"])
     shown.insert(0, "closures_met", sums["closed"] / sums["closures"])
     shown.insert(0, "accuracy", sums["right"] / sums["frames"])
     shown["shortest_ms"] = groups["shortest_ms"].min()
-    print(shown.join(sums[["frames", "closures"]]).join(groups.size().rename("recordings")).round(3).T.to_string())
+    print(
+        shown.join(sums[["frames", "closures", "closed_drawings"]])
+        .join(groups.size().rename("recordings"))
+        .round(3)
+        .T.to_string()
+    )
 
 
 if __name__ == "__main__":
