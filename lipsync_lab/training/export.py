@@ -28,8 +28,6 @@ MATERIALS = {
     '"An audio-visual corpus for speech perception and automatic speech recognition", J. Acoust. Soc. Am. 120, 2006), '
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/); cropped to faces, changed in colour and size.",
     "recording": "The voice of speaker 1 of the GRID corpus, CC BY 4.0, for animated mouths by its word alignments.",
-    "flite": "Voices of Flite (kal16, awb, rms, slt; Carnegie Mellon University, free to use, modify and distribute), on "
-    "texts of this project.",
     "textures": "Pictures without people from scikit-image, as negative examples (public domain or CC0).",
 }
 _PURPOSE = {
