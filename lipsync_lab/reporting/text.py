@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -194,9 +195,11 @@ _HEADERS = {
     "false_positives_worst": "false positives per frame, worst clip",
     "gan": "with a discriminator",
     "held": "share of held frames",
+    "high": "95 % CI to",
     "iou": "overlap (IoU)",
     "label": "metric",
     "longest": "longest dropout (frames)",
+    "low": "95 % CI from",
     "max_dropout": "longest dropout that is filled (frames)",
     "missed_detection": "missed detections",
     "missed_share": "share missed",
@@ -217,15 +220,16 @@ _HEADERS = {
     "runs": "dropouts",
     "what": "what is unusual",
 }
-#: The most digits after the point of a number in a table.
-_DIGITS = 3
+#: The most digits after the point of a number in a table; two digits that count of a number below the second.
+_DIGITS, _SMALL = 3, 0.01
 
 
 def headed(table: pandas.DataFrame) -> pandas.DataFrame:
     """A table for a notebook to show: headers and values in words, and no second row of headers.
 
     Truth values become yes and no, an absent number a dash, metrics and domains their readable names; the numbers of a
-    column have the same digits after the point, as few as they need and three at most.
+    column have the same digits after the point, as few as they need and three at most, but for numbers below 0.01,
+    which are shown to two digits that count.
 
     Parameters
     ----------
@@ -258,9 +262,17 @@ def _in_words(name: object, values: pandas.Series) -> pandas.Series:
     if kind == "f":
         known = values.dropna().round(_DIGITS)
         digits = next((few for few in range(_DIGITS) if (known == known.round(few)).all()), _DIGITS)
-        return values.map(lambda number: "–" if number != number else f"{round(number, digits) + 0:.{digits}f}")
+        return values.map(lambda number: _short(number, digits))
     if name == "domain":
         return values.map(samples.domain_in_words)
     if name == "metric":
         return values.map(label)
     return values if kind in "iu" else values.map(lambda value: "–" if value is None or value != value else value)
+
+
+def _short(number: float, digits: int) -> str:
+    if number != number:
+        return "–"
+    if 0 < abs(number) < _SMALL:
+        digits = max(digits, 1 - math.floor(math.log10(abs(number))))
+    return f"{round(number, digits) + 0:.{digits}f}"

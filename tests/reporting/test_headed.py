@@ -28,7 +28,7 @@ def test_values_of_a_table_to_show_are_in_words_and_its_numbers_have_few_digits(
         {
             "metric": ["line_art_loss", "syncnet_distance_per_frame", "ghosting"],
             "domain": ["synthetic_photo", "animation", ""],
-            "value": [0.12345, nan, -0.0001],
+            "value": [0.12345, nan, -0.0001234],
             "threshold": [2.0, 10.0, nan],
             "low": [1.25, 1.5, 1.0],
             "cause": ["dark", None, nan],
@@ -38,11 +38,13 @@ def test_values_of_a_table_to_show_are_in_words_and_its_numbers_have_few_digits(
     assert shown.columns.name == "metric"
     assert list(shown.index) == ["line-art loss", "out of sync", "ghosting"]
     assert list(shown["domain"]) == ["synthetic photo", "animation", "unknown domain"]
-    assert list(shown["value"]) == ["0.123", "–", "0.000"]
+    assert list(shown["value"]) == ["0.123", "–", "-0.00012"]
     assert list(shown["threshold"]) == ["2", "10", "–"]
-    assert list(shown["low"]) == ["1.25", "1.50", "1.00"]
+    assert list(shown["95 % CI from"]) == ["1.25", "1.50", "1.00"]
     assert list(shown["cause"]) == ["dark", "–", "–"]
     assert "NaN" not in shown.to_html()
+    small = reporting.headed(pd.DataFrame({"clip": list("abcde"), "before": [0.00199, 0.00157, 0.0, 5.2172, 0.01]}))
+    assert list(small["before"]) == ["0.0020", "0.0016", "0.000", "5.217", "0.010"]
     pivoted = table.assign(clip="my_clip").pivot(index=["metric", "domain"], columns="clip", values="value")
     assert list(reporting.headed(pivoted)) == ["domain", "my_clip"]
 
