@@ -29,7 +29,7 @@ INPUTS = {
     "discriminator-lab": ([(1, 3, 1, 96, 96)], "face"),
     "mouth-openness-lab": ([(1, 3, 96, 96)], "face"),
     "mouth-locator-lab": ([(1, 3, 64, 64)], "face"),
-    "mouth-restorer-lab": ([(1, 3, 96, 96)], "face"),
+    "mouth-restorer-lab": ([(1, 6, 96, 96)], "face"),
     "visemes-lab": ([(1, 80, 80)], "second of sound"),
 }
 PUBLISHED = {"s3fd": s3fd.S3FD, "wav2lip": wav2lip.Wav2Lip}

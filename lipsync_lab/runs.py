@@ -233,8 +233,8 @@ def _columns(track: FaceTrack, generated: np.ndarray, fps: Fraction, face: int =
 def write_ledger(path: Path, faces: Mapping[int, tuple[FaceTrack, np.ndarray]], fps: Fraction) -> None:
     """Write the ledger of a run: a row per frame and face, in this order.
 
-    Without pandas: its import takes a tenth of the time from the start to the end of a short dub. The bytes are those of
-    `DataFrame.to_csv`.
+    Without pandas: its import takes a tenth of the time from the start to the end of a short dub. The bytes are those
+    of `DataFrame.to_csv`.
 
     Parameters
     ----------

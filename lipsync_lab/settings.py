@@ -94,7 +94,7 @@ class Settings:
         Folder of a mouth chart (`generation.cel.chart`), whose pictures are the mouths; before `mouth_source`.
     restorer : str or None
         A mouth restorer, by name or file, which sharpens what the generator generated (`generation.restoring`); None
-        for none, as published.
+        (or "none") for none, as published.
     extend : str
         Where the clip is shorter than the voice: "loop" (as published), "hold" its last frame, or "pingpong".
     keep_tail : bool
@@ -178,6 +178,8 @@ class Settings:
             "faces",
             "all, a number of faces, or different numbers of faces from the left, from 0",
         )
+        if self.restorer == "none":
+            object.__setattr__(self, "restorer", None)
         need(self.dropouts in DROPOUTS, "dropouts", " or ".join(DROPOUTS))
         need(self.smoothing in SMOOTHINGS, "smoothing", " or ".join(SMOOTHINGS))
         need(self.mouth_cadence in MOUTH_CADENCES, "mouth_cadence", " or ".join(MOUTH_CADENCES))

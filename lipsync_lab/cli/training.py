@@ -49,10 +49,11 @@ def _render_flags(add: Callable) -> None:
     add(
         "--what",
         nargs="+",
-        choices=("faces", "frames", "hard", "voices", "mouths"),
+        choices=("faces", "twins", "frames", "hard", "voices", "mouths"),
         default=("faces", "frames"),
-        help="faces and frames if not given; hard: further frames for the detector, with things that are no face and "
-        "with western characters; voices are for the viseme network, mouths for the mouth locator",
+        help="faces and frames if not given; twins: pairs of clips that differ only by their lines, for the restorer; "
+        "hard: further frames for the detector, with things that are no face and with western characters; "
+        "voices are for the viseme network, mouths for the mouth locator",
     )
     add("--shards", type=int, help="number of training shards, instead of the recipe's")
     add("--first", type=int, default=0, metavar="NUMBER", help="number of the first training shard (0)")

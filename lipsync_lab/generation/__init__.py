@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lipsync_lab import plugins
 from lipsync_lab.generation.base import REGISTRY, Generator, check, register
-from lipsync_lab.generation.restoring import restored
+from lipsync_lab.generation.restoring import plain, restored
 from lipsync_lab.generation.wav2lip import FACE_SIZE, crop, generate, masked
 from lipsync_lab.settings import Settings
 
@@ -62,7 +62,7 @@ def ready(name: str | Path | Generator | None, settings: Settings, device: str =
     LipsyncError
         As `load`, `check` and `restoring.restored`.
     """
-    generator = plugins.in_precision(load(name, device=device), settings.precision)
+    generator = plugins.in_precision(plain(load(name, device=device)), settings.precision)
     check(generator, settings)
     return restored(generator, settings.restorer, device)
 

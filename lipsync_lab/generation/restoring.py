@@ -52,8 +52,13 @@ class Restored:
         return restore(self._network, crops, self._generator.generate(crops, windows), self._device)
 
 
+def plain(generator: Generator) -> Generator:
+    """The generator without its restorer."""
+    return generator._generator if isinstance(generator, Restored) else generator
+
+
 def restored(generator: Generator, restorer: str | None, device: str = "cpu") -> Generator:
-    """The generator with the restorer of a name or file after it; as it is where `restorer` is None.
+    """The generator with the restorer of a name or file after it; without one where `restorer` is None.
 
     Raises
     ------
@@ -65,6 +70,7 @@ def restored(generator: Generator, restorer: str | None, device: str = "cpu") ->
     from lipsync_lab.models import inference, registry
     from lipsync_lab.models.restorer import SIDE
 
+    generator = plain(generator)
     if restorer is None:
         return generator
     if hasattr(generator, "prepare") or generator.side != SIDE:
@@ -99,7 +105,8 @@ def restore(network: nn.Module, crops: np.ndarray, faces: np.ndarray, device: st
     from lipsync_lab.models import inference
     from lipsync_lab.models.restorer import HALF
 
-    given = np.concatenate((crops[:, :HALF], faces[:, HALF:]), axis=1)[..., ::-1]
+    given = np.concatenate((crops[:, :HALF], faces[:, HALF:]), axis=1)
+    given = np.concatenate((given[..., ::-1], crops[..., ::-1]), axis=-1)
     with torch.inference_mode():
         batch = torch.from_numpy(np.ascontiguousarray(given)).to(device).permute(0, 3, 1, 2).float() / 255
         out = inference.in_parts(network, batch).clamp(0, 1)[:, :, HALF:] * 255

@@ -67,7 +67,9 @@ def table_or(table: pandas.DataFrame, otherwise: str) -> pandas.DataFrame | Mark
 
 def models_sentence(pipeline: Pipeline) -> str:
     """The models behind the pictures, as a sentence of plain text."""
-    return f"Generator {pipeline.generator.name}, detector {pipeline.detector.name}."
+    restorer = getattr(pipeline.generator, "restorer", None)
+    restored = f", restorer {restorer['name']}" if restorer else ""
+    return f"Generator {pipeline.generator.name}{restored}, detector {pipeline.detector.name}."
 
 
 def models_line(pipeline: Pipeline) -> str:
@@ -95,7 +97,8 @@ def models_line(pipeline: Pipeline) -> str:
 def cards(out: Path, variants: Sequence[Variant]) -> list[tuple[str, str]]:
     """Write the cards of the variants' bundled models as pages of a report; returns their titles and addresses.
 
-    A generator or detector that consists of several models (`_PARTS`) has theirs after its own.
+    A generator or detector that consists of several models (`_PARTS`) has theirs after its own, and so has a generator
+    that of its restorer.
     """
     import jinja2
     from nbconvert.filters import markdown2html
@@ -106,8 +109,10 @@ def cards(out: Path, variants: Sequence[Variant]) -> list[tuple[str, str]]:
         "table { border-collapse: collapse; } th, td { border-bottom: 1px solid #ddd; padding: .2rem .5rem; "
         "text-align: left; }</style>{{ text | safe }}"
     )
-    pipelines = [variant.pipeline for variant in variants]
-    names = [part.name for pipeline in pipelines for part in (pipeline.generator, pipeline.detector)]
+    names = []
+    for pipeline in (variant.pipeline for variant in variants):
+        restorer = getattr(pipeline.generator, "restorer", None)
+        names += [pipeline.generator.name, *([restorer["name"]] if restorer else []), pipeline.detector.name]
     known, texts = [each for name in names for each in (name, *_PARTS.get(name, ()))], {}
     for name in dict.fromkeys(known):
         card = next((path for path in (registry.HOME / f"{name}.md", _CARDS / f"{name}.md") if path.is_file()), None)

@@ -124,7 +124,7 @@ def plan(
     store = Store(wanted.out)
     if wanted.out.startswith(("http:", "https:")):
         raise ParameterError(f"{path}: out {wanted.out} cannot be written by HTTP; name a folder, or s3:// or gs://")
-    files = [name for run in wanted.runs for name in (run.generator, run.detector) if _is_file(name)]
+    files = [name for run in wanted.runs for name in _models(run) if _is_file(name)]
     truths = [truth_of(run.clip) for run in wanted.runs if _is_file(run.clip)]
     inputs = [address for run in wanted.runs for address in (run.clip, run.voice)]
     hashes = digests([*inputs, *files, *truths], store, keep)
@@ -132,7 +132,7 @@ def plan(
     weights = _weights(path, wanted.runs, hashes)
     jobs: dict[str, Job] = {}
     for run in wanted.runs:
-        about, offset = weights[run.generator, run.detector]
+        about, offset = weights[_models(run)]
         settings = run.settings if run.settings.audio_offset is not None else replace(run.settings, audio_offset=offset)
         truth = truth_of(run.clip) if _is_file(run.clip) else None
         job = Job(
@@ -141,6 +141,7 @@ def plan(
             truth=(truth, hashes[truth]) if truth and hashes[truth] else None,
             generator=(run.generator, hashes.get(run.generator) or ""),
             detector=(run.detector, hashes.get(run.detector) or ""),
+            restorer=(run.settings.restorer or "", hashes.get(run.settings.restorer) or ""),
             settings=json.loads(json.dumps(settings.as_dict())),
             domain=run.domain,
             pair=run.pair,
@@ -154,6 +155,11 @@ def plan(
     return Plan(store, jobs, summary.known(store))
 
 
+def _models(run: spec.Wanted) -> tuple[str, str, str]:
+    """Generator, detector and restorer (empty for none) by name or address."""
+    return run.generator, run.detector, run.settings.restorer or ""
+
+
 def _is_file(name: str) -> bool:
     """Whether a clip or a model is given by an address: spec has made every path absolute."""
     return "://" in name or Path(name).is_absolute()
@@ -162,7 +168,7 @@ def _is_file(name: str) -> bool:
 def _check_inputs(path: str | Path, runs: Sequence[spec.Wanted], hashes: Mapping[str, str | None]) -> None:
     problems = {}
     for run in runs:
-        for address in (run.clip, run.voice, run.generator, run.detector):
+        for address in (run.clip, run.voice, *_models(run)):
             if address in hashes and hashes[address] is None:
                 problems[f"{run.where}: {address} is not there"] = None
         if run.sha256 and hashes[run.clip] not in (None, run.sha256.lower()):
@@ -173,8 +179,8 @@ def _check_inputs(path: str | Path, runs: Sequence[spec.Wanted], hashes: Mapping
 
 def _weights(
     path: str | Path, runs: Sequence[spec.Wanted], hashes: Mapping[str, str | None]
-) -> dict[tuple[str, str], tuple[dict[str, Any], int]]:
-    """By generator and detector: the hashes of all weights, and the generator's audio offset."""
+) -> dict[tuple[str, str, str], tuple[dict[str, Any], int]]:
+    """By generator, detector and restorer: the hashes of all weights, and the generator's audio offset."""
     out, checked = {}, set()
     with tempfile.TemporaryDirectory() as folder:
 
@@ -182,17 +188,19 @@ def _weights(
             return str(fetched(name, hashes[name], Path(folder))) if _is_file(name) else name
 
         for run in runs:
-            key = run.generator, run.detector, run.settings
-            if key in checked:
+            key = _models(run)
+            if (key, run.settings) in checked:
                 continue
-            checked.add(key)
+            checked.add((key, run.settings))
             try:
                 generator, detector = generator_of(here(run.generator)), detector_of(here(run.detector))
                 generation.check(generator, run.settings)
+                if key not in out:
+                    generator = generation.restored(generator, here(key[2]) or None)
             except LipsyncError as error:
                 raise type(error)(f"{path}, {run.where}: {error}") from None
-            if key[:2] not in out:
-                out[key[:2]] = json.loads(json.dumps(weights_of(generator, detector))), generator.audio_offset
+            if key not in out:
+                out[key] = json.loads(json.dumps(weights_of(generator, detector))), generator.audio_offset
     return out
 
 

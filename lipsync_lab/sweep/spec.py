@@ -369,6 +369,8 @@ def _wanted(clip: _Clip, voice, generator, detector, chosen, folder: Path, probl
         problems.add(chosen[1], f"{files[0]} is of one clip, and no setting of a sweep")
         return None
     preset = values.pop("preset", None)
+    if isinstance(restorer := values.get("restorer"), str):
+        values["restorer"] = _weights(restorer, folder)
     try:
         settings = Settings.of({key: tuple(v) if key in _FOURS else v for key, v in values.items()}, preset)
         domain = samples.clip_domain(clip.about.get("domain", "")) or cases.domain_of_sample(clip.address)

@@ -44,6 +44,8 @@ class Job:
         Address and SHA-256; `truth` is the ground truth beside the clip, if there is one.
     generator, detector : (str, str)
         Name of a model and an empty text, or address and SHA-256 of a file.
+    restorer : (str, str)
+        The same; two empty texts for none.
     settings : dict
         Every setting, the audio offset among them.
     domain, pair, name : str
@@ -67,6 +69,7 @@ class Job:
     name: str
     weights: Mapping[str, Any]
     out: str
+    restorer: tuple[str, str] = ("", "")
     device: str | None = None
     notebooks: tuple[str, ...] = ()
 
@@ -76,7 +79,8 @@ class Job:
         content = {
             "schema": SCHEMA,
             **{"clip": self.clip[1], "voice": self.voice[1], "truth": self.truth and self.truth[1]},
-            **{"settings": self.settings, "domain": self.domain, "weights": self.weights},
+            # the restorer is among the weights
+            **{"settings": {**self.settings, "restorer": None}, "domain": self.domain, "weights": self.weights},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
@@ -97,7 +101,7 @@ class Job:
     @classmethod
     def of_json(cls, text: str) -> Job:
         given = json.loads(text)
-        pairs = ("clip", "voice", "truth", "generator", "detector", "notebooks")
+        pairs = ("clip", "voice", "truth", "generator", "detector", "restorer", "notebooks")
         return cls(**given | {key: None if given[key] is None else tuple(given[key]) for key in pairs})
 
 
@@ -116,9 +120,11 @@ def detector_of(reference: str, device: str | None = None) -> Any:
 def weights_of(generator: Any, detector: Any) -> dict[str, Any]:
     """What the numbers depend on beside inputs and settings: all weights by their hashes, and the package's version."""
     names = {"sync_expert": SYNC_EXPERT, "discriminator": DISCRIMINATOR, "lse": LSE, "mouth_openness": MOUTH_OPENNESS}
+    restorer = getattr(generator, "restorer", None)
     return {
         "generator": generator.sha256 or generator.name,
         "width": generator.width,
+        **({"restorer": restorer["sha256"]} if restorer else {}),
         "detector": detector.identity,
         **{kind: about.get("sha256") for kind, about in identified(names).items()},
         "version": lipsync_lab.__version__,
@@ -170,12 +176,13 @@ def perform(job: Job, scratch: Path) -> dict[str, Any]:
             _beside(clip, fetched(*job.truth, scratch / "inputs"))
         models = [
             str(fetched(name, sha256, scratch / "inputs")) if sha256 else name
-            for name, sha256 in (job.generator, job.detector)
+            for name, sha256 in (job.generator, job.detector, job.restorer)
         ]
         generator, detector = generator_of(models[0], job.device), detector_of(models[1], job.device)
-        _check(job, weights_of(generator, detector))
+        device, settings = job.device or best_device(), {**job.settings, "restorer": models[2] or None}
+        _check(job, weights_of(generation.restored(generator, settings["restorer"], device), detector))
         kept = (store.local or scratch) / "detections"
-        pipeline = Pipeline(generator, detector, Settings.read(job.settings), device=job.device, cache=kept)
+        pipeline = Pipeline(generator, detector, Settings.read(settings), device=job.device, cache=kept)
         run = runs.run_once(pipeline, clip, voice, home / "run")
         measured = evaluate(run, domain=job.domain or None, device=job.device)
         titles = _execute(job, pipeline, run, clip, voice, home)

@@ -153,8 +153,10 @@ class MouthLocatorRecipe:
 @dataclass(frozen=True)
 class RestorerRecipe:
     """The mouth restorer. `faces`: faces in a batch; `mouth`, `edges`, `shape`, `features`, `adversarial`: weights
-    relative to the L1 loss of the lower half (the mouth box, differences of neighbouring pixels, change of dubbed faces
-    under a blur, the discriminator's features and its score); `adversarial_from`: share of the steps before that loss;
+    relative to the L1 loss of the lower half (the mouth box, differences of neighbouring pixels, change of dubbed
+    mouths under a blur, the discriminator's features and its score); `hold`: weight of the change from moment to moment
+    beyond that without restoration; `reading`: weight of the change of the dubbed mouths' openness as the regressor
+    reads it (1: 10 pixels); `adversarial_from`: share of the steps before that loss;
     `discriminator_width`: width of the discriminator; `mix`: share of each domain in the clips."""
 
     schedule: Schedule
@@ -162,7 +164,9 @@ class RestorerRecipe:
     faces: int = 16
     mouth: float = 2.0
     edges: float = 3.0
-    shape: float = 2.0
+    shape: float = 1.5
+    hold: float = 3.0
+    reading: float = 0.5
     features: float = 0.3
     adversarial: float = 0.06
     adversarial_from: float = 0.15
@@ -185,6 +189,7 @@ class Recipe:
     mouth_locator: MouthLocatorRecipe
     restorer: RestorerRecipe
     face_shards: tuple[int, int]
+    twin_shards: tuple[int, int]
     frame_shards: tuple[int, int]
     hard_shards: tuple[int, int]
     mouth_shards: tuple[int, int]
@@ -201,8 +206,9 @@ SMALL_CPU = Recipe(
     mouth_openness=MouthOpennessRecipe(Schedule(4000, 2e-3)),
     visemes=VisemesRecipe(Schedule(6000, 2e-3, average=0.999)),
     mouth_locator=MouthLocatorRecipe(Schedule(2300, 3e-3, average=0.995), crops=48),
-    restorer=RestorerRecipe(Schedule(700, 1e-3, warmup=50, average=0.99, check_every=100)),
+    restorer=RestorerRecipe(Schedule(1200, 8e-4, warmup=50, average=0.99, check_every=100)),
     face_shards=(60, 5),
+    twin_shards=(6, 1),
     frame_shards=(24, 3),
     hard_shards=(14, 2),
     mouth_shards=(56, 6),
@@ -220,6 +226,7 @@ GPU = Recipe(
     mouth_locator=MouthLocatorRecipe(Schedule(20_000, 3e-3, workers=8), crops=256),
     restorer=RestorerRecipe(Schedule(40_000, 4e-4, average=0.999, workers=8), faces=128),
     face_shards=(400, 12),
+    twin_shards=(60, 3),
     frame_shards=(120, 6),
     hard_shards=(80, 4),
     mouth_shards=(200, 6),

@@ -41,6 +41,8 @@ FRAME_SIZE = (384, 288)
 _OF_SCENE = 2
 #: Name of the shards of hard frames for the detector.
 HARD = "hard"
+#: Name of the shards of clips that come in pairs, which differ only by their lines.
+TWINS = "twins"
 #: Share of frames for the detector without a face, half of them textures.
 _EMPTY = 0.15
 #: Shares of hard scenes: with things that are no face; of these, without a character; with characters of western
@@ -64,27 +66,35 @@ def clip(seed: int, recordings: tuple[tuple[str, str], ...] = ()) -> Clip:
         speech = aligned(*recordings[rng.integers(len(recordings))])
     else:
         speech = corpus.line(seed)
-    return (_portrait if seed % _PORTRAITS == 5 else _animation)(seed, speech, rng)
+    return (_portrait if seed % _PORTRAITS == 5 else _animation)(seed, speech, rng, min(speech.duration, _LONGEST))
 
 
-def _animation(seed: int, speech: Speech, rng: np.random.Generator) -> Clip:
+def twins(seed: int, other: int) -> list[Clip]:
+    """Render two clips of the character of a seed: its line, and that of another seed.
+
+    They are as long as the shorter line, on which the acting depends, so that most of them have the same poses.
+    """
+    speeches, rng = [corpus.line(line) for line in (seed, other)], np.random.default_rng([seed, 0xC11B])
+    duration = min(_LONGEST, *(speech.duration for speech in speeches))
+    return [_animation(seed, speech, rng, duration) for speech in speeches]
+
+
+def _animation(seed: int, speech: Speech, rng: np.random.Generator, duration: float) -> Clip:
     """Render a random character; no prop covers the mouth."""
     settings = random_scene(seed, occluder=None, fps=float(FPS))
     timeline = visemes.timeline(speech)
     hold = settings.mouth_exposure / settings.fps
-    duration = min(speech.duration, _LONGEST)
     crops = scene.face_crops(
         settings, lambda time: visemes.key_at(timeline, time, hold), duration, size=FACE_SIZE, bottom=BOTTOM
     )
     return _clip(list(crops), speech, rng, "animation", f"character {seed}")
 
 
-def _portrait(seed: int, speech: Speech, rng: np.random.Generator) -> Clip:
+def _portrait(seed: int, speech: Speech, rng: np.random.Generator, duration: float) -> Clip:
     """Render the portrait, cropped to its face."""
     import cv2
 
     crops, timeline = [], visemes.timeline(speech)
-    duration = min(speech.duration, _LONGEST)
     for image, row in portrait.frames(timeline, fps=FPS, size=(200, 200), seed=seed, duration=duration):
         box = Box(row.face_x1, row.face_y1, row.face_x2, row.face_y2)
         box = Box(box.x1, box.y1, box.x2, box.y2 + BOTTOM * box.height)
@@ -217,8 +227,9 @@ def render(
     ----------
     folder : path
         Shards go into ``<folder>/<part>/<what>-<number>/``.
-    what : {"faces", "frames", "hard", "mouths"}
-        Clips of faces, frames for the detector, hard ones (`pictures`), or whatever `make` writes.
+    what : {"faces", "twins", "frames", "hard", "mouths"}
+        Clips of faces, pairs of them (`twins`), frames for the detector, hard ones (`pictures`), or whatever `make`
+        writes.
     part : {"train", "validation"}
     shards, first : int
         Number of shards, and number of the first.
@@ -266,6 +277,13 @@ def _faces(work: tuple[Path, str, int], recordings) -> None:
     write_shard(path, [clip(seed, recordings) for seed in corpus.seeds(part, number * CLIPS, CLIPS)])
 
 
+def _twins(work: tuple[Path, str, int], recordings) -> None:
+    path, part, number = work
+    seeds = corpus.seeds(part, number * CLIPS, CLIPS)
+    pairs = zip(seeds[::2], seeds[1::2], strict=True)
+    write_shard(path, [each for seed, other in pairs for each in twins(seed, other)])
+
+
 def _frames(work: tuple[Path, str, int], recordings, hard: bool = False) -> None:
     path, part, number = work
     count = FRAMES // _OF_SCENE
@@ -273,7 +291,7 @@ def _frames(work: tuple[Path, str, int], recordings, hard: bool = False) -> None
     write_frames(path, [picture for seed in seeds for picture in pictures(seed, hard)])
 
 
-_MAKERS = {"faces": _faces, "frames": _frames, HARD: partial(_frames, hard=True)}
+_MAKERS = {"faces": _faces, TWINS: _twins, "frames": _frames, HARD: partial(_frames, hard=True)}
 
 
 def write_frames(folder: str | Path, frames: list[Picture]) -> None:

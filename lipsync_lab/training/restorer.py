@@ -2,14 +2,18 @@
 
 As for photographs that are restored blindly (Wang et al. 2021, arXiv 2101.04061), true faces are made soft and the
 network has to return them: L1 loss of pixels and of their differences, loss of the discriminator's features, and an
-adversarial loss. A soft face is one of three kinds:
+adversarial loss. Beside a soft face it is given a source: the same picture with another mouth, as a dub has it. That is
+a *twin*, in which the same drawn character says another line, or the target with the mouth of another frame of its
+clip. A soft face is one of three kinds:
 
 - *degraded*: blurred, averaged with other frames of its clip (a generator that minimises a mean error averages over the
   mouths that a sound may have), made smaller, with less contrast;
 - *copied*: the trained generator's picture with the clip's own sound and the target itself as the reference, so that
   its mouth has the target's place and shape, and the generator's softness;
-- *dubbed*: the generator's picture with another sound, as in a dub. There is no target: it has only the adversarial
-  loss, and must stay itself under a blur, which keeps the mouth's shape.
+- *dubbed*: the generator's picture of the source with the sound of another moment, and of the moment after it, as in a
+  hold. Its mouth has no target: it has only the adversarial loss, and must stay itself under a blur and be as open as
+  before to the mouth-openness regressor, which keeps its shape. Around the mouth its target is the twin, where there is
+  one. Of two moments, no pixel may change by more than it does without restoration.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from torch import Tensor, nn
 from lipsync_lab.generation.restoring import restore
 from lipsync_lab.media.audio import MAX_ABS, MEL_WINDOW, N_MELS
 from lipsync_lab.metrics import openness
-from lipsync_lab.models.restorer import HALF, MouthRestorer
+from lipsync_lab.models.restorer import FIRST, HALF, MouthRestorer, blurred, recoloured
 from lipsync_lab.progress import Progress
 from lipsync_lab.training.clips import Clip
 from lipsync_lab.training.expert import log_loss
@@ -40,13 +44,14 @@ from lipsync_lab.training.mouth_openness import blurred as soften
 from lipsync_lab.training.mouth_openness import correlation
 from lipsync_lab.training.recipes import RestorerRecipe
 from lipsync_lab.training.sampling import ClipSampler, augment_faces, augment_mels, reference
+from lipsync_lab.training.soft_faces import degraded, joined, twin_of, twins, with_mouth
 
 #: Shares of degraded and of copied faces in a batch; the rest are dubbed.
 DEGRADED, COPIED = 0.3, 0.35
 #: Share of the clips that are soft as a whole: a mouth must not be sharper than the picture around it.
 SOFT_SOURCES = 0.2
 #: Pixels of the blur under which a dubbed face must stay itself.
-_SEEN = 3.0
+_SEEN = 2.0
 _CHECKED = 48
 #: Margin in pixels around a mouth that is measured, and the step between measured frames of a dubbed clip.
 _AROUND, _EVERY = 3, 2
@@ -79,6 +84,8 @@ class RestorerTask:
         Frames by which the generator's mel windows start early.
     discriminator : QualityDiscriminator, optional
         Its initial weights, of the recipe's `discriminator_width`; random ones if not given.
+    regressor : MouthOpennessNet, optional
+        Trained; needed for the loss `reading`.
     """
 
     kind = "restorer"
@@ -91,9 +98,11 @@ class RestorerTask:
         generator: nn.Module,
         audio_offset: int = 1,
         discriminator: nn.Module | None = None,
+        regressor: nn.Module | None = None,
     ):
         self.recipe, self.audio_offset = recipe, audio_offset
-        self.sampler = ClipSampler(clips, recipe.mix)
+        self.regressor = None if regressor is None else regressor.eval().requires_grad_(False)
+        self.sampler, self.twins = ClipSampler(clips, recipe.mix), twins(clips)
         self.held_out = held_out[:_CHECKED]
         self.generator = generator.eval().requires_grad_(False)
         seed = recipe.schedule.seed
@@ -103,44 +112,83 @@ class RestorerTask:
         self.networks = {self.kind: seeded(lambda: MouthRestorer(recipe.width), seed), "discriminator": own}
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
-        """Degraded faces first, then copied, then dubbed ones; only the degraded ones have a soft face already."""
+        """Degraded faces first, then copied, then dubbed ones; only the degraded ones have a soft face already.
+
+        Dubbed ones are in two equal parts, of a moment and of the next.
+        """
         count, paired = self._parts()
-        parts = [self._example(rng, number < count, number < paired) for number in range(self.recipe.faces)]
-        batch = {name: np.stack([part[name] for part in parts]) for name in ("target", "mouth", "mels")}
+        dubs = (self.recipe.faces - paired) // 2
+        parts = [self._paired(rng, number < count) for number in range(paired)]
+        parts += zip(*(self._dubbed(rng) for _ in range(dubs)), strict=True) if dubs else ()
+        parts = [*parts[:paired], *(part for moment in parts[paired:] for part in moment)]
+        names = ("source", "target", "mouth", "known", "mels")
+        batch = {name: np.stack([part[name] for part in parts]) for name in names}
         return batch | {"soft": np.stack([part["soft"] for part in parts[:count]])}
 
     def _parts(self) -> tuple[int, int]:
-        """How many faces of a batch are degraded, and how many have a target."""
-        return tuple(round(share * self.recipe.faces) for share in (DEGRADED, DEGRADED + COPIED))
+        """How many faces of a batch are degraded, and how many have a target; the rest is even."""
+        count, paired = (round(share * self.recipe.faces) for share in (DEGRADED, DEGRADED + COPIED))
+        return count, paired + (self.recipe.faces - paired) % 2
 
-    def _example(self, rng, is_degraded: bool, own_sound: bool) -> dict[str, np.ndarray]:
-        clip = self.sampler.clip(rng)
+    def _paired(self, rng, is_degraded: bool) -> dict[str, np.ndarray]:
+        clip, twin = self._clip(rng)
         at = int(rng.integers(len(clip)))
-        further = [reference(rng, len(clip), at, 1) for _ in range(3)] if is_degraded else []
-        box = clip.mouth[at] if not np.isnan(clip.mouth[at, 0]) else np.float32(DEFAULT_MOUTH)
-        faces, boxes = augment_faces(clip.faces[[at, *further]], np.stack([box] * (1 + len(further))), rng)
+        further = [reference(rng, len(clip), at, 1) for _ in range(3)]
+        faces, boxes = self._augmented(clip, [at, *further], twin_of(twin, clip, at), rng)
+        target, *further = faces[:4]
+        source = faces[4] if len(faces) > 4 else with_mouth(target, further[0], joined(boxes[0], boxes[1]), rng)
+        mels = augment_mels(clip.windows([at], self.audio_offset), rng)[0]
+        part = {"source": source, "target": target, "mouth": boxes[0], "known": np.float32(1), "mels": mels}
+        return part | ({"soft": degraded(target, np.stack(further), rng)} if is_degraded else {})
+
+    def _dubbed(self, rng) -> list[dict[str, np.ndarray]]:
+        """A source with the sounds of two moments; its target is the twin at the first."""
+        clip, twin = self._clip(rng)
+        at = int(rng.integers(len(clip)))
+        other = twin_of(twin, clip, at)
+        faces, boxes = self._augmented(clip, [at], other, rng)
+        if other is None:
+            voice, moment = clip, reference(rng, len(clip), at, 1)
+        else:
+            voice, moment = other
+        mels = augment_mels(voice.windows([moment, moment + 1], self.audio_offset), rng)
+        same = {"source": faces[0], "target": faces[-1], "mouth": joined(boxes[0], boxes[-1])}
+        return [same | {"known": np.float32(other is not None), "mels": each} for each in mels]
+
+    def _clip(self, rng) -> tuple[Clip, Clip | None]:
+        clip = self.sampler.clip(rng)
+        return clip, self.twins.get(id(clip))
+
+    def _augmented(self, clip: Clip, index, twin: tuple[Clip, int] | None, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Faces of a clip, and that of its twin after them, with the boxes of their mouths."""
+        members = [(clip, at) for at in index] + ([twin] if twin else [])
+        faces = np.stack([each.faces[at] for each, at in members])
+        boxes = np.stack([each.mouth[at] for each, at in members])
+        faces, boxes = augment_faces(faces, np.where(np.isnan(boxes), np.float32(DEFAULT_MOUTH), boxes), rng)
         if rng.random() < SOFT_SOURCES:
             sigma = rng.uniform(0.4, 1.4)
             faces = np.stack([soften(face, sigma) for face in faces])
-        moment = at if own_sound else reference(rng, len(clip), at, 1)
-        mels = augment_mels(clip.windows([moment], self.audio_offset), rng)[0]
-        part = {"target": faces[0], "mouth": boxes[0], "mels": mels}
-        return part | ({"soft": degraded(faces[0], faces[1:], rng)} if is_degraded else {})
+        return faces, boxes
 
     def losses(self, batch: Mapping[str, Tensor], step: int) -> Iterator[tuple[str, Tensor, dict]]:
         recipe, network, discriminator = self.recipe, self.networks[self.kind], self.networks["discriminator"]
-        target, given = pixels(batch["target"]), pixels(batch["soft"])
+        source, target, given = (pixels(batch[name]) for name in ("source", "target", "soft"))
         count, paired = self._parts()
         with torch.no_grad():
-            rest = target[count:]
-            generated = self.generator(batch["mels"][count:].unsqueeze(1), masked_pair(rest, rest)).float()
-            soft = under(target, torch.cat((given, generated)))
-        restored = network(soft).float()
+            shown = torch.cat((target[count:paired], source[paired:]))
+            generated = self.generator(batch["mels"][count:].unsqueeze(1), masked_pair(shown, shown)).float()
+            soft = under(source, torch.cat((given, generated)))
+        restored = network(torch.cat((soft, source), dim=1)).float()
         numbers = paired_losses(restored[:paired], target[:paired], batch["mouth"][:paired])
-        under_blur, own = (blurred(faces[paired:], _SEEN)[:, :, HALF:] for faces in (restored, soft))
-        numbers["changed"] = (under_blur - own).abs().mean()
+        rest = (faces[paired:] for faces in (restored, soft, source, target, batch["mouth"], batch["known"]))
+        numbers |= dubbed_losses(*rest)
         loss = numbers["l1"] + recipe.mouth * numbers["mouth_l1"] + recipe.edges * numbers["edges"]
-        loss = loss + recipe.shape * numbers["changed"]
+        loss = loss + recipe.shape * numbers["changed"] + numbers["around"] + recipe.hold * numbers["hold"]
+        if recipe.reading and self.regressor is not None:
+            with torch.no_grad():
+                before = self.regressor(soft[paired:])
+            numbers["reading"] = (self.regressor(restored[paired:]) - before).abs().mean()
+            loss = loss + recipe.reading * numbers["reading"]
         with torch.no_grad():
             wanted, _ = scored(discriminator, target[:paired])
         features, score = scored(discriminator, restored)
@@ -179,54 +227,47 @@ def paired_losses(restored: Tensor, target: Tensor, mouth: Tensor) -> dict[str, 
     }
 
 
-def blurred(faces: Tensor, sigma: float) -> Tensor:
-    """Return faces (N, 3, H, W) after a Gaussian blur of `sigma` pixels."""
-    at = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, device=faces.device)
-    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(faces.shape[1], 1, 1, -1)
-    pad, groups = len(at) // 2, faces.shape[1]
-    faces = nn.functional.pad(faces, (pad,) * 4, mode="replicate")
-    faces = nn.functional.conv2d(faces, kernel, groups=groups)
-    return nn.functional.conv2d(faces, kernel.transpose(2, 3), groups=groups)
-
-
-def degraded(face: np.ndarray, further: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a face as soft as a generator's.
+def dubbed_losses(
+    restored: Tensor, soft: Tensor, source: Tensor, target: Tensor, mouth: Tensor, known: Tensor
+) -> dict[str, Tensor]:
+    """Return the losses of dubbed faces, whose second half is the first with the sound of the next moment.
 
     Parameters
     ----------
-    face : ndarray, uint8, (96, 96, 3)
-    further : ndarray, uint8, (N, 96, 96, 3)
-        Other frames of the clip.
-    rng : numpy.random.Generator
+    restored, soft, source, target : Tensor, (N, 3, 96, 96)
+    mouth : Tensor, (N, 4)
+        Boxes around the mouths of both source and target.
+    known : Tensor, (N,)
+        1 where the target is known around the mouth, else 0.
 
     Returns
     -------
-    ndarray, uint8, (96, 96, 3)
-        A mean with some of the further frames, a blur or a loss of resolution, less contrast, a little noise.
+    dict
+        ``changed``: change of the mouth under a blur of `_SEEN` pixels; ``around``: difference from the target around
+        the mouth; ``hold``: how much more pixels change from one moment to the next than without restoration.
     """
-    import cv2
-
-    out = face.astype(np.float32)
-    if rng.random() < 0.6:
-        used = further[: rng.integers(1, len(further) + 1)]
-        share = rng.uniform(0.15, 0.5)
-        out = (1 - share) * out + share * used.mean(axis=0)
-    if rng.random() < 0.75:
-        out = cv2.GaussianBlur(out, (0, 0), sigmaX=rng.uniform(0.4, 2.4), sigmaY=rng.uniform(0.4, 2.4))
-    else:
-        small = (int(96 / rng.uniform(1.5, 4)),) * 2
-        out = cv2.resize(cv2.resize(out, small, interpolation=cv2.INTER_AREA), (96, 96), interpolation=cv2.INTER_CUBIC)
-    mean = cv2.GaussianBlur(out, (0, 0), 6)
-    out = mean + (out - mean) * rng.uniform(0.7, 1.0)
-    out += rng.normal(0, rng.uniform(0, 2), out.shape)
-    return out.clip(0, 255).round().astype(np.uint8)
+    if not len(restored):
+        return dict.fromkeys(("changed", "around", "hold"), restored.sum())
+    inside = box_mask(mouth)[:, :, HALF:]
+    face = recoloured(soft[:, :, FIRST:], source[:, :, FIRST:])[:, :, HALF - FIRST :]
+    restored, target = restored[:, :, HALF:], target[:, :, HALF:]
+    changed = blurred(restored - face, _SEEN).abs() * inside
+    weight = (1 - inside) * known[:, None, None, None]
+    around = (restored - target).abs() * weight
+    moves, before = ((faces[: len(faces) // 2] - faces[len(faces) // 2 :]).abs() for faces in (restored, face))
+    return {
+        "changed": changed.sum() / (3 * inside.sum()).clamp(min=1),
+        "around": around.sum() / (3 * weight.sum()).clamp(min=1),
+        "hold": nn.functional.relu(moves - before).mean(),
+    }
 
 
 def restoration(
     network: nn.Module, generator: nn.Module, clips: Sequence[Clip], audio_offset: int, of_clip: int = 8
 ) -> dict[str, float]:
     """Measure restored faces of a generator, with the clip's own sound and the face itself as the reference.
+
+    The source that the restorer is given is the face with the mouth of another frame.
 
     Parameters
     ----------
@@ -252,8 +293,14 @@ def restoration(
         index = rng.choice(len(clip), size=min(of_clip, len(clip)), replace=False)
         faces = clip.faces[index]
         soft = generate(generator, faces, faces, clip.windows(index, audio_offset))
-        for at, *pictures in zip(index, faces, restore(network, faces, soft), soft, strict=True):
-            box = DEFAULT_MOUTH if np.isnan(clip.mouth[at, 0]) else clip.mouth[at]
+        further = [reference(rng, len(clip), int(at), 1) for at in index]
+        boxes = np.where(np.isnan(clip.mouth), np.float32(DEFAULT_MOUTH), clip.mouth)
+        sources = [
+            with_mouth(face, clip.faces[other], joined(boxes[at], boxes[other]), rng)
+            for face, at, other in zip(faces, index, further, strict=True)
+        ]
+        for at, *pictures in zip(index, faces, restore(network, np.stack(sources), soft), soft, strict=True):
+            box = boxes[at]
             x1, y1, x2, y2 = (round(float(side)) for side in box)
             area = slice(max(y1 - _AROUND, 0), y2 + _AROUND), slice(max(x1 - _AROUND, 0), x2 + _AROUND)
             sharp = [max(sharpness(picture, area), 1) for picture in pictures]

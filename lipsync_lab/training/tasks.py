@@ -44,8 +44,9 @@ def render(
         Folder of the shards, which go into ``train/`` and ``validation/``; existing shards are kept.
     recipe : str
         Key of `recipes.RECIPES`, which has the number of shards.
-    what : sequence of {"faces", "frames", "hard", "voices", "mouths"}
-        "hard" frames are further frames for the detector.
+    what : sequence of {"faces", "twins", "frames", "hard", "voices", "mouths"}
+        "twins" are pairs of clips that differ only by their lines, for the restorer; "hard" frames are further frames
+        for the detector.
     shards : int, optional
         Number of training shards instead of the recipe's; validation has the recipe's number.
     first : int
@@ -195,6 +196,7 @@ def _begin(task, weights: str | Path) -> str:
 
 
 def _task(kind: str, numbers, data: Path, sync_expert, generator, discriminator, device: str):
+    from lipsync_lab.models import registry
     from lipsync_lab.training import detector as s3fd
     from lipsync_lab.training import discriminator as quality
     from lipsync_lab.training import expert as syncnet
@@ -226,7 +228,8 @@ def _task(kind: str, numbers, data: Path, sync_expert, generator, discriminator,
         if kind == "discriminator":
             return quality.DiscriminatorTask(numbers, *clips, *source)
         judge = network_of("discriminator", discriminator, device)[0] if discriminator else None
-        return restorer.RestorerTask(numbers, *clips, *source, discriminator=judge)
+        regressor = network_of("mouth_openness", registry.DEFAULTS["mouth_openness"], device)[0]
+        return restorer.RestorerTask(numbers, *clips, *source, discriminator=judge, regressor=regressor)
     if numbers.sync > 0 and sync_expert is None:
         raise ParameterError("the generator is trained with a sync expert; give one with --sync-expert, or set sync=0")
     given = {"sync_expert": sync_expert, "discriminator": discriminator}

@@ -6,6 +6,7 @@ import html
 import io
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -18,13 +19,19 @@ import distributed
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from clips import boxes, clip
 from light_runs import job, record
+from safetensors.torch import save_file
 
 from lipsync_lab.errors import LipsyncError
+from lipsync_lab.files import sha256
 from lipsync_lab.metrics import controls, registry
+from lipsync_lab.models import registry as registry_of_models
+from lipsync_lab.models.restorer import MouthRestorer
 from lipsync_lab.sweep import child, client, page, summary
 from lipsync_lab.sweep.store import Store
-from lipsync_lab.sweep.work import COMPLETE, FAILED, RECORDS, Job, failed
+from lipsync_lab.sweep.work import COMPLETE, FAILED, RECORDS, Job, failed, perform
 
 
 @pytest.fixture
@@ -65,6 +72,44 @@ def test_an_id_is_of_content_and_of_no_path_and_no_name():
     ):
         assert other.run_id != base.run_id
     assert Job.of_json(base.as_json()) == base
+
+
+def test_a_restorer_counts_by_its_content(tmp_path, monkeypatch):
+    """Two files of one content are one restorer, wherever they lie."""
+    monkeypatch.chdir(tmp_path)
+    clip(tmp_path / "a.mp4", 6)
+    boxes(tmp_path / "boxes.json", [[30, 20, 90, 80]] * 6)
+    torch.manual_seed(0)
+    network = MouthRestorer(0.25)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        save_file(network.state_dict(), tmp_path / name / "r.safetensors", {"width": "0.25", "kind": "restorer"})
+        network.last[-1].bias.data += 0.1
+    shutil.copytree(tmp_path / "one", tmp_path / "same")
+
+    def jobs(generator: str, *restorers: str) -> list[Job]:
+        text = f"clips: a.mp4\ngenerators: {generator}\ndetectors: boxes.json\nout: out\n"
+        (tmp_path / "sweep.yaml").write_text(f"{text}settings: {{restorer: [{', '.join(restorers)}]}}\n")
+        planned = list(client.plan(tmp_path / "sweep.yaml", device="cpu").jobs.values())
+        assert [Job.of_json(each.as_json()) for each in planned] == planned
+        return planned
+
+    first, other = jobs("identity", "one/r.safetensors", "same/r.safetensors", "other/r.safetensors")
+    assert first.settings["restorer"] == str(tmp_path / "one" / "r.safetensors")
+    assert first.weights["restorer"] == first.restorer[1] == sha256(tmp_path / "one" / "r.safetensors")
+    assert other.weights["restorer"] == sha256(tmp_path / "other" / "r.safetensors")
+    (plain,) = jobs("identity", "none")
+    assert "restorer" not in plain.weights
+    restored, none = jobs("wav2lip-lab", "mouth-restorer-lab", "none")
+    assert restored.weights["restorer"] == registry_of_models.MODELS["mouth-restorer-lab"].sha256
+    assert "restorer" not in none.weights
+    # a worker restores by the file that was hashed, and by no other
+    made = perform(first, tmp_path / "scratch")
+    note = json.loads((tmp_path / "out" / "runs" / made["run_id"] / "run" / "run.json").read_text())
+    assert note["generator"]["restorer"]["sha256"] == first.restorer[1]
+    (tmp_path / "one" / "r.safetensors").write_bytes((tmp_path / "other" / "r.safetensors").read_bytes())
+    with pytest.raises(LipsyncError, match="is another file"):
+        perform(replace(first, out=str(tmp_path / "again")), tmp_path / "scratch")
 
 
 def test_every_run_is_done_once_and_a_second_call_does_nothing(planned):

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from lipsync_lab.errors import ParameterError
-from lipsync_lab.training import (
-    detector,
-    render,
-)
+from lipsync_lab.training import clips as layout
+from lipsync_lab.training import detector, render, soft_faces
 
 
 def test_rendered_shards_follow_from_their_number_alone(tmp_path: Path, monkeypatch):
@@ -36,6 +34,23 @@ def test_rendered_shards_follow_from_their_number_alone(tmp_path: Path, monkeypa
     assert sum(len(picture.faces) for picture in pictures) > 0
     with pytest.raises(ParameterError, match="no shards of"):
         render.render(tmp_path, "boxes", "train", 1)
+
+
+def test_twins_differ_by_their_lines_only(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(render, "CLIPS", 2)
+    monkeypatch.setattr(render, "_LONGEST", 1.2)
+    render.render(tmp_path, render.TWINS, "train", 1)
+    first, other = layout.open_shards(tmp_path)
+    assert (first.speaker, first.first) == (other.speaker, other.first)
+    assert not np.array_equal(first.mel, other.mel)
+    count = min(len(first), len(other))
+    faces = [clip.faces[:count] for clip in (first, other)]
+    apart = np.abs(faces[0].astype(int) - faces[1])
+    upper, lower = apart[:, :48].mean(), apart[:, 48:].mean()
+    assert upper < 0.1 * lower
+    pairs = soft_faces.twins([first, other])
+    assert pairs[id(first)] is other
+    assert pairs[id(other)] is first
 
 
 def test_the_photograph_speaks_in_its_crop(monkeypatch):
