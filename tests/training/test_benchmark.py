@@ -161,7 +161,10 @@ def test_each_number_of_a_card_has_a_meaning():
             "visemes": "visemes",
             "mouth-restorer": "restorer",
         }.get(card.stem.removesuffix("-lab"), "mouth_openness")
-        rows = [line.split("|")[1:-1] for line in card.read_text().splitlines() if line.startswith("| ")]
+        # the table of the numbers; further ones have columns of their own
+        section = card.read_text().partition("| number | value | target | meaning |")
+        rows = [line.split("|")[1:-1] for line in "".join(section[1:]).partition("\n\n")[0].splitlines()]
+        rows = [row for row in rows if not row[0].startswith("---")]
         numbers = [[cell.strip() for cell in row] for row in rows[1:]]
         assert len(numbers) > 4
         for name, value, _, meaning in numbers:
