@@ -95,9 +95,14 @@ class Run:
 
     @property
     def mouths(self) -> str:
-        """In how many frames a mouth was pasted and drawn, in words; empty where the generator does neither."""
-        counts = self.info.get("mouths_by_source", {})
-        return ", ".join(f"in {n} frame{'s' * (n != 1)} {_SOURCES[source]}" for source, n in counts.items())
+        """In how many frames a mouth was pasted and drawn, and the source's stays; empty if the generator does neither."""
+        info = self.info
+        counts = info.get("mouths_by_source", {})
+        if not counts:
+            return ""
+        rest = info["frames_written"] * max(1, len(info.get("faces", []))) - sum(counts.values())
+        parts = [f"in {n} frame{'s' * (n != 1)} {_SOURCES[source]}" for source, n in counts.items()]
+        return ", ".join(parts + ([f"in {rest} frame{'s' * (rest != 1)} the source's own"] if rest else []))
 
     @property
     def detections(self) -> Path:

@@ -44,6 +44,8 @@ SHEET = "exposure_sheet.csv"
 SOURCES = ("clip", "chart", "drawn")
 #: Confidence that is enough beside a frame whose mouth is located.
 LESS_SURE = 0.15
+#: Longest gap in frames, between mouths that are drawn, in which a mouth is drawn at any confidence.
+GAP = 2
 #: Share of flat skin around the mouth, the median of a clip, below which its faces are painted: no mouth is drawn.
 FLAT = 0.3
 _AT_ONCE = 16
@@ -402,18 +404,27 @@ class DrawnClip:
 def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndarray:
     """Frames in which a mouth is drawn, bool.
 
-    Those with a pose of enough confidence; and those with a lower one (`LESS_SURE`) beside them in the same shot, if
-    the mouth is at nearly the same place: a mouth that comes and goes is worse than one that is a little off.
+    Those with a pose of enough confidence; those with a lower one (`LESS_SURE`) beside them in the same shot; and gaps of
+    `GAP` frames at most between them, as of small round mouths: a mouth that comes and goes is worse than one that is a
+    little off. In either case the mouth has to be at nearly the same place.
     """
     sure = np.array([pose is not None and pose.drawable for pose in poses])
+
+    def beside(frame: int, other: int) -> bool:
+        pose, known = poses[frame], poses[other]
+        if pose is None or not sure[other] or shots[frame] != shots[other]:
+            return False
+        return np.hypot(pose.centre[0] - known.centre[0], pose.centre[1] - known.centre[1]) < 0.5 * known.width
+
     for order in (range(1, len(poses)), range(len(poses) - 2, -1, -1)):
         for frame in order:
-            before = frame - order.step
-            pose, other = poses[frame], poses[before]
-            if sure[frame] or not sure[before] or pose is None or shots[frame] != shots[before]:
-                continue
-            moved = np.hypot(pose.centre[0] - other.centre[0], pose.centre[1] - other.centre[1])
-            sure[frame] = pose.visibility in DRAWABLE and pose.confidence >= LESS_SURE and moved < 0.5 * other.width
+            if not sure[frame] and beside(frame, frame - order.step):
+                sure[frame] = poses[frame].visibility in DRAWABLE and poses[frame].confidence >= LESS_SURE
+    for start, stop in spans(~sure):
+        if 0 < start and stop < len(poses) and stop - start <= GAP:
+            # both neighbours, before the gap is changed
+            near = [beside(frame, start - 1) and beside(frame, stop) for frame in range(start, stop)]
+            sure[start:stop] = all(near)
     return sure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -147,6 +148,21 @@ def test_a_less_sure_mouth_is_drawn_beside_a_sure_one_at_the_same_place():
     poses = [pose_at(100, 90, 60), near, far, near, None]
     assert generator.accepted(poses, [0, 0, 0, 0, 0]).tolist() == [True, True, False, False, False]
     assert generator.accepted(poses[:2], [0, 1]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("gap", "shots", "moved", "drawn"),
+    [(1, 1, 0, True), (2, 1, 0, True), (3, 1, 0, False), (2, 2, 0, False), (2, 1, 30, False)],
+)
+def test_a_short_gap_between_mouths_of_one_place_is_drawn(gap, shots, moved, drawn):
+    sure = pose_at(100, 90, 40)
+    doubtful = replace(pose_at(100 + moved, 90, 8, confidence=0.01), visibility="hidden")
+    poses = [sure, *[doubtful] * gap, sure]
+    numbers = [0] * (gap + 1) + [shots - 1]
+    assert generator.accepted(poses, numbers).tolist() == [True, *[drawn] * gap, True]
+    # neither the start nor the end of a clip is a gap, and where no pose is known none can be drawn
+    assert generator.accepted(poses[:-1], numbers[:-1]).tolist() == [True, *[False] * gap]
+    assert not generator.accepted([sure, None, sure], [0, 0, 0])[1]
 
 
 def test_a_clip_changes_at_its_mouth_alone_and_holds_keep_their_pixels():
