@@ -295,7 +295,7 @@ METRICS = (
     ),
     Metric(
         *("sharpness_loss", "share of the sharpness", "picture", "sharpness loss", 0.35, 1.0),
-        "the mouth is blurred, with {value:.0%} of the source's sharpness lost",
+        "the mouth has {value:.0%} less detail than the source's: it is blurred, or its shape has fewer edges",
         of_pair=sharpness_loss,
         artifact=Artifact("Gaussian blur", injected.blur),
     ),

@@ -26,6 +26,8 @@ _LIPS = 14.0
 _ENOUGH = 30
 #: Widths, in widths of the pose, that the ink of its mouth may have; and the share of it that is an end.
 _WIDTHS, _END = (0.6, 1.6), 0.06
+#: Width of ink, in widths of the mouth at rest, below which it is a small round mouth.
+_NARROW = 0.6
 #: Chroma of the strongest colours of a clip, the share of weaker ones, and the chroma below which the clip is grey.
 _STRONGEST, _GREY_CLIP = 99, 16.0
 #: Colours of the inside on the skin `_SKIN`, where a clip shows none; light that changes the skin changes them alike.
@@ -64,6 +66,9 @@ class Look:
         Height of the widest gap in widths of the mouth at rest.
     smile : float
         See `draw.Seat`.
+    heights : dict of int to float
+        By shot: how high the ends of mouths that are not narrow lie, from the upper edge of the face box down, as a share
+        of its height.
     """
 
     pen: Pen
@@ -72,6 +77,7 @@ class Look:
     gap: float
     smile: float
     widths: dict[int | None, float] = field(default_factory=dict)
+    heights: dict[int | None, float] = field(default_factory=dict)
 
     def rest(self, box: Box, shot: int | None = None) -> float:
         """Width in pixels of the mouth at rest of a face in a shot."""
@@ -84,6 +90,7 @@ def look_of(samples: Sequence[Sample]) -> Look:
         shot: float(np.median([own.pose.width / own.box.width for own in samples if own.shot == shot]))
         for shot in {sample.shot for sample in samples}
     }
+    heights = _heights(samples, widths)
     samples = [samples[place] for place in np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)]
     face = float(np.median([sample.box.width for sample in samples]))
     width = float(np.median([sample.pose.width / sample.box.width for sample in samples]))
@@ -98,40 +105,64 @@ def look_of(samples: Sequence[Sample]) -> Look:
     thickness = float(np.clip(np.median(closed), thickness, 1.6 * thickness)) if closed else thickness
     thickness = float(np.clip(thickness, 0.8, max(1.2, 0.1 * width * face)))
     pen = Pen(_rgb(colour), thickness, *_inside(samples, skin, colour, thickness), softness, _lip(samples, width))
-    return Look(pen, face, width, gap, _smile(samples), widths)
+    return Look(pen, face, width, gap, _smile(samples), widths, heights)
 
 
 def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None, erased: Erased | None = None) -> Seat:
     """Where the mouth of a pose is drawn: as wide at rest as the mouths of the shot, whatever this one's shape is.
 
     The ends of its ink, if it was erased, say how high it lies: the locator's corners of an open mouth may lie some
-    pixels beside those of a closed one, and mouths that are put at their place would jump.
+    pixels beside those of a closed one, and mouths that are put at their place would jump. A small round mouth has its
+    ends where those of wide mouths are, or, with a jaw that drops while the upper lip stays, its upper edge: what is
+    nearer to their height in the shot counts.
     """
     width = look.rest(box, shot)
-    x, y = np.mean([pose.left, pose.right], axis=0) if erased is None else _between_ends(pose, erased, look.smile)
+    x, y = np.mean([pose.left, pose.right], axis=0)
+    if erased is not None and (placed := _ends(pose, erased)):
+        ends, edge, across = placed
+        x, y = ends
+        if across < _NARROW * width and shot in look.heights:
+            usual = box.y1 + look.heights[shot] * (box.y2 - box.y1)
+            x, y = min((ends, edge), key=lambda place: abs(place[1] - usual))
+        x, y = np.array([x, y]) + _down(pose) * 0.5 * look.smile * max(pose.width, 6.0)
     room = max(box.y2 - y, 0.25 * width)
     turn = float(np.clip((x - box.center[0]) / (0.3 * box.width), -1, 1))
     return Seat(float(x), float(y), width, min(look.gap * width, 1.15 * room), pose.angle, turn, look.smile)
 
 
-def _between_ends(pose: MouthPose, erased: Erased, smile: float) -> np.ndarray:
-    """The middle between the ends of the mouth's ink, lower by what they are above the line of a smile; that between
-    the pose's corners where the ink has another width."""
+def _heights(samples: Sequence[Sample], widths: dict[int | None, float]) -> dict[int | None, float]:
+    """See `Look.heights`; without the shots that show no mouth that is wide enough."""
+    by_shot: dict[int | None, list[float]] = {}
+    for sample in samples:
+        placed = _ends(sample.pose, sample.erased)
+        if placed and placed[2] >= _NARROW * widths[sample.shot] * sample.box.width:
+            height = (placed[0][1] - sample.box.y1) / (sample.box.y2 - sample.box.y1)
+            by_shot.setdefault(sample.shot, []).append(float(height))
+    return {shot: float(np.median(heights)) for shot, heights in by_shot.items()}
+
+
+def _ends(pose: MouthPose, erased: Erased) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """The middle between the ends of a mouth's ink, its upper edge below or above that, and its width, in pixels; None
+    where there is no ink, or ink of another width than the pose's mouth."""
     ink = widest(erased.mask & erased.ink)
-    corners = np.mean([pose.left, pose.right], axis=0)
     if not ink.any():
-        return corners
+        return None
     along, across = mouth_axes(pose, erased.box)
     along, across = along[ink], across[ink]
     # places of pixels, so that none of the ends is empty
     left, right = np.percentile(along, (1, 99), method="nearest")
     if not _WIDTHS[0] < right - left < _WIDTHS[1]:
-        return corners
+        return None
     ends = [across[np.abs(along - end) < _END * (right - left)].mean() for end in (left, right)]
-    width, angle = max(pose.width, 6.0), np.radians(pose.angle)
-    moved = width * np.array([(left + right) / 2, np.mean(ends) + 0.5 * smile])
-    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return np.asarray(pose.centre) + turned @ moved
+    width, down = max(pose.width, 6.0), _down(pose)
+    middle = np.asarray(pose.centre) + width * (left + right) / 2 * np.array([down[1], -down[0]])
+    return middle + width * np.mean(ends) * down, middle + width * np.percentile(across, 2) * down, width * (right - left)
+
+
+def _down(pose: MouthPose) -> np.ndarray:
+    """The direction across the mouth, towards the chin."""
+    angle = np.radians(pose.angle)
+    return np.array([-np.sin(angle), np.cos(angle)])
 
 
 def _rgb(colour) -> Colour:

@@ -82,6 +82,18 @@ def test_corners_that_the_locator_puts_too_high_or_too_low_do_not_move_the_mouth
         assert (seat.x, seat.y) == pytest.approx((100, 90.5), abs=1)
 
 
+@pytest.mark.parametrize("jaw", [0, 9])
+def test_a_wide_mouth_in_place_of_a_small_round_one_lies_where_the_wide_ones_of_the_shot_do(jaw):
+    """Round mouths whose middle is as high as the ends of wide ones, or whose upper edge is, with a jaw that drops."""
+    look = look_of([sample(picture(0), 0, number=number) for number in range(3)])
+    assert look.heights == {0: pytest.approx((90.5 - FACE.y1) / (FACE.y2 - FACE.y1), abs=0.01)}
+    frame = np.full((160, 200, 3), SKIN, np.uint8)
+    cv2.ellipse(frame, (100, 90 + jaw), (9, 9), 0, 0, 360, INK, -1, cv2.LINE_AA)
+    pose = pose_at(100, 90 + jaw, 18, 18)
+    seat = own.seat_of(pose, FACE, look, 0, erased=erase(frame, pose))
+    assert (seat.x, seat.y) == pytest.approx((100, 90.5), abs=1.5)
+
+
 def with_shadow(gap: int) -> np.ndarray:
     frame = picture(gap)
     cv2.ellipse(frame, (100, 90 + gap // 2 + 12), (14, 4), 0, 0, 360, (150, 110, 95), -1, cv2.LINE_AA)
