@@ -17,7 +17,8 @@ from lipsync_lab.reporting.executions import Executions
 from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import write
-from lipsync_lab.reporting.parts import Notebook, VariantPart, stage_count
+from lipsync_lab.reporting.paired import not_compared
+from lipsync_lab.reporting.parts import Notebook, VariantPart, pair_count, stage_count
 from lipsync_lab.reporting.summary import ANIMATION
 from lipsync_lab.reporting.variants import ClipResult, Variant, variants
 from lipsync_lab.settings import Settings
@@ -153,6 +154,8 @@ def report(
         counter.total_stages = sum(planned)
         dubs = sum(len(part.cases) for part in parts)
         counter.announce(f"{dubs} dubs, {sum(planned) - dubs} notebooks: a line when each is finished")
+        for line in not_compared(cases, pair_count(cases)):
+            counter.announce(line)
         with Executions(progress=progress) as executions:
             good_of: list[list[EvaluatedCase]] = []
             for part, stages in zip(parts, planned, strict=True):

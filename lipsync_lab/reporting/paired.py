@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lipsync_lab.evaluation import comparison, resampling
+from lipsync_lab import samples
+from lipsync_lab.evaluation import comparison, evaluated, resampling
+from lipsync_lab.evaluation.cases import Case
 from lipsync_lab.metrics import failures
 from lipsync_lab.reporting.variants import ClipResult
 
@@ -14,6 +17,13 @@ if TYPE_CHECKING:
 
 #: Scores of the sound that are compared beside the metrics.
 SCORES = ("syncnet_distance",)
+#: What the numbers of the table of two variants are, for its legend.
+STATISTIC = (
+    "The values are means over the clips that both dubbed, of each clip's mean over its frames (metrics.csv has the "
+    "median over the frames, so that its numbers differ)."
+)
+#: The page of the documentation on matched pairs.
+_PAGE = "docs/tutorials/report.md"
 #: Columns of `differences`.
 COLUMNS = (
     *("metric", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"),
@@ -80,7 +90,8 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
     if tested.empty:
         few = count < resampling.MIN_UNITS
         why = (
-            f"{'is' if count == 1 else 'are'} too few for an interval ({resampling.MIN_UNITS} are needed)"
+            f"{'is' if count == 1 else 'are'} too few for an interval ({resampling.MIN_UNITS} are needed"
+            f"{_absent(own, count)})"
             if few
             else "have equal metrics"
         )
@@ -95,6 +106,59 @@ def sentence(table: pandas.DataFrame, first: str, second: str) -> str:
         f"Of {len(tested)} metrics, {second} against {first} is {' and '.join(parts)} "
         f"(n = {clips}, p ≤ {comparison.ALPHA:g} adjusted for {len(table)} metrics)."
     )
+
+
+def _absent(table: pandas.DataFrame, count: int) -> str:
+    """That some metrics are measured in fewer clips, where that is so."""
+    least = int(table["n"].min()) if len(table) else count
+    return f"; some metrics are defined in {least} of them" if least < count else ""
+
+
+def not_compared(cases: Sequence[Case], count: int) -> list[str]:
+    """What a report of clips of two domains cannot say of them; empty where it can, or where there is one domain.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        The clips of the report.
+    count : int
+        Matched pairs among them.
+    """
+    domains = [case.domain for case in cases]
+    against = evaluated.counterpart(domains)
+    if not {"animation", against} <= {*domains} or count >= resampling.MIN_UNITS:
+        return []
+    needed = resampling.MIN_UNITS
+    if count:
+        pairs = f"{count} matched pair{' is' if count == 1 else 's are'}"
+        return [f"{pairs} too few for an interval ({needed} are needed), and the plot shows each."]
+    other = samples.domain_in_words(against)
+    few = ("animation", domains.count("animation")), (other, domains.count(against))
+    clips = " and ".join(f"{number} clip{'s' * (number != 1)} of {domain}" for domain, number in few)
+    return [
+        f"With {clips} that are no matched pair{'s' * (len(domains) > 2)}, this report cannot say whether lip-sync "
+        f"fails more on animation than on {other}: {needed} matched pairs are needed ({_PAGE}). Below is what fails in "
+        "each clip."
+    ]
+
+
+def in_row(values: Sequence[float], differences: Sequence[float], share: bool) -> tuple[list[str], list[str]]:
+    """Values and signed differences of one row as text, all with the same digits after the point.
+
+    Of a share, the values are percentages and their differences points.
+    """
+    scale = 100 if share else 1
+    largest = max((abs(scale * value) for value in values if value == value), default=0.0)
+    # three digits that count of the largest value, two of a percentage, and three after the point at most
+    counted = (2 if share else 3) - 1
+    digits = min(3, max(0, counted - math.floor(math.log10(largest)))) if largest else 0
+    shown = [_signed(scale * value, digits, "") + "%" * share for value in values]
+    return shown, [_signed(scale * value, digits, "+") + " points" * share for value in differences]
+
+
+def _signed(number: float, digits: int, sign: str) -> str:
+    text = f"{number:{sign}.{digits}f}"
+    return text if set(text) & set("123456789") else text.lstrip("+-")
 
 
 def without_mouth(first: Sequence[ClipResult], second: Sequence[ClipResult]) -> tuple[int, int]:

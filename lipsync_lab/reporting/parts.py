@@ -64,10 +64,19 @@ def stage_count(clips: int, notebooks: Sequence[Notebook], pair: bool) -> int:
 
 def first_pair(cases: Sequence[Case]) -> tuple[str, ...]:
     """Names of the cases of the first matched pair, as far as can be known before they are dubbed; else none."""
+    return next(iter(_planned_pairs(cases).values()), ())
+
+
+def pair_count(cases: Sequence[Case]) -> int:
+    """Matched pairs, as far as can be known before the cases are dubbed."""
+    return len(_planned_pairs(cases))
+
+
+def _planned_pairs(cases: Sequence[Case]) -> dict[str, tuple[str, str]]:
     with suppress(LipsyncError):
         planned = [EvaluatedCase(case, None, None, sound_of(file_of(case.voice))) for case in cases]
-        return next(iter(evaluation.evaluated.pairs(planned).values()), ())
-    return ()
+        return evaluation.evaluated.pairs(planned)
+    return {}
 
 
 @dataclass(frozen=True)

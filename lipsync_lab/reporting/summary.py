@@ -58,7 +58,12 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
     return {
         "question": question(good),
         "scope": _scope(good, variants),
-        "sentences": [*_about(variants), *sentences(first, effects, good), *(pair["sentence"] for pair in pairs)],
+        "sentences": [
+            *(said := paired.not_compared([result.case for result in first], _pair_count(first))),
+            *_about(variants),
+            *sentences(first, effects, good)[len(said) :],
+            *(pair["sentence"] for pair in pairs),
+        ],
         "forest": _plot(out, effects),
         "worst": [each | {"domain_colour": style.domain_colour(each["key"])} for each in pictures(out, good)],
         "models": " ".join(dict.fromkeys(models_line(variant.pipeline) for variant in variants)),
@@ -88,31 +93,50 @@ def _pair(first: Variant, second: Variant, results: Mapping[str, Sequence[ClipRe
     table = paired.differences(results[first.name], results[second.name])
     rows = []
     for row in table.itertuples():
-        unit, show = unit_and_number(row.metric)
-        signed = [show(number, "+") for number in (row.difference, row.low, row.high, *row.individual)]
-        each = "; ".join(signed[3:]) if row.n < resampling.MIN_UNITS else ""
+        unit = unit_and_number(row.metric)[0]
+        apart = (row.difference, row.low, row.high, *row.individual)
+        values, signed = paired.in_row((row.first, row.second), apart, unit.startswith("%"))
+        # of one clip it is the difference itself
+        each = "; ".join(signed[3:]) if 1 < row.n < resampling.MIN_UNITS else ""
         rows.append(
             {
                 "label": registry.label(row.metric),
                 "unit": unit,
-                "first": show(row.first),
-                "second": show(row.second),
+                "first": values[0],
+                "second": values[1],
                 "difference": signed[0],
                 "interval": f"{signed[1]} to {signed[2]}" if row.low == row.low else each or "–",
                 "p": f"{row.p_adjusted:.3f}" if row.p_adjusted == row.p_adjusted else "–",
                 "n": row.n,
                 "verdict": row.verdict,
-                "note": "by construction" if row.by_construction else "" if each else row.reason,
+                "note": "by construction"
+                if row.by_construction
+                else ""
+                if row.n < resampling.MIN_UNITS
+                else row.reason,
             }
         )
     sentence = paired.sentence(table, first.label, second.label)
+    legend = f"{paired.STATISTIC} Differences are {second.label} minus {first.label}"
     directions = {known.name: known.direction for known in registry.metrics()}
-    if all(directions.get(metric, 1) == 1 for metric in table["metric"]):
-        sentence += f" Differences are {second.label} minus {first.label}: in each of these metrics, less is better."
+    worse = all(directions.get(metric, 1) == 1 for metric in table["metric"])
+    legend += ": in each of these metrics, less is better." if worse else "."
     dubbed, none = paired.without_mouth(results[first.name], results[second.name])
     if none:
         sentence += f" {second.label} gives no mouth in {none} of {dubbed} frames that {first.label} dubbed."
-    return {"first": first.label, "second": second.label, "sentence": sentence, "rows": rows}
+    shown = {name: any(row[name] != "–" for row in rows) for name in ("interval", "p")}
+    return {
+        "first": first.label,
+        "second": second.label,
+        "sentence": sentence,
+        "legend": legend,
+        "rows": rows,
+        "shown": shown,
+    }
+
+
+def _pair_count(results: Sequence[ClipResult]) -> int:
+    return len(evaluated.pairs([result.evaluated for result in results]))
 
 
 def _about(variants: Sequence[Variant]) -> list[str]:
@@ -162,23 +186,25 @@ def sentences(results: Sequence[ClipResult], effects: pandas.DataFrame, of_all: 
     of_all : sequence of ClipResult
         Of all variants, whose sync one sentence gives, each by name; empty: of `results`.
     """
-    return [*_of_effects(effects), *_of_failures(results), _of_detection(results), *_of_sync(of_all or results)]
+    return [
+        *paired.not_compared([result.case for result in results], _pair_count(results)),
+        *_of_effects(effects),
+        *_of_failures(results),
+        *_of_detection(results),
+        *_of_sync(of_all or results),
+    ]
 
 
 def _of_effects(effects: pandas.DataFrame) -> list[str]:
     """The metrics that differ between the domains, in multiples that a reader can compare: in their units."""
     known = effects[effects["difference"].notna() & ~effects["by_construction"]]
     if known.empty or not known["n"].max():
-        return ["No two of these clips are a matched pair, so the domains are not compared metric by metric."]
+        return []
     against, count = _words(known["against"].iloc[0]), int(known["n"].max())
     tested = known[known["p_adjusted"].notna()]
     if tested.empty:
         largest = "; ".join(_pair_of_means(row) for row in known.head(_NAMED).itertuples())
-        return [
-            f"{_counted(count, 'matched pair')} {'is' if count == 1 else 'are'} too few for an interval ("
-            f"{resampling.MIN_UNITS} are needed), and the plot shows each.",
-            f"The largest differences, mean of animation against {against}: {largest}.",
-        ]
+        return [f"The largest differences, mean over clips and frames of animation against {against}: {largest}."]
     sure = tested[tested["p_adjusted"] <= ALPHA]
     above = sure["difference"] * sure["metric"].map(_directions()) > 0
     worse, better = sure[above], sure[~above]
@@ -228,7 +254,8 @@ def _of_failures(results: Sequence[ClipResult]) -> list[str]:
     return [f"The commonest failure of the picture is {' and '.join(parts)}."] if parts else []
 
 
-def _of_detection(results: Sequence[ClipResult]) -> str:
+def _of_detection(results: Sequence[ClipResult]) -> list[str]:
+    """In how many frames with a face the detector missed it; nothing where no clip shows one."""
     detector = results[0].variant.pipeline.detector.name
     domains = by_domain(results)
     kept = {result.case.name for own in domains.values() for result in own}
@@ -239,10 +266,27 @@ def _of_detection(results: Sequence[ClipResult]) -> str:
     parts = []
     for name, own in groups.items():
         missed = [result.evaluated.evaluation.frames["missed_detection"].dropna() for result in own]
+        if not sum(map(len, missed)):
+            continue
         lower = sum(recall(result) < 1 for result in own)
         frames = f"{int(sum(map(sum, missed)))} of {sum(map(len, missed))} frames"
         parts.append(f"{frames} of {name}" + (f" ({lower} of {_counted(len(own), 'clip')})" if lower else ""))
-    return f"The detector {detector} missed the face in {_and(parts)}."
+    return [f"The detector {detector}{_applied(results)} missed the face in {_and(parts)}."] if parts else []
+
+
+def _applied(results: Sequence[ClipResult]) -> str:
+    """Of `auto`, in brackets: in how many frames each of its detectors gave the face."""
+    shots = [
+        shot
+        for result in results
+        if result.evaluated
+        for shot in result.evaluated.run.info.get("decisions", {}).get("shots", ())
+    ]
+    names = dict.fromkeys(name for shot in shots for name in shot["faces"])
+    counts = {name: sum(shot["faces"].get(name, 0) for shot in shots) for name in names}
+    total = sum(shot["last"] - shot["first"] + 1 for shot in shots)
+    given = ", ".join(f"{name} gave the face in {counts[name]} of {total} frames" for name in counts)
+    return f" ({given})" if given else ""
 
 
 def _of_sync(results: Sequence[ClipResult]) -> list[str]:

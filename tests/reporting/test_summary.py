@@ -47,7 +47,9 @@ def result(clip: str, domain: str, of: Variant, pair: str = "", scores: dict | N
     evaluation = Evaluation(frames.rename_axis("frame"), table, pd.DataFrame(), {}, domain or None)
     case = Case(clip, f"{clip}.mp4", f"{clip}.mp4", domain, pair)
     outcome = Outcome("clip", f"{of.name}/{clip}", Path(), None, 0.0, False)
-    return ClipResult(case, of, outcome, EvaluatedCase(case, None, evaluation, clip))
+    shots = [{"first": 0, "last": 9, "faces": {"s3fd-lab": 9}, "none": 1}]
+    run = SimpleNamespace(info={"decisions": {"shots": shots}})
+    return ClipResult(case, of, outcome, EvaluatedCase(case, run, evaluation, clip))
 
 
 def pairs(count: int, seed: int = 0) -> list[ClipResult]:
@@ -89,9 +91,12 @@ def test_sentences_name_the_worse_domain_with_number_interval_and_n():
     assert "no difference is shown" in lines[1]
     assert "is sharpness loss in animation (100 of 100 frames, 10 of 10 clips) and temporal flicker in live" in lines[2]
     assert "0 of 100 frames of animation and 0 of 100 frames of live action." in lines[3]
+    assert lines[3].startswith("The detector boxes (s3fd-lab gave the face in 180 of 200 frames) missed the face in ")
     alone = result("alone", "animation", variant(), missed_detection=[1.0] * 3 + [0.0] * 7)
     line = summary.sentences([*results, alone], table)[3]
     assert line.endswith("live action and 3 of 10 frames of clips without a partner (1 of 1 clip).")
+    empty = result("empty", "animation", variant(), missed_detection=NAN)
+    assert "without a partner" not in summary.sentences([*results, empty], table)[3]
     assert "shuffled with model in 10 of 10 clips of animation and in 9 of 10 clips of live action." in lines[4]
 
 
@@ -115,7 +120,13 @@ def test_few_pairs_have_no_interval_and_no_pair_no_comparison():
     assert f": sharpness loss, {row.animation:.0%} against {row.other:.0%} of the sharpness; " in lines[1]
     assert "[" not in " ".join(lines)
     alone = [each for each in results if each.case.domain == "animation"]
-    assert summary.sentences(alone, effects(alone))[0].startswith("No two of these clips are a matched pair")
+    assert summary.sentences(alone, effects(alone))[0].startswith("The commonest failure")
+    apart = [result(f"{domain}_0", domain, variant(), domain) for domain in ("animation", "live_action")]
+    assert summary.sentences(apart, effects(apart))[0] == (
+        "With 1 clip of animation and 1 clip of live action that are no matched pair, this report cannot say whether "
+        "lip-sync fails more on animation than on live action: 8 matched pairs are needed (docs/tutorials/report.md). "
+        "Below is what fails in each clip."
+    )
     assert summary.question(alone) == "Where does lip-sync fail on animation?"
     assert summary.question(results) == "Where does lip-sync fail on 2D animation, compared with live action?"
 
@@ -234,6 +245,9 @@ def test_two_settings_are_compared_clip_by_clip():
     assert "two against one is better in 1 (sharpness loss) and worse in 1 (ghosting)" in lines
     assert "n = 8 clips" in lines
     assert "too few" in paired.sentence(paired.differences(first[:3], second[:3]), "one", "two")
+    assert paired.in_row((0.06, 0.83), (-0.77,), True) == (["6%", "83%"], ["-77 points"])
+    assert paired.in_row((2.28, 0.05), (-2.23, 0.001), False) == (["2.28", "0.05"], ["-2.23", "0.00"])
+    assert paired.in_row((0.0, 0.0), (0.0,), True) == (["0%", "0%"], ["0 points"])
     second[0].evaluated.evaluation.frames["ghosting"] = NAN
     fewer = paired.sentence(paired.differences(first, second), "one", "two")
     assert "n = 8 to 9 clips" in fewer
