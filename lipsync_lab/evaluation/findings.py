@@ -70,7 +70,8 @@ def _of_recorded(recorded: pandas.DataFrame) -> list[str]:
         f"{len(study)} clips of animation. {(study['missed_detection'] > 0).sum()} of the clips have a miss; "
         f"{worst.sum() / total:.0%} of the missed frames are in {len(worst)} of them ({', '.join(worst.index)}).",
         f"{RECORDED}: the longest dropout lasts {lengths.max()} frames; {(lengths > longest).sum()} of {len(lengths)} "
-        f"dropouts are longer than the {longest} frames that are filled by default.",
+        f"dropouts are longer than {longest} frames, the longest that the setting `dropouts` fills where it is not the "
+        "default: by default none is filled.",
         f"{RECORDED}: {explained} of the {total} missed frames are dark, low in contrast, in motion or next to a cut. "
         "A person who labelled each dropout saw a face in all of them; the view is "
         f"{', '.join(f'{view} in {count} frames' for view, count in views.items())}.",

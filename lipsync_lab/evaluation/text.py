@@ -24,7 +24,7 @@ def table(metrics: pandas.DataFrame) -> list[str]:
     for row in metrics[measured].itertuples():
         failed = (str(row.failed), f"{row.threshold:g}") if row.threshold == row.threshold else ("-", "-")
         rows.append((_both_names(row.metric), f"{row.value:.4g}", row.unit, str(row.n_frames), *failed))
-    lines = columns(rows)
+    lines = [*columns(rows), "value: median over the frames; of a rate the mean, of a score the score itself"]
     for start, rest in (("note", metrics[measured & (metrics["reason"] != "")]), ("not measured", metrics[~measured])):
         for reason, those in rest.groupby("reason", sort=False):
             lines.append(f"{start} ({reason}): {', '.join(map(_both_names, those['metric']))}")
@@ -67,15 +67,23 @@ def alignment(alignment: dict) -> str:
 
 
 def region(about: dict, frames: int) -> str:
-    """One line on the edited region (`Evaluation.region`) of an output of `frames` frames."""
-    evidence = (
-        f"lines and edges differ by {about['redrawn']:.1%} in the face and {about['apart']:.1%} outside: 0% is the "
-        "same, 100% other lines in their place, and 200% the same with dark and light exchanged; "
-        f"brightness changed by {about['shift']:.1f} grey levels in the face, {about['noise']:.1f} outside"
-    )
+    """One line on the edited region (`Evaluation.region`) of an output of `frames` frames.
+
+    Where nothing was edited, with what that rests on (`region_evidence`).
+    """
     if about["kind"] == "none":
-        return f"nothing was edited beyond the noise of the encode ({evidence})"
+        return f"nothing was edited beyond the noise of the encode ({region_evidence(about)})"
     box = ", ".join(f"{edge:.0f}" for edge in about["box"])
     what = {"mask": "a shape with a soft edge", "rectangle": "a rectangle"}[about["kind"]]
     rest = "" if about["frames"] == frames else "; the others equal the source but for the encode"
-    return f"edited: {what} in {about['frames']} of {frames} frames{rest}; x1, y1, x2, y2 = {box} (median; {evidence})"
+    return f"edited: {what} in {about['frames']} of {frames} frames{rest}; x1, y1, x2, y2 = {box} (median)"
+
+
+def region_evidence(about: dict) -> str:
+    """What the edited region rests on, with the meaning of its numbers."""
+    return (
+        f"lines and edges differ by {about['redrawn']:.1%} in the face and {about['apart']:.1%} outside: the change of "
+        "their detail as a share of it, so that 0% is the same, 100% other lines in their place, and 200% the same "
+        f"with dark and light exchanged; brightness changed by {about['shift']:.1f} grey levels in the face, "
+        f"{about['noise']:.1f} outside"
+    )

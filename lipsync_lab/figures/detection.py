@@ -111,7 +111,8 @@ def dropout_lengths(dropouts: pandas.DataFrame, subject: str = "", ax: Axes | No
     if domains:
         longest = Settings().max_dropout
         over = f"{(dropouts['length'] > longest).sum()} of {counted(len(dropouts), 'dropout')}"
-        text = f"{over} exceed the {longest} frames that are filled; the longest lasts {dropouts['length'].max():g}"
+        most = f"{dropouts['length'].max():g}"
+        text = f"{over} are longer than {longest} frames, too long to be filled; the longest: {most}"
         legend_above(ax, finding(subject, text))
     else:
         ax.set(xlim=(-0.6, len(names) - 0.4), ylim=(0, 1), yticks=[])

@@ -161,6 +161,7 @@ def write_page(
             (reason, [registry.label(name) for name in rows["metric"]])
             for reason, rows in metrics[metrics["value"].notna() & (metrics["reason"] != "")].groupby("reason")
         ],
+        "region": _region_evidence(evaluation),
         "networks": evaluation.about,
         "files": files,
         "note": note,
@@ -222,6 +223,13 @@ def sentences(evaluation: Evaluation) -> list[str]:
     if evaluation.region is not None:
         out.append(_sentence(text.region(evaluation.region, len(evaluation.frames))))
     return out
+
+
+def _region_evidence(evaluation: Evaluation) -> str:
+    """What the edited region rests on; empty where a sentence above says so, or where there is none."""
+    if evaluation.region is None or evaluation.region["kind"] == "none":
+        return ""
+    return f"The edited region rests on this: {text.region_evidence(evaluation.region)}."
 
 
 def _rendered(folder: Path, evaluation: Evaluation, source: Path, output: Path, voice) -> dict[str, Any]:

@@ -199,7 +199,7 @@ TITLES = {
     "response_matrix": "2 of 2 injected artifacts and metrics respond to each other most",
     "detection_timeline": "3 of 13 frames with a face are missed (2 clips)",
     "worst_frames": "boundary artifact in 3 of 9 frames in animation, 3 of 9 frames in live action",
-    "dropout_lengths": "1 of 6 dropouts exceed the 12 frames that are filled; the longest lasts 70",
+    "dropout_lengths": "1 of 6 dropouts are longer than 12 frames, too long to be filled; the longest: 70",
     "mouth_durations": "Shorter than 70 ms: 2 of 4 mouths in animation",
     "offset_curves": "The output fits best at −1 frames (n = 2 clips) in animation, "
     "−1 frames (n = 1 clip) in live action",
