@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,33 @@ def _ground_truth(result: EvaluatedCase, numbers: Iterable[int]) -> pandas.DataF
     """The rows of the ground truth of numbered frames; None where there is none."""
     ground_truth = ground_truth_of(result.face)
     return None if ground_truth is None else ground_truth.iloc[list(numbers)]
+
+
+def hardest_of_all(missed: Mapping[str, pandas.DataFrame], most: int = 3) -> pandas.DataFrame:
+    """The frames of each domain that most detectors missed, and of these the one with the lowest score of any.
+
+    Parameters
+    ----------
+    missed : mapping of str to DataFrame
+        Of `missed_by`: the tables of all detectors have the same frames.
+    most : int
+        As for `hardest`.
+
+    Returns
+    -------
+    DataFrame
+        As of `hardest`; ``missed_detection`` is the number of detectors that missed the face, ``best_score`` the least
+        of their best scores.
+    """
+    tables = [*missed.values()]
+    scores = [table["best_score"].fillna(-1.0) for table in tables]
+    return hardest(
+        tables[0].assign(
+            missed_detection=sum(table["missed_detection"] for table in tables),
+            best_score=functools.reduce(np.minimum, scores),
+        ),
+        most,
+    )
 
 
 def hardest(table: pandas.DataFrame, most: int = 3) -> pandas.DataFrame:

@@ -187,5 +187,12 @@ def failure_rates(table: pandas.DataFrame, ax: Axes | None = None) -> Axes:
         row = rows.loc[rows["share"].idxmax()]
         most[domain] = f"{row['kind']} ({row['frames']} of {row['covered']} frames)" if row["frames"] else "none"
     most = {domain: most[domain] for domain in domains if domain in most}
-    legend_above(ax, f"Most frequent failure: {in_each(most)}")
+    kinds_of = {domain: text.partition(" (")[0] for domain, text in most.items()}
+    if len(most) > 1 and len(set(kinds_of.values())) == 1:
+        counts = in_each({domain: text.partition(" (")[2].rstrip(")") for domain, text in most.items()})
+        kind = next(iter(kinds_of.values()))
+        where = "both" if len(most) == 2 else "all domains"
+        legend_above(ax, f"Most frequent failure: {kind} in {where}" + (f" ({counts})" if kind != "none" else ""))
+    else:
+        legend_above(ax, f"Most frequent failure: {in_each(most)}")
     return ax

@@ -68,12 +68,13 @@ def forest(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
             ax.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
         elif row.n < MIN_UNITS:
             dots = np.array(row.individual) / row.threshold
-            ax.plot(dots, np.full(len(dots), place), ".", color=colour, alpha=0.6, markersize=8)
+            # above the mean, which would hide those near it
+            ax.plot(dots, np.full(len(dots), place - 0.28), ".", color=colour, alpha=0.6, markersize=8)
         face = colour if row.p_adjusted <= ALPHA else "white"
         ax.plot(difference, place, "D" if row.by_construction else "o", color=colour, markerfacecolor=face)
     ax.axvline(0, color=INK, linewidth=1.2)
     ax.set_yticks(range(len(shown)), labels=[_label(row) for row in shown.itertuples()])
-    in_multiples(ax, f"animation minus {domain_label(against)} (1 = failure threshold)", both_ways=True)
+    in_multiples(ax, f"animation minus {domain_label(against)}\n(1 = failure threshold)", both_ways=True)
     ax.set_ylim(len(shown) - 0.1, -0.6)
     style = {"color": INK, "linestyle": "none", "markersize": 8}
     handles = [
@@ -104,15 +105,24 @@ def _worse(effects: pandas.DataFrame) -> str:
     """In how many metrics either side is worse, as far as the number of units lets one say so."""
     own = effects[~effects["by_construction"]]
     tested, against = own[own["p_adjusted"].notna()], domain_label(effects["against"].iloc[0])
-    rows = own if tested.empty else tested[tested["p_adjusted"] <= ALPHA]
+    rows = tested[tested["p_adjusted"] <= ALPHA]
     first, second = ((sign * rows["difference"] > 0).sum() for sign in (1, -1))
     units = int(effects["n"].max())
     n = f"{units} and {int(effects['n_other'].max())}" if (effects["n"] != effects["n_other"]).any() else f"{units}"
     about = f"n = {n} {_unit(effects)}{'s' * (units != 1)}"
     if tested.empty:
-        about += ", too few for a test"
-    count = len(own if tested.empty else tested)
-    return f"Worse in animation: {first} of {count} metrics, in {against}: {second} ({about})"
+        return f"{about}: too few to compare{_largest(own)}"
+    return f"Worse in animation: {first} of {len(tested)} metrics, in {against}: {second} ({about})"
+
+
+def _largest(effects: pandas.DataFrame) -> str:
+    """The metric whose difference is largest in units of its threshold."""
+    sizes = (effects["difference"] / effects["threshold"]).dropna()
+    if sizes.empty:
+        return ""
+    row = effects.loc[sizes.abs().idxmax()]
+    worse = "animation" if row["difference"] > 0 else domain_label(row["against"])
+    return f"; largest difference: {row['label']}, worse in {worse}"
 
 
 def _label(row) -> str:

@@ -73,13 +73,14 @@ def detection_timeline(table: pandas.DataFrame, subject: str = "", ax: Axes | No
     domains = table.drop_duplicates("clip")["domain"]
     ax.set_yticks(range(len(clips)), labels=clips)
     colour_clip_names(ax, domains)
-    ax.invert_yaxis()
     # room for the shares
     ax.set(xlabel="time (s)", xlim=(0, 1.2 * end))
-    missed = Patch(color=missing, label="missed detection")
+    # a clip without a face has no bar, and keeps its row
+    ax.set_ylim(len(clips) - 0.5, -0.5)
     known = table["missed_detection"].dropna()
+    missed = [Patch(color=missing, label="black: no detection")] if known.sum() else []
     text = f"{known.sum():.0f} of {len(known)} frames with a face are missed ({counted(len(clips), 'clip')})"
-    legend_above(ax, finding(subject, text), [missed, *domain_handles(domains, "detected, {}", alpha=0.45)])
+    legend_above(ax, finding(subject, text), [*missed, *domain_handles(domains, "detected, {}", alpha=0.45)])
     return ax
 
 

@@ -275,7 +275,7 @@ def test_the_detection_timeline_shows_where_and_how_much_was_missed():
         "toon": ANIMATION,
         "film": LIVE_ACTION,
     }
-    assert legend(ax) == ["missed detection", "detected, animation", "detected, live action"]
+    assert legend(ax) == ["black: no detection", "detected, animation", "detected, live action"]
 
 
 def test_lengths_are_counted_in_bins_that_double():

@@ -96,7 +96,7 @@ def test_the_title_counts_what_is_worse():
     )
     few = EFFECTS.assign(p_adjusted=NAN, n=1, n_other=1, by="pair")
     assert title(figures.forest(few)) == (
-        "Worse in animation: 2 of 4 metrics, in live action: 1 (n = 1 pair, too few for a test)"
+        "n = 1 pair: too few to compare; largest difference: boundary artifact, worse in animation"
     )
 
 
