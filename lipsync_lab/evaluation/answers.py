@@ -185,7 +185,8 @@ def _domains_here(results: Sequence[EvaluatedCase], effects: pandas.DataFrame) -
         )
         return (
             f"{here[0].upper()}{here[1:]} form {pair}, too few for an interval ({MIN_UNITS} are needed). The largest "
-            f"differences, mean of animation against its counterpart: {largest or 'none is defined'}."
+            f"differences, mean over clips and frames of animation against its counterpart: "
+            f"{largest or 'none is defined'}."
         )
     tested = f"of {_tested(effects)[1]} metrics that were tested (adjusted p ≤ {comparison.ALPHA:g})"
     return f"In {pair}, from {here}, {_worse(effects)}, {tested}."

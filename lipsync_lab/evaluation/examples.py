@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,13 +157,15 @@ def _ground_truth(result: EvaluatedCase, numbers: Iterable[int]) -> pandas.DataF
     return None if ground_truth is None else ground_truth.iloc[list(numbers)]
 
 
-def hardest_of_all(missed: Mapping[str, pandas.DataFrame], most: int = 3) -> pandas.DataFrame:
+def hardest_of_all(missed: Mapping[str, pandas.DataFrame], candidates: Candidates, most: int = 3) -> pandas.DataFrame:
     """The frames of each domain that most detectors missed, and of these the one with the lowest score of any.
 
     Parameters
     ----------
     missed : mapping of str to DataFrame
         Of `missed_by`: the tables of all detectors have the same frames.
+    candidates : mapping
+        Of `detect_frames`.
     most : int
         As for `hardest`.
 
@@ -175,13 +176,13 @@ def hardest_of_all(missed: Mapping[str, pandas.DataFrame], most: int = 3) -> pan
         of their best scores.
     """
     tables = [*missed.values()]
-    scores = [table["best_score"].fillna(-1.0) for table in tables]
+    places = tables[0][["clip", "frame"]].to_numpy()
+    best = [
+        min(max((each.score for each in clips[clip][frame]), default=-1.0) for clips in candidates.values())
+        for clip, frame in places
+    ]
     return hardest(
-        tables[0].assign(
-            missed_detection=sum(table["missed_detection"] for table in tables),
-            best_score=functools.reduce(np.minimum, scores),
-        ),
-        most,
+        tables[0].assign(missed_detection=sum(table["missed_detection"] for table in tables), best_score=best), most
     )
 
 

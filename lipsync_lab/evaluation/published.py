@@ -300,7 +300,12 @@ def sync_agreement() -> pandas.DataFrame:
 
 def findings() -> tuple[str, str, str]:
     """Three sentences, computed from the bundled numbers: the domains, the models, the sync score."""
-    return _of_domains(), _of_models(), _of_sync()
+    return _of_domains(), " ".join(_of_models()), _of_sync()
+
+
+def points() -> list[str]:
+    """`findings` as the points of a list, the one on the models a point for each group of faults."""
+    return [_of_domains(), *_of_models(), _of_sync()]
 
 
 def _of_domains() -> str:
@@ -319,7 +324,8 @@ def _of_domains() -> str:
     )
 
 
-def _of_models() -> str:
+def _of_models() -> list[str]:
+    """How the faults are counted, the faults by where they occur, and the shape of the changed region."""
     animation, live, other = GROUPS
     lists: dict[str, list[str]] = {"animation": [], "alone": [], "shared": []}
     for kind, rows in fault_counts().groupby("kind", sort=False):
@@ -331,12 +337,15 @@ def _of_models() -> str:
     texts = {where: "; ".join(kinds) or "none" for where, kinds in lists.items()}
     shapes = regions()
     pasted = ", ".join(f"{row.rectangle} of {row.sources}" for row in shapes.itertuples())
-    return (
-        f"Faults in at least half of a source's frames, counted for {animation}, {live} and {other}: "
-        f"{texts['animation']} on animation alone, where no other model was run; "
-        f"{texts['alone']} on live action with Wav2Lip alone; {texts['shared']} with other models too. "
-        f"The changed region is a pasted rectangle in {pasted}."
-    )
+    return [
+        f"Faults in at least half of a source's frames are counted in this order: {animation}, {live}, {other}. A "
+        "count is of the sources in which the metric is defined, so that its total differs from metric to metric; one source "
+        "can have several outputs.",
+        f"On animation alone, where no other model was run: {texts['animation']}.",
+        f"On live action with Wav2Lip alone: {texts['alone']}.",
+        f"With other models too: {texts['shared']}.",
+        f"The changed region is a pasted rectangle in {pasted} sources.",
+    ]
 
 
 def _of_sync() -> str:

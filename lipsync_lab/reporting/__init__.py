@@ -9,7 +9,7 @@ The command line and the notebooks use the names below; everything else is impor
 
 from lipsync_lab.reporting.build import CLIPS, VOICES, Report, report
 from lipsync_lab.reporting.runs import box_to_show, dub_and_evaluate, frame_counts, frame_summary, frame_to_show
-from lipsync_lab.reporting.text import banner, draw, headed, table_or
+from lipsync_lab.reporting.text import banner, counts_or, draw, headed, table_or
 
 __all__ = [
     "CLIPS",
@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "banner",
     "box_to_show",
+    "counts_or",
     "draw",
     "dub_and_evaluate",
     "frame_counts",

@@ -34,6 +34,6 @@ def content(out: Path) -> dict[str, Any]:
     return {
         "outputs": len(pairs),
         "footage": pairs["footage"].nunique(),
-        "sentences": published.findings(),
+        "sentences": published.points(),
         "charts": [(f"{FOLDER}/{name}.png", title) for name, (title, _) in charts.items()],
     }

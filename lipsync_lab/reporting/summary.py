@@ -59,9 +59,9 @@ def content(out: Path, variants: Sequence[Variant], results: Sequence[ClipResult
         "question": question(good),
         "scope": _scope(good, variants),
         "sentences": [
-            *(said := paired.not_compared([result.case for result in first], _pair_count(first))),
+            *(limits := paired.not_compared([result.case for result in first], _pair_count(first))),
             *_about(variants),
-            *sentences(first, effects, good)[len(said) :],
+            *sentences(first, effects, good)[len(limits) :],
             *(pair["sentence"] for pair in pairs),
         ],
         "forest": _plot(out, effects),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import bundled, samples
+from lipsync_lab.detection import auto
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.files import write_text
 from lipsync_lab.metrics.registry import label
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas
     from IPython.display import Markdown
 
+    from lipsync_lab.detection import Detector
     from lipsync_lab.pipeline import Pipeline
     from lipsync_lab.reporting.variants import Variant
 
@@ -65,11 +67,38 @@ def table_or(table: pandas.DataFrame, otherwise: str) -> pandas.DataFrame | Mark
     return headed(table) if len(table) else Markdown(otherwise)
 
 
+def counts_or(effects: pandas.DataFrame) -> pandas.DataFrame | Markdown:
+    """The number of units of every metric and why one has no interval; a sentence where all metrics are alike.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `evaluation.comparison.matched`.
+    """
+    from IPython.display import Markdown
+
+    known = effects[effects["n"] > 0].set_index("label")[["n", "reason"]].sort_index()
+    if known.empty:
+        return Markdown("No metric has a pair.")
+    if len(known.drop_duplicates()) > 1 or not known["reason"].iloc[0]:
+        return headed(known)
+    return Markdown(f"All {len(known)} metrics have {known['reason'].iloc[0]} of an interval.")
+
+
 def models_sentence(pipeline: Pipeline) -> str:
     """The models behind the pictures, as a sentence of plain text."""
     restorer = getattr(pipeline.generator, "restorer", None)
     restored = f", restorer {restorer['name']}" if restorer else ""
-    return f"Generator {pipeline.generator.name}{restored}, detector {pipeline.detector.name}."
+    return f"Generator {pipeline.generator.name}{restored}, detector {detector_in_words(pipeline.detector)}."
+
+
+def detector_in_words(detector: Detector) -> str:
+    """The name of a detector; of `auto`, also the detectors that it applies here."""
+    if detector.identity["detector"] != auto.NAME:
+        return detector.name
+    if auto.SECOND in detector.identity:
+        return f"auto ({auto.FIRST}, and {auto.SECOND} in frames where that proposes no face with a mouth)"
+    return f"auto ({auto.FIRST} alone: the file of {auto.SECOND} is not there)"
 
 
 def models_line(pipeline: Pipeline) -> str:

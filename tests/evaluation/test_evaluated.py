@@ -369,6 +369,13 @@ def test_another_detectors_misses_are_its_own_and_have_causes(results):
     ]
     why = evaluation.tables.missed_detection_causes(missed).set_index("cause")["misses"]
     assert (why["profile"], why["unexplained"]) == (1, 2)
+    # a second detector that misses the third frame alone: two miss that
+    lists = [[right], [right], [], [right]]
+    candidates["second"] = {"animation_hello": dict(zip(numbers, lists, strict=True))}
+    both = evaluation.examples.missed_by(results[:1], candidates, 0.5)
+    hard = evaluation.examples.hardest_of_all(both, candidates, most=2)
+    assert hard["frame"].tolist() == [40, 20]  # then the one with the lowest score of any detector
+    assert hard["missed_detection"].tolist() == [2, 1]
 
 
 def test_recall_of_a_domain_counts_clips_by_their_frames(results):

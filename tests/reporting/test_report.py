@@ -825,6 +825,14 @@ def test_a_figure_without_rows_is_a_sentence(monkeypatch):
     assert shown == ["No row."]
 
 
+def test_metrics_with_the_same_number_of_pairs_are_one_sentence():
+    effects = pd.DataFrame({"label": ["a", "b"], "n": [2, 2], "reason": "n = 2: individual values are shown instead"})
+    alike = reporting.counts_or(effects).data
+    assert alike == "All 2 metrics have n = 2: individual values are shown instead of an interval."
+    assert reporting.counts_or(effects.assign(n=[2, 1]))["n"].tolist() == [2, 1]
+    assert reporting.counts_or(effects.assign(n=0)).data == "No metric has a pair."
+
+
 def test_the_frame_to_show_has_a_mouth_where_there_is_one():
     assert reporting.frame_to_show(ledger(mouth_generated=[False, True, False, True, True])) == 3
     assert reporting.frame_to_show(ledger(mouth_generated=[False] * 5)) == 2

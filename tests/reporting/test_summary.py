@@ -365,7 +365,7 @@ def test_published_models_have_a_section_from_bundled_numbers(page):
     assert text.index("<h2>Videos") < text.index('id="published"'), "the clips of the report come first"
     section = text.partition('id="published"')[2].partition("<h2")[0]
     assert f"{len(published.pairs())} outputs that others made with published weights" in section
-    for sentence in published.findings():
+    for sentence in published.points():
         assert html.escape(sentence, quote=False).replace("'", "&#39;") in section
     images = re.findall(r'<img src="([^"]+)"', section)
     assert len(images) == 2
