@@ -339,8 +339,8 @@ def _of_models() -> list[str]:
     pasted = ", ".join(f"{row.rectangle} of {row.sources}" for row in shapes.itertuples())
     return [
         f"Faults in at least half of a source's frames are counted in this order: {animation}, {live}, {other}. A "
-        "count is of the sources in which the metric is defined, so that its total differs from metric to metric; one source "
-        "can have several outputs.",
+        "count is of the sources in which the metric is defined, so that its total differs from metric to metric; one "
+        "source can have several outputs.",
         f"On animation alone, where no other model was run: {texts['animation']}.",
         f"On live action with Wav2Lip alone: {texts['alone']}.",
         f"With other models too: {texts['shared']}.",
