@@ -77,10 +77,10 @@ def forest(effects: pandas.DataFrame, ax: Axes | None = None) -> Axes:
     in_multiples(ax, f"animation minus {domain_label(against)}\n(1 = failure threshold)", both_ways=True)
     ax.set_ylim(len(shown) - 0.1, -0.6)
     style = {"color": INK, "linestyle": "none", "markersize": 8}
-    handles = [
-        Line2D([], [], marker="o", label=f"adjusted p ≤ {ALPHA:g}", **style),
-        Line2D([], [], marker="o", markerfacecolor="white", label="above, or not tested", **style),
-    ]
+    tested = shown["p_adjusted"].notna().any()
+    handles = [Line2D([], [], marker="o", label=f"adjusted p ≤ {ALPHA:g}", **style)] if tested else []
+    hollow = "above, or not tested" if tested else "mean, not tested"
+    handles.append(Line2D([], [], marker="o", markerfacecolor="white", label=hollow, **style))
     if (shown["individual"].map(len).between(1, MIN_UNITS - 1)).any():
         handles.append(Line2D([], [], marker=".", alpha=0.6, label=f"one {_unit(shown)}", **style))
     if shown["by_construction"].any():

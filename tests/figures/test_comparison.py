@@ -102,6 +102,7 @@ def test_the_title_counts_what_is_worse():
 
 def test_the_legend_explains_what_is_there():
     assert legend(figures.forest(EFFECTS[:2])) == ["adjusted p ≤ 0.05", "above, or not tested"]
+    assert legend(figures.forest(EFFECTS[:2].assign(p_adjusted=NAN))) == ["mean, not tested"]
 
 
 def test_it_takes_the_tables_of_the_comparison():
