@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,9 @@ def samples(options: argparse.Namespace) -> int:
 
     if options.what == "list":
         rows = [("name", "domain", "seconds", "where", "licence", "note"), *map(_row, map(table.get, table.names()))]
-        for line in columns(rows):
+        # a long note that several rows share is printed once
+        notes = ["as above" if note and note == before else note for (*_, before), (*_, note) in pairwise(rows)]
+        for line in columns([rows[0], *((*row, note) for (*row, _), note in zip(rows[1:], notes, strict=True))]):
             print(line)
         print("\n`samples show NAME` prints everything about one, with its terms in full.")
         return 0

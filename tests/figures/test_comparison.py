@@ -78,7 +78,7 @@ def test_a_row_a_metric_in_units_of_the_threshold():
         4: (0.0, "o", GREY, "white"),
     }
     [dots] = [line for line in ax.lines if line.get_marker() == "."]
-    assert (dots.get_xdata().tolist(), set(dots.get_ydata())) == ([0, 0.25, 0.5], {2})
+    assert (dots.get_xdata().tolist(), set(dots.get_ydata())) == ([0, 0.25, 0.5], {2 - 0.28})
     assert legend(ax) == ["adjusted p ≤ 0.05", "above, or not tested", "one speaker", "† by construction"]
     words = {text.get_text(): text.get_color() for text in ax.texts}
     assert same_color(words["← live action is worse"], LIVE_ACTION)
