@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SCORES = ("syncnet_distance",)
 #: What the numbers of the table of two variants are, for its legend.
 STATISTIC = (
-    "The values are means over the clips that both dubbed, of each clip's mean over its frames (metrics.csv has the "
-    "median over the frames, so that its numbers differ)."
+    "The values are means over the clips that both dubbed, of each clip's mean over its frames. metrics.csv has the "
+    "median over the frames, of a rate the mean, so that its numbers can differ."
 )
 #: The page of the documentation on matched pairs.
 _PAGE = "docs/tutorials/report.md"

@@ -156,7 +156,11 @@ def _ends(pose: MouthPose, erased: Erased) -> tuple[np.ndarray, np.ndarray, floa
     ends = [across[np.abs(along - end) < _END * (right - left)].mean() for end in (left, right)]
     width, down = max(pose.width, 6.0), _down(pose)
     middle = np.asarray(pose.centre) + width * (left + right) / 2 * np.array([down[1], -down[0]])
-    return middle + width * np.mean(ends) * down, middle + width * np.percentile(across, 2) * down, width * (right - left)
+    return (
+        middle + width * np.mean(ends) * down,
+        middle + width * np.percentile(across, 2) * down,
+        width * (right - left),
+    )
 
 
 def _down(pose: MouthPose) -> np.ndarray:
