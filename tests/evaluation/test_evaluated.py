@@ -482,7 +482,7 @@ def test_findings_are_the_numbers(results, table):
     counted = findings.of_misses(strange, evaluation.tables.recorded())
     assert "- animation: 5 of 80 frames with ground truth have a false positive." in counted
     assert "- 30 of 30 missed frames have a cause, by ground truth or pixel statistics" in text
-    assert "the longest dropout lasts 76 frames; 6 of 23 dropouts are longer than the 12 frames" in text
+    assert "the longest dropout lasts 76 frames; 6 of 23 dropouts are longer than 12 frames, the" in text
     assert "**284 of 1563** frames (18.2%) of 10 clips of animation. 6 of the clips have a miss" in text
     text = findings.of_mouths(results, pd.Series([True, False]))
     assert "animation: most common is **sharpness loss**, in 58 of the 58 frames" in text
