@@ -95,7 +95,7 @@ class Run:
 
     @property
     def mouths(self) -> str:
-        """In how many frames a mouth was pasted and drawn, and the source's stays; empty if the generator does neither."""
+        """In how many frames a mouth was pasted or drawn, or the source's stays; empty but for `cel`."""
         info = self.info
         counts = info.get("mouths_by_source", {})
         if not counts:

@@ -404,9 +404,9 @@ class DrawnClip:
 def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndarray:
     """Frames in which a mouth is drawn, bool.
 
-    Those with a pose of enough confidence; those with a lower one (`LESS_SURE`) beside them in the same shot; and gaps of
-    `GAP` frames at most between them, as of small round mouths: a mouth that comes and goes is worse than one that is a
-    little off. In either case the mouth has to be at nearly the same place.
+    Those with a pose of enough confidence; those with a lower one (`LESS_SURE`) beside them in the same shot; and gaps
+    of `GAP` frames at most between them, as of small round mouths: a mouth that comes and goes is worse than one that
+    is a little off. In either case the mouth has to be at nearly the same place.
     """
     sure = np.array([pose is not None and pose.drawable for pose in poses])
 
@@ -421,7 +421,7 @@ def accepted(poses: Sequence[MouthPose | None], shots: Sequence[int]) -> np.ndar
             if not sure[frame] and beside(frame, frame - order.step):
                 sure[frame] = poses[frame].visibility in DRAWABLE and poses[frame].confidence >= LESS_SURE
     for start, stop in spans(~sure):
-        if 0 < start and stop < len(poses) and stop - start <= GAP:
+        if start > 0 and stop < len(poses) and stop - start <= GAP:
             # both neighbours, before the gap is changed
             near = [beside(frame, start - 1) and beside(frame, stop) for frame in range(start, stop)]
             sure[start:stop] = all(near)

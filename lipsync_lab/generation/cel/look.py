@@ -67,8 +67,8 @@ class Look:
     smile : float
         See `draw.Seat`.
     heights : dict of int to float
-        By shot: how high the ends of mouths that are not narrow lie, from the upper edge of the face box down, as a share
-        of its height.
+        By shot: how high the ends of mouths that are not narrow lie, from the upper edge of the face box down, as a
+        share of its height.
     """
 
     pen: Pen
