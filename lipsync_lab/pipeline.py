@@ -32,7 +32,7 @@ from lipsync_lab.errors import ParameterError
 from lipsync_lab.generation import Generator
 from lipsync_lab.generation.windows import Voice, window_starts
 from lipsync_lab.geometry import Box, FaceTrack
-from lipsync_lab.media import audio, segments, video
+from lipsync_lab.media import audio, segments, video, writer
 from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
@@ -86,6 +86,7 @@ class Pipeline:
     ):
         self.device, self.cache = device or best_device(), cache
         self.settings = settings or Settings()
+        writer.check_codec(self.settings.codec)
         self.generator = generation.ready(generator, self.settings, self.device)
         self.detector = detection.load(detector, box=box, device=self.device)
         self.detector = in_precision(self.detector, self.settings.precision)
@@ -138,7 +139,7 @@ class Pipeline:
         if settings.faces is None and (len(voices) > 1 or turns is not None):
             settings = replace(settings, faces="all" if len(voices) == 1 else len(voices))
         schedule = None if turns is None else faces.read_turns(turns)
-        clip = open_clip(face, settings, keep=True)
+        clip = open_clip(face, settings, keep=True, device=self.device)
         with runs.new_folder(Path(folder)) as part:
             with clock("voice"):
                 sound = mixed([audio.open_sound(each) for each in voices])

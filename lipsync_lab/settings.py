@@ -15,7 +15,7 @@ FACE_SELECTIONS = ("prominent", "largest", "central", "best")
 DROPOUTS = ("passthrough", "hold", "interpolate", "error")
 SMOOTHINGS = ("centered", "reference", "none")
 EXTENSIONS = ("loop", "hold", "pingpong")
-CODECS = ("h264", "ffv1")
+CODECS = ("h264", "h264_nvenc", "ffv1")
 PRECISIONS = ("auto", "float32")
 DETECTION_CADENCES = ("every_frame", "changes", "tracked")
 MOUTH_CADENCES = ("every_frame", "holds")
@@ -102,7 +102,8 @@ class Settings:
     published_length : bool
         As many frames as mel windows fit (up to 0.15 s short), instead of the length of the voice.
     codec : str
-        "h264" in MP4, or "ffv1" in Matroska: lossless.
+        "h264" in MP4, by x264; "h264_nvenc", by the encoder of an NVIDIA GPU that has one; or "ffv1" in Matroska:
+        lossless.
     crf : int
         Quality of H.264: 0 lossless, 18 by eye the same, 51 worst.
     """

@@ -172,7 +172,8 @@ def _result(group: argparse._ActionsContainer) -> None:
         default=unset,
         help="keep the rest of a clip that is longer than the voice, unchanged (no)",
     )
-    add("--codec", choices=CODECS, default=unset, help="h264 in .mp4, or lossless ffv1 in .mkv (h264)")
+    codecs = "h264 in .mp4, also by an NVIDIA GPU that encodes (not A100, H100, H200), or lossless ffv1 in .mkv (h264)"
+    add("--codec", choices=CODECS, default=unset, help=codecs)
     add("--crf", type=int, default=unset, help="quality of h264, from 0, lossless, to 51 (18)")
 
 

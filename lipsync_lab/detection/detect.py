@@ -86,8 +86,9 @@ def detect(
         Recorded boxes do not fit the clip.
     """
     settings = settings or Settings()
-    clip = clip if isinstance(clip, Clip) else open_clip(clip, settings)
-    detector = in_precision(detection.load(detector, device=device or best_device()), settings.precision)
+    device = device or best_device()
+    clip = clip if isinstance(clip, Clip) else open_clip(clip, settings, device=device)
+    detector = in_precision(detection.load(detector, device=device), settings.precision)
     is_cached = cache is not None and clip.identity and detector.reads_pixels
     place = _place(Path(cache), clip, detector, settings) if is_cached else None
     detections = _cached(place, frames) if place else None

@@ -73,11 +73,11 @@ class S3FDDetector:
             return at_detection_size(self, frames, first, self.longest_side)
         import torch
 
-        from lipsync_lab.models import inference
+        from lipsync_lab.models import cuda, inference
         from lipsync_lab.models.s3fd import MEANS, decode
 
         # as published: the frame is RGB, and the means of BGR are subtracted
-        pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
+        pixels = cuda.upload(frames, self.device).permute(0, 3, 1, 2).float()
         # the network halves its input five times: what is smaller gets a rim of the mean colour
         rim = [max(0, _LEAST - side) for side in pixels.shape[:1:-1]]
         with torch.inference_mode():
@@ -85,8 +85,9 @@ class S3FDDetector:
             pixels = pixels.to(inference.dtype(self.model))
             boxes = inference.in_parts(lambda batch: decode([head.float() for head in self.model(batch)]), pixels)
             # nearly all anchors are far below: what is left is little to copy from a device
-            rows = [row[row[:, 4] > FLOOR].cpu().numpy() for row in boxes]
-        return [candidates(row) for row in rows]
+            above = boxes[..., 4] > FLOOR
+            rows, counts = cuda.download(boxes[above]), cuda.download(above.sum(dim=1))
+        return [candidates(row) for row in np.split(rows, counts.cumsum()[:-1])]
 
 
 def _probe(model: Callable, device: str) -> Tensor:

@@ -102,13 +102,13 @@ def restore(network: nn.Module, crops: np.ndarray, faces: np.ndarray, device: st
     """
     import torch
 
-    from lipsync_lab.models import inference
+    from lipsync_lab.models import cuda, inference
     from lipsync_lab.models.restorer import HALF
 
     given = np.concatenate((crops[:, :HALF], faces[:, HALF:]), axis=1)
     given = np.concatenate((given[..., ::-1], crops[..., ::-1]), axis=-1)
     with torch.inference_mode():
-        batch = torch.from_numpy(np.ascontiguousarray(given)).to(device).permute(0, 3, 1, 2).float() / 255
+        batch = cuda.upload(given, device).permute(0, 3, 1, 2).float() / 255
         out = inference.in_parts(network, batch).clamp(0, 1)[:, :, HALF:] * 255
-    lower = out.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()[..., ::-1]
+    lower = cuda.download(out.round().permute(0, 2, 3, 1).to(torch.uint8))[..., ::-1]
     return np.concatenate((faces[:, :HALF], lower), axis=1)

@@ -160,7 +160,7 @@ def generate(generator: Callable, faces: np.ndarray, mels: np.ndarray, device: s
     """
     import torch
 
-    from lipsync_lab.models import inference
+    from lipsync_lab.models import cuda, inference
 
     if faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3) or len(faces) != len(mels):
         raise ParameterError(f"{len(mels)} mel windows do not fit faces of the shape {faces.shape}")
@@ -169,10 +169,10 @@ def generate(generator: Callable, faces: np.ndarray, mels: np.ndarray, device: s
     with torch.inference_mode():
         kind = inference.dtype(generator)
         # channels last, as the crops are
-        face = torch.from_numpy(pair).to(device).permute(0, 3, 1, 2).to(kind) / 255
-        mel = torch.from_numpy(np.ascontiguousarray(mels)).to(device).unsqueeze(1).to(kind)
+        face = cuda.upload(pair, device).permute(0, 3, 1, 2).to(kind) / 255
+        mel = cuda.upload(mels, device).unsqueeze(1).to(kind)
         generated = inference.in_parts(generator, mel, face).float().clamp(0, 1) * 255
     if generated.isnan().any():
         raise CheckpointError("the generator's output is not a number (NaN): its weights are damaged, give others")
     # fractions are cut off, not rounded, as published
-    return generated.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()[..., ::-1]
+    return cuda.download(generated.permute(0, 2, 3, 1).to(torch.uint8))[..., ::-1]

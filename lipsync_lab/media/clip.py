@@ -143,7 +143,7 @@ class Clip:
         return {"full_range": self.full_range, "pixel_aspect": self.pixel_aspect, "colour_tags": self.colour_tags}
 
 
-def open_clip(path: str | Path, settings: Settings | None = None, *, keep: bool = False) -> Clip:
+def open_clip(path: str | Path, settings: Settings | None = None, *, keep: bool = False, device: str = "cpu") -> Clip:
     """Open a video or a still picture.
 
     Parameters
@@ -156,6 +156,8 @@ def open_clip(path: str | Path, settings: Settings | None = None, *, keep: bool 
     keep : bool
         Whether the pictures of a short clip stay in memory with it, so that several readings decode them once
         (`media.kept`).
+    device : str
+        With "cuda" NVDEC decodes what it decodes to the same bits (`video.gpu_decoder`).
 
     Raises
     ------
@@ -173,9 +175,10 @@ def open_clip(path: str | Path, settings: Settings | None = None, *, keep: bool 
     crop = {"resize_factor": settings.resize_factor, "rotate": settings.rotate, "crop": list(settings.crop)}
 
     kept = Kept() if keep else None
+    hwaccel = video.gpu_decoder(path, device) if device.startswith("cuda") else None
 
     def read(start: int, stop: int | None) -> Iterator[np.ndarray]:
-        for frame in video.frames(path, start=start, stop=1 if still else stop, fps=rate, kept=kept):
+        for frame in video.frames(path, start=start, stop=1 if still else stop, fps=rate, kept=kept, hwaccel=hwaccel):
             yield _viewed(frame.image, settings)
 
     return Clip(

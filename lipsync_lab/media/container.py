@@ -20,14 +20,21 @@ from lipsync_lab.media import allowed
 
 if TYPE_CHECKING:
     import av
+    from av.codec.hwaccel import HWAccel
 
 #: Decoding times of one stream never go back. Less than this (seconds) is rounding, as FFmpeg's own program has it.
 _STEP_BACK = Fraction(1, 10)
 
 
 @contextmanager
-def opened(path: str | Path):
+def opened(path: str | Path, hwaccel: HWAccel | None = None):
     """Open a media file for reading, and turn FFmpeg's errors into `MediaError`.
+
+    Parameters
+    ----------
+    path : path
+    hwaccel : av.codec.hwaccel.HWAccel, optional
+        What decodes the pictures instead of the processor.
 
     Yields
     ------
@@ -47,12 +54,16 @@ def opened(path: str | Path):
         raise MediaError(f"{path}: the file is empty; copy or download it again")
     try:
         # `file:` keeps FFmpeg from reading a colon or a percent sign in the name as a protocol or a pattern
-        with av.open(f"file:{path}", metadata_errors="replace", options=allowed.options()) as container:
+        with av.open(
+            f"file:{path}", metadata_errors="replace", options=allowed.options(), hwaccel=hwaccel
+        ) as container:
             Limits.from_environment().check(path, "max_streams", len(container.streams), "a file of {} tracks")
             yield container
     except MemoryError:
         raise
-    except PermissionError:
+    except PermissionError as error:
+        if hwaccel:
+            raise MediaError(f"{path}: not decoded by the GPU ({error.strerror})") from error
         raise MediaError(f"{path}: may not be read; check its permissions") from None
     except av.error.FFmpegError as error:
         if kind := allowed.refused(path, error):

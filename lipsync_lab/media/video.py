@@ -7,11 +7,12 @@ that are not square, and HDR, stay as stored, and `ClipInfo` says so, for the fi
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain, pairwise
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from lipsync_lab.errors import MediaError, ParameterError
 from lipsync_lab.limits import Limits
-from lipsync_lab.media import allowed, photo
+from lipsync_lab.media import allowed, nvdec, photo
 from lipsync_lab.media.container import (
     decoder,
     joinable,
@@ -38,7 +40,9 @@ from lipsync_lab.media.info import UNKNOWN, ClipInfo, Frame
 from lipsync_lab.media.kept import Kept
 from lipsync_lab.media.writer import Writer, write_clip
 
-__all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "probe", "write_clip"]
+__all__ = ["STILL_FPS", "ClipInfo", "Frame", "Limits", "Writer", "frames", "gpu_decoder", "probe", "write_clip"]
+
+log = logging.getLogger(__name__)
 
 #: Frame rate of a still image, and of a clip whose file states none.
 STILL_FPS = Fraction(25)
@@ -84,6 +88,7 @@ class _Source:
     still: bool
     size: tuple[int, int]
     turn: tuple[float, float, float, float]
+    hwaccel: HWAccel | None = None
 
     def slot(self, time: Fraction) -> int:
         """Index of the frame from which a picture of that time is shown: the nearest."""
@@ -126,6 +131,7 @@ def frames(
     limits: Limits | None = None,
     fps: Fraction | None = None,
     kept: Kept | None = None,
+    hwaccel: HWAccel | None = None,
 ) -> Iterator[Frame]:
     """Decode a clip as a stream, one frame after the other at a constant rate.
 
@@ -155,6 +161,8 @@ def frames(
         As for `probe`: a picture is shown until the next one, whatever the clip's own rate.
     kept : Kept, optional
         Of this clip: its pictures are taken from there, and left there.
+    hwaccel : HWAccel, optional
+        Of this clip's `gpu_decoder`.
 
     Yields
     ------
@@ -173,7 +181,23 @@ def frames(
     limits = limits or Limits.from_environment()
     if photo.coding(path):
         return iter([Frame(0, Fraction(0), photo.read(path, limits))][start:stop])
-    return _frames(_survey(path, limits, fps)[1], start, stop, kept or Kept(0))
+    return _frames(replace(_survey(path, limits, fps)[1], hwaccel=hwaccel), start, stop, kept or Kept(0))
+
+
+def gpu_decoder(path: str | Path, device: str = "cuda", *, limits: Limits | None = None) -> HWAccel | None:
+    """NVDEC, for a clip that it decodes as the processor does (`nvdec.checked`); None for any other.
+
+    Raises
+    ------
+    MediaError
+        As `probe`.
+    """
+    if photo.coding(path):
+        return None
+    info, source = _survey(path, limits or Limits.from_environment(), None)
+    if info.codec not in nvdec.CODECS or info.pixel_format != nvdec.FORMAT:
+        return None
+    return nvdec.checked(source.path, lambda hwaccel: _decoded(replace(source, hwaccel=hwaccel), 0), device)
 
 
 def _survey(path: str | Path, limits: Limits, rate: Fraction | None) -> tuple[ClipInfo, _Source]:
@@ -337,9 +361,23 @@ def _frames(source: _Source, start: int, stop: int | None, kept: Kept) -> Iterat
 
 def _pictures(source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Pictures and their times, from one that is shown at frame `start` or before."""
+    last = None
+    if source.hwaccel:
+        try:
+            for last, picture in _decoded(source, start):
+                yield last, picture
+            return
+        except (av.error.FFmpegError, MediaError) as error:
+            log.warning("%s: decoded by the processor after %.2f s: NVDEC stopped (%s)", source.path, last or 0, error)
+    for time, picture in _decoded(replace(source, hwaccel=None), start):
+        if last is None or time > last:
+            yield time, picture
+
+
+def _decoded(source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     target, back = start / source.fps, 1 / source.fps
     while target > back and source.searchable:
-        with opened(source.path) as container:
+        with opened(source.path, source.hwaccel) as container:
             stream = _video_stream(container, source.path)
             try:
                 container.seek(math.floor((target - back + source.zero) / stream.time_base), stream=stream)
@@ -352,7 +390,7 @@ def _pictures(source: _Source, start: int) -> Iterator[tuple[Fraction, av.VideoF
                 yield from chain([first], pictures)
                 return
         back = 4 * back + 1
-    with opened(source.path) as container:
+    with opened(source.path, source.hwaccel) as container:
         stream = _video_stream(container, source.path)
         yield from _timed(stream, packets(container, stream, source.limits), source)
 
@@ -362,7 +400,7 @@ def _timed(
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     # never by frames: in a damaged stream FFmpeg's threads can wait for each other's rows for ever
     stream.thread_type = "SLICE"
-    time, queue, decode = -1 / source.fps, deque(), decoder(stream)
+    time, queue, decode = -1 / source.fps, deque(), nvdec.decode if source.hwaccel else decoder(stream)
     for packet in demuxed:
         if source.form in _NO_PICTURE_TIMES and packet.size:
             queue.append(packet.dts)

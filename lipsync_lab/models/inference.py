@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lipsync_lab.models import fast
+from lipsync_lab.models import cuda, fast
 
 #: Networks of fewer parameters stay in torch's float32 on a CPU: those of this project have at most a tenth of it, gain
 #: a few milliseconds a face, and give the same results on every processor.
@@ -49,10 +49,10 @@ def coarser(
 ) -> Callable:
     """What computes the same faster, and near enough: a copy in lower precision, or OpenVINO; else the network itself.
 
-    CUDA computes in `on_cuda`. On a CPU only wide networks (`WIDE`) are replaced: by a copy in bfloat16 if the
-    processor has the instructions and they are faster (`pays`), and by OpenVINO, in the same precision, where the extra
-    ``fast`` is installed and it is measured to be faster still. Inputs have to be of the type of what is returned
-    (`dtype`).
+    CUDA computes in `on_cuda`, and what is given is run by CUDA graphs (`models.cuda.Graphed`). On a CPU only wide
+    networks (`WIDE`) are replaced: by a copy in bfloat16 if the processor has the instructions and they are faster
+    (`pays`), and by OpenVINO, in the same precision, where the extra ``fast`` is installed and it is measured to be
+    faster still. Inputs have to be of the type of what is returned (`dtype`).
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def coarser(
             other = fast.compiled(network, given[0], shapes, bf16=pays())
             if other is not None and agrees(other) and is_quicker(lambda: probe(other), lambda: probe(best)):
                 return other
-    return best
+    return cuda.Graphed(best) if device == "cuda" else best
 
 
 def is_quicker(new: Callable[[], object], old: Callable[[], object]) -> bool:
