@@ -36,7 +36,7 @@ from lipsync_lab.media import audio, segments, video, writer
 from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
 from lipsync_lab.models.registry import best_device
-from lipsync_lab.plan import Plan, make_plan, prepared, render
+from lipsync_lab.plan import Plan, make_plan, prepared, render, why_no_mouth
 from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
 from lipsync_lab.settings import Settings
@@ -354,21 +354,15 @@ class Pipeline:
                 "choose with --face-selection 0, 1, ... (from the left), central or largest"
             )
         if not any(each.generates for each in plans.values()):
-            scores = plan.track.scores[~np.isnan(plan.track.scores)]
-            best = f"the best candidate scored {scores.max():.2f}" if len(scores) else "there was no candidate at all"
-            lines.append(
-                f"NO MOUTH WAS GENERATED, the picture is the clip's own: {self.detector.name} detected no face above "
-                f"the threshold of {self.settings.threshold:g} in any of {frames} frames ({best}); try a lower "
-                "--threshold, another --detector, a box of your own (--box, or --detector detections.json), and, where "
-                "a face is detected now and then, --dropouts"
-            )
+            why = why_no_mouth(plan, self.detector.name, self.generator.name)
+            lines.append(f"NO MOUTH WAS GENERATED, the picture is the clip's own: {why}")
         return lines
 
     def _tag(self, plans: Mapping[int, Plan]) -> str:
         what = (
             "the mouth in this video was generated and the person did not say this"
             if any(plan.generates for plan in plans.values())
-            else "no mouth was generated, since no face was detected; the picture is the source's and the sound is not"
+            else "no mouth was generated; the picture is the source's and the sound is not"
         )
         return f"Made with lipsync_lab {lipsync_lab.__version__}: {what}. {self.models}"
 

@@ -265,3 +265,21 @@ def _timed(items: Iterator, timed: Callable[[str], Any]) -> Iterator:
 
 def _changed(clip: Clip, frames: int) -> MediaError:
     return MediaError(f"{clip.name}: gave {frames} frames the second time it was read; was it changed meanwhile?")
+
+
+def why_no_mouth(plan: Plan, detector: str, generator: str) -> str:
+    """Why no output frame has a generated mouth, and what to try: one line for a person."""
+    spoken = plan.order[: len(plan.starts)]
+    if faces := int((~np.isnan(plan.track.boxes[spoken, 0])).sum()):
+        return (
+            f"a face was detected in {faces} of {len(spoken)} frames, but {generator} located no mouth in them that it "
+            "can draw (it is hidden, in profile, or painted in smooth shades); try --checkpoint_path wav2lip-lab, or a "
+            "box of your own (--box)"
+        )
+    scores = plan.track.scores[~np.isnan(plan.track.scores)]
+    best = f"the best candidate scored {scores.max():.2f}" if len(scores) else "there was no candidate at all"
+    return (
+        f"{detector} detected no face above the threshold of {plan.settings.threshold:g} in any of {len(plan.track)} "
+        f"frames ({best}); try a lower --threshold, another --detector, a box of your own (--box, or --detector "
+        "detections.json), and, where a face is detected now and then, --dropouts"
+    )

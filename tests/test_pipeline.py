@@ -337,6 +337,16 @@ def test_a_run_without_a_mouth_says_so(tmp_path):
     assert "was generated and" not in comment
 
 
+def test_a_face_without_a_mouth_that_can_be_drawn_is_another_reason(tmp_path):
+    file = boxes(tmp_path / "b.json", [FACE] * 10)
+    made = Pipeline("cel", file).run(clip(tmp_path / "in.mp4", 10), wav(tmp_path / "v.wav", 0.4), tmp_path / "run")
+    (warning,) = made.info["warnings"]
+    assert "NO MOUTH WAS GENERATED" in warning
+    assert "a face was detected in 10 of 10 frames, but cel located no mouth" in warning
+    assert "--checkpoint_path wav2lip-lab" in warning
+    assert "--threshold" not in warning
+
+
 def test_a_face_in_the_tail_alone_is_no_mouth(tmp_path):
     path = clip(tmp_path / "in.mp4", 20)
     made = recorded_run(tmp_path, path, "run", [None] * 12 + [FACE] * 8, keep_tail=True)

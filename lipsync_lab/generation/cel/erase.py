@@ -5,6 +5,7 @@ Such a mouth is a connected set of lines and fills on flat skin. The skin around
 that is connected with the mouth and ends near it is the mouth, and so is a separate line of the lower lip; of ink that
 goes on (jaw, beard, a hand) only the part between the lips is taken, and a nose that touches the mouth is cut off where
 they are narrowest. A piece is taken with its soft rim, or not at all.
+In a beard the bare skin around the mouth is such a skin colour (`skin`), and the mouth's place is filled with it.
 The hole is filled from its own border: each pixel gets the skin colour on whose side of the edges around the hole it
 lies, so that the edge of a shadow that ran behind the mouth runs on, and no colour is smeared over it.
 """
@@ -12,28 +13,27 @@ lies, so that the edge of a shadow that ran behind the mouth runs on, and no col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import cv2
 import numpy as np
 
 from lipsync_lab.generation.cel.locate import MouthPose
+from lipsync_lab.generation.cel.skin import (
+    INK,
+    cheek_colours,
+    dilated,
+    distances,
+    off_skin,
+    ring_around,
+    skin_colours,
+    to_lab,
+)
 from lipsync_lab.geometry import Box
 
 #: Half width and half height of the part of the picture that is looked at, and of the mouth's own zone, in widths of
 #: the mouth.
 AROUND = (1.5, 1.1)
 ZONE = (0.68, 0.42)
-#: CIELAB distance from every skin colour beyond which a pixel is ink.
-INK = 9.0
-#: Skin colours that are told apart, and as many of blushes; and the least CIELAB distance between two of them.
-SKINS, APART = 3, 7.0
-#: Values that a or b of a colour may have in steps of four CIELAB units: -32 to 32.
-_CELLS = 65
-#: Difference of hue and chroma, as a share of the skin's chroma, that a shadow may have in any case.
-SATURATED = 0.3
-#: Least share of the ring that a skin colour has; and that a blush has, which lies so far, in widths, from the middle.
-FREQUENT, BLUSH, ASIDE = 0.04, 0.01, 0.45
 #: What is so far above the gap, in widths, is the nose; a piece that ends below the second is a painted lip.
 ABOVE = (0.16, 0.32)
 #: Of ink that goes on beyond the mouth, what is so near the gap, in widths, is a lip's.
@@ -89,7 +89,7 @@ class Erased:
     flat: float = 1.0
 
 
-def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
+def erase(frame: np.ndarray, pose: MouthPose, face: Box | None = None) -> Erased:
     """Erase the mouth of a pose.
 
     Parameters
@@ -98,6 +98,8 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
         RGB.
     pose : MouthPose
         Inside the frame.
+    face : Box, optional
+        Of the face. Its cheeks show the skin of a mouth in a beard, most of whose surroundings have another colour.
 
     Returns
     -------
@@ -105,38 +107,42 @@ def erase(frame: np.ndarray, pose: MouthPose) -> Erased:
     """
     box = region(pose, frame.shape)
     part = np.ascontiguousarray(frame[box.slices])
-    lab = _lab(part)
+    lab = to_lab(part)
     along, across = mouth_axes(pose, box)
     inside = _inside(pose, along, across)
-    skin, plain = _skin_colours(lab, along, across, inside)
-    distance, off = _distances(lab, skin), _off_skin(lab, skin)
+    skin, plain, bare = skin_colours(lab, along, across, _gap(pose), inside, cheek_colours(frame, face))
+    distance, off = distances(lab, skin), off_skin(lab, skin, bare)
     ink = (off > INK) | inside
     mask, apart, nose = _mouth(ink, pose, along, across)
-    free = ~_dilated(apart, 3)
+    free = ~dilated(apart, 3)
     # the soft edge of a line is paler than ink; what belongs to another piece of ink stays whole
     for _ in range(RIM):
-        mask |= _dilated(mask, 3) & (off > 0.4 * INK) & free
-    grown = mask | _dilated(mask, 5) & free
-    pixels = _filled(part, grown, ink, distance.argmin(-1))
-    colours = np.array([part[(distance.argmin(-1) == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
-    around = _ring(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
+        mask |= dilated(mask, 3) & (off > 0.4 * INK) & free
+    grown = mask | dilated(mask, 5) & free
+    nearest = distance.argmin(-1)
+    patch = None if bare is None else _patch((nearest == bare) & (off < INK), grown, _lens(pose, along, across))
+    pixels = _filled(part, grown, ink, nearest, bare, patch)
+    colours = np.array([part[(nearest == index) & ~ink].mean(0) for index in range(len(skin))], np.float32)
+    around = ring_around(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
     flat = distance[around][:, :plain].min(-1) < INK
     return Erased(box, pixels, grown, ink & ~nose, colours, float(flat.mean()) if around.any() else 0.0)
 
 
 def inked(
-    frame: np.ndarray, pose: MouthPose, contrast: float = 0.0
+    frame: np.ndarray, pose: MouthPose, contrast: float = 0.0, face: Box | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What differs from the skin around a pose, bool; coordinates along and across the mouth, in widths; and CIELAB.
 
     All are of the part of the frame that `region` gives. `contrast`: share of the difference of the mouth's own line
-    from the skin that is asked for.
+    from the skin that is asked for. `face`: as in `erase`.
     """
     box = region(pose, frame.shape)
-    lab = _lab(np.ascontiguousarray(frame[box.slices]))
+    lab = to_lab(np.ascontiguousarray(frame[box.slices]))
     along, across = mouth_axes(pose, box)
-    skin, _ = _skin_colours(lab, along, across, np.zeros(lab.shape[:2], bool))
-    off = _off_skin(lab, skin)
+    skin, _, bare = skin_colours(
+        lab, along, across, _gap(pose), np.zeros(lab.shape[:2], bool), cheek_colours(frame, face)
+    )
+    off = off_skin(lab, skin, bare)
     there = (np.abs(along) < 0.5) & (np.abs(across) < _gap(pose) + 0.3)
     most = float(np.percentile(off[there], 97)) if there.any() else 0.0
     return off > max(INK, contrast * most), along, across, lab
@@ -150,39 +156,6 @@ def region(pose: MouthPose, shape: tuple[int, ...]) -> Box:
     return Box(int(x - half[0]), int(y - half[1]), int(x + half[0]) + 1, int(y + half[1]) + 1).clipped(
         shape[1], shape[0]
     )
-
-
-def _lab(part: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-
-
-def _dilated(mask: np.ndarray, side: int) -> np.ndarray:
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.dilate(mask.astype(np.uint8), ellipse).astype(bool)
-
-
-def _distances(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """CIELAB distance of every pixel from each skin colour, (h, w, K)."""
-    return np.sqrt(((lab[:, :, None] - skin) ** 2).sum(-1))
-
-
-def _off_skin(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """CIELAB distance of every pixel from the skin colours and from the mixtures of any two.
-
-    A colour other than the most frequent one counts only in and beside areas of it: a line may have the same.
-    """
-    distance = _distances(lab, skin)
-    nearest, near = distance.argmin(-1), [np.ones(lab.shape[:2], bool)]
-    for index in range(1, len(skin)):
-        area = cv2.morphologyEx((nearest == index).astype(np.uint8), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8))
-        near.append(_dilated(area, 5))
-    off = np.where(np.stack(near, axis=-1), distance, np.inf).min(-1)
-    for first, second in combinations(range(len(skin)), 2):
-        way = skin[second] - skin[first]
-        share = np.clip((lab - skin[first]) @ way / (way @ way), 0, 1)[..., None]
-        mixed = np.linalg.norm(lab - skin[first] - share * way, axis=-1)
-        off = np.where(near[first] & near[second], np.minimum(off, mixed), off)
-    return off
 
 
 def mouth_axes(pose: MouthPose, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -202,45 +175,6 @@ def _inside(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarra
     """What is certainly between the lips, bool: a tongue may have the colour of the skin."""
     gap = _gap(pose)
     return (along / 0.4) ** 2 + (across / (0.75 * max(gap, 1e-6))) ** 2 < (gap > _SHUT)
-
-
-def _ring(along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """The face around the mouth, bool."""
-    return (np.abs(along) < 0.95) & (np.abs(across) < 0.75)
-
-
-def _skin_colours(lab: np.ndarray, along: np.ndarray, across: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, int]:
-    """The most frequent colours of the ring around the mouth, CIELAB, (K, 3), and how many of them, the first ones, are
-    no blush."""
-    ring = _ring(along, across) & ~inside
-    pixels, aside = lab[ring], np.abs(along[ring]) > ASIDE
-    # a number for each cell of four CIELAB units a side, in the order of L, a, b
-    cells = np.round(pixels / 4).astype(np.int32) @ np.array([_CELLS**2, _CELLS, 1]) + (_CELLS**2 - 1) // 2
-    numbers = np.bincount(cells)
-    there = np.flatnonzero(numbers)
-    counts, which = numbers[there], (np.cumsum(numbers > 0) - 1)[cells]
-    beyond = np.bincount(which, aside, len(counts)) > 0.9 * counts
-    plain: list[np.ndarray] = []
-    blush: list[np.ndarray] = []
-    for cell in np.argsort(-counts):
-        if plain and counts[cell] < BLUSH * len(pixels):
-            break
-        colour = np.median(pixels[which == cell], axis=0)
-        if plain and min(np.linalg.norm(colour - known) for known in plain + blush) <= APART:
-            continue
-        frequent = not plain or counts[cell] >= FREQUENT * len(pixels)
-        if not plain or (frequent and len(plain) < SKINS and _is_skin_like(colour, plain[0], 16)):
-            plain.append(colour)
-        elif beyond[cell] and len(blush) < SKINS and _is_skin_like(colour, plain[0], 32):
-            blush.append(colour)
-    return np.array(plain + blush, np.float32), len(plain)
-
-
-def _is_skin_like(colour: np.ndarray, skin: np.ndarray, hue: float) -> bool:
-    """Whether a frequent colour may be the skin in shadow or a blush: a little darker, and of nearly the same hue."""
-    # shadow takes more from a saturated colour than from a pale one
-    hue = max(hue, SATURATED * float(np.linalg.norm(skin[1:])))
-    return bool(abs(colour[0] - skin[0]) < 32 and np.linalg.norm(colour[1:] - skin[1:]) < hue)
 
 
 def _mouth(
@@ -327,8 +261,20 @@ def _lens(pose: MouthPose, along: np.ndarray, across: np.ndarray) -> np.ndarray:
     return (np.abs(across) < height) & (beyond < NEAR)
 
 
-def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """The part with its hole filled from the skin at its border."""
+def _patch(bare: np.ndarray, hole: np.ndarray, lens: np.ndarray) -> np.ndarray:
+    """The convex hull of the bare skin that touches a hole in a beard, and of the mouth in it, bool."""
+    _, labels = cv2.connectedComponents(bare.astype(np.uint8), connectivity=8)
+    touching = bare & np.isin(labels, np.unique(labels[dilated(hole, 5) & bare]))
+    hull = np.zeros(hole.shape, np.uint8)
+    if touching.any():
+        cv2.fillConvexPoly(hull, cv2.convexHull(np.argwhere(touching | lens)[:, ::-1].astype(np.int32)), 1)
+    return hull > 0
+
+
+def _filled(
+    part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.ndarray, bare: int | None, patch: np.ndarray | None
+) -> np.ndarray:
+    """The part with its hole filled from the skin at its border; in the `patch` from the bare skin in a beard."""
     if not hole.any():
         return part.copy()
     known = ~hole & ~cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
@@ -339,6 +285,8 @@ def _filled(part: np.ndarray, hole: np.ndarray, ink: np.ndarray, nearest: np.nda
     if choice is None:  # the colour that diffuses there most from the border
         shares = np.stack([_diffused((nearest == label).astype(np.float32), known, hole) for label in labels])
         choice = labels[_shortened(shares, known, hole).argmax(0)]
+    if patch is not None and bare in labels:
+        choice = np.where(patch, bare, choice)
     out = part.astype(np.float32)
     for label in labels:
         own = known & (nearest == label)
@@ -359,7 +307,7 @@ def _sides(nearest: np.ndarray, labels: np.ndarray, known: np.ndarray, hole: np.
     It is fitted to the skin around the hole. None where there is one colour alone, or where it is wrong for more than
     the share `UNFIT`, as with more than one edge between two colours.
     """
-    around = known & _dilated(hole, 2 * max(5, int(0.35 * np.sqrt(hole.sum()))) + 1)
+    around = known & dilated(hole, 2 * max(5, int(0.35 * np.sqrt(hole.sum()))) + 1)
     counts = np.array([(around & (nearest == label)).sum() for label in labels])
     labels = labels[counts > LARGE * max(counts.sum(), 1)]
     if not len(labels):

@@ -100,8 +100,8 @@ class Cel:
         ):
             if pose is None or not pose.drawable:
                 continue
-            pose = _on_ink(crop, pose)
-            erased = erase(crop, pose)
+            pose = _on_ink(crop, pose, whole)
+            erased = erase(crop, pose, whole)
             look = look_of([Sample(whole, pose, crop[erased.box.slices], erased)])
             sounds = timing.classify(windows[place], self.visemes)
             (shape,) = timing.sheet(sounds, [(0, 1)], audio.MELS_PER_SECOND / MEL_WINDOW)
@@ -189,16 +189,19 @@ class Cel:
         drawings, poses, samples = holds.Holds(), [], []
         first: list[int] = []
         batch: list[np.ndarray] = []
-        step = max(1, len(track) // OWN)
+        step, asked = max(1, len(track) // OWN), 0
 
         def finish() -> None:
+            nonlocal asked
             start = len(poses)
-            located = locate(batch, [track.box(start + i) for i in range(len(batch))], network=self.locator)
-            poses.extend(_on_ink(frame, pose) for frame, pose in zip(batch, located, strict=True))
+            boxes = [track.box(start + i) for i in range(len(batch))]
+            located = locate(batch, boxes, network=self.locator)
+            poses.extend(map(_on_ink, batch, located, boxes))
             for number, frame in enumerate(batch, start):
                 pose = poses[number]
-                if number % step == 0 and first[number] == number and pose is not None and pose.drawable:
-                    erased = erase(frame, pose)
+                if number >= asked and first[number] == number and pose is not None and pose.drawable:
+                    asked = number + step
+                    erased = erase(frame, pose, track.box(number))
                     part = frame[erased.box.slices].copy()
                     samples.append(Sample(track.box(number), pose, part, erased, number, int(track.shots[number])))
             batch.clear()
@@ -210,7 +213,7 @@ class Cel:
                 finish()
         finish()
         firsts = np.array(first, np.int64)
-        if samples and np.median([sample.erased.flat for sample in samples]) < FLAT:
+        if not samples or np.median([sample.erased.flat for sample in samples]) < FLAT:
             poses, samples = [None] * len(poses), []
         return steady(poses, firsts, track.shots), firsts, samples
 
@@ -325,7 +328,7 @@ class DrawnClip:
         for hold, frame in enumerate(self.clip.read(0, max(shapes) + 1) if shapes else ()):
             if hold in shapes:
                 source = int(np.flatnonzero(self.first == hold)[-1])
-                erased = erase(frame, self.poses[source])
+                erased = erase(frame, self.poses[source], self.track.box(hold))
                 for shape in shapes[hold]:
                     self._chosen(erased, shape, source)
 
@@ -359,7 +362,7 @@ class DrawnClip:
             return frame
         _, shape = self._key(number)
         if "erased" not in self._now:
-            self._now["erased"] = erase(self._now["frame"], self.poses[source])
+            self._now["erased"] = erase(self._now["frame"], self.poses[source], self.track.box(hold))
         if shape not in self._now:
             self._now[shape] = self._mouth(self._now["erased"], shape, source)
         part, pixels, where = self._now[shape]
@@ -434,10 +437,10 @@ def _origin(picture: Mouth | None) -> tuple[str, str]:
     return ("clip", str(picture.frame)) if picture.file is None else ("chart", picture.file)
 
 
-def _on_ink(frame: np.ndarray, pose: MouthPose | None) -> MouthPose | None:
+def _on_ink(frame: np.ndarray, pose: MouthPose | None, face: Box | None) -> MouthPose | None:
     """The pose on the line of its mouth, where it may be drawn."""
     asked = pose is not None and pose.visibility == "visible" and pose.confidence >= LESS_SURE
-    return refined(frame, pose) if asked else pose
+    return refined(frame, pose, face) if asked else pose
 
 
 def _runs(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

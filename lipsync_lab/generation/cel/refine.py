@@ -13,6 +13,7 @@ import numpy as np
 
 from lipsync_lab.generation.cel.erase import inked
 from lipsync_lab.generation.cel.locate import MouthPose, pose_of
+from lipsync_lab.geometry import Box
 
 #: Share of the contrast of the mouth's line that ink has: a blush beside it has less.
 _CONTRAST = 0.4
@@ -34,7 +35,7 @@ _MORE = 0.08
 _ONE = 15.0
 
 
-def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
+def refined(frame: np.ndarray, pose: MouthPose, face: Box | None = None) -> MouthPose:
     """The pose on the line of its mouth; the same pose where the mouth is open or no line is near.
 
     Parameters
@@ -42,8 +43,10 @@ def refined(frame: np.ndarray, pose: MouthPose) -> MouthPose:
     frame : ndarray, uint8, (H, W, 3)
         RGB.
     pose : MouthPose
+    face : Box, optional
+        See `erase.erase`.
     """
-    ink, along, across, lab = inked(frame, pose, _CONTRAST)
+    ink, along, across, lab = inked(frame, pose, _CONTRAST, face)
     gap = 0.5 * pose.openness
     inner = (along / 0.35) ** 2 + (across / max(0.7 * gap, 0.03)) ** 2 < 1
     if inner.any() and ink[inner].mean() > _OPEN and gap > 0.04:

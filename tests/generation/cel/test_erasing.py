@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync_lab.generation.cel import erase
+from lipsync_lab.generation.cel import erase, skin
 from lipsync_lab.generation.cel.locate import MouthPose
+from lipsync_lab.geometry import Box
 
 #: Largest median error, and largest median share of edges that are left of the mouth. On these faces: 8.9 and 0.03.
 MOST_L1, MOST_LEFT = 12.0, 0.08
@@ -28,7 +29,7 @@ def erasing():
 
 @pytest.fixture(scope="module")
 def faces(erasing):
-    return [face for face in erasing.faces(first=700, count=20) if face.pose is not None]
+    return [face for face in erasing.faces(700, 20) if face.pose is not None]
 
 
 def medians(erasing, faces) -> dict[str, dict[str, float]]:
@@ -55,15 +56,15 @@ def test_erased_faces_are_near_the_faces_without_a_mouth(erasing, faces):
     assert fails(error["source"])
 
 
-def blurred(frame, pose):
-    right = genuine(frame, pose)
+def blurred(frame, pose, face):
+    right = genuine(frame, pose, face)
     pixels = frame[right.box.slices].copy()
     pixels[right.mask] = cv2.GaussianBlur(pixels, (0, 0), 0.25 * pose.width)[right.mask]
     return erase.Erased(right.box, pixels, right.mask, right.ink, right.skin)
 
 
-def half_erased(frame, pose):
-    right = genuine(frame, pose)
+def half_erased(frame, pose, face):
+    right = genuine(frame, pose, face)
     mask = right.mask & (np.arange(right.mask.shape[1]) < right.mask.shape[1] // 2)
     pixels = np.where(mask[..., None], right.pixels, frame[right.box.slices])
     return erase.Erased(right.box, pixels, mask, right.ink, right.skin)
@@ -104,3 +105,60 @@ def test_a_nose_that_touches_the_mouth_stays():
     # but for the row or two in which they touch
     assert (error > 30).sum() < 40
     assert not erased.ink[: 90 - erased.box.y1].any()
+
+
+BEARD, BARE, FACE = (90, 60, 45), (236, 196, 170), Box(40, 0, 200, 190)
+
+
+def bearded() -> tuple[np.ndarray, np.ndarray, MouthPose]:
+    """A face with bare skin around the mouth of a beard; the same with a mouth; and where that is."""
+    clean = np.full((200, 240, 3), BARE, np.uint8)
+    clean[95:] = BEARD
+    cv2.ellipse(clean, (120, 130), (44, 20), 0, 0, 360, BARE, -1, cv2.LINE_AA)
+    frame = clean.copy()
+    cv2.ellipse(frame, (120, 130), (30, 9), 0, 0, 360, (120, 40, 45), -1, cv2.LINE_AA)
+    cv2.ellipse(frame, (120, 130), (30, 9), 0, 0, 360, (40, 20, 20), 2, cv2.LINE_AA)
+    return clean, frame, MouthPose((120, 130), (90, 130), (150, 130), (120, 122), (120, 138), 16 / 60, "visible", 0.9)
+
+
+def test_the_mouth_in_a_beard_is_filled_with_bare_skin():
+    clean, frame, pose = bearded()
+    errors = {}
+    for face in (None, FACE):
+        erased = erase.erase(frame, pose, face)
+        errors[face] = np.abs(erased.pixels.astype(int) - clean[erased.box.slices])[erased.mask].mean()
+        assert erased.mask.sum() > 800
+    assert errors[FACE] < 6 < 30 < errors[None]
+
+
+def test_the_colour_of_the_cheeks_is_a_flat_fill():
+    _, frame, _ = bearded()
+    lightest = max(skin.cheek_colours(frame, FACE), key=lambda colour: colour[0])
+    assert np.abs(lightest - skin.to_lab(np.uint8([[BARE]]))[0, 0]).max() < 1
+    assert not skin.cheek_colours(frame, None)
+    shades = np.random.default_rng(1).uniform(-60, 60, (6, 7, 3)).astype(np.float32)
+    shades = cv2.resize(shades, (240, 200), interpolation=cv2.INTER_CUBIC)
+    painting = np.clip(np.array(BARE) - 50 + shades, 0, 255).astype(np.uint8)
+    assert not skin.cheek_colours(painting, FACE)
+
+
+def test_an_unlit_cheek_is_no_bare_skin_in_a_beard():
+    frame = np.full((200, 240, 3), BARE, np.uint8)
+    frame[:95, :160] = (150, 112, 92)
+    cv2.ellipse(frame, (120, 130), (30, 9), 0, 0, 360, (120, 40, 45), -1, cv2.LINE_AA)
+    *_, pose = bearded()
+    with_cheeks, without = erase.erase(frame, pose, FACE), erase.erase(frame, pose)
+    assert np.array_equal(with_cheeks.pixels, without.pixels)
+    assert np.array_equal(with_cheeks.skin, without.skin)
+
+
+def test_the_beard_is_not_taken_for_bare_skin():
+    """The cheeks of a close view may be mostly beard, and a small mouth lie in much bare skin."""
+    frame = np.full((200, 240, 3), BEARD, np.uint8)
+    cv2.ellipse(frame, (120, 130), (70, 50), 0, 0, 360, BARE, -1, cv2.LINE_AA)
+    clean = frame.copy()
+    cv2.ellipse(frame, (120, 130), (12, 8), 0, 0, 360, (120, 40, 45), -1, cv2.LINE_AA)
+    pose = MouthPose((120, 130), (108, 130), (132, 130), (120, 123), (120, 137), 14 / 24, "visible", 0.9)
+    erased = erase.erase(frame, pose, FACE)
+    assert erased.mask.sum() > 200
+    assert np.abs(erased.pixels.astype(int) - clean[erased.box.slices]).max() < 12
