@@ -37,10 +37,10 @@ Of characters with a full beard alone (`--faces 40 --first 2500 --beards`), the 
     Telea, same mask 16.0 (43.4)  0.016 (0.102)   0.001 (0.035)
     Telea, box      28.7 (55.2)   0.065 (0.134)   0.010 (0.049)
 
-Without the colours of the cheeks (`erase` without a face) `cel.erase` has 46.4 (85.3): it takes the bare skin around the
-mouth for ink and fills its place with the colour of the beard. The limits for beards were chosen on the bearded faces
-from 300, 700 and 1500 on; those from 2500 on were measured before the last of these choices too, which was made for a
-bundled clip. No face of the table above is changed by the colours of the cheeks.
+Without the colours of the cheeks (`erase` without a face) `cel.erase` has 46.4 (85.3): it takes the bare skin around
+the mouth for ink and fills its place with the colour of the beard. The limits for beards were chosen on the bearded
+faces from 300, 700 and 1500 on; those from 2500 on were measured before the last of these choices too, which was made
+for a bundled clip. No face of the table above is changed by the colours of the cheeks.
 
 In the worst faces a moustache is erased with the mouth, or a piece of the nose, or of the jaw that the mouth touches,
 is gone. Limits were chosen on the faces from 300 on; `SATURATED` was set after a fault of face 707, and changed nothing

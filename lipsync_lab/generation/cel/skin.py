@@ -87,7 +87,7 @@ def ring_around(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 
 
 def cheek_colours(frame: np.ndarray, face: Box | None) -> list[np.ndarray]:
-    """The most frequent colours of the middle of a face, CIELAB, but for eyes, hair and what is no flat fill."""
+    """The most frequent colours of the middle of a face, CIELAB, but for eyes, hair and colours in smooth shades."""
     if face is None:
         return []
     top, bottom, left, right = CHEEKS
