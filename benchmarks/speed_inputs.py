@@ -31,7 +31,7 @@ from lipsync_lab.settings import Settings
 FPS = 25
 #: Longest sides at which the detector's heads are fitted besides the clip's own: what a pipeline shrinks to.
 SIDES = (640, 480, 320)
-_HEADS = ("conv3_3_norm", "conv4_3_norm", "conv5_3_norm", "fc7", "conv6_2", "conv7_2")
+HEADS = ("conv3_3_norm", "conv4_3_norm", "conv5_3_norm", "fc7", "conv6_2", "conv7_2")
 
 
 def clip(source: str, path: Path, frames: int, size: tuple[int, int] = (1280, 720), grain: float = 0.0) -> None:
@@ -87,13 +87,13 @@ def detector(path: Path, clip_path: Path, frames: int = 1) -> None:
     count = opened.expected or frames
     images = [next(opened.read(n, n + 1)) for n in np.linspace(0, count - 1, frames).astype(int)]
     faces, _ = chosen_faces(detect(clip_from_array(np.stack(images), opened.fps)), Settings())
-    inputs: dict[str, list[tuple[torch.Tensor, Box]]] = {name: [] for name in _HEADS}
+    inputs: dict[str, list[tuple[torch.Tensor, Box]]] = {name: [] for name in HEADS}
     now: list[Box] = []
     hooks = [
         getattr(network, f"{name}_mbox_conf").register_forward_hook(
             lambda _, given, __, name=name: inputs[name].append((given[0], now[0]))
         )
-        for name in _HEADS
+        for name in HEADS
     ]
     for image, face in zip(images, faces, strict=True):
         full = max(image.shape[:2])
@@ -106,7 +106,7 @@ def detector(path: Path, clip_path: Path, frames: int = 1) -> None:
                 network(torch.from_numpy(small).permute(2, 0, 1)[None])
     for hook in hooks:
         hook.remove()
-    for stride, name in zip(STRIDES, _HEADS, strict=True):
+    for stride, name in zip(STRIDES, HEADS, strict=True):
         _fit(network, name, stride, inputs[name])
     torch.save(network.state_dict(), path)
 

@@ -15,7 +15,7 @@ EXTRAS = {
     "lab": _LAB,
     "sweep": (*_LAB, "aiohttp", "distributed", "fsspec", "psutil", "pyarrow", "yaml"),
     "synthesis": ("espeakng_loader",),
-    "fast": ("openvino",),
+    "fast": ("ncnn", "openvino"),
     "train": ("espeakng_loader", "matplotlib"),
 }
 

@@ -52,14 +52,17 @@ class S3FDDetector:
         self.model = inference.ready(loaded.model)
 
     def coarser(self) -> S3FDDetector:
-        """In lower precision, or by OpenVINO, where that is faster and near enough; see `models.inference.coarser`."""
+        """In lower precision, by OpenVINO or by ncnn, where that is faster and near enough; see `inference.coarser`."""
         import torch
 
-        from lipsync_lab.models import inference
+        from lipsync_lab.models import fast_s3fd, inference
 
         # its features, of values up to 255, may not fit into float16
         shapes = ((-1, 3, -1, -1),)
-        model = inference.coarser(self.model, lambda network: _probe(network, self.device), shapes, torch.bfloat16)
+        converters = [fast_s3fd.compiled] if fast_s3fd.is_installed() else []
+        model = inference.coarser(
+            self.model, lambda network: _probe(network, self.device), shapes, torch.bfloat16, converters
+        )
         if model is self.model:
             return self
         other = copy.copy(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +46,14 @@ def coarser(
     probe: Callable[[Callable], Tensor],
     shapes: Sequence[Sequence[int]],
     on_cuda: torch.dtype = torch.float16,
+    converters: Sequence[Callable[[nn.Module], Callable | None]] = (),
 ) -> Callable:
-    """What computes the same faster, and near enough: a copy in lower precision, or OpenVINO; else the network itself.
+    """What computes the same faster, and near enough: a copy in lower precision, OpenVINO, ncnn; or the network itself.
 
     CUDA computes in `on_cuda`, and what is given is run by CUDA graphs (`models.cuda.Graphed`). On a CPU only wide
     networks (`WIDE`) are replaced: by a copy in bfloat16 if the processor has the instructions and they are faster
-    (`pays`), and by OpenVINO, in the same precision, where the extra ``fast`` is installed and it is measured to be
-    faster still. Inputs have to be of the type of what is returned (`dtype`).
+    (`pays`), and by what the extra ``fast`` brings, where that is measured to be faster still: OpenVINO, in the same
+    precision, and `converters`. Inputs have to be of the type of what is returned (`dtype`).
 
     Parameters
     ----------
@@ -65,11 +66,13 @@ def coarser(
         Shape of each input of the network; -1 for a side of any length.
     on_cuda : torch.dtype
         bfloat16 for a network whose features may not fit into float16.
+    converters : sequence of callable
+        From the network to what is called in its place on a CPU, or to None where that is not possible.
     """
     parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
     device = parameters[0].device.type if parameters else ""
     is_wide = sum(each.numel() for each in parameters) >= WIDE
-    is_cpu = device == "cpu" and is_wide and (pays() or fast.is_installed())
+    is_cpu = device == "cpu" and is_wide and (pays() or fast.is_installed() or bool(converters))
     if dtype(network) != torch.float32 or not (device == "cuda" or is_cpu):
         return network
     given: list[tuple[Tensor, ...]] = []
@@ -87,10 +90,12 @@ def coarser(
         if device == "cuda" or pays():
             low = copy.deepcopy(network).to(on_cuda if device == "cuda" else torch.bfloat16)
             best = low if agrees(low) else network
-        if is_cpu and fast.is_installed():
-            other = fast.compiled(network, given[0], shapes, bf16=pays())
-            if other is not None and agrees(other) and is_quicker(lambda: probe(other), lambda: probe(best)):
-                return other
+        if is_cpu:
+            by_openvino = [partial(fast.compiled, inputs=given[0], shapes=shapes, bf16=pays())]
+            for convert in [*(by_openvino if fast.is_installed() else ()), *converters]:
+                other = convert(network)
+                if other is not None and agrees(other) and is_quicker(partial(probe, other), partial(probe, best)):
+                    best = other
     return cuda.Graphed(best) if device == "cuda" else best
 
 

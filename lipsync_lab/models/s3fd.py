@@ -18,7 +18,7 @@ VARIANCES = (0.1, 0.2)
 MEANS = (104.0, 117.0, 123.0)
 
 #: Name of each head's feature map, and its channels in the published network.
-_HEADS = {
+HEADS = {
     "conv3_3_norm": 256,
     "conv4_3_norm": 512,
     "conv5_3_norm": 512,
@@ -27,7 +27,7 @@ _HEADS = {
     "conv7_2": 256,
 }
 #: VGG-16 up to conv5_3: convolutions and channels of each stage.
-_STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
 class ChannelNorm(nn.Module):
@@ -54,7 +54,7 @@ class S3FD(nn.Module):
     def __init__(self, width: float = 1.0):
         super().__init__()
         before = 3
-        for stage, (count, channels) in enumerate(_STAGES, start=1):
+        for stage, (count, channels) in enumerate(STAGES, start=1):
             for number in range(1, count + 1):
                 after = scaled(channels, width)
                 setattr(self, f"conv{stage}_{number}", nn.Conv2d(before, after, 3, 1, 1))
@@ -69,7 +69,7 @@ class S3FD(nn.Module):
         self.conv3_3_norm = ChannelNorm(c256, 10)
         self.conv4_3_norm = ChannelNorm(c512, 8)
         self.conv5_3_norm = ChannelNorm(c512, 5)
-        for index, (name, channels) in enumerate(_HEADS.items()):
+        for index, (name, channels) in enumerate(HEADS.items()):
             # the finest head has three background scores, of which the largest counts ("max-out background")
             setattr(self, f"{name}_mbox_conf", nn.Conv2d(scaled(channels, width), 2 if index else 4, 3, 1, 1))
             setattr(self, f"{name}_mbox_loc", nn.Conv2d(scaled(channels, width), 4, 3, 1, 1))
@@ -89,11 +89,11 @@ class S3FD(nn.Module):
             (N, 4, h, w), to be read by `decode`.
         """
         maps = {}
-        for stage, (count, _) in enumerate(_STAGES, start=1):
+        for stage, (count, _) in enumerate(STAGES, start=1):
             for number in range(1, count + 1):
                 x = relu(getattr(self, f"conv{stage}_{number}")(x))
             norm = f"conv{stage}_3_norm"
-            if norm in _HEADS:
+            if norm in HEADS:
                 maps[norm] = getattr(self, norm)(x)
             x = max_pool2d(x, 2, 2)
         maps["fc7"] = x = relu(self.fc7(relu(self.fc6(x))))
@@ -101,7 +101,7 @@ class S3FD(nn.Module):
         maps["conv7_2"] = relu(self.conv7_2(relu(self.conv7_1(x))))
 
         out = []
-        for name in _HEADS:
+        for name in HEADS:
             logits = getattr(self, f"{name}_mbox_conf")(maps[name])
             if logits.shape[1] == 4:
                 logits = torch.cat((logits[:, :3].amax(dim=1, keepdim=True), logits[:, 3:]), dim=1)

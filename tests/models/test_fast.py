@@ -15,7 +15,7 @@ from torch import nn
 
 from lipsync_lab import detection, generation
 from lipsync_lab.generation import wav2lip
-from lipsync_lab.models import fast, inference
+from lipsync_lab.models import fast, fast_s3fd, inference
 from lipsync_lab.models.s3fd import decode
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.runs import about_generator
@@ -58,6 +58,7 @@ def twins(monkeypatch):
     monkeypatch.setattr(inference, "pays", lambda: False)
     monkeypatch.setattr(inference, "is_quicker", lambda new, old: True)
     monkeypatch.setattr(fast, "is_installed", lambda: True)
+    monkeypatch.setattr(fast_s3fd, "is_installed", lambda: False)  # tests/models/test_fast_s3fd.py
     monkeypatch.setattr(fast, "compiled", compiled)
     return asked
 

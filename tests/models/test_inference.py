@@ -10,7 +10,7 @@ from torch import nn
 from lipsync_lab import detection, generation
 from lipsync_lab.detection.s3fd import candidates
 from lipsync_lab.generation import wav2lip
-from lipsync_lab.models import fast, inference, registry
+from lipsync_lab.models import fast, fast_s3fd, inference, registry
 from lipsync_lab.models.s3fd import MEANS, decode
 from lipsync_lab.pipeline import Pipeline
 from lipsync_lab.settings import Settings
@@ -63,7 +63,8 @@ def test_small_networks_stay_in_float32(monkeypatch):
 def test_wide_networks_are_coarser_where_it_pays(monkeypatch, pays):
     monkeypatch.setattr(inference, "WIDE", 0)
     monkeypatch.setattr(inference, "pays", lambda: pays)
-    monkeypatch.setattr(fast, "is_installed", lambda: False)  # tests/models/test_fast.py
+    for module in (fast, fast_s3fd):  # tests/models/test_fast.py and test_fast_s3fd.py
+        monkeypatch.setattr(module, "is_installed", lambda: False)
     fine, face = generation.load("wav2lip-lab"), detection.load("s3fd-lab")
     generator, detector = fine.coarser(), face.coarser()
     assert generator.precision == ("bfloat16" if pays else "float32")
