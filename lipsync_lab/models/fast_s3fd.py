@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: Of its large first two stages the network computes so many rows of the picture at once, which stay in the cache; and
 #: so many beyond either side, whose results are dropped: four convolutions reach 6 rows, and 4 rows make one of
 #: the result.
-ROWS, BEYOND, SCALE = 64, 8, 4
+ROWS, BEYOND, SCALE = 128, 8, 4
 
 
 class Compiled:
