@@ -53,7 +53,7 @@ class Settings:
         (`detection.sparse`).
     precision : str
         Of networks: "auto" computes in float16 on CUDA, and published-size networks on a processor in bfloat16, and by
-        OpenVINO, where these are faster there (`models.inference.coarser`); "float32", by torch, as published.
+        OpenVINO or ncnn, where these are faster there (`models.inference.coarser`); "float32", by torch, as published.
     detection_batch : int
         Frames per batch of the detector.
     threshold : float

@@ -391,7 +391,7 @@ def _tracking(group: argparse._ActionsContainer) -> None:
         default=unset,
         help="detect in every frame, only where the picture changes, or also follow faces between frames (changes)",
     )
-    text = "of published networks: auto, bfloat16 and OpenVINO where they are faster here; float32, as published (auto)"
+    text = "of published networks: auto, bfloat16, OpenVINO, ncnn where faster here; float32, as published (auto)"
     add("--precision", choices=PRECISIONS, default=unset, help=text)
     add(
         "--max-dropout",

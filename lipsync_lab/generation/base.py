@@ -32,8 +32,8 @@ class Generator(Protocol):
     takes settings that others do not has ``check(settings)``, see `check`. One that is made for some domains of clips
     names them in ``domains``; beside another generator a report has it dub clips of these only (`reporting.report`).
     One that leaves settings out of account says in ``instead``, by their names, what holds in their place. One whose
-    network can compute in lower precision, or by OpenVINO, has ``coarser()``, which returns it so where that pays, and
-    says in ``precision`` what it computes in.
+    network can compute in lower precision, or by another library, has ``coarser()``, which returns it so where that
+    pays, and says in ``precision`` what it computes in.
 
     Attributes
     ----------

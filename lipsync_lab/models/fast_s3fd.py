@@ -1,7 +1,7 @@
 """S3FD run by ncnn on a CPU: the extra ``fast``.
 
 Nearly all operations of S3FD are convolutions of 3 x 3. ncnn computes them by Winograd's minimal filtering (Lavin and
-Gray 2016, arXiv 1509.09308), which torch and OpenVINO do not: a quarter of the multiplications.
+Gray 2016, arXiv 1509.09308), in a quarter of the multiplications.
 """
 
 from __future__ import annotations
