@@ -9,10 +9,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from struct import pack
 from textwrap import shorten
 
 import numpy as np
@@ -108,34 +107,34 @@ def compiled(network: nn.Module) -> Callable | None:
     return Compiled(net)
 
 
-def _reader(weights: bytes):
-    """What ncnn reads weights from in memory; what it offers itself refers to memory that is gone after the call."""
+def _reader(weights: Sequence[np.ndarray]):
+    """What ncnn reads weights from in memory, a part each time; its own reader would refer to memory that is gone."""
     import ncnn
 
+    parts = iter(weights)
     pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
     )
 
     class Reader(ncnn.DataReader):
-        place = 0
-
         def read(self, buffer, size: int) -> int:
-            part = weights[self.place : self.place + size]
-            ctypes.memmove(pointer(buffer, None), part, len(part))
-            self.place += len(part)
-            return len(part)
+            part = next(parts)
+            if part.nbytes != size:
+                raise ValueError(f"{size} bytes are asked for, and {part.nbytes} follow")
+            ctypes.memmove(pointer(buffer, None), part.ctypes.data, size)
+            return size
 
     return Reader()
 
 
-def written(network: S3FD) -> tuple[str, bytes]:
+def written(network: S3FD) -> tuple[str, list[np.ndarray]]:
     """The network in the two parts of ncnn's format: the list of layers, and the weights in their order.
 
     A layer of the list has a type, a name, how many inputs and outputs, their names, and numbered parameters. The
     input is `picture`; the outputs are those of `_outputs`, and `pool2`, from which the network can be run on.
     """
     layers: list[str] = []
-    weights: list[bytes] = []
+    weights: list[np.ndarray] = []
     names: set[str] = set()
 
     def add(kind: str, name: str, inputs: list[str], outputs: list[str], parameters: str = "") -> None:
@@ -145,11 +144,11 @@ def written(network: S3FD) -> tuple[str, bytes]:
 
     def convolution(name: str, given: str, to: str, relu: bool = True) -> str:
         layer = getattr(network, name)
-        kernel, bias = (each.detach().numpy().astype("<f4", order="C") for each in (layer.weight, layer.bias))
+        kernel, bias = (np.ascontiguousarray(each.detach().numpy()) for each in (layer.weight, layer.bias))
         # 0: channels, 1: side, 3: stride, 4: padding, 5: it has a bias, 6: how many weights, 9: a ReLU follows
         sizes = f"0={len(kernel)} 1={kernel.shape[2]} 3={layer.stride[0]} 4={layer.padding[0]}"
         add("Convolution", name, [given], [to], f"{sizes} 5=1 6={kernel.size} 9={int(relu)}")
-        weights.extend((pack("<I", 0), kernel.tobytes(), bias.tobytes()))  # 0: plain float32
+        weights.extend((np.uint32([0]), kernel, bias))  # 0: plain float32
         return to
 
     def split(name: str, into: str) -> tuple[str, str]:
@@ -164,10 +163,10 @@ def written(network: S3FD) -> tuple[str, bytes]:
             now = convolution(f"conv{stage}_{number}", now, f"stage{stage}_{number}")
         if (norm := f"conv{stage}_3_norm") in HEADS:
             now, aside = split(now, "norm")
-            scale = getattr(network, norm).weight.detach().numpy().astype("<f4")
+            scale = getattr(network, norm).weight.detach().numpy()
             # 0: not across pixels, 4: across channels, 1: a weight for each, 2: added under the root, 3: how many
             add("Normalize", norm, [aside], [norm], f"0=0 4=1 1=0 2=1e-10 3={scale.size}")
-            weights.append(scale.tobytes())
+            weights.append(scale)
             maps.append(norm)
         # 0: largest value, 1 and 2: two by two pixels, 5: no padding
         add("Pooling", f"pooling{stage}", [now], [f"pool{stage}"], "0=0 1=2 2=2 5=1")
@@ -179,7 +178,7 @@ def written(network: S3FD) -> tuple[str, bytes]:
     for name, given in zip(HEADS, maps, strict=True):
         for part, each in zip(("conf", "loc"), split(given, "again"), strict=True):
             convolution(f"{name}_mbox_{part}", each, f"{name}_{part}", relu=False)
-    return "\n".join(("7767517", f"{len(layers)} {len(names)}", *layers, "")), b"".join(weights)
+    return "\n".join(("7767517", f"{len(layers)} {len(names)}", *layers, "")), weights
 
 
 def _outputs() -> list[str]:
