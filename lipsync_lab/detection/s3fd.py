@@ -90,7 +90,7 @@ class S3FDDetector:
             # nearly all anchors are far below: what is left is little to copy from a device
             above = boxes[..., 4] > FLOOR
             rows, counts = cuda.download(boxes[above]), cuda.download(above.sum(dim=1))
-        return [candidates(row) for row in np.split(rows, counts.cumsum()[:-1])]
+        return [candidates(row) for row in np.split(rows, counts.cumsum())[:-1]]
 
 
 def _probe(model: Callable, device: str) -> Tensor:

@@ -29,7 +29,8 @@ COMPARED = 8
 def checked(path: Path, pictures: Callable[[HWAccel | None], Iterator[Timed]], device: str = "cuda") -> HWAccel | None:
     """NVDEC, for a clip that it decodes as the processor does; else None, and a line in the log says why.
 
-    The standards leave a decoder no choice, so that `COMPARED` pictures show whether it keeps to them here.
+    The standards leave a decoder no choice, so that `COMPARED` pictures show whether it keeps to them here. How damage
+    is covered up is left to the decoder: pictures of damaged packets may differ.
 
     Parameters
     ----------
@@ -43,9 +44,10 @@ def checked(path: Path, pictures: Callable[[HWAccel | None], Iterator[Timed]], d
     if "cuda" not in hwdevices_available():
         _say("NVDEC is not used: this build of PyAV has none")
         return None
-    # in torch's own context on the GPU: another one takes some hundreds of megabytes
+    # in a context of its own, which takes memory: FFmpeg refuses to share one that torch has opened, since it asks for
+    # other scheduling flags (`primary_ctx`), and the pictures go to the processor's memory anyway
     index = device.partition(":")[2] or None
-    nvdec = HWAccel("cuda", index, allow_software_fallback=False, options={"primary_ctx": "1"})
+    nvdec = HWAccel("cuda", index, allow_software_fallback=False)
     try:
         ours, theirs = (_first(pictures(each)) for each in (nvdec, None))
     except Exception as error:  # of any kind: it is only a faster way

@@ -69,7 +69,8 @@ class Writer:
         H.264 the last column and row are repeated where width or height is odd. `h264_nvenc` is the encoder of NVIDIA
         GPUs, if the GPU has one (`check_codec`); its bytes are not the same on every GPU.
     crf : float
-        Quality of H.264, 0 (best) to 51; NVENC's quantizer, which is the same for all pictures.
+        Quality of H.264, 0 (best) to 51; with NVENC the quantizer of P pictures, from which FFmpeg takes 0.8 of it for
+        I pictures and 1.25 of it for B pictures.
     quick : bool
         Encode h264 with x264's preset superfast instead of medium, and a crf that is lower by 2: in a third of the
         time or less, with the same PSNR and SSIM, and two to three times as many bytes (`benchmarks/NOTES.md`).
@@ -233,8 +234,19 @@ class Writer:
         context.color_primaries, context.color_trc = self._colour_tags
         if self._pixel_aspect != 1:
             context.sample_aspect_ratio = self._pixel_aspect
+        if self._codec == "h264_nvenc":
+            self._open_nvenc(context)
         self._encodes = True
         self._add_sound()
+
+    def _open_nvenc(self, context: av.VideoCodecContext) -> None:
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise MediaError(
+                f"{self.path}: the GPU's encoder does not open for {context.width} x {context.height} pixels "
+                f"({error.strerror}): too small or too large for it, or busy; give --codec h264"
+            ) from error
 
     def _add_sound(self) -> None:
         """Add the track of the sound, where there is one, and write the header."""

@@ -38,7 +38,8 @@ class Graphed:
 
     def __init__(self, network: nn.Module):
         self.network = network
-        self._graphs: dict[tuple, Callable[..., Outputs] | None] | None = {}
+        self._graphs: dict[tuple, Callable[..., Outputs]] | None = {}
+        self._seen: set[tuple] = set()  # shapes that came once take no graph's place
         self._lock = threading.Lock()  # a graph has one set of buffers
 
     def parameters(self) -> Iterator[Tensor]:
@@ -57,9 +58,8 @@ class Graphed:
             outputs = self._plain(inputs)
             if self._graphs is None:
                 return outputs
-            if shapes not in self._graphs:
-                if len(self._graphs) < MOST:
-                    self._graphs[shapes] = None
+            if shapes not in self._seen or len(self._graphs) == MOST:
+                self._seen.add(shapes)
                 return outputs
             try:
                 replay = captured(self.network, inputs)
@@ -75,7 +75,7 @@ class Graphed:
         try:
             return self.network(*inputs)
         except torch.OutOfMemoryError as error:
-            if not any((self._graphs or {}).values()):
+            if not self._graphs:
                 raise
             self._stop(error)
         return self.network(*inputs)

@@ -66,6 +66,7 @@ def test_contract(detector, frames):
     rows = detector.detect(frames)
     assert len(rows) == len(frames)
     assert rows[2] == [], "a frame without a face gives an empty list"
+    assert detector.detect(frames[:0]) == []
     for row in rows:
         assert all(isinstance(candidate, Detection) and 0 <= candidate.score <= 1 for candidate in row)
         scores = [candidate.score for candidate in row]

@@ -144,6 +144,18 @@ def test_graphs_are_few(fake):
     assert cuda_.events.count("captured") == cuda.MOST
 
 
+def test_shapes_that_come_once_take_no_graph_from_those_that_come_again(fake):
+    network = Doubled()
+    cuda_, graphed = fake(network), cuda.Graphed(network)
+    with torch.inference_mode():
+        for size in range(1, cuda.MOST + 2):  # last batches of clips
+            graphed(torch.rand(size, 3))
+        batch = torch.rand(40, 3)
+        for _ in range(3):
+            assert torch.equal(graphed(batch), 2 * batch)
+    assert cuda_.events[-1] == "replay"
+
+
 def test_where_a_bit_differs_no_graph_is_used(fake, caplog):
     network = Doubled()
     cuda_, graphed = fake(network, error=1 + 2**-20), cuda.Graphed(network)
