@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import platform
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import files, renamed
 from lipsync_lab.errors import ParameterError
@@ -17,6 +19,9 @@ from lipsync_lab.training.benchmark import TARGETS, meaning
 from lipsync_lab.training.detector import longest_side
 from lipsync_lab.training.loop import STATE, average_of, read_state
 from lipsync_lab.training.tasks import TRAINED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Materials and their terms, for model cards, which name only what a model was trained on.
 MATERIALS = {
@@ -117,7 +122,6 @@ def export(
         The run contains no such network, or there is no such material.
     """
     import torch
-    from safetensors.torch import save
 
     state = read_state(Path(run) / STATE)
     kind = renamed.model(network or state["kind"])
@@ -139,7 +143,7 @@ def export(
     path, card = out / f"{name}.safetensors", out / f"{name}.md"
     with files.atomic_file(path) as part:
         # not `save_file`: it has an error of its own for a full disk, and only their owner can read its files
-        part.write_bytes(save(tensors, metadata=about))
+        part.write_bytes(as_bytes(tensors, about))
     share = (
         ""
         if kind in ("mouth_openness", "visemes", "mouth_locator", "restorer")
@@ -155,6 +159,32 @@ def export(
     }
     card.write_text(_card(name, kind, facts, recipe, numbers or {}, materials, limits), encoding="utf-8")
     return Exported(path, card, _row(name, kind, path, numbers or {}, materials))
+
+
+def as_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
+    """Tensors and metadata as a safetensors file, the same bytes each time.
+
+    `safetensors` writes metadata in an order that is drawn anew in every call; here the names are sorted. Tensors keep
+    its order, which depends on their types and names alone.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Contiguous, none sharing memory with another.
+    about : mapping of str to str
+        Metadata.
+    """
+    from safetensors.torch import save
+
+    given = save(dict(tensors), metadata=dict(about))
+    (length,) = struct.unpack_from("<Q", given)
+    start = 8 + length
+    header = json.loads(given[8:start])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors' places count from the header's end, which is a multiple of 8
+    return struct.pack("<Q", len(text)) + text + given[start:]
 
 
 def _card(name, kind, facts, recipe, numbers, materials, limits) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from training_material import toy_tasks
 
 from lipsync_lab import files
@@ -18,7 +20,7 @@ from lipsync_lab.training import (
     loop,
     recipes,
 )
-from lipsync_lab.training.export import export
+from lipsync_lab.training.export import as_bytes, export
 
 
 @pytest.mark.parametrize(("name", "make"), [("sync_expert", SyncNetColor), ("gan", QualityDiscriminator)])
@@ -54,3 +56,20 @@ def test_what_is_exported_can_be_loaded(clips, tmp_path: Path, name, make):
     assert row[4] == files.sha256(exported.path)
     with pytest.raises(ParameterError, match="unknown material"):
         export(tmp_path / "run", tmp_path, "x", materials=("gold",))
+
+
+def test_the_same_weights_give_the_same_bytes():
+    """Metadata come in the order of their names; 20 writings of `safetensors` itself differ."""
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "ä": torch.tensor([2**40]), "a": torch.ones(3, dtype=torch.half)}
+    about = {name: f'"{name}" ü' for name in ["kind", "name", "steps", "width", "audio_offset"]}
+    plain = [save(tensors, metadata=about) for _ in range(20)]
+    assert len(set(plain)) > 1
+    (written,) = {as_bytes(tensors, dict(sorted(about.items(), reverse=turned))) for turned in (False, True) * 10}
+    read = load(written)
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensors[name]) and read[name].dtype == tensors[name].dtype for name in tensors)
+    size = int.from_bytes(written[:8], "little")
+    assert size % 8 == 0
+    header = json.loads(written[8 : 8 + size])
+    assert list(header["__metadata__"].items()) == sorted(about.items())
+    assert written[8 + size :] == plain[0][8 + int.from_bytes(plain[0][:8], "little") :]
