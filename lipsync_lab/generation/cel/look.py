@@ -24,6 +24,9 @@ _TEETH, _GREY, _TONGUE = 68.0, 18.0, 28.0
 _LIPS = 14.0
 #: Least number of pixels on which colours inside a mouth are measured.
 _ENOUGH = 30
+#: Grey levels by which teeth are lighter than the skin at least, and the share of them in the ink of a mouth that shows
+#: them.
+LIGHTER, TOOTHY = 8, 0.1
 #: Widths, in widths of the pose, that the ink of its mouth may have; and the share of it that is an end.
 _WIDTHS, _END = (0.6, 1.6), 0.06
 #: Width of ink, in widths of the mouth at rest, below which it is a small round mouth.
@@ -220,19 +223,29 @@ def _inside(
         pixels = [_ink_pixels(sample, thickness) for sample in samples if sample.pose.openness >= _SHUT]
     pixels = np.concatenate(pixels) if pixels else np.zeros((0, 3), np.float32)
     if len(pixels) >= _ENOUGH:
-        lab = cv2.cvtColor((pixels / light)[None].clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
-        chroma = np.hypot(lab[:, 1], lab[:, 2])
-        white = (lab[:, 0] > _TEETH) & (chroma < _GREY)
+        lightness, chroma = _lightness_and_chroma(pixels / light)
+        white = (lightness > _TEETH) & (chroma < _GREY)
         # grey that is not black is the colour of lips
-        dark = ~white & (lab[:, 0] < 55) & ((chroma > _LIPS) | (lab[:, 0] < 25))
-        red = ~white & ~dark & (lab[:, 0] >= 55) & (chroma > _TONGUE)
+        dark = ~white & (lightness < 55) & ((chroma > _LIPS) | (lightness < 25))
+        red = ~white & ~dark & (lightness >= 55) & (chroma > _TONGUE)
         inner, teeth, tongue = (
             np.median(pixels[mask], axis=0) if mask.mean() > 0.08 else usual
             for mask, usual in ((dark, inner), (white, teeth), (red, tongue))
         )
         if dark.mean() > 0.08 >= red.mean():  # a show whose open mouths are one dark colour draws no lighter tongue
             tongue = inner
+        if white.mean() <= 0.08:  # teeth that lie along the upper lip alone are not in the middle of the gap
+            lighter = np.concatenate([_lighter(sample, thickness) for sample in samples])
+            lighter = lighter[_lightness_and_chroma(lighter / light)[1] < _GREY] if len(lighter) else lighter
+            # of a thin row most pixels are mixed with what is beside it
+            teeth = np.percentile(lighter, 75, axis=0) if len(lighter) >= _ENOUGH else teeth
     return _rgb(inner), _rgb(np.minimum(teeth, 255)), _rgb(np.minimum(tongue, 255))
+
+
+def _lightness_and_chroma(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CIELAB lightness and chroma of RGB pixels of 0 to 255, float (n, 3)."""
+    lab = cv2.cvtColor(pixels.clip(0, 255).astype(np.float32).reshape(-1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[:, 0]
+    return lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
 
 
 def _within(colour: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
@@ -264,6 +277,13 @@ def _ink_pixels(sample: Sample, thickness: float) -> np.ndarray:
     ink = widest(sample.erased.mask & sample.erased.ink).astype(np.uint8)
     side = 2 * round(thickness + 1) + 1
     return sample.pixels[cv2.erode(ink, np.ones((side, side), np.uint8)) > 0].astype(np.float32)
+
+
+def _lighter(sample: Sample, thickness: float) -> np.ndarray:
+    """The inner pixels of the mouth's ink that are as light as teeth, float32 (n, 3); none where they are few."""
+    pixels = _ink_pixels(sample, thickness)
+    light = pixels.mean(-1) > sample.erased.skin[0].mean() + LIGHTER
+    return pixels[light] if len(pixels) and light.mean() >= TOOTHY else pixels[:0]
 
 
 def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:

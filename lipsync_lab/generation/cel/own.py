@@ -2,9 +2,9 @@
 
 A mouth is cut out along its own lines (`cut`): what differs from the face without it. Drawings that look the same are
 one (`distinct`), and each is labelled with a letter of the chart by its gap, its width and its tongue (`letter_of`).
-The gap is what the ink is higher than that of the clip's closed mouths: the locator names thin gaps closed. `nearest`
-picks the one for a shape, and `placed` puts it on a face: moved by whole pixels where the face has the size and the
-rotation of the drawing, so that its pixels stay the very same.
+The gap is what the ink is higher than that of the clip's closed mouths: the locator names thin gaps closed, and rows of
+teeth; a mouth that shows teeth is open. `nearest` picks the one for a shape, and `placed` puts it on a face: moved by
+whole pixels where the face has the size and the rotation of the drawing, so that its pixels stay the very same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from lipsync_lab.generation.cel import draw
 from lipsync_lab.generation.cel.draw import Colour, Seat
 from lipsync_lab.generation.cel.erase import beside_corners, lower_lip, mouth_axes, widest
-from lipsync_lab.generation.cel.look import Look, Sample, seat_of
+from lipsync_lab.generation.cel.look import LIGHTER, TOOTHY, Look, Sample, seat_of
 from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
 from lipsync_lab.geometry import Box
 
@@ -43,6 +43,9 @@ _STEADY, _UPRIGHT = 0.06, 4.0
 _SHUT, _SLIT = 0.1, 0.08
 #: Rank, among the heights of closed mouths, of the one that counts as the height of their line.
 _THIN = 20
+#: Fewer mouths that the locator names closed say nothing if they are higher than a line: of painted lips it names most
+#: closed ones open.
+_FEW = 3
 #: Share of the inside that is tongue, more than usual, at or above which the letter is H; and the gaps of that letter.
 _TONGUE, _LIFTED = 0.12, (0.2, 0.85)
 _THUMB = 48, 64  # height and width of a mouth when two are compared
@@ -138,7 +141,10 @@ def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
     else:
         gap, tongue = _height(sample, look) - usual.height, _tongue(sample, look) - usual.tongue
         gap = 0.0 if gap < _SLIT else min(gap, 1.0)
-        gap = max(gap, CHART["G"].openness) if _is_light(sample) else gap
+    if _shows_teeth(sample):
+        # the gap of the locator is nothing where it takes clenched teeth for closed lips
+        lips = usual.height if usual else _line(look)
+        gap = float(np.clip(_height(sample, look) - lips, CHART["G"].openness, 1))
     if gap == 0 and not _CLOSED_WIDTHS[0] < width < _CLOSED_WIDTHS[1]:
         return None
     return Mouth(letter_of(gap, width, tongue), gap, width, layer, anchor, seat.width, pose.angle,
@@ -168,10 +174,15 @@ def _height(sample: Sample, look: Look) -> float:
     return float(np.ptp(middle)) * max(sample.pose.width, 6.0) / max(widest, 1) if len(middle) else 0.0
 
 
-def _is_light(sample: Sample) -> bool:
-    """Whether the mouth is lighter than the skin, as teeth without a line are."""
-    ink = _ink(sample)
-    return bool(ink.any() and sample.pixels[ink].mean(-1).mean() > sample.erased.skin[0].mean() + 6)
+def _line(look: Look) -> float:
+    """Three times the thickness of the clip's lines, as a share of the widest gap."""
+    return 3 * look.pen.thickness / max(look.gap * look.width * look.face, 1)
+
+
+def _shows_teeth(sample: Sample) -> bool:
+    """Whether a part of the mouth is lighter than the skin."""
+    lightness = sample.pixels[_ink(sample)].mean(-1)
+    return len(lightness) > 0 and bool((lightness > sample.erased.skin[0].mean() + LIGHTER).mean() >= TOOTHY)
 
 
 def _tongue(sample: Sample, look: Look) -> float:
@@ -202,7 +213,10 @@ def cut_all(samples: Sequence[Sample], look: Look) -> list[Mouth]:
 def _usual(samples: Sequence[Sample], look: Look) -> Usual | None:
     """None where no mouth is closed."""
     sure = [sample for sample in samples if _is_sure(sample)]
-    shut = [_height(sample, look) for sample in sure if _gap_of(sample, look) < _SHUT and not _is_light(sample)]
+    lips = [sample for sample in sure if not _shows_teeth(sample)]
+    shut = [_height(sample, look) for sample in lips if _gap_of(sample, look) < _SHUT]
+    if len(shut) < _FEW <= len(lips) and min(shut, default=1.0) > _line(look):
+        shut = [_height(sample, look) for sample in lips]
     if not shut:
         return None
     return Usual(float(np.percentile(shut, _THIN)), float(np.median([_tongue(sample, look) for sample in sure])))

@@ -267,6 +267,53 @@ def test_the_letters_of_a_synthetic_character_are_those_of_its_shapes(seed, styl
     assert letters == {letter: expected.get(letter, letter) for letter in letters}
 
 
+def clenched(gap: int) -> np.ndarray:
+    """A mouth whose two rows of teeth meet, and a dark gap between them."""
+    frame = picture(gap)
+    cv2.ellipse(frame, (100, 90), (27, gap // 2 - 2), 0, 0, 360, (245, 243, 238), -1, cv2.LINE_AA)
+    cv2.line(frame, (74, 90), (126, 90), INK, 2)
+    return frame
+
+
+def test_clenched_teeth_that_the_locator_takes_for_closed_lips_are_an_open_mouth():
+    shut = sample(picture(0), 0)
+    teeth = replace(sample(clenched(20), 20, number=5), pose=pose_at(100, 90, 60, 1))
+    closed, grin = own.cut_all([shut, teeth], LOOK)
+    assert (closed.openness, closed.shape) == (0, "A")
+    assert grin.openness == pytest.approx(20 / (0.55 * 60), abs=0.12)
+    assert grin.shape != "A"
+    # a clip without closed lips shows none, and pastes none for m, b and p
+    grins = own.cut_all([replace(teeth, frame=number) for number in range(4)], LOOK)
+    assert len(grins) == 4
+    assert all(mouth.openness > 0.4 for mouth in grins)
+    assert own.nearest(CHART["A"], 0.0, 0, grins)[1] > own.NEAR
+
+
+def test_of_painted_lips_a_single_closed_mouth_is_not_the_measure():
+    """The locator names painted lips open, and once the upper one alone closed."""
+    lips = [replace(sample(picture(18), 18, number=number), pose=pose_at(100, 90, 60, 9)) for number in range(5)]
+    upper = replace(sample(picture(10), 10, number=5), pose=pose_at(100, 90, 60, 1))
+    wide = sample(picture(34), 34, number=6)
+    mouths = {mouth.frame: mouth.openness for mouth in own.cut_all([*lips, upper, wide], LOOK)}
+    assert [mouths[number] for number in range(5)] == [0] * 5
+    assert mouths[6] == pytest.approx((34 - 18) / (0.55 * 60), abs=0.1)
+    # a line is: a closed mouth beside open ones
+    mouths = {mouth.frame: mouth.openness for mouth in own.cut_all([*lips, sample(picture(0), 0, number=9)], LOOK)}
+    assert mouths[9] == 0
+    assert all(mouths[number] > 0.3 for number in range(5))
+
+
+def test_teeth_that_lie_along_the_upper_lip_alone_give_their_colour():
+    frame, skin = np.full((160, 200, 3), (116, 74, 52), np.uint8), (116, 74, 52)
+    cv2.ellipse(frame, (100, 90), (30, 14), 0, 0, 360, (112, 50, 56), -1)
+    cv2.ellipse(frame, (100, 90), (30, 14), 0, 190, 350, (206, 190, 170), -1)
+    cv2.ellipse(frame, (100, 96), (30, 12), 0, 0, 360, (112, 50, 56), -1)
+    cv2.ellipse(frame, (100, 90), (30, 14), 0, 0, 360, (52, 14, 0), 2)
+    given = sample(frame, 28)
+    assert np.abs(given.erased.skin[0] - skin).max() < 6
+    assert np.abs(np.array(look_of([given] * 3).pen.teeth) - (206, 190, 170)).max() < 30
+
+
 # --- charts ----------------------------------------------------------------------------------------------------------
 
 
