@@ -26,7 +26,7 @@ _LIPS = 14.0
 _ENOUGH = 30
 #: Grey levels by which teeth are lighter than the skin at least, and the share of them in the ink of a mouth that shows
 #: them.
-LIGHTER, TOOTHY = 8, 0.1
+_LIGHTER, _TOOTHY = 8, 0.1
 #: Widths, in widths of the pose, that the ink of its mouth may have; and the share of it that is an end.
 _WIDTHS, _END = (0.6, 1.6), 0.06
 #: Width of ink, in widths of the mouth at rest, below which it is a small round mouth.
@@ -104,7 +104,8 @@ def look_of(samples: Sequence[Sample]) -> Look:
     lines = [line for line in lines if line is not None] or [(0.25 * skin, 0.012 * face, 0.5)]
     colour = np.median([line[0] for line in lines], axis=0)
     thickness, softness = (float(np.median([line[place] for line in lines])) for place in (1, 2))
-    closed = [_closed_line(sample) * face / sample.box.width for sample in samples if sample.pose.openness < _SHUT]
+    shut = [sample for sample in samples if sample.pose.openness < _SHUT and not shows_teeth(sample)]
+    closed = [_closed_line(sample) * face / sample.box.width for sample in shut]
     thickness = float(np.clip(np.median(closed), thickness, 1.6 * thickness)) if closed else thickness
     thickness = float(np.clip(thickness, 0.8, max(1.2, 0.1 * width * face)))
     pen = Pen(_rgb(colour), thickness, *_inside(samples, skin, colour, thickness), softness, _lip(samples, width))
@@ -131,6 +132,19 @@ def seat_of(pose: MouthPose, box: Box, look: Look, shot: int | None = None, eras
     room = max(box.y2 - y, 0.25 * width)
     turn = float(np.clip((x - box.center[0]) / (0.3 * box.width), -1, 1))
     return Seat(float(x), float(y), width, min(look.gap * width, 1.15 * room), pose.angle, turn, look.smile)
+
+
+def shows_teeth(sample: Sample) -> bool:
+    """Whether a part of the mouth is lighter than the skin: the locator takes clenched teeth for closed lips."""
+    return _are_enough(_is_light(sample.pixels[widest(sample.erased.mask & sample.erased.ink)], sample))
+
+
+def _is_light(pixels: np.ndarray, sample: Sample) -> np.ndarray:
+    return pixels.mean(-1) > sample.erased.skin[0].mean() + _LIGHTER
+
+
+def _are_enough(light: np.ndarray) -> bool:
+    return len(light) > 0 and bool(light.mean() >= _TOOTHY)
 
 
 def _heights(samples: Sequence[Sample], widths: dict[int | None, float]) -> dict[int | None, float]:
@@ -282,8 +296,8 @@ def _ink_pixels(sample: Sample, thickness: float) -> np.ndarray:
 def _lighter(sample: Sample, thickness: float) -> np.ndarray:
     """The inner pixels of the mouth's ink that are as light as teeth, float32 (n, 3); none where they are few."""
     pixels = _ink_pixels(sample, thickness)
-    light = pixels.mean(-1) > sample.erased.skin[0].mean() + LIGHTER
-    return pixels[light] if len(pixels) and light.mean() >= TOOTHY else pixels[:0]
+    light = _is_light(pixels, sample)
+    return pixels[light] if _are_enough(light) else pixels[:0]
 
 
 def _lip(samples: Sequence[Sample], width: float) -> LowerLip | None:

@@ -18,7 +18,7 @@ import numpy as np
 from lipsync_lab.generation.cel import draw
 from lipsync_lab.generation.cel.draw import Colour, Seat
 from lipsync_lab.generation.cel.erase import beside_corners, lower_lip, mouth_axes, widest
-from lipsync_lab.generation.cel.look import LIGHTER, TOOTHY, Look, Sample, seat_of
+from lipsync_lab.generation.cel.look import Look, Sample, seat_of, shows_teeth
 from lipsync_lab.generation.cel.shapes import CHART, CLOSED, MouthShape
 from lipsync_lab.geometry import Box
 
@@ -141,7 +141,7 @@ def cut(sample: Sample, look: Look, usual: Usual | None = None) -> Mouth | None:
     else:
         gap, tongue = _height(sample, look) - usual.height, _tongue(sample, look) - usual.tongue
         gap = 0.0 if gap < _SLIT else min(gap, 1.0)
-    if _shows_teeth(sample):
+    if shows_teeth(sample):
         # the gap of the locator is nothing where it takes clenched teeth for closed lips
         lips = usual.height if usual else _line(look)
         gap = float(np.clip(_height(sample, look) - lips, CHART["G"].openness, 1))
@@ -179,12 +179,6 @@ def _line(look: Look) -> float:
     return 3 * look.pen.thickness / max(look.gap * look.width * look.face, 1)
 
 
-def _shows_teeth(sample: Sample) -> bool:
-    """Whether a part of the mouth is lighter than the skin."""
-    lightness = sample.pixels[_ink(sample)].mean(-1)
-    return len(lightness) > 0 and bool((lightness > sample.erased.skin[0].mean() + LIGHTER).mean() >= TOOTHY)
-
-
 def _tongue(sample: Sample, look: Look) -> float:
     """Share of the inside whose colour is nearest to the tongue's."""
     thick = max(1, round(look.pen.thickness * sample.box.width / look.face))
@@ -213,7 +207,7 @@ def cut_all(samples: Sequence[Sample], look: Look) -> list[Mouth]:
 def _usual(samples: Sequence[Sample], look: Look) -> Usual | None:
     """None where no mouth is closed."""
     sure = [sample for sample in samples if _is_sure(sample)]
-    lips = [sample for sample in sure if not _shows_teeth(sample)]
+    lips = [sample for sample in sure if not shows_teeth(sample)]
     shut = [_height(sample, look) for sample in lips if _gap_of(sample, look) < _SHUT]
     if len(shut) < _FEW <= len(lips) and min(shut, default=1.0) > _line(look):
         shut = [_height(sample, look) for sample in lips]
