@@ -359,12 +359,19 @@ class Pipeline:
         return lines
 
     def _tag(self, plans: Mapping[int, Plan]) -> str:
+        """Comment for the video file, which players show: short, and `run.json` has the rest."""
         what = (
-            "the mouth in this video was generated and the person did not say this"
+            "the mouth was generated, the person did not say this"
             if any(plan.generates for plan in plans.values())
-            else "no mouth was generated; the picture is the source's and the sound is not"
+            else "no mouth was generated, the picture is the source's and the sound is not"
         )
-        return f"Made with lipsync_lab {lipsync_lab.__version__}: {what}. {self.models}"
+        # the first digits of the hash: names of weights can be given to other files
+        weights = [(self.generator.name, self.generator.sha256)]
+        if restorer := getattr(self.generator, "restorer", None):
+            weights.append((restorer["name"], restorer["sha256"]))
+        made = [name + (f" ({sha256[:12]})" if sha256 else "") for name, sha256 in weights]
+        by = f"generator {' with '.join(made)}, detector {self.detector.name}"
+        return f"lipsync_lab {lipsync_lab.__version__}: {what}; {by}"
 
 
 def dub(

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import Protocol, Self, TextIO
 
 #: The number of a stage, before its name.
@@ -58,6 +59,8 @@ class Reporter:
         self._stage: str | None = None
         self._finished: set[str] = set()
         self._before = 0  # stages before the present one
+        self._work: dict[str, float] = {}
+        self._other_work = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +103,19 @@ class Reporter:
     def announce(self, line: str) -> None:
         """Say what is going to be done, where nothing else shows that it has begun."""
 
+    def expect(self, work: Mapping[str, float], other: float) -> None:
+        """Say how much work each stage is, in any unit; `other` is that of each stage without a number of its own."""
+        self._work, self._other_work = dict(work), other
+
+    def left(self) -> float | None:
+        """Seconds that the rest may take, from those that the finished stages took; None where that is not known."""
+        others = len(self._finished - self._work.keys()) * self._other_work
+        done = others + sum(work for stage, work in self._work.items() if stage in self._finished)
+        if self.total_stages is None or not done:
+            return None
+        every = sum(self._work.values()) + self._other_work * max(0, self.total_stages - len(self._work))
+        return (time.monotonic() - self._begun) * max(0.0, every - done) / done
+
     def _show(self, stage: str, done: int, total: int | None) -> None:
         """A step forward."""
 
@@ -122,7 +138,9 @@ class Log(Reporter):
     def _stage_finished(self, stage: str, seconds: float, failed: bool) -> None:
         if self.total_stages is not None and not _NUMBER.match(stage):
             stage = f"[{len(self._finished)}/{self.total_stages}] {stage}"
-        self._summarise(f"{stage} {'failed after ' if failed else ''}{duration(seconds)}")
+        left = None if len(self._finished) == self.total_stages else self.left()
+        more = "" if left is None else f", about {duration(left)} left"
+        self._summarise(f"{stage} {'failed after ' if failed else ''}{duration(seconds)}{more}")
 
     def _summarise(self, line: str) -> None:
         print(line, file=self._file, flush=True)

@@ -51,6 +51,23 @@ def test_a_log_has_one_line_a_stage(clock):
     assert not re.search(r"[\r\x1b]", file.getvalue())
 
 
+def test_a_log_says_how_long_the_rest_may_take_where_the_work_is_known(clock):
+    """Dubs of 10 and 30, notebooks of 20 each: after 20 s for 10 of 80 the rest takes 140 s, then 90 s for 30 of 80."""
+    file = io.StringIO()
+    with progress.make(4, file=file) as report:
+        report.expect({"short": 10.0, "long": 30.0}, 20.0)
+        assert report.left() is None
+        for stage, seconds in (("short", 20), ("a notebook", 70), ("another", 10), ("long", 60)):
+            clock.time += seconds
+            report.finish(stage, seconds=seconds)
+    assert file.getvalue().splitlines()[:4] == [
+        "[1/4] short 20 s, about 2 min 20 s left",
+        "[2/4] a notebook 1 min 10 s, about 2 min 30 s left",
+        "[3/4] another 10 s, about 1 min 0 s left",
+        "[4/4] long 1 min 0 s",
+    ]
+
+
 def test_failed_stages_are_counted(clock):
     file = io.StringIO()
     with progress.make(3, file=file) as report:

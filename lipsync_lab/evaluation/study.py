@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,12 +151,21 @@ def detections(detector: str | None = None, home: Path | None = None) -> pandas.
     home = DETECTIONS if home is None else home
     if detector is not None and detector not in detectors():
         raise ParameterError(f"no detections of {detector!r} are bundled; there are {', '.join(detectors())}")
+    named = detectors() if detector is None else [detector]
+    # `concat` copies: what is kept does not change with what is given
+    return pd.concat([_candidates(home / f"{name}.json") for name in named], ignore_index=True)
+
+
+@cache
+def _candidates(path: Path) -> pandas.DataFrame:
+    """The rows of one recording."""
+    import pandas as pd
+
     rows = []
-    for name in detectors() if detector is None else [detector]:
-        for clip, entry in _json(home / f"{name}.json")["clips"].items():
-            for number, candidates in enumerate(entry["candidates"]):
-                about = clip, entry["domain"], name, number * entry["step"]
-                rows += [(*about, *values) for values in candidates or [[np.nan] * 5]]
+    for clip, entry in _json(path)["clips"].items():
+        for number, candidates in enumerate(entry["candidates"]):
+            about = clip, entry["domain"], path.stem, number * entry["step"]
+            rows += [(*about, *values) for values in candidates or [[np.nan] * 5]]
     columns = ["clip", "domain", "detector", "frame", *BOX, "score"]
     return pd.DataFrame(rows, columns=columns)[[*columns[:4], "score", *BOX]]
 
@@ -250,23 +260,30 @@ def detection_rates(
         raise ParameterError(f"no candidates are matched by {match!r}; give one of {', '.join(_MATCHES)}")
     candidates = detections() if candidates is None else candidates
     ground_truth = faces() if ground_truth is None else ground_truth
-    rows = []
-    for (detector, domain, clip), proposed in candidates.groupby(["detector", "domain", "clip"], sort=True):
-        known = ground_truth.query("clip == @clip and frame in @proposed.frame")
+    # one join of all: one for each group takes more than twice as long
+    candidates, ground_truth = (table.reset_index(drop=True) for table in (candidates, ground_truth))
+    pairs = candidates.reset_index(names="candidate").merge(
+        ground_truth.reset_index(names="face_number"), on=["clip", "frame"], suffixes=("", "_face")
+    )
+    pairs = pairs[_MATCHES[match](pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy())]
+    of_clip, keys = dict(iter(ground_truth.groupby("clip"))), ["detector", "domain", "clip"]
+    matched, rows = dict(iter(pairs.groupby(keys)[["candidate", "face_number", "score"]])), []
+    for key, proposed in candidates.groupby(keys, sort=True):
+        if key[2] not in of_clip:
+            continue
+        known = of_clip[key[2]]
+        known = known[known["frame"].isin(proposed["frame"])]
         number = known["frame"].nunique()
         if not number:
             continue
-        proposed = proposed[proposed["frame"].isin(known["frame"])].dropna(subset="score").reset_index(drop=True)
-        pairs = proposed.reset_index(names="candidate").merge(
-            known.reset_index(names="face_number"), on="frame", suffixes=("", "_face")
-        )
-        pairs = pairs[_MATCHES[match](pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy())]
+        proposed = proposed.loc[proposed["frame"].isin(known["frame"]), "score"].dropna()
+        found = matched.get(key, pairs[:0])
         targets = known.index[known["face"] == "target"]
-        best = pairs.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
-        wrong = proposed.loc[~proposed.index.isin(pairs["candidate"]), "score"]
+        best = found.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
+        wrong = proposed[~proposed.index.isin(found["candidate"])]
         for threshold in thresholds:
             recall = float((best > threshold).mean())
-            rows.append((detector, domain, clip, threshold, number, recall, (wrong > threshold).sum() / number))
+            rows.append((*key, threshold, number, recall, (wrong > threshold).sum() / number))
     return pd.DataFrame(
         rows, columns=["detector", "domain", "clip", "threshold", "frames", "recall", "false_positives"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,11 @@ def recorded() -> pandas.DataFrame:
 
     Pixels and size of a missed face are those of the box of the nearest frame with one.
     """
+    return _recorded().copy()
+
+
+@cache
+def _recorded() -> pandas.DataFrame:
     tables = []
     for clip in study.names():
         boxes, measured = study.frames(clip), study.pixels(clip)

@@ -12,8 +12,9 @@ from lipsync_lab import files
 from lipsync_lab.errors import MediaError
 from lipsync_lab.evaluation.cases import Case, file_of, read
 from lipsync_lab.evaluation.evaluated import EvaluatedCase, pairs
-from lipsync_lab.progress import Reporter
-from lipsync_lab.reporting.executions import Executions
+from lipsync_lab.progress import Reporter, duration
+from lipsync_lab.reporting import estimate
+from lipsync_lab.reporting.executions import Executions, most_kernels
 from lipsync_lab.reporting.notebooks import notebook_parameters, of_a_report
 from lipsync_lab.reporting.outcome import Outcome
 from lipsync_lab.reporting.page import write
@@ -153,7 +154,13 @@ def report(
         planned = [stage_count(len(part.cases), part.notebooks, bool(part.pair)) for part in parts]
         counter.total_stages = sum(planned)
         dubs = sum(len(part.cases) for part in parts)
-        counter.announce(f"{dubs} dubs, {sum(planned) - dubs} notebooks: a line when each is finished")
+        books_planned, work = sum(planned) - dubs, estimate.of_dubs(parts)
+        counter.expect(work, estimate.NOTEBOOK)
+        time = duration(estimate.whole(work, books_planned, most_kernels()))
+        counter.announce(
+            f"{dubs} dubs, {books_planned} notebooks: a line when each is finished; about {time} by an estimate for "
+            "two cores and the bundled models, where nothing is there yet"
+        )
         for line in not_compared(cases, pair_count(cases)):
             counter.announce(line)
         with Executions(progress=progress) as executions:

@@ -150,13 +150,18 @@ def _around_mouth(box: np.ndarray) -> np.ndarray:
 
 
 def save_chart(path: Path, axes: Axes, **options: Any) -> None:
-    """Save a chart as a PNG of few colours; options as of matplotlib's ``savefig``."""
+    """Save a `chart`."""
+    path.write_bytes(chart(axes, **options))
+
+
+def chart(axes: Axes, **options: Any) -> bytes:
+    """A chart as a PNG of few colours, after which its figure is closed; options as of matplotlib's ``savefig``."""
     import matplotlib.pyplot as plt
 
     png = io.BytesIO()
     axes.figure.savefig(png, format="png", **options)
     plt.close(axes.figure)
-    path.write_bytes(_paletted(Image.open(png).convert("RGB"))[1])
+    return _paletted(Image.open(png).convert("RGB"))[1]
 
 
 def compressed(png: bytes) -> tuple[str, bytes]:

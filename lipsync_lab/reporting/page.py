@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lipsync_lab import runs
 from lipsync_lab.evaluation import cases as clips_tables
@@ -25,6 +26,9 @@ from lipsync_lab.reporting.safe import clean
 from lipsync_lab.reporting.text import evidence_note, models_sentence
 from lipsync_lab.reporting.variants import ClipResult, Variant
 from lipsync_lab.reporting.viewer import policy
+
+if TYPE_CHECKING:
+    import jinja2
 
 _HOME = Path(__file__).parent
 
@@ -145,10 +149,15 @@ def _for_markdown(content: Any) -> Any:
 
 def _filled(template: str, content: Mapping[str, Any]) -> str:
     """A page from its template, whose last suffix but one says whether text is escaped for HTML."""
+    return _environment(template.endswith(".html.j2")).get_template(template).render(content)
+
+
+@cache
+def _environment(html: bool) -> jinja2.Environment:
+    """It keeps the templates that it has compiled."""
     import jinja2
     from nbconvert.filters import markdown2html
 
-    html = template.endswith(".html.j2")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HOME, encoding="utf-8"),
         autoescape=html,
@@ -157,7 +166,7 @@ def _filled(template: str, content: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["from_markdown"] = lambda text: clean(markdown2html(text))
-    return environment.get_template(template).render(content)
+    return environment
 
 
 def _row(result: ClipResult) -> dict[str, Any]:

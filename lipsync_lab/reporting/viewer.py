@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def policy(*scripts: str) -> str:
     )
 
 
+@cache
 def template(name: str) -> jinja2.Template:
     """A template of this folder, which escapes all text for HTML."""
     environment = jinja2.Environment(

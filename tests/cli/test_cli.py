@@ -14,11 +14,12 @@ import torch
 from clips import boxes, clip, pictures, read, wav
 
 from lipsync_lab import cli, detection, files, samples
-from lipsync_lab.cli import renamed, training
+from lipsync_lab.cli import closing, renamed, training
 from lipsync_lab.evaluation import text
 from lipsync_lab.media import video
 from lipsync_lab.models import registry
 from lipsync_lab.pipeline import Pipeline
+from lipsync_lab.settings import PRESETS, Settings
 
 
 @pytest.fixture
@@ -88,12 +89,21 @@ def test_the_small_model_is_named_once_where_it_generated_a_picture(place, capsy
     assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "small model" in line] == [lines[-1]]
-    assert lines[-1].endswith("checkpoints/wav2lip-lab.md; for drawn animation: --preset animation")
+    assert lines[-1].endswith("checkpoints/wav2lip-lab.md"), "no picture repeats: it is not taken for animation"
     assert max(map(len, lines)) < 160
     assert cli.main([*DUB, "--box", "10", "60", "10", "60", "--outfile", "o.mp4", "--generator", "identity"]) == 0
     assert "small model" not in capsys.readouterr().out
     assert cli.main([*DUB[:-1], "absent.wav"]) == cli.BAD_INPUT
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("repeated", "preset", "advised"), [(5, {}, True), (4, {}, False), (12, PRESETS, False)])
+def test_the_preset_for_animation_is_named_where_pictures_repeat(repeated, preset, advised):
+    kinds = ["detected"] * (12 - repeated) + ["copied"] * repeated
+    settings = Settings(**preset.get("animation", {})).as_dict()
+    info = {"generator": {"name": "wav2lip-lab"}, "mouths_generated": 12, "settings": settings}
+    [line] = closing._small_model(SimpleNamespace(info=info, column={"provenance": kinds}.get))
+    assert line.endswith("; for drawn animation: --preset animation") == advised
 
 
 def test_closing_lines_name_every_file_and_where_the_time_went(place, capsys):

@@ -8,9 +8,11 @@ import errno
 import hashlib
 import io
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -25,7 +27,7 @@ from lipsync_lab.evaluation import cases as clips_tables
 from lipsync_lab.evaluation.findings import plain
 from lipsync_lab.media import audio, video
 from lipsync_lab.progress import Log
-from lipsync_lab.reporting import build, parts, safe
+from lipsync_lab.reporting import build, estimate, parts, safe
 
 FRAMES = 12
 BOX = [30, 20, 90, 80]
@@ -234,14 +236,29 @@ def test_stages_are_counted_in_advance_and_a_summary_follows(four, tmp_path):
     with Log(None, lines) as progress:
         make(tmp_path / "out", [four / "toon_a.mp4", broken], four / "boxes.json", progress=progress)
     plan, *log = lines.getvalue().splitlines()
-    assert plan == "2 dubs, 0 notebooks: a line when each is finished"
-    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in log[:2]] == [
-        "[1/2] untrained/toon_a",
-        "[2/2] untrained/broken failed after",
-    ]
+    # 12 frames of 25 a second, and a file whose length is not known
+    assert plan == (
+        "2 dubs, 0 notebooks: a line when each is finished; about 1 s by an estimate for two cores and the bundled "
+        "models, where nothing is there yet"
+    )
+    assert re.fullmatch(r"\[1/2\] untrained/toon_a \d+ s, about 0 s left", log[0])
+    assert re.fullmatch(r"\[2/2\] untrained/broken failed after \d+ s", log[1])
     assert log[2].startswith("1 of 2 done in ")
     assert log[2].endswith(", 1 failed")
     assert len(log) == 3
+
+
+def test_the_estimate_is_of_the_length_of_the_voices_and_of_what_works_at_once(four):
+    cases = clips_tables.read([four / "toon_a.mp4", four / "film_a.mp4"], [samples.path("voice_umbrella")] * 2, ())
+    both = [SimpleNamespace(model=model, cases=cases) for model in ("wav2lip-lab", "cel")]
+    work = estimate.of_dubs(both)
+    assert list(work) == ["wav2lip-lab/toon_a", "wav2lip-lab/film_a", "cel/toon_a", "cel/film_a"]
+    seconds = audio.load(samples.path("voice_umbrella")).size / audio.SAMPLE_RATE
+    assert list(work.values()) == pytest.approx([estimate.DUB * seconds] * 4, rel=0.01)
+    dubs = sum(work.values())
+    assert estimate.whole(work, 0, 4) == pytest.approx(dubs), "clips are dubbed one after the other"
+    assert estimate.whole(work, 8, 1) == pytest.approx(dubs + 8 * estimate.NOTEBOOK)
+    assert estimate.whole(work, 8, 2) == pytest.approx((dubs + 8 * estimate.NOTEBOOK) / 2)
 
 
 def test_the_number_of_stages_is_that_of_clips_and_executions():
