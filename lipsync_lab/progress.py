@@ -109,12 +109,12 @@ class Reporter:
 
     def left(self) -> float | None:
         """Seconds that the rest may take, from those that the finished stages took; None where that is not known."""
-        others = len(self._finished - self._work.keys()) * self._other_work
-        done = others + sum(work for stage, work in self._work.items() if stage in self._finished)
+        unnamed = len(self._finished - self._work.keys()) * self._other_work
+        done = unnamed + sum(work for stage, work in self._work.items() if stage in self._finished)
         if self.total_stages is None or not done:
             return None
-        every = sum(self._work.values()) + self._other_work * max(0, self.total_stages - len(self._work))
-        return (time.monotonic() - self._begun) * max(0.0, every - done) / done
+        whole = sum(self._work.values()) + self._other_work * max(0, self.total_stages - len(self._work))
+        return (time.monotonic() - self._begun) * max(0.0, whole - done) / done
 
     def _show(self, stage: str, done: int, total: int | None) -> None:
         """A step forward."""

@@ -277,10 +277,10 @@ def detection_rates(
         if not number:
             continue
         proposed = proposed.loc[proposed["frame"].isin(known["frame"]), "score"].dropna()
-        found = matched.get(key, pairs[:0])
+        these = matched.get(key, pairs[:0])
         targets = known.index[known["face"] == "target"]
-        best = found.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
-        wrong = proposed[~proposed.index.isin(found["candidate"])]
+        best = these.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
+        wrong = proposed[~proposed.index.isin(these["candidate"])]
         for threshold in thresholds:
             recall = float((best > threshold).mean())
             rows.append((*key, threshold, number, recall, (wrong > threshold).sum() / number))
