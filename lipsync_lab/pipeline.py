@@ -35,7 +35,7 @@ from lipsync_lab.geometry import Box, FaceTrack
 from lipsync_lab.media import audio, segments, video, writer
 from lipsync_lab.media.clip import Clip, clip_from_array, oddities, open_clip
 from lipsync_lab.media.mix import mixed
-from lipsync_lab.models.registry import best_device
+from lipsync_lab.models.registry import MODELS, best_device
 from lipsync_lab.plan import Plan, make_plan, prepared, render, why_no_mouth
 from lipsync_lab.plugins import in_precision
 from lipsync_lab.progress import Progress
@@ -370,6 +370,8 @@ class Pipeline:
         if restorer := getattr(self.generator, "restorer", None):
             weights.append((restorer["name"], restorer["sha256"]))
         made = [name + (f" ({sha256[:12]})" if sha256 else "") for name, sha256 in weights]
+        model = MODELS.get(self.generator.name)
+        made[0] += ", a small model, no measure of Wav2Lip" if model and model.is_small else ""
         by = f"generator {' with '.join(made)}, detector {self.detector.name}"
         return f"lipsync_lab {lipsync_lab.__version__}: {what}; {by}"
 

@@ -366,6 +366,13 @@ def test_output_carries_a_tag_that_names_the_tool(run):
     assert len(comment) < 160
 
 
+def test_the_tag_says_that_a_small_model_is_no_measure_of_wav2lip(tmp_path):
+    file = boxes(tmp_path / "b.json", [FACE] * 4)
+    for name, says in (("wav2lip-lab", True), ("identity", False)):
+        made = Pipeline(name, file).run(clip(tmp_path / "in.mp4", 4), wav(tmp_path / "v.wav", 0.2), tmp_path / name)
+        assert ("a small model, no measure of Wav2Lip" in video.probe(made.output).tags["comment"]) == says
+
+
 def test_a_run_again_is_the_same_byte_for_byte(run, tmp_path):
     made, _ = run
     before = {name: (made.folder / name).read_bytes() for name in ("ledger.csv", "detections.json", "output.mp4")}

@@ -97,7 +97,7 @@ def _seconds(stages: Mapping[str, float], whole: float) -> str:
 def _small_model(run: Run) -> list[str]:
     """Where this project's small weights generated a mouth, what the picture is no evidence of."""
     model = registry.MODELS.get(run.info["generator"]["name"])
-    if model is None or model.kind != "generator" or model.url or not model.file or not run.info["mouths_generated"]:
+    if model is None or model.kind != "generator" or not model.is_small or not run.info["mouths_generated"]:
         return []
     settings = run.info["settings"]
     has_preset = all(settings[name] == value for name, value in PRESETS["animation"].items())

@@ -98,7 +98,7 @@ def _kinds(kinds: Sequence[str], domains: Sequence[str]) -> str:
 
 def _is_small(generator: str) -> bool:
     model = registry.MODELS.get(generator)
-    return model is not None and model.url is None and model.file is not None
+    return model is not None and model.is_small
 
 
 def _generator(name: str) -> str:

@@ -148,12 +148,10 @@ def detections(detector: str | None = None, home: Path | None = None) -> pandas.
     """
     import pandas as pd
 
-    home = DETECTIONS if home is None else home
     if detector is not None and detector not in detectors():
         raise ParameterError(f"no detections of {detector!r} are bundled; there are {', '.join(detectors())}")
-    named = detectors() if detector is None else [detector]
-    # `concat` copies: what is kept does not change with what is given
-    return pd.concat([_candidates(home / f"{name}.json") for name in named], ignore_index=True)
+    files = ((home or DETECTIONS) / f"{name}.json" for name in ([detector] if detector else detectors()))
+    return pd.concat(map(_candidates, files), ignore_index=True)  # a copy: what is kept stays as it is
 
 
 @cache
@@ -260,30 +258,23 @@ def detection_rates(
         raise ParameterError(f"no candidates are matched by {match!r}; give one of {', '.join(_MATCHES)}")
     candidates = detections() if candidates is None else candidates
     ground_truth = faces() if ground_truth is None else ground_truth
-    # one join of all: one for each group takes more than twice as long
-    candidates, ground_truth = (table.reset_index(drop=True) for table in (candidates, ground_truth))
-    pairs = candidates.reset_index(names="candidate").merge(
-        ground_truth.reset_index(names="face_number"), on=["clip", "frame"], suffixes=("", "_face")
-    )
-    pairs = pairs[_MATCHES[match](pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy())]
-    of_clip, keys = dict(iter(ground_truth.groupby("clip"))), ["detector", "domain", "clip"]
-    matched, rows = dict(iter(pairs.groupby(keys)[["candidate", "face_number", "score"]])), []
-    for key, proposed in candidates.groupby(keys, sort=True):
-        if key[2] not in of_clip:
-            continue
-        known = of_clip[key[2]]
-        known = known[known["frame"].isin(proposed["frame"])]
+    rows = []
+    for (detector, domain, clip), proposed in candidates.groupby(["detector", "domain", "clip"], sort=True):
+        known = ground_truth.query("clip == @clip and frame in @proposed.frame")
         number = known["frame"].nunique()
         if not number:
             continue
-        proposed = proposed.loc[proposed["frame"].isin(known["frame"]), "score"].dropna()
-        these = matched.get(key, pairs[:0])
+        proposed = proposed[proposed["frame"].isin(known["frame"])].dropna(subset="score").reset_index(drop=True)
+        pairs = proposed.reset_index(names="candidate").merge(
+            known.reset_index(names="face_number"), on="frame", suffixes=("", "_face")
+        )
+        pairs = pairs[_MATCHES[match](pairs[BOX].to_numpy(), pairs[[f"{side}_face" for side in BOX]].to_numpy())]
         targets = known.index[known["face"] == "target"]
-        best = these.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
-        wrong = proposed[~proposed.index.isin(these["candidate"])]
+        best = pairs.groupby("face_number")["score"].max().reindex(targets, fill_value=-np.inf)
+        wrong = proposed.loc[~proposed.index.isin(pairs["candidate"]), "score"]
         for threshold in thresholds:
             recall = float((best > threshold).mean())
-            rows.append((*key, threshold, number, recall, (wrong > threshold).sum() / number))
+            rows.append((detector, domain, clip, threshold, number, recall, (wrong > threshold).sum() / number))
     return pd.DataFrame(
         rows, columns=["detector", "domain", "clip", "threshold", "frames", "recall", "false_positives"]
     )

@@ -70,6 +70,11 @@ class Model:
             return None
         return (folder() if self.url else HOME) / self.file
 
+    @property
+    def is_small(self) -> bool:
+        """Whether this project trained it: its pictures are no measure of Wav2Lip."""
+        return self.url is None and self.file is not None
+
 
 #: The default model of each kind: this project's own small models, which need no download, except for the LSE network,
 #: of which only the published one exists.
