@@ -3,11 +3,13 @@
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --rhubarb FOLDER [--weights FILE_OR_RUN]
     python benchmarks/visemes.py --transcripts benchmarks/ljspeech_9_to_24.csv --recordings FOLDER
+    python benchmarks/visemes.py --transcripts FOLDER/english/transcripts.csv    # of benchmarks/announcements.py
     python benchmarks/visemes.py --transcripts ljspeech_metadata.csv --missed
     python benchmarks/visemes.py --synthetic 60
 
 Material: the GRID clips among the samples whose sentence is in their name, of speakers that the network was not trained
-on, and recordings of LJ Speech that lie beside their transcripts or in `--recordings`. Their mouths were not marked by
+on, and recordings of LJ Speech or announcements (`announcements.py`) that lie beside their
+transcripts or in `--recordings`; both are named "LJ" in the table. Their mouths were not marked by
 hand: the reference is what the character generator draws for the phonemes of espeak-ng, warped in time onto the
 recording (`synthesis.recordings.recorded`); its own errors count against both systems alike.
 

@@ -8,10 +8,12 @@ from lipsync_lab.models.blocks import scaled
 
 #: Mouth shapes that are told apart, and numbers of the pose that are regressed beside them.
 CLASSES, NUMBERS = 9, 3
-#: Mel columns (80 a second) by which the network looks ahead: a tenth of a second.
-LOOK_AHEAD = 8
-#: Distances between the taps of the convolutions, in columns; they reach 0.8 s back.
-_DILATIONS = (1, 2, 4, 8, 16)
+#: Mel columns (80 a second) by which the network looks ahead: a fifth of a second.
+LOOK_AHEAD = 16
+#: Distances between the taps of the convolutions, in columns; they reach 0.9 s back.
+_DILATIONS = (1, 2, 4, 8, 16, 1, 4)
+#: Columns of the last convolution: the latest are `LOOK_AHEAD` columns to come, the earliest half as many.
+_LAST = 9
 
 
 class _Causal(nn.Module):
@@ -46,7 +48,7 @@ class VisemeNet(nn.Module):
         channels = scaled(128, width)
         self.first = nn.Conv1d(80, channels, 5)
         self.body = nn.Sequential(*(_Causal(channels, dilation) for dilation in _DILATIONS))
-        self.last = nn.Conv1d(channels, CLASSES + NUMBERS, 1)
+        self.last = nn.Conv1d(channels, CLASSES + NUMBERS, _LAST)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Classify the columns.
@@ -64,4 +66,4 @@ class VisemeNet(nn.Module):
         """
         # silence before and after the sound; the first convolution takes five columns
         mel = nn.functional.pad(mel, (4, LOOK_AHEAD), value=-4.0)
-        return self.last(self.body((self.first(mel / 4)).relu()))[:, :, LOOK_AHEAD:]
+        return self.last(self.body((self.first(mel / 4)).relu())[:, :, LOOK_AHEAD + 1 - _LAST :])

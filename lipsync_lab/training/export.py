@@ -33,6 +33,9 @@ MATERIALS = {
     '"An audio-visual corpus for speech perception and automatic speech recognition", J. Acoust. Soc. Am. 120, 2006), '
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/); cropped to faces, changed in colour and size.",
     "recording": "The voice of speaker 1 of the GRID corpus, CC BY 4.0, for animated mouths by its word alignments.",
+    "announcements": "Announcements of the Debian package `asterisk-core-sounds` (http://downloads.asterisk.org/pub/"
+    "telephony/asterisk/): in Italian by Carlo Flora and in Russian by Maxim Topal, CC BY 3.0 "
+    "(https://creativecommons.org/licenses/by/3.0/). Phonemes of espeak-ng were warped onto them.",
     "textures": "Pictures without people from scikit-image, as negative examples (public domain or CC0).",
 }
 _PURPOSE = {
@@ -230,6 +233,7 @@ def _row(name, kind, path, numbers, materials) -> str:
     """Return a line of ``checkpoints/models.csv``: name, kind, file, size, sha256, url, terms, note."""
     grid = {"live_action", "recording"} & set(materials)
     terms = "Apache-2.0" + ("; trained on GRID speaker 1, CC BY 4.0" if grid else "")
+    terms += ", and announcements, CC BY 3.0" * ("announcements" in materials)
     shown = [
         f"{_WORDS.get(key, key.replace('_', ' '))} {_figure(numbers[key])}"
         for key in TARGETS.get(kind, ("accuracy", *_WORDS))

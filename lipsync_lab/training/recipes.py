@@ -133,12 +133,16 @@ class MouthOpennessRecipe:
 
 @dataclass(frozen=True)
 class VisemesRecipe:
-    """The viseme network. `lines`: spoken lines in a batch; `columns`: mel columns (80 a second) of each."""
+    """The viseme network. `lines`: spoken lines in a batch; `columns`: mel columns (80 a second) of each; `closure`:
+    weight of the loss that asks for one closed column in each closure; `mix`: share of each group of lines
+    (`visemes.GROUPS`); a group without lines is left out."""
 
     schedule: Schedule
     width: float = 1.0
     lines: int = 16
     columns: int = 200
+    closure: float = 0.1
+    mix: Mapping[str, float] = field(default_factory=lambda: {"synthetic": 0.6, "aligned": 0.1, "told": 0.3})
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """The viseme network: mouth shapes from sound, for the animation generator.
 
 Its material is sound alone, as mel spectrograms with the mouth shape of every column: lines that espeak-ng and Flite
-speak, and recordings with word alignments. The shapes are those of the character generator (`synthesis.visemes`).
+speak, recordings with word alignments, and recordings with a text, onto which espeak-ng's phonemes are warped. The
+shapes are those of the character generator (`synthesis.visemes`).
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,15 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from lipsync_lab import files
-from lipsync_lab.errors import MediaError
+from lipsync_lab.errors import MediaError, ParameterError
+from lipsync_lab.generation.cel import timing
 from lipsync_lab.generation.cel.shapes import CLOSED, SHAPES
 from lipsync_lab.geometry import spans
 from lipsync_lab.media import audio
 from lipsync_lab.models.visemes import CLASSES, VisemeNet
 from lipsync_lab.progress import Progress
 from lipsync_lab.synthesis import flite, visemes
-from lipsync_lab.synthesis.recordings import aligned
+from lipsync_lab.synthesis.recordings import aligned, recorded
 from lipsync_lab.synthesis.speech import Speech, join, silence
 from lipsync_lab.training import corpus
 from lipsync_lab.training.loop import seeded
@@ -30,8 +33,13 @@ from lipsync_lab.training.recipes import VisemesRecipe
 
 #: File of the material in a split's folder.
 FILE = "voices.npz"
-#: Lines for training and for validation, and how often every recording is added.
-LINES, REPEATED = (2400, 160), 2
+#: Lines for training and for validation.
+LINES = (6000, 160)
+#: Groups of lines: synthetic voices, recordings with word alignments, and recordings with a text.
+GROUPS = ("synthetic", "aligned", "told")
+#: Least correlation of the openness of a recording's labels with that of the bundled network: below it, the text is not
+#: what is said, or the phonemes lost their place.
+_AGREEMENT = 0.15
 #: Weight of the three numbers of the pose in the loss.
 _POSE = 3.0
 #: Frames a second at which accuracy is measured.
@@ -49,11 +57,14 @@ class Line:
         Index into `SHAPES`.
     pose : ndarray, float16, (3, T)
         Openness, width and rounding, 0 to 1.
+    group : str
+        One of `GROUPS`.
     """
 
     mel: np.ndarray
     shapes: np.ndarray
     pose: np.ndarray
+    group: str = GROUPS[0]
 
 
 def labelled(speech: Speech, wave: np.ndarray | None = None) -> Line:
@@ -72,6 +83,7 @@ def write(
     recordings: Sequence[tuple[str, str]] = (),
     flite_lines: int = 0,
     progress: Progress | None = None,
+    told: Sequence[tuple[str, str, str]] = (),
 ) -> tuple[Path, Path]:
     """Write the material of both splits: the file `FILE` in ``DATA/train`` and in ``DATA/validation``.
 
@@ -83,6 +95,9 @@ def write(
     flite_lines : int
         Lines of `synthesis.flite`, for training alone.
     progress : callable, optional
+    told : sequence of (sound, voice, text)
+        Recordings with what is said in them, and the language's voice in espeak-ng, for training alone; those whose
+        phonemes lost their place are left out.
     """
     paths = []
     for part, count in zip(corpus.SPLITS, LINES, strict=True):
@@ -93,14 +108,40 @@ def write(
             if progress:
                 progress(f"voices: {part}", done + 1, count)
         if part == "train":
-            lines += REPEATED * [labelled(aligned(*pair)) for pair in recordings]
+            lines += [replace(labelled(aligned(*pair)), group="aligned") for pair in recordings]
             lines += [_of_flite(number) for number in range(flite_lines)]
+            lines += [line for line in (_of_text(*each) for each in told) if line]
         paths.append(Path(data) / part / FILE)
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_file(paths[-1]) as target, target.open("wb") as stream:
             columns = {name: np.concatenate([getattr(line, name) for line in lines], -1) for name in _ARRAYS}
-            np.savez(stream, lengths=[len(line.shapes) for line in lines], **columns)
+            groups = [GROUPS.index(line.group) for line in lines]
+            np.savez(stream, lengths=[len(line.shapes) for line in lines], groups=groups, **columns)
     return paths[0], paths[1]
+
+
+def read_told(path: str | Path) -> list[tuple[str, str, str]]:
+    """Sound, voice and text of each row of a CSV file with these columns; a sound is relative to the file's folder."""
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as rows:
+            return [(str(Path(path).parent / row["sound"]), row["voice"], row["text"]) for row in csv.DictReader(rows)]
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise MediaError(f"{path}: is not a table of sound, voice and text ({error})") from None
+
+
+def _of_text(sound: str, voice: str, text: str) -> Line | None:
+    """A recording with a text; None where the phonemes do not fit it."""
+    from lipsync_lab.models import registry
+
+    wave = audio.load(sound)
+    try:
+        line = labelled(recorded(0.8 * wave / max(float(np.abs(wave).max(initial=0)), 1e-3), text, voice=voice))
+    except ParameterError:
+        return None
+    network = registry.load(registry.DEFAULTS["visemes"], "visemes").model
+    given = timing.classify(line.mel.astype(np.float32), network).openness
+    fits = np.corrcoef(given, line.pose[0].astype(float))[0, 1] >= _AGREEMENT
+    return replace(line, group="told") if fits else None
 
 
 def _of_flite(number: int) -> Line:
@@ -122,8 +163,24 @@ def read(path: str | Path) -> list[Line]:
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in _ARRAYS}
         edges = np.concatenate([[0], np.cumsum(archive["lengths"])])
-    pieces = zip(edges[:-1], edges[1:], strict=True)
-    return [Line(*(arrays[name][..., start:stop] for name in _ARRAYS)) for start, stop in pieces]
+        groups = archive["groups"] if "groups" in archive else np.zeros(len(edges) - 1, int)
+    pieces = zip(edges[:-1], edges[1:], groups, strict=True)
+    return [Line(*(arrays[name][..., start:stop] for name in _ARRAYS), GROUPS[of]) for start, stop, of in pieces]
+
+
+def extended(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the network before (five blocks, 0.1 s of look-ahead) as those of the present one.
+
+    The further blocks are those of `like`, a state dict of the present network, and change nothing at first: the
+    network computes what it computed. A mean of the result and of `like` is between the two networks.
+    """
+    out = {name: state.get(name, value).clone() for name, value in like.items()}
+    out["last.weight"] = like["last.weight"].new_zeros(like["last.weight"].shape)
+    out["last.weight"][:, :, :1] = state["last.weight"]
+    for name in out:
+        if name not in state and name.endswith(("layers.4.weight", "layers.4.bias")):
+            out[name].zero_()
+    return out
 
 
 class VisemesTask:
@@ -136,19 +193,30 @@ class VisemesTask:
         # rare shapes count more, by the root of their rarity
         counts = np.bincount(np.concatenate([line.shapes for line in lines]), minlength=CLASSES)
         self.weights = (np.sqrt(counts.mean() / np.maximum(counts, 1))).clip(0.5, 3.0).tolist()
+        names = [name for name in recipe.mix if any(line.group == name for line in lines)]
+        self.groups = [[line for line in lines if line.group == name] for name in names]
+        self.shares = np.array([recipe.mix[name] for name in names]) / sum(recipe.mix[name] for name in names)
         self.networks = {self.kind: seeded(lambda: VisemeNet(recipe.width), recipe.schedule.seed)}
+
+    def _line(self, rng: np.random.Generator) -> Line:
+        """A random line: first its group, then one of that; of recordings, long ones are taken more often."""
+        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
+        if group[0].group == GROUPS[0]:
+            return group[rng.integers(len(group))]
+        ends = np.cumsum([len(line.shapes) for line in group])
+        return group[int(np.searchsorted(ends, rng.random() * ends[-1], "right"))]
 
     def batch(self, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
         length = self.recipe.columns
         mels, shapes, poses = [], [], []
         for _ in range(self.recipe.lines):
-            line = self.lines[rng.integers(len(self.lines))]
+            line = self._line(rng)
             start = int(rng.integers(max(len(line.shapes) - length, 0) + 1))
             part = slice(start, start + length)
             missing = max(length - len(line.shapes), 0)
             mel = np.pad(line.mel[:, part].astype(np.float32), ((0, 0), (0, missing)), constant_values=-audio.MAX_ABS)
             if rng.random() < 0.3:  # another voice in the background
-                other = self.lines[rng.integers(len(self.lines))].mel[:, :length].astype(np.float32)
+                other = self._line(rng).mel[:, :length].astype(np.float32)
                 mel[:, : other.shape[1]] = np.maximum(mel[:, : other.shape[1]], other - rng.uniform(0.8, 2.0))
             mels.append(augmented(mel, rng))
             shapes.append(np.pad(line.shapes[part], (0, missing), constant_values=SHAPES.index("X")))
@@ -160,10 +228,37 @@ class VisemesTask:
         weights = given.new_tensor(self.weights)
         entropy = nn.functional.cross_entropy(given[:, :CLASSES], batch["shapes"], weights, label_smoothing=0.05)
         pose = nn.functional.smooth_l1_loss(given[:, CLASSES:].sigmoid(), batch["pose"], beta=0.1)
-        yield self.kind, entropy + _POSE * pose, {"entropy": entropy, "pose": pose}
+        closure = closure_loss(given[:, :CLASSES], batch["shapes"])
+        total = entropy + _POSE * pose + self.recipe.closure * closure
+        yield self.kind, total, {"entropy": entropy, "pose": pose, "closure": closure}
 
     def check(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         return accuracy(networks[self.kind], self.held_out) if self.held_out else {}
+
+
+def closure_loss(logits: Tensor, shapes: Tensor) -> Tensor:
+    """Mean over all closures of the negative logarithm of the highest probability of closed lips in it.
+
+    One column suffices, since a closure is shown where one column has it, and since the borders of a warped label are
+    not exact.
+
+    Parameters
+    ----------
+    logits : Tensor, float32, (N, 9, T)
+    shapes : Tensor, int64, (N, T)
+    """
+    index = SHAPES.index("A")
+    closed, sure = shapes == index, logits.log_softmax(1)[:, index]
+    begins = closed.clone()
+    begins[:, 1:] &= ~closed[:, :-1]
+    count = int(begins.sum())
+    if not count:
+        return sure.sum() * 0
+    place = begins.flatten().long().cumsum(0).reshape(shapes.shape) * closed
+    best = sure.new_full((count + 1,), -30.0)
+    best = best.scatter_reduce(0, place.flatten(), sure.masked_fill(~closed, -30.0).flatten(), "amax")
+    # a closure that is wholly missed counts as a probability of 0.0025: labels of recordings can be wrong
+    return -best[1:].clamp(min=-6.0).mean()
 
 
 def augmented(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
