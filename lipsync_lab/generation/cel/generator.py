@@ -47,7 +47,7 @@ LESS_SURE = 0.15
 #: Longest gap in frames, between mouths that are drawn, in which a mouth is drawn at any confidence.
 GAP = 2
 #: Share of flat skin around the mouth, the median of a clip, below which its faces are painted: no mouth is drawn.
-FLAT = 0.3
+FLAT = 0.36
 _AT_ONCE = 16
 
 
