@@ -1,9 +1,9 @@
 """Recordings of people with their texts from packages of Debian, for the viseme network.
 
     cd FOLDER && apt-get download asterisk-core-sounds-{en,it,ru} asterisk-core-sounds-{en,it,ru}-g722
-    python benchmarks/announcements.py FOLDER      # told.csv for the training, and the test set as WAV files
+    python benchmarks/announcements.py FOLDER      # texts.csv for the training, and the test set as WAV files
 
-`told.csv` is for ``train render --what voices --told``: the announcements in Italian and Russian, which are under CC BY.
+`texts.csv` is for ``train render --what voices --texts``: the announcements in Italian and Russian, which are under CC BY.
 The English announcements of `allison_smith_30.txt` (CC BY-SA) go to ``FOLDER/english``, for ``benchmarks/visemes.py
 --transcripts FOLDER/english/transcripts.csv``. They are by one speaker, who speaks the Spanish ones too: neither
 language is trained on.
@@ -66,7 +66,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     root = unpacked(folder)
     rows = [(*each, voice) for language, voice in ANNOUNCED.items() for each in announcements(root, language)]
-    with (folder / "told.csv").open("w", encoding="utf-8", newline="") as stream:
+    with (folder / "texts.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["sound", "voice", "text"])
         for number, (sound, text, voice) in enumerate(rows):
@@ -74,11 +74,11 @@ def main() -> None:
             if _SHORTEST * RATE < len(wave) < _LONGEST * RATE:
                 wavfile.write(folder / f"{number:04}.wav", RATE, wave)
                 table.writerow([f"{number:04}.wav", voice, text])
-    english, texts = folder / "english", {sound.stem: (sound, text) for sound, text in announcements(root, "en")}
+    english, spoken = folder / "english", {sound.stem: (sound, text) for sound, text in announcements(root, "en")}
     english.mkdir(exist_ok=True)
     with (english / "transcripts.csv").open("w", encoding="utf-8") as transcripts:
         for name in TEST.read_text(encoding="utf-8").split():
-            sound, text = texts[name]
+            sound, text = spoken[name]
             wavfile.write(english / f"{name}.wav", RATE, decoded(sound))
             transcripts.write(f"{name}||{text}\n")  # as in LJ Speech's metadata
 

@@ -60,7 +60,7 @@ def _render_flags(add: Callable) -> None:
     add("--workers", type=int, default=1, help="processes (1)")
     add("--recordings", metavar="FOLDER", help="voices of some characters: GRID clips with .align files")
     add("--flite-lines", type=int, default=0, metavar="LINES", help="voices: lines of the program flite besides (0)")
-    add("--told", metavar="FILE", help="voices: table of sound, voice (of espeak-ng) and text: recordings besides")
+    add("--texts", metavar="FILE", help="voices: table of sound, voice (of espeak-ng) and text: recordings besides")
 
 
 def _render(given: dict[str, Any], progress: Progress | None) -> None:

@@ -142,7 +142,7 @@ class VisemesRecipe:
     lines: int = 16
     columns: int = 200
     closure: float = 0.1
-    mix: Mapping[str, float] = field(default_factory=lambda: {"synthetic": 0.6, "aligned": 0.1, "told": 0.3})
+    mix: Mapping[str, float] = field(default_factory=lambda: {"synthetic": 0.6, "aligned": 0.1, "texts": 0.3})
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def render(
     workers: int = 1,
     recordings: str | Path | None = None,
     flite_lines: int = 0,
-    told: str | Path | None = None,
+    texts: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Render synthetic material for training and validation.
@@ -58,8 +58,8 @@ def render(
         Folder of recordings with GRID's ``.align`` files beside them, as voices of some characters.
     flite_lines : int
         Lines that Flite speaks, among the training's voices; the program must be installed.
-    told : path, optional
-        For `visemes.read_told`: recordings with a text, among the training's voices.
+    texts : path, optional
+        For `visemes.read_texts`: recordings with a text, among the training's voices.
     progress : callable, optional
     """
     from lipsync_lab.training import mouth_examples
@@ -69,7 +69,7 @@ def render(
     if "voices" in what:
         from lipsync_lab.training import visemes
 
-        visemes.write(data, pairs, flite_lines, progress, visemes.read_told(told) if told else ())
+        visemes.write(data, pairs, flite_lines, progress, visemes.read_texts(texts) if texts else ())
     for content in (content for content in what if content != "voices"):
         count, held_out = getattr(numbers, f"{content.rstrip('s')}_shards")
         count = count if shards is None else shards

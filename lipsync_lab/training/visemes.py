@@ -36,7 +36,7 @@ FILE = "voices.npz"
 #: Lines for training and for validation.
 LINES = (6000, 160)
 #: Groups of lines: synthetic voices, recordings with word alignments, and recordings with a text.
-GROUPS = ("synthetic", "aligned", "told")
+GROUPS = ("synthetic", "aligned", "texts")
 #: Least correlation of the openness of a recording's labels with that of the bundled network: below it, the text is not
 #: what is said, or the phonemes lost their place.
 _AGREEMENT = 0.15
@@ -83,7 +83,7 @@ def write(
     recordings: Sequence[tuple[str, str]] = (),
     flite_lines: int = 0,
     progress: Progress | None = None,
-    told: Sequence[tuple[str, str, str]] = (),
+    texts: Sequence[tuple[str, str, str]] = (),
 ) -> tuple[Path, Path]:
     """Write the material of both splits: the file `FILE` in ``DATA/train`` and in ``DATA/validation``.
 
@@ -95,7 +95,7 @@ def write(
     flite_lines : int
         Lines of `synthesis.flite`, for training alone.
     progress : callable, optional
-    told : sequence of (sound, voice, text)
+    texts : sequence of (sound, voice, text)
         Recordings with what is said in them, and the language's voice in espeak-ng, for training alone; those whose
         phonemes lost their place are left out.
     """
@@ -110,7 +110,7 @@ def write(
         if part == "train":
             lines += [replace(labelled(aligned(*pair)), group="aligned") for pair in recordings]
             lines += [_of_flite(number) for number in range(flite_lines)]
-            lines += [line for line in (_of_text(*each) for each in told) if line]
+            lines += [line for line in (_of_text(*each) for each in texts) if line]
         paths.append(Path(data) / part / FILE)
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_file(paths[-1]) as target, target.open("wb") as stream:
@@ -120,7 +120,7 @@ def write(
     return paths[0], paths[1]
 
 
-def read_told(path: str | Path) -> list[tuple[str, str, str]]:
+def read_texts(path: str | Path) -> list[tuple[str, str, str]]:
     """Sound, voice and text of each row of a CSV file with these columns; a sound is relative to the file's folder."""
     try:
         with Path(path).open(encoding="utf-8", newline="") as rows:
@@ -141,7 +141,7 @@ def _of_text(sound: str, voice: str, text: str) -> Line | None:
     network = registry.load(registry.DEFAULTS["visemes"], "visemes").model
     given = timing.classify(line.mel.astype(np.float32), network).openness
     fits = np.corrcoef(given, line.pose[0].astype(float))[0, 1] >= _AGREEMENT
-    return replace(line, group="told") if fits else None
+    return replace(line, group="texts") if fits else None
 
 
 def _of_flite(number: int) -> Line:

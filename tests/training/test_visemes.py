@@ -108,18 +108,18 @@ def test_recordings_with_a_text_are_a_group_and_those_of_another_text_are_left_o
     speech = speak("My mother bought a big map of Bombay.", variant="f2")
     wavfile.write(tmp_path / "map.wav", 16000, speech.wave)
     wavfile.write(tmp_path / "still.wav", 16000, np.zeros(16000, np.float32))
-    table = tmp_path / "told.csv"
+    table = tmp_path / "texts.csv"
     table.write_text(f"sound,voice,text\nmap.wav,en-us,{speech.text}\nstill.wav,en-us,Nothing.\n", encoding="utf-8")
-    lines = visemes.read(visemes.write(tmp_path, told=visemes.read_told(table))[0])
-    assert [line.group for line in lines] == ["synthetic", "synthetic", "told"]
+    lines = visemes.read(visemes.write(tmp_path, texts=visemes.read_texts(table))[0])
+    assert [line.group for line in lines] == ["synthetic", "synthetic", "texts"]
     truth = visemes.labelled(speech)
     assert np.mean(lines[2].shapes[: len(truth.shapes)] == truth.shapes) > 0.8
-    mix = {"synthetic": 0.0, "aligned": 0.5, "told": 0.5}
+    mix = {"synthetic": 0.0, "aligned": 0.5, "texts": 0.5}
     task = visemes.VisemesTask(changed(SMALL_CPU.visemes, width=0.1, mix=mix), lines)
     rng = np.random.default_rng(0)
-    assert {task._line(rng).group for _ in range(20)} == {"told"}
+    assert {task._line(rng).group for _ in range(20)} == {"texts"}
     with pytest.raises(MediaError, match="table of sound"):
-        visemes.read_told(tmp_path / "none.csv")
+        visemes.read_texts(tmp_path / "none.csv")
 
 
 def test_augmentation_keeps_the_range_and_depends_on_the_seed():
