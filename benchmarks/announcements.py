@@ -3,8 +3,8 @@
     cd FOLDER && apt-get download asterisk-core-sounds-{en,it,ru} asterisk-core-sounds-{en,it,ru}-g722
     python benchmarks/announcements.py FOLDER      # texts.csv for the training, and the test set as WAV files
 
-`texts.csv` is for ``train render --what voices --texts``: the announcements in Italian and Russian, which are under CC BY.
-The English announcements of `allison_smith_30.txt` (CC BY-SA) go to ``FOLDER/english``, for ``benchmarks/visemes.py
+`texts.csv` is for ``train render --what voices --texts``: the announcements in Italian and Russian, which are under CC
+BY. The English announcements of `allison_smith_30.txt` (CC BY-SA) go to ``FOLDER/english``, for ``benchmarks/visemes.py
 --transcripts FOLDER/english/transcripts.csv``. They are by one speaker, who speaks the Spanish ones too: neither
 language is trained on.
 """
@@ -74,13 +74,15 @@ def main() -> None:
             if _SHORTEST * RATE < len(wave) < _LONGEST * RATE:
                 wavfile.write(folder / f"{number:04}.wav", RATE, wave)
                 table.writerow([f"{number:04}.wav", voice, text])
-    english, spoken = folder / "english", {sound.stem: (sound, text) for sound, text in announcements(root, "en")}
+    english, spoken = folder / "english", dict(announcements(root, "en"))
+    (sounds,) = root.glob("asterisk/sounds/en_*")
     english.mkdir(exist_ok=True)
     with (english / "transcripts.csv").open("w", encoding="utf-8") as transcripts:
         for name in TEST.read_text(encoding="utf-8").split():
-            sound, text = spoken[name]
-            wavfile.write(english / f"{name}.wav", RATE, decoded(sound))
-            transcripts.write(f"{name}||{text}\n")  # as in LJ Speech's metadata
+            sound, written = sounds / f"{name}.g722", english / f"{name}.wav"
+            written.parent.mkdir(exist_ok=True)
+            wavfile.write(written, RATE, decoded(sound))
+            transcripts.write(f"{name}||{spoken[sound]}\n")  # as in LJ Speech's metadata
 
 
 if __name__ == "__main__":
