@@ -236,6 +236,14 @@ def _sheet(run) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _apart(shown: np.ndarray, mouth: np.ndarray, angle: float) -> float:
+    """Root mean square difference, in grey levels, of a turned picture from the most similar part of another."""
+    height, width = mouth.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1)
+    turned = cv2.warpAffine(mouth, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return float(np.sqrt(cv2.matchTemplate(shown, turned, cv2.TM_SQDIFF).min() / mouth.size))
+
+
 def test_the_exposure_sheet_says_where_each_mouth_came_from(tmp_path):
     clip = samples.path("animation_hello")
     soundfile.write(tmp_path / "v.wav", audio.load(samples.path("voice_umbrella"))[: 2 * audio.SAMPLE_RATE], 16000)
@@ -257,11 +265,11 @@ def test_the_exposure_sheet_says_where_each_mouth_came_from(tmp_path):
     for row in by_source["clip"]:
         face = Box(*(float(truth[int(row["frame"])][f"face_{side}"]) for side in ("x1", "y1", "x2", "y2")))
         shown = outputs[int(row["frame"])][face.slices]
+        # a mouth turns with the face, and is resampled then
         apart = {
-            number: np.sqrt(cv2.matchTemplate(shown, mouth, cv2.TM_SQDIFF).min() / mouth.size)
-            for number, mouth in mouths.items()
+            number: min(_apart(shown, mouth, angle) for angle in range(-15, 16)) for number, mouth in mouths.items()
         }
-        assert 2 * apart.pop(int(row["mouth_from"])) < min(apart.values()), row
+        assert 1.5 * apart.pop(int(row["mouth_from"])) < min(apart.values()), row
     assert all(row["mouth_from"] == "" for row in by_source["drawn"])
 
     # one source alone, if that is asked for
