@@ -21,6 +21,8 @@ SKINS, APART = 3, 7.0
 _CELLS = 65
 #: Difference of hue and chroma, as a share of the skin's chroma, that a shadow may have in any case.
 SATURATED = 0.3
+#: Chroma above which a colour has a hue, and the cosine of the angle between two hues that are the same.
+COLOURED, SAME_HUE = 10.0, 0.97
 #: Least share of the ring that a skin colour has; and that a blush has, which lies so far, in widths, from the middle.
 FREQUENT, BLUSH, ASIDE = 0.04, 0.01, 0.45
 #: Half width and half height, beyond the gap, of the mouth's neighbourhood, in widths; least share of it that bare skin
@@ -151,8 +153,16 @@ def skin_colours(
 
 def _is_bare(cheeks: np.ndarray, plain: list[np.ndarray]) -> bool:
     """Whether a colour of the cheeks is none of the skin colours, nor one of them in shadow."""
-    shade = any(cheeks[0] < skin[0] and np.linalg.norm(cheeks[1:] - skin[1:]) < _hue(skin, 16) for skin in plain)
-    return not shade and _apart(cheeks, plain) > 2 * APART
+    return _apart(cheeks, plain) > 2 * APART and not any(_is_shadow(cheeks, skin) for skin in plain)
+
+
+def _is_shadow(colour: np.ndarray, skin: np.ndarray) -> bool:
+    """Whether a colour is darker than the skin and has nearly its hue and chroma, or its hue in another chroma."""
+    if colour[0] >= skin[0]:
+        return False
+    turn = np.arctan2(colour[2], colour[1]) - np.arctan2(skin[2], skin[1])
+    is_hue = min(np.linalg.norm(colour[1:]), np.linalg.norm(skin[1:])) > COLOURED and np.cos(turn) > SAME_HUE
+    return bool(is_hue or np.linalg.norm(colour[1:] - skin[1:]) < _hue(skin, 16))
 
 
 def _share(colour: np.ndarray, pixels: np.ndarray) -> float:

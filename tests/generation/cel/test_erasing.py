@@ -152,6 +152,22 @@ def test_an_unlit_cheek_is_no_bare_skin_in_a_beard():
     assert np.array_equal(with_cheeks.skin, without.skin)
 
 
+def test_a_saturated_shadow_on_a_cheek_is_no_bare_skin_in_a_beard():
+    """Most of the skin around the mouth has a colour of the cheeks, so that there is no beard."""
+    lit, shadow = (203, 154, 136), (166, 96, 58)
+    frame = np.full((200, 240, 3), lit, np.uint8)
+    frame[:120, 140:] = shadow
+    frame[150:160, 105:135] = shadow
+    cv2.ellipse(frame, (120, 130), (30, 9), 0, 0, 360, (70, 20, 22), -1, cv2.LINE_AA)
+    cv2.ellipse(frame, (120, 130), (33, 12), 0, 0, 360, shadow, 3)
+    *_, pose = bearded()
+    colours = skin.cheek_colours(frame, FACE)
+    assert min(np.linalg.norm(colour - skin.to_lab(np.uint8([[shadow]]))[0, 0]) for colour in colours) < 1
+    with_cheeks, without = erase.erase(frame, pose, FACE), erase.erase(frame, pose)
+    assert np.array_equal(with_cheeks.pixels, without.pixels)
+    assert np.abs(with_cheeks.pixels[130 - with_cheeks.box.y1, 120 - with_cheeks.box.x1].astype(int) - lit).max() < 8
+
+
 def test_the_beard_is_not_taken_for_bare_skin():
     """The cheeks of a close view may be mostly beard, and a small mouth lie in much bare skin."""
     frame = np.full((200, 240, 3), BEARD, np.uint8)
