@@ -125,9 +125,7 @@ def erase(frame: np.ndarray, pose: MouthPose, face: Box | None = None) -> Erased
     of_skin = [part[(nearest == index) & ~ink] for index in range(len(skin))]
     # all of a dark colour may be the mouth's
     own = 255 * cv2.cvtColor(skin[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
-    colours = np.array(
-        [pixels.mean(0) if len(pixels) else own[index] for index, pixels in enumerate(of_skin)], np.float32
-    )
+    colours = np.array([known.mean(0) if len(known) else own[index] for index, known in enumerate(of_skin)], np.float32)
     around = ring_around(along, across) & ((along / 0.6) ** 2 + (across / (_gap(pose) + 0.2)) ** 2 > 1)
     flat = distance[around][:, :plain].min(-1) < INK
     return Erased(box, pixels, grown, ink & ~nose, colours, float(flat.mean()) if around.any() else 0.0)
